@@ -1,0 +1,240 @@
+//! The facade: one type that every binding wraps.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::decision::{self, Decision};
+use crate::email::Email;
+use crate::error::{Error, Result};
+use crate::event::{ChangeToken, Event, Millis};
+use crate::hubspot::response;
+use crate::identity::{Identity, UserKey, Vid};
+use crate::snippet::{self, Page};
+use crate::store::{self, StaleChange, Store, Synchronous};
+
+/// How to open a cache. `Options::default()` is right for most.
+#[derive(Clone)]
+pub struct Options<'a> {
+    /// What keys the fingerprints: at least 16 bytes, kept outside the file. Without one a random
+    /// key is made and kept *in* the file, so whoever has the file can test a guessed email against it.
+    pub secret: Option<&'a [u8]>,
+    /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
+    pub synchronous: Synchronous,
+    /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s.
+    pub busy_timeout: Duration,
+    /// How long after it was rendered a page may still name an email. A page that runs later gives the
+    /// id alone. Default: 10 s; from 100 ms to 1 hour.
+    ///
+    /// The worker must not tell HubSpot of a change until pages rendered before the change began are
+    /// older than this: see [`Vidcache::begin_email_change`].
+    pub page_deadline: Duration,
+    /// The host of HubSpot's loader. Default: `js.hs-scripts.com`; portals in the EU data
+    /// centre have `js-eu1.hs-scripts.com`.
+    pub loader_host: &'a str,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            secret: None,
+            synchronous: Synchronous::Full,
+            busy_timeout: Duration::from_secs(5),
+            page_deadline: Duration::from_secs(10),
+            loader_host: "js.hs-scripts.com",
+        }
+    }
+}
+
+/// What [`Vidcache::record`] learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// The contact that the answer described, now the user's.
+    pub vid: Vid,
+    /// Whether the answer said which email that contact holds, and since when. Without that no
+    /// page names an email on the strength of it.
+    pub email_observed: bool,
+}
+
+/// A user → contact cache in one SQLite file, for one HubSpot portal.
+///
+/// Safe to share between threads. A handle opened before `fork` works in parent and child: the library
+/// closes its connections before the fork and either side opens its own again. Several processes of
+/// one host may open the same file; each sees every commit made before its call.
+pub struct Vidcache {
+    store: Store,
+    portal: Vid,
+    page_deadline: Duration,
+    loader_host: Box<str>,
+}
+
+impl Vidcache {
+    /// Opens the file at `path` for a portal (the HubSpot account's id), creating it with mode 0600 where
+    /// there is none. The folder must exist, on a local disk.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPortal`], [`Error::InvalidSecret`], [`Error::InvalidOption`] for the arguments;
+    /// [`Error::CannotOpen`], [`Error::UnsupportedFilesystem`] for the place;
+    /// [`Error::NotACache`], [`Error::NewerSchema`], [`Error::WrongPortal`], [`Error::WrongSecret`],
+    /// [`Error::Corrupt`] for what is in the file, which is left as it was.
+    pub fn open(path: impl AsRef<Path>, portal: i64, options: &Options<'_>) -> Result<Self> {
+        let portal_id = Vid::try_from(portal).map_err(|_| Error::InvalidPortal)?;
+        let page_deadline = options.page_deadline;
+        if page_deadline < Duration::from_millis(100) || page_deadline > Duration::from_secs(3600) {
+            return Err(Error::InvalidOption { name: "page_deadline", why: "it must be from 100 ms to 1 hour" });
+        }
+        if !snippet::is_host(options.loader_host) {
+            return Err(Error::InvalidOption { name: "loader_host", why: "it must be a host name" });
+        }
+        let store = Store::open(path.as_ref(), portal, options.secret, options.synchronous, options.busy_timeout)?;
+        Ok(Self { store, portal: portal_id, page_deadline, loader_host: options.loader_host.into() })
+    }
+
+    /// Which contact the user is, or `None` when they are not linked to one.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Busy`], [`Error::Closed`].
+    pub fn resolve(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
+        Ok(self.store.read(|rows| store::user_state(rows, user))?.identity)
+    }
+
+    /// What a page may say of the user, whose email the app believes to be `email`.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
+        let state = self.store.read(|rows| store::user_state(rows, user))?;
+        Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
+    }
+
+    /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements.
+    /// `nonce` is the page's Content-Security-Policy nonce.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn snippet(&self, user: UserKey<'_>, email: Option<&Email>, nonce: Option<&str>) -> Result<String> {
+        Ok(self.page(nonce).render(&self.decide(user, email)?))
+    }
+
+    /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
+    pub fn anonymous_snippet(&self, nonce: Option<&str>) -> String {
+        self.page(nonce).render(&Decision { email: None, id: None, reason: decision::Reason::NotLinked })
+    }
+
+    /// Says that the user is this contact, without saying which email HubSpot holds for it.
+    ///
+    /// # Errors
+    /// As [`Vidcache::record`], but for the answer's.
+    pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
+        self.store.write(|tx| link(tx, user, vid))
+    }
+
+    /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate` or profile
+    /// answer, or of a v3 contact (create, get, update, merge), told apart by shape.
+    ///
+    /// With the token of a change it also finishes that change. That takes an answer that says which email
+    /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
+    /// been overtaken by another worker's. Recording the same answer again changes nothing, and neither
+    /// does an older answer that comes late.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`],
+    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]. Nothing is written then.
+    pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
+        let contact = response::contact(answer)?;
+        if change.is_some() && contact.email.is_none() {
+            return Err(Error::AnswerWithoutEmail);
+        }
+        let observed = contact.email.map(|fact| Event::EmailObserved {
+            vid: contact.vid,
+            email: fact.email.map(|email| self.store.key().fingerprint(&email)),
+            at: fact.at,
+        });
+        self.store.write(|tx| {
+            if let Some(token) = change {
+                store::check_token(tx, user, token)?;
+            }
+            link(tx, user, contact.vid)?;
+            if let Some(event) = &observed {
+                store::apply(tx, event)?;
+            }
+            if let Some(token) = change {
+                store::apply(tx, &Event::ChangeFinished { user, token, at: now() })?;
+            }
+            Ok(())
+        })?;
+        Ok(Recorded { vid: contact.vid, email_observed: observed.is_some() })
+    }
+
+    /// Begins a change of the user's email: from here until the change is finished or abandoned, no page
+    /// names an email of theirs. Call it *before* the app's own commit, finish it by
+    /// [`Vidcache::record`] with the token once HubSpot has answered, and let the worker call HubSpot no sooner
+    /// than a quiet period after this: longer than [`Options::page_deadline`] by the time that a page view
+    /// may take to reach HubSpot (5 s, say). Every begun change counts, not just the newest.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`].
+    /// Then no change was begun, and the app must not change the email.
+    pub fn begin_email_change(&self, user: UserKey<'_>) -> Result<ChangeToken> {
+        let token = ChangeToken::random()?;
+        self.store.write(|tx| store::apply(tx, &Event::ChangeBegun { user, token, at: now() }))?;
+        Ok(token)
+    }
+
+    /// Ends a change that did not happen: the app rolled back, and HubSpot was not told. Ending an
+    /// ended change again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::begin_email_change`].
+    pub fn abandon_email_change(&self, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
+        self.store.write(|tx| {
+            store::check_token(tx, user, token)?;
+            store::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
+        })
+    }
+
+    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.
+    /// Their users' pages give the id alone until an answer read now is recorded with the token.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
+        let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
+        self.store.read(|rows| store::stale_changes(rows, now().saturating_sub(age), limit))
+    }
+
+    /// Closes the file. Every later call fails with [`Error::Closed`]; closing again does nothing.
+    pub fn close(&self) {
+        self.store.close();
+    }
+
+    /// The portal of the file.
+    pub fn portal(&self) -> i64 {
+        self.portal.get()
+    }
+
+    fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
+        Page {
+            portal: self.portal.get(),
+            loader_host: &self.loader_host,
+            nonce,
+            rendered_at: now(),
+            deadline: self.page_deadline,
+        }
+    }
+}
+
+/// Links the user, unless they are linked to that contact already. A later link wins even when the
+/// clock has gone back since the last one.
+fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
+    let at = match store::link_of(tx, user)? {
+        Some((current, _)) if current == vid => return Ok(()),
+        Some((_, linked_at)) => now().max(linked_at + 1),
+        None => now(),
+    };
+    store::apply(tx, &Event::Linked { user, vid, at })
+}
+
+fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as Millis)
+}

@@ -1,0 +1,115 @@
+//! What a page may say: the rule, as one pure function.
+
+use crate::email::{Email, Fingerprint};
+use crate::identity::Vid;
+
+/// All that the decision depends on: one user's state, as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct UserState {
+    /// The contact the user is linked to, if any, and what a page gives as its external id.
+    pub(crate) identity: Option<crate::identity::Identity>,
+    /// The email that HubSpot last said it holds for that contact.
+    pub(crate) confirmed: Option<Fingerprint>,
+    /// Whether a change of the user's email is outstanding.
+    pub(crate) changing: bool,
+}
+
+/// Why a page says what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The app and HubSpot agree on the email, and no change of it is outstanding.
+    Agreed,
+    /// A change of the user's email has begun and HubSpot's answer is not recorded yet.
+    ChangeOutstanding,
+    /// HubSpot holds another email for this contact.
+    EmailDiffers,
+    /// HubSpot has not said which email it holds for this contact.
+    EmailUnconfirmed,
+    /// The app has no email for this user.
+    EmailAbsent,
+    /// The user is not linked to a contact.
+    NotLinked,
+}
+
+impl Reason {
+    /// The name, in snake case: `change_outstanding`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::ChangeOutstanding => "change_outstanding",
+            Self::EmailDiffers => "email_differs",
+            Self::EmailUnconfirmed => "email_unconfirmed",
+            Self::EmailAbsent => "email_absent",
+            Self::NotLinked => "not_linked",
+        }
+    }
+}
+
+/// What a page may say of a user: email and id, id alone, or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'e> {
+    /// The email to name, normalised. Only ever with an id, and only when [`Reason::Agreed`].
+    pub email: Option<&'e str>,
+    /// The external id to give.
+    pub id: Option<Vid>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// **The rule.** The page names an email only while the app and HubSpot agree on it: the
+/// fingerprint of the app's email equals the one that HubSpot last confirmed for the user's
+/// contact, and no change of that user's email is outstanding. Otherwise it gives the external
+/// id alone, which never creates a contact, or says nothing.
+pub(crate) fn decide<'e>(
+    state: &UserState,
+    email: Option<&'e Email>,
+    fingerprint: impl FnOnce(&Email) -> Fingerprint,
+) -> Decision<'e> {
+    let Some(identity) = state.identity else {
+        return Decision { email: None, id: None, reason: Reason::NotLinked };
+    };
+    let reason = match (state.confirmed, email) {
+        _ if state.changing => Reason::ChangeOutstanding,
+        (_, None) => Reason::EmailAbsent,
+        (None, _) => Reason::EmailUnconfirmed,
+        (Some(held), Some(email)) if held == fingerprint(email) => Reason::Agreed,
+        _ => Reason::EmailDiffers,
+    };
+    Decision {
+        email: email.filter(|_| reason == Reason::Agreed).map(Email::as_str),
+        id: Some(identity.external_id),
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    const HELD: Fingerprint = Fingerprint([1; 16]);
+    const OTHER: Fingerprint = Fingerprint([2; 16]);
+
+    /// Every combination of what the decision depends on, against the rule's own words.
+    #[test]
+    fn an_email_is_named_exactly_when_it_is_agreed_and_no_change_is_outstanding() {
+        let email = Email::parse("ann@shop.test").unwrap();
+        let vid = |n: i64| Vid::try_from(n).unwrap();
+        let linked = Identity { vid: vid(9), external_id: vid(5) };
+        for identity in [None, Some(linked)] {
+            for confirmed in [None, Some(HELD), Some(OTHER)] {
+                for changing in [false, true] {
+                    for given in [None, Some(&email)] {
+                        let state = UserState { identity, confirmed, changing };
+                        let decision = decide(&state, given, |_| HELD);
+                        let agreed = identity.is_some() && confirmed == Some(HELD) && !changing && given.is_some();
+                        assert_eq!(decision.email.is_some(), agreed, "{state:?}");
+                        assert_eq!(decision.reason == Reason::Agreed, agreed, "{state:?}");
+                        assert_eq!(decision.id, identity.map(|_| vid(5)), "the first vid, whatever it became");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The one write vocabulary: every input becomes events, and `store::apply` is all that
+//! turns events into rows.
+//!
+//! Events may come in any order and more than once; the rows end the same. Each carries
+//! what that takes: a time, or a token.
+
+use crate::email::Fingerprint;
+use crate::error::{Error, Result};
+use crate::identity::{UserKey, Vid};
+
+/// Milliseconds since 1970-01-01 UTC.
+pub type Millis = i64;
+
+/// Something that happened, in the app or at HubSpot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    /// The app says: this user is that contact. `at` is the app's clock; the latest wins.
+    Linked { user: UserKey<'a>, vid: Vid, at: Millis },
+    /// HubSpot said: this contact held that email (or none that a page could name) at that time.
+    /// `at` is HubSpot's own clock; the latest wins, and two emails at one time are neither.
+    EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis },
+    /// The app is about to change the user's email.
+    ChangeBegun { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// HubSpot was told of the change, or refused it, and what it holds was observed.
+    ChangeFinished { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// The change did not happen, and HubSpot was not told of it.
+    ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
+}
+
+/// An outstanding email change: begun, and not yet finished or abandoned.
+///
+/// A random number from 1 to 2^63 - 1, so that tokens of several hosts never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChangeToken(i64);
+
+impl ChangeToken {
+    pub(crate) fn random() -> Result<Self> {
+        let bits = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+        Ok(Self(((bits >> 1) as i64).max(1)))
+    }
+
+    /// The token as a number, to be handed to a job.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for ChangeToken {
+    type Error = Error;
+    /// A number that cannot be a token is an unknown token.
+    fn try_from(number: i64) -> Result<Self> {
+        if number > 0 { Ok(Self(number)) } else { Err(Error::UnknownChange) }
+    }
+}

@@ -1,0 +1,225 @@
+//! Who is who: the app's user key, HubSpot's vid, and the pair of them.
+//!
+//! The ground layer: it imports nothing but the error type.
+
+use std::fmt;
+use std::num::NonZeroI64;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The longest text key, in bytes.
+pub const MAX_USER_KEY: usize = 255;
+
+/// The app's own id of a user: a 64-bit integer, or text of 1 to 255 bytes. Never an email.
+///
+/// Two spellings of one id are one key: the text `"42"` is the integer 42, because a
+/// job argument or a URL turns an id into text and must still find its user. A UUID in its
+/// usual lower-case form is kept as 16 bytes instead of 36. Both mappings lose nothing:
+/// text that would not come back the same (`"042"`, an upper-case UUID) stays text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserKey<'a>(Repr<'a>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Repr<'a> {
+    Int(i64),
+    Uuid([u8; 16]),
+    Text(&'a str),
+}
+
+impl<'a> UserKey<'a> {
+    /// A key from text.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUserKey`] when it is empty, longer than 255 bytes, or holds a NUL byte.
+    pub fn text(text: &'a str) -> Result<Self> {
+        match text.len() {
+            0 => return Err(Error::InvalidUserKey("it is empty")),
+            n if n > MAX_USER_KEY => return Err(Error::InvalidUserKey("it is longer than 255 bytes")),
+            _ => {}
+        }
+        if text.as_bytes().contains(&0) {
+            return Err(Error::InvalidUserKey("it holds a NUL byte"));
+        }
+        Ok(Self(match (canonical_int(text), canonical_uuid(text)) {
+            (Some(int), _) => Repr::Int(int),
+            (_, Some(uuid)) => Repr::Uuid(uuid),
+            _ => Repr::Text(text),
+        }))
+    }
+
+    /// A key from bytes that should be UTF-8 text, as a C caller or a BINARY Ruby string has them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUserKey`] as [`UserKey::text`], and when the bytes are not UTF-8.
+    pub fn bytes(bytes: &'a [u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::InvalidUserKey("it is not UTF-8"))?;
+        Self::text(text)
+    }
+
+    pub(crate) fn repr(&self) -> &Repr<'a> {
+        &self.0
+    }
+}
+
+impl From<i64> for UserKey<'_> {
+    fn from(id: i64) -> Self {
+        Self(Repr::Int(id))
+    }
+}
+
+impl<'a> TryFrom<&'a str> for UserKey<'a> {
+    type Error = Error;
+    fn try_from(text: &'a str) -> Result<Self> {
+        Self::text(text)
+    }
+}
+
+/// A key says nothing about itself, so that a log line or a panic cannot leak who it is.
+impl fmt::Debug for UserKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Repr::Int(_) => "UserKey(int)",
+            Repr::Uuid(_) => "UserKey(uuid)",
+            Repr::Text(_) => "UserKey(text)",
+        })
+    }
+}
+
+/// The integer that prints as exactly this text.
+fn canonical_int(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let canonical = digits.len() <= 19
+        && digits.iter().all(u8::is_ascii_digit)
+        && match digits {
+            [] => false,
+            [b'0'] => text.len() == 1,
+            [first, ..] => *first != b'0',
+        };
+    if canonical { text.parse().ok() } else { None }
+}
+
+/// The UUID that prints as exactly this text: 8-4-4-4-12 lower-case hex digits.
+fn canonical_uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|&i| bytes[i] != b'-') {
+        return None;
+    }
+    let mut uuid = [0u8; 16];
+    let mut nibbles = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        let value = match byte {
+            b'-' if matches!(i, 8 | 13 | 18 | 23) => continue,
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        uuid[nibbles / 2] = (uuid[nibbles / 2] << 4) | value;
+        nibbles += 1;
+    }
+    Some(uuid)
+}
+
+/// A HubSpot contact id: a positive 64-bit integer (`hs_object_id` in the v3 API, which sends it as text).
+///
+/// HubSpot documents no maximum; ids above 2^39 have been seen, so 32 bits are not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vid(NonZeroI64);
+
+impl Vid {
+    /// The id as a number, from 1 to 2^63 - 1.
+    pub const fn get(self) -> i64 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<i64> for Vid {
+    type Error = Error;
+    fn try_from(id: i64) -> Result<Self> {
+        match NonZeroI64::new(id) {
+            Some(n) if id > 0 => Ok(Self(n)),
+            _ => Err(Error::InvalidVid("it must be positive")),
+        }
+    }
+}
+
+impl FromStr for Vid {
+    type Err = Error;
+    /// Decimal digits only: no sign, no spaces.
+    fn from_str(text: &str) -> Result<Self> {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Error::InvalidVid("it is not a decimal number"));
+        }
+        let id: i64 = text.parse().map_err(|_| Error::InvalidVid("it is over 2^63 - 1"))?;
+        Self::try_from(id)
+    }
+}
+
+impl fmt::Display for Vid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which contact a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The contact the user is linked to now.
+    pub vid: Vid,
+    /// What a page gives as HubSpot's external id: the vid as it was first linked. HubSpot binds
+    /// only the first id it sees to a contact, so this one never follows a merge.
+    pub external_id: Vid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repr(text: &str) -> Repr<'_> {
+        *UserKey::text(text).expect("valid").repr()
+    }
+
+    #[test]
+    fn an_id_written_as_text_is_the_same_user() {
+        for id in [0, 1, 42, -7, i64::MAX, i64::MIN] {
+            assert!(repr(&id.to_string()) == Repr::Int(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn text_that_would_not_print_the_same_stays_text() {
+        for text in ["042", "-0", "+1", "-", " 1", "1.0", "00", "9223372036854775808", "99999999999999999999"] {
+            assert!(repr(text) == Repr::Text(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lower_case_uuid_is_sixteen_bytes_and_others_stay_text() {
+        let uuid = "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d";
+        let Repr::Uuid(bytes) = repr(uuid) else { panic!("not a uuid") };
+        assert_eq!(bytes[0], 0x01);
+        assert_eq!(bytes[15], 0x6d);
+        for text in [uuid.to_uppercase(), uuid.replace('-', "x"), uuid.replacen('0', "-", 1)] {
+            assert!(repr(&text) == Repr::Text(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_keys_are_refused() {
+        let long = "x".repeat(256);
+        for text in ["", long.as_str(), "a\0b"] {
+            assert!(matches!(UserKey::text(text), Err(Error::InvalidUserKey(_))));
+        }
+        assert!(UserKey::text(&long[..255]).is_ok());
+        assert_eq!(UserKey::bytes(b"\xff").unwrap_err(), Error::InvalidUserKey("it is not UTF-8"));
+    }
+
+    #[test]
+    fn a_vid_is_a_positive_64_bit_number() {
+        assert_eq!("9223372036854775807".parse::<Vid>().unwrap().get(), i64::MAX);
+        for text in ["", "0", "-1", "+1", " 1", "1.0", "abc", "9223372036854775808", "１"] {
+            assert!(matches!(text.parse::<Vid>(), Err(Error::InvalidVid(_))), "{text:?}");
+        }
+        assert!(Vid::try_from(0).is_err() && Vid::try_from(-1).is_err());
+    }
+}

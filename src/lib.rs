@@ -1,0 +1,64 @@
+//! An embedded identity cache for HubSpot: which contact (*vid*) is this user, and may this page
+//! name their email?
+//!
+//! HubSpot's tracking snippet identifies a visitor by email. An email that HubSpot does not hold
+//! makes a **new contact**, and that is what happens whenever a user changes their email and the next page
+//! renders before a background worker has told HubSpot. This crate keeps the user → contact mapping in a
+//! local SQLite file and answers, in-process, what a page may say:
+//!
+//! > The page names an email only while the app and HubSpot agree on it: the fingerprint of the app's email
+//! > equals the one that HubSpot last confirmed for the user's contact, and no change of that user's email
+//! > is outstanding. Otherwise it identifies by the contact's id alone, which never creates one, or by nothing.
+//!
+//! ```
+//! use vidcache::{Email, Options, Reason, UserKey, Vidcache};
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("hubspot.vidcache");
+//! let secret = b"thirty-two bytes kept out of it.";
+//! let cache = Vidcache::open(path, 62515, &Options { secret: Some(secret), ..Options::default() })?;
+//! let user = UserKey::from(42);
+//!
+//! // The worker created the contact and records what HubSpot answered.
+//! let answer = br#"{"id":"901","properties":{"email":"ann@shop.test"},"updatedAt":"2026-03-01T10:00:00.000Z"}"#;
+//! cache.record(user, answer, None)?;
+//! let ann = Email::parse("Ann@shop.test")?;
+//! assert_eq!(cache.decide(user, Some(&ann))?.email, Some("ann@shop.test"));
+//!
+//! // The user changes their email: from here on, no page names one.
+//! let change = cache.begin_email_change(user)?;
+//! let new = Email::parse("ann@home.test")?;
+//! let decision = cache.decide(user, Some(&new))?;
+//! assert_eq!((decision.email, decision.reason), (None, Reason::ChangeOutstanding));
+//! assert_eq!(decision.id.map(|vid| vid.get()), Some(901));
+//!
+//! // The worker has told HubSpot, and says so.
+//! let answer = br#"{"id":"901","properties":{"email":"ann@home.test"},"updatedAt":"2026-03-01T10:05:00.000Z"}"#;
+//! cache.record(user, answer, Some(change))?;
+//! assert_eq!(cache.decide(user, Some(&new))?.email, Some("ann@home.test"));
+//! # Ok::<(), vidcache::Error>(())
+//! ```
+//!
+//! # What it does not do
+//! It never calls HubSpot, keeps no email (only keyed fingerprints), starts no threads, and does not work on a
+//! network file system. The file is private to it: no other SQLite, and no plain `open` and `close`, may
+//! touch it from the same process.
+
+mod cache;
+mod cancel;
+mod decision;
+mod email;
+mod error;
+mod event;
+mod hubspot;
+mod identity;
+mod snippet;
+mod store;
+
+pub use cache::{Options, Recorded, Vidcache};
+pub use cancel::cancellable;
+pub use decision::{Decision, Reason};
+pub use email::{Email, Fingerprint};
+pub use error::{Error, ErrorCode, Result};
+pub use event::{ChangeToken, Millis};
+pub use identity::{Identity, UserKey, Vid};
+pub use store::{StaleChange, Synchronous};

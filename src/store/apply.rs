@@ -1,0 +1,123 @@
+//! The one way in: events to rows.
+//!
+//! Every event joins what is there with what it says, and the join is the same in any order
+//! and any number of times: the latest by time wins, the first by time wins, a token once ended
+//! stays ended. `tests/order.rs` shuffles and repeats events against this.
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Error, Result};
+use crate::event::{ChangeToken, Event, Millis};
+use crate::identity::{Repr, UserKey, Vid};
+
+/// How long an ended change is remembered. Sidekiq, the longest of the job queues, retries
+/// for 21 days.
+const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
+
+impl ToSql for UserKey<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.repr() {
+            Repr::Int(id) => ToSqlOutput::from(*id),
+            Repr::Uuid(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Repr::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// Applies one event, inside the caller's transaction.
+pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
+    match *event {
+        Event::Linked { user, vid, at } => linked(tx, user, vid, at),
+        Event::EmailObserved { vid, email, at } => {
+            // One time, two emails: neither is known to be the later, so neither is named.
+            tx.prepare_cached(
+                "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (vid) DO UPDATE SET
+                   email = CASE WHEN excluded.email_at > email_at THEN excluded.email END,
+                   email_at = excluded.email_at
+                 WHERE excluded.email_at > email_at
+                    OR (excluded.email_at = email_at AND email IS NOT excluded.email)",
+            )?
+            .execute(params![vid.get(), email.map(|f| f.0), at])?;
+            Ok(())
+        }
+        Event::ChangeBegun { user, token, at } => {
+            tx.prepare_cached(
+                "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (token) DO UPDATE SET begun_at = min(coalesce(begun_at, ?3), ?3)",
+            )?
+            .execute(params![token.get(), user, at])?;
+            prune(tx, at)?;
+            count_changes(tx, user)
+        }
+        Event::ChangeFinished { user, token, at } | Event::ChangeAbandoned { user, token, at } => {
+            tx.prepare_cached(
+                "INSERT INTO change (token, user, ended_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (token) DO UPDATE SET ended_at = min(coalesce(ended_at, ?3), ?3)",
+            )?
+            .execute(params![token.get(), user, at])?;
+            count_changes(tx, user)
+        }
+    }
+}
+
+/// The latest link is the contact, the earliest is the external id; on one time the greater vid is
+/// the later one, since HubSpot's ids grow.
+fn linked(tx: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<()> {
+    type Link = (Millis, i64);
+    let old: Option<(Option<i64>, Option<i64>, Option<i64>, Option<i64>)> = tx
+        .prepare_cached("SELECT linked_at, vid, first_at, first_vid FROM user WHERE key = ?1")?
+        .query_row([user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let new: Link = (at, vid.get());
+    let (mut last, mut first) = (new, new);
+    if let Some((Some(linked_at), Some(old_vid), first_at, first_vid)) = old {
+        let old_last = (linked_at, old_vid);
+        last = last.max(old_last);
+        first = first.min(first_at.zip(first_vid).unwrap_or(old_last));
+    }
+    let first = (first != last).then_some(first);
+    tx.prepare_cached(
+        "INSERT INTO user (key, linked_at, vid, first_at, first_vid) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (key) DO UPDATE SET
+           linked_at = excluded.linked_at, vid = excluded.vid,
+           first_at = excluded.first_at, first_vid = excluded.first_vid",
+    )?
+    .execute(params![user, last.0, last.1, first.map(|f| f.0), first.map(|f| f.1)])?;
+    Ok(())
+}
+
+/// The user row carries the number of outstanding changes, so that a decision reads one row.
+fn count_changes(tx: &Connection, user: UserKey<'_>) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO user (key, changes)
+         SELECT ?1, (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
+         WHERE true
+         ON CONFLICT (key) DO UPDATE SET changes = excluded.changes",
+    )?
+    .execute([user])?;
+    Ok(())
+}
+
+fn prune(tx: &Connection, now: Millis) -> Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM change WHERE token IN
+           (SELECT token FROM change WHERE ended_at IS NOT NULL AND ended_at < ?1 LIMIT 16)",
+    )?
+    .execute([now - REMEMBER_ENDED])?;
+    Ok(())
+}
+
+/// Refuses a token that is not known, or not this user's.
+pub(crate) fn check_token(tx: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
+    let own: Option<bool> = tx
+        .prepare_cached("SELECT user = ?2 FROM change WHERE token = ?1")?
+        .query_row(params![token.get(), user], |row| row.get(0))
+        .optional()?;
+    match own {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::ForeignChange),
+        None => Err(Error::UnknownChange),
+    }
+}

@@ -1,0 +1,65 @@
+//! What makes a cache that was opened before `fork` right on both sides of it.
+//!
+//! SQLite must not be carried across a fork: a child on an inherited connection holds no locks,
+//! and one that opens a new connection beside it is told by SQLite's inherited tables that the locks
+//! are held already. Both were measured to lose acknowledged writes (docs/adr/0004). So every connection
+//! is closed just before the fork, with nobody inside SQLite, and parent and child open theirs
+//! again when they next need one (0.3 ms).
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+
+use super::Shared;
+use crate::error::{Error, Result};
+
+/// Held for reading by whoever is inside SQLite, for writing from just before a fork until after it.
+///
+/// std's lock and not parking_lot's: it is a futex word in this static, so the child may unlock it
+/// though the threads that wait on it did not come along. parking_lot keeps a table of waiting
+/// threads behind locks of its own, which another thread may hold at the fork.
+static GATE: RwLock<()> = RwLock::new(());
+
+/// Every open store of this process.
+static STORES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// The gate, from before the fork until after it: the handlers all run in the forking thread.
+    static CLOSED_GATE: RefCell<Option<RwLockWriteGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
+/// Enters SQLite: no fork happens until the guard is dropped. Must not be nested.
+pub(super) fn enter() -> RwLockReadGuard<'static, ()> {
+    GATE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a store known to the handlers, and installs them the first time. The caller is inside the gate.
+pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
+    static INSTALLED: OnceLock<i32> = OnceLock::new();
+    let status = *INSTALLED.get_or_init(|| {
+        // SAFETY: the handlers are `extern "C"`, take nothing, do not unwind, and live as long as
+        // the code that registers them (glibc drops them when the library is unloaded).
+        unsafe { libc::pthread_atfork(Some(prepare), Some(after), Some(after)) }
+    });
+    if status != 0 {
+        return Err(Error::Storage(format!(
+            "cannot install fork handlers: {}",
+            std::io::Error::from_raw_os_error(status)
+        )));
+    }
+    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    stores.retain(|known| known.strong_count() > 0);
+    stores.push(Arc::downgrade(store));
+    Ok(())
+}
+
+extern "C" fn prepare() {
+    let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+    for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        store.disconnect();
+    }
+    CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some(gate));
+}
+
+extern "C" fn after() {
+    CLOSED_GATE.with(|slot| slot.borrow_mut().take());
+}

@@ -1,0 +1,86 @@
+//! Reading rows. Nothing here writes.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::decision::UserState;
+use crate::email::Fingerprint;
+use crate::error::{Error, Result};
+use crate::event::{ChangeToken, Millis};
+use crate::identity::{Identity, UserKey, Vid};
+
+/// All that a decision about one user depends on.
+pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
+    let state = connection
+        .prepare_cached(
+            "SELECT u.vid, coalesce(u.first_vid, u.vid), c.email, u.changes
+             FROM user u LEFT JOIN contact c ON c.vid = u.vid WHERE u.key = ?1",
+        )?
+        .query_row([user], |row| {
+            Ok(UserState {
+                identity: match (vid(row, 0)?, vid(row, 1)?) {
+                    (Some(vid), Some(external_id)) => Some(Identity { vid, external_id }),
+                    _ => None,
+                },
+                confirmed: row.get::<_, Option<[u8; 16]>>(2)?.map(Fingerprint),
+                changing: row.get::<_, i64>(3)? != 0,
+            })
+        })
+        .optional()?;
+    Ok(state.unwrap_or_default())
+}
+
+/// The user's latest link and when it was made.
+pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Option<(Vid, Millis)>> {
+    let link = connection
+        .prepare_cached("SELECT vid, linked_at FROM user WHERE key = ?1 AND vid IS NOT NULL")?
+        .query_row([user], |row| Ok((vid(row, 0)?, row.get(1)?)))
+        .optional()?;
+    Ok(link.and_then(|(vid, at)| Some((vid?, at))))
+}
+
+/// A change that has been outstanding for a while: its job was lost, or the app died between
+/// beginning it and committing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleChange {
+    /// The user, as text (an integer key in decimal).
+    pub user: String,
+    /// The token that a fresh answer must be recorded with.
+    pub token: ChangeToken,
+    /// When it was begun: milliseconds since 1970, by the app's clock.
+    pub begun_at: Millis,
+}
+
+pub(crate) fn stale_changes(connection: &Connection, begun_before: Millis, limit: u32) -> Result<Vec<StaleChange>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT user, token, begun_at FROM change
+         WHERE ended_at IS NULL AND begun_at < ?1 ORDER BY begun_at, token LIMIT ?2",
+    )?;
+    let rows = statement
+        .query_map((begun_before, limit), |row| Ok((user_text(row, 0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;
+    rows.map(|row| {
+        let (user, token, begun_at) = row?;
+        let token =
+            ChangeToken::try_from(token).map_err(|_| Error::Corrupt("a change token is not positive".into()))?;
+        Ok(StaleChange { user, token, begun_at })
+    })
+    .collect()
+}
+
+fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
+    let id: Option<i64> = row.get(column)?;
+    id.map(|id| Vid::try_from(id).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, id))).transpose()
+}
+
+fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    use rusqlite::types::ValueRef;
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(id) => id.to_string(),
+        ValueRef::Blob(bytes) => {
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            // 8-4-4-4-12, as `UserKey::text` takes it.
+            let ends = [0, 8, 12, 16, 20, hex.len()];
+            ends.windows(2).map(|w| hex.get(w[0]..w[1]).unwrap_or_default()).collect::<Vec<_>>().join("-")
+        }
+        _ => row.get(column)?,
+    })
+}

@@ -1,0 +1,284 @@
+//! Opening the file: where it may be, what it must be, and how the connection is set up.
+//!
+//! A file that is not ours, or not right, is refused by name and left as it is.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::{Shared, Synchronous};
+use crate::email::FingerprintKey;
+use crate::error::{Error, Result};
+
+/// `PRAGMA application_id`: "vidc".
+const APPLICATION_ID: i64 = 0x7669_6463;
+
+/// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.
+const SCHEMAS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// SQLite up to 3.51.2 can corrupt a WAL file under several processes.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
+/// not keep shared memory between the processes that map it. `statfs(2)` magic numbers.
+const UNSUPPORTED: &[(i64, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFE53_4D42, "SMB2"),
+    (0xFF53_4D42, "CIFS"),
+    (0x0102_1997, "9p"),
+    (0x6573_5546, "FUSE"),
+    (0x5346_414F, "AFS"),
+    (0x00C3_6400, "Ceph"),
+    (0x0BD0_0BD0, "Lustre"),
+    (0x7461_636F, "OCFS2"),
+];
+
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) key: FingerprintKey,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
+pub(super) fn create(path: &Path, portal: i64, secret: Option<&[u8]>, synchronous: Synchronous) -> Result<Opened> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::CannotOpen {
+            path: path.into(),
+            why: format!("SQLite {} is older than 3.51.3, which corrupts shared files", rusqlite::version()),
+        });
+    }
+    let path = place(path)?;
+    // Checked before the lock, so that a missing secret costs nobody a file.
+    let given = secret.map(FingerprintKey::from_secret).transpose()?;
+
+    // Closing any descriptor of the file drops this process's locks on it (POSIX), so nobody here
+    // may be between opening and closing the new file while another thread has it open in SQLite.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(cannot_open(&path, e)),
+    }
+    let mut connection = connect(&path)?;
+    if is_empty(&connection, &path)? {
+        prepare_file(&connection, &path, synchronous)?;
+        initialise(&mut connection, portal, given.as_ref())?;
+    } else {
+        check_schema(&connection, &path)?;
+        prepare_file(&connection, &path, synchronous)?;
+    }
+    let key = check_owner(&connection, portal, given)?;
+    Ok(Opened { connection, path, key })
+}
+
+/// Opens a file that `create` has seen before: after a fork, or for the other connection.
+pub(super) fn reopen(shared: &Shared, access: Access) -> Result<Connection> {
+    let connection = connect(&shared.path)?;
+    check_schema(&connection, &shared.path)?;
+    prepare_file(&connection, &shared.path, shared.synchronous)?;
+    check_portal(&connection, shared.portal)?;
+    if meta::<[u8; 8]>(&connection, "key_check")? != Some(shared.key_check) {
+        return Err(Error::WrongSecret);
+    }
+    if access == Access::Read {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+/// The absolute path, in a folder that exists, on a file system that can carry it.
+fn place(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
+        _ => cannot_open(path, e),
+    })?;
+    let path = folder.join(name);
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_symlink() => return Err(refuse(&path, "it is a symbolic link")),
+        Ok(found) if !found.is_file() => return Err(refuse(&path, "it is not a regular file")),
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(cannot_open(&path, e)),
+    }
+    if let Some(kind) = unsupported_filesystem(&folder) {
+        return Err(Error::UnsupportedFilesystem { path, kind });
+    }
+    Ok(path)
+}
+
+#[cfg(target_os = "linux")]
+fn unsupported_filesystem(folder: &Path) -> Option<&'static str> {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `folder` is a C string and `found` has room for the answer, both alive over the call.
+    if unsafe { libc::statfs(folder.as_ptr(), found.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: statfs returned 0, so it has filled the answer in.
+    let magic = unsafe { found.assume_init() }.f_type & 0xFFFF_FFFF;
+    UNSUPPORTED.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unsupported_filesystem(_folder: &Path) -> Option<&'static str> {
+    None
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Busy,
+        _ => Error::CannotOpen { path: path.into(), why: e.to_string() },
+    })?;
+    // Waiting is `Store::retry`'s work: it is fairer, and it can be cancelled.
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    // SQLite opens what it may not write for reading, without a word.
+    if connection.is_readonly("main").unwrap_or(true) {
+        return Err(refuse(path, "it is not writable"));
+    }
+    Ok(connection)
+}
+
+/// Every pragma, with its reason. `docs/pragmas.md` repeats the table and a test compares them.
+fn prepare_file(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(refuse(path, "write-ahead logging cannot be switched on there"));
+    }
+    connection.pragma_update(
+        None,
+        "synchronous",
+        match synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        },
+    )?;
+    // An I/O error under mmap is a SIGBUS in the app's process, not an error code.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // Nothing in the file may call functions: a tampered schema stays data.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Whether the file is new: nobody has put a schema or a mark into it.
+fn is_empty(connection: &Connection, path: &Path) -> Result<bool> {
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|e| not_a_database(e, path))?;
+    Ok(tables == 0 && pragma(connection, "application_id")? == 0 && pragma(connection, "user_version")? == 0)
+}
+
+/// Refuses a file of another kind, or of a newer version. Reads only.
+fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
+    let application: i64 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(|e| not_a_database(e, path))?;
+    if application != APPLICATION_ID {
+        return Err(Error::NotACache { path: path.into(), why: "it is a database of another program" });
+    }
+    let known = SCHEMAS.len() as i64;
+    match pragma(connection, "user_version")? {
+        found if found > known => Err(Error::NewerSchema { found, known }),
+        found if found < known => Err(Error::Corrupt(format!("schema version {found} was never released"))),
+        _ => Ok(()),
+    }
+}
+
+/// Fills a new file, unless another process has done so in the meantime.
+fn initialise(connection: &mut Connection, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if pragma(&tx, "user_version")? != 0 {
+        return Ok(());
+    }
+    for schema in SCHEMAS {
+        tx.execute_batch(schema)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", SCHEMAS.len() as i64)?;
+    let mut put = tx.prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)")?;
+    put.execute(params!["portal_id", portal])?;
+    let own;
+    let key = match key {
+        Some(key) => key,
+        None => {
+            let mut secret = [0u8; 32];
+            getrandom::fill(&mut secret).map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+            put.execute(params!["fingerprint_secret", secret])?;
+            own = FingerprintKey::from_secret(&secret)?;
+            &own
+        }
+    };
+    put.execute(params!["key_check", key.check()])?;
+    drop(put);
+    tx.commit()?;
+    Ok(())
+}
+
+/// The file must belong to this portal and have been keyed with this secret: two keys in one
+/// file would make fingerprints that never meet.
+fn check_owner(connection: &Connection, portal: i64, given: Option<FingerprintKey>) -> Result<FingerprintKey> {
+    check_portal(connection, portal)?;
+    let key = match given {
+        Some(key) => key,
+        None => match meta::<[u8; 32]>(connection, "fingerprint_secret")? {
+            Some(secret) => FingerprintKey::from_secret(&secret)?,
+            None => return Err(Error::WrongSecret),
+        },
+    };
+    if meta::<[u8; 8]>(connection, "key_check")? == Some(key.check()) { Ok(key) } else { Err(Error::WrongSecret) }
+}
+
+fn check_portal(connection: &Connection, expected: i64) -> Result<()> {
+    match meta::<i64>(connection, "portal_id")? {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(Error::WrongPortal { found, expected }),
+        None => Err(Error::Corrupt("it names no portal".into())),
+    }
+}
+
+fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<Option<T>> {
+    Ok(connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?)
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
+}
+
+fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => {
+            Error::NotACache { path: path.into(), why: "it is not an SQLite database" }
+        }
+        _ => error.into(),
+    }
+}
+
+fn refuse(path: &Path, why: &str) -> Error {
+    Error::CannotOpen { path: path.into(), why: why.into() }
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> Error {
+    Error::CannotOpen { path: path.into(), why: error.to_string() }
+}
