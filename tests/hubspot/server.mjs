@@ -1,0 +1,222 @@
+// The HubSpot double: a server of its own on loopback.
+//
+//   node tests/hubspot/server.mjs --portal 62515 [--port 0] [--delay-ms 300] [--former-emails free|secondary]
+//
+// Once it listens it prints one line of JSON, {"url":..,"portal":..}, and serves until SIGTERM:
+//   HubSpot's contacts API, v1 and v3, with any bearer token     api_v1.mjs, api_v3.mjs
+//   GET /PORTAL.js     the tracking code (js.hs-scripts.com)     loader.js
+//   GET /__ptq.gif     its beacon (track.hubspot.com)            tracking.mjs
+//   GET /              contacts, page views and duplicates, for people
+//   POST /_double/reset, PUT /_double/config, GET /_double/state     controls for tests; no such thing at HubSpot
+
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ApiV1 } from './api_v1.mjs';
+import { ApiV3 } from './api_v3.mjs';
+import { ContactStore } from './contacts.mjs';
+import { findDuplicates } from './duplicates.mjs';
+import { ErrorAnswer, parseJson, rateLimited, unauthenticated } from './http.mjs';
+import { renderPage } from './page.mjs';
+import { contactState } from './state.mjs';
+import { Tracking } from './tracking.mjs';
+
+const LOADER = readFileSync(new URL('./loader.js', import.meta.url), 'utf8');
+const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+
+/**
+ * @typedef {object} Config  what `PUT /_double/config` sets
+ * @property {number} delay_ms         how long an API call takes: half before it takes effect, half after
+ * @property {number} loader_delay_ms  how long the loader script takes
+ * @property {number} rate_limit_next  how many of the next API calls are answered 429
+ * @property {'2019'|'2024'} v1_conflict  the form of v1's 409
+ */
+
+export class HubSpotDouble {
+  #portal;
+  #formerEmails;
+  #server;
+  /** @type {Config} */
+  #config;
+  /** @type {ContactStore} */
+  #store;
+  /** @type {Tracking} */
+  #tracking;
+  #apis;
+
+  /** @param {{portal: number, delayMs?: number, formerEmails?: 'free'|'secondary'}} options */
+  constructor({ portal, delayMs = 0, formerEmails = 'free' }) {
+    this.#portal = portal;
+    this.#formerEmails = formerEmails;
+    this.#config = { delay_ms: delayMs, loader_delay_ms: 0, rate_limit_next: 0, v1_conflict: '2024' };
+    this.#reset();
+  }
+
+  /**
+   * Listens on 127.0.0.1.
+   * @param {number} [port]  0: a free one
+   * @returns {Promise<string>} its url
+   */
+  async listen(port = 0) {
+    this.#server = createServer((request, response) => this.#serve(request, response));
+    await new Promise((resolve, reject) => {
+      this.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
+    });
+    return `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /** Stops at once, open connections included. */
+  async close() {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** What `GET /_double/state` answers. */
+  state() {
+    const pageViews = this.#tracking.pageViews();
+    return {
+      portal: this.#portal,
+      contacts: this.#store.live().map((contact) => contactState(this.#store, contact, pageViews)),
+      page_views: pageViews,
+      anonymous_page_views: pageViews.filter((view) => view.vid === null),
+      duplicates: findDuplicates(this.#store, (usertoken) => this.#tracking.stitches(usertoken)),
+    };
+  }
+
+  #reset() {
+    this.#store = new ContactStore({ formerEmails: this.#formerEmails });
+    this.#tracking = new Tracking(this.#store);
+    this.#apis = [new ApiV1(this.#store, this.#tracking, this.#portal, this.#config), new ApiV3(this.#store)];
+  }
+
+  async #serve(request, response) {
+    let answer;
+    try {
+      answer = await this.#answer(request);
+    } catch (error) {
+      if (!(error instanceof ErrorAnswer)) console.error(error);
+      answer = error instanceof ErrorAnswer ? error.answer : { status: 500, json: { status: 'error', message: 'internal error' } };
+    }
+    const { status, json, text, type } = answer;
+    const body = json === undefined ? text ?? '' : JSON.stringify(json);
+    const headers = { 'cache-control': 'no-store' };
+    if (status !== 204) headers['content-type'] = type ?? (json === undefined ? 'text/plain; charset=utf-8' : 'application/json;charset=utf-8');
+    response.writeHead(status, headers).end(status === 204 ? undefined : body);
+  }
+
+  async #answer(request) {
+    const url = new URL(request.url, 'http://127.0.0.1');
+    const path = url.pathname;
+    const text = await readBody(request);
+    if (path.startsWith('/contacts/v1/') || path.startsWith('/crm/')) return this.#api(request, url, text);
+    if (request.method === 'GET') {
+      if (path === '/') return { status: 200, type: 'text/html; charset=utf-8', text: renderPage(this.state()) };
+      if (path === `/${this.#portal}.js`) return this.#loader(request, url);
+      if (path === '/__ptq.gif') return this.#beacon(url.searchParams);
+      if (path === '/_double/state') return { status: 200, json: this.state() };
+    }
+    if (request.method === 'POST' && path === '/_double/reset') {
+      this.#reset();
+      return { status: 204 };
+    }
+    if (request.method === 'PUT' && path === '/_double/config') return this.#configure(parseJson(text));
+    return { status: 404, json: { status: 'error', message: 'resource not found' } };
+  }
+
+  async #api(request, url, text) {
+    if (!/^Bearer \S/i.test(request.headers.authorization ?? '')) throw unauthenticated();
+    if (this.#config.rate_limit_next > 0) {
+      this.#config.rate_limit_next -= 1;
+      throw rateLimited();
+    }
+    const call = { method: request.method, path: url.pathname, query: url.searchParams, body: parseJson(text) };
+    // Both halves are races of their own: "sent, not yet applied" and "applied, not yet known to the worker" (DESIGN.md §2).
+    const half = this.#config.delay_ms / 2;
+    await sleep(half);
+    try {
+      const answer = this.#apis[0].handle(call) ?? this.#apis[1].handle(call);
+      if (!answer) throw new ErrorAnswer(404, { message: 'resource not found' });
+      return answer;
+    } finally {
+      await sleep(half);
+    }
+  }
+
+  async #loader(request, url) {
+    await sleep(Number(url.searchParams.get('loader_delay_ms') ?? this.#config.loader_delay_ms));
+    // HubSpot's beacon is https. Asked under HubSpot's own name (a browser started with --host-resolver-rules, see
+    // bin/demo --serve) this server has no certificate to show, so the beacon then goes the way the loader came.
+    const scheme = request.headers.host?.startsWith('js.hs-scripts.com') ? 'http' : 'https';
+    const script = LOADER.replace('__PORTAL__', String(this.#portal)).replace('__SCHEME__', scheme);
+    return { status: 200, type: 'application/javascript; charset=utf-8', text: script };
+  }
+
+  #beacon(parameters) {
+    const url = parameters.get('pu') ?? '';
+    const usertoken = parameters.get('vi') ?? '';
+    if (/^[0-9a-f]{32}$/.test(usertoken) && parameters.get('a') === String(this.#portal)) {
+      this.#tracking.receive({
+        usertoken,
+        url,
+        path: parameters.get('path') ?? pathOf(url),
+        title: parameters.get('t') ?? '',
+        email: parameters.get('email') ?? undefined,
+        id: parameters.get('id') ?? undefined,
+      });
+    }
+    return { status: 200, type: 'image/gif', text: PIXEL };
+  }
+
+  #configure(changes) {
+    for (const [name, value] of Object.entries(changes)) {
+      if (!(name in this.#config)) throw new ErrorAnswer(400, { message: `no such setting: ${name}` });
+      if (typeof value !== typeof this.#config[name]) throw new ErrorAnswer(400, { message: `${name} must be a ${typeof this.#config[name]}` });
+      this.#config[name] = value;
+    }
+    return { status: 200, json: this.#config };
+  }
+}
+
+async function readBody(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function pathOf(url) {
+  try {
+    const { pathname, search } = new URL(url);
+    return pathname + search;
+  } catch {
+    return '';
+  }
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      portal: { type: 'string' },
+      port: { type: 'string', default: '0' },
+      'delay-ms': { type: 'string', default: '300' },
+      'former-emails': { type: 'string', default: 'free' },
+    },
+  });
+  const portal = Number(values.portal);
+  if (!Number.isSafeInteger(portal) || portal <= 0) throw new Error('--portal must be a HubSpot account number');
+  if (!['free', 'secondary'].includes(values['former-emails'])) throw new Error('--former-emails must be free or secondary');
+  const delayMs = Number(values['delay-ms']);
+  if (!(delayMs >= 0)) throw new Error('--delay-ms must be a number of milliseconds');
+  const double = new HubSpotDouble({ portal, delayMs, formerEmails: values['former-emails'] });
+  console.log(JSON.stringify({ url: await double.listen(Number(values.port)), portal }));
+  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => double.close().then(() => process.exit(0)));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error) => {
+    console.error(`hubspot double: ${error.message}`);
+    process.exit(2);
+  });
+}
