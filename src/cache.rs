@@ -123,7 +123,7 @@ impl Vidcache {
     /// Says that the user is this contact, without saying which email HubSpot holds for it.
     ///
     /// # Errors
-    /// As [`Vidcache::record`], but for the answer's.
+    /// [`Error::VidTaken`], and as [`Vidcache::begin_email_change`].
     pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
         self.store.write(|tx| link(tx, user, vid))
     }
@@ -138,8 +138,8 @@ impl Vidcache {
     ///
     /// # Errors
     /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
-    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`],
-    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]. Nothing is written then.
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::VidTaken`], [`Error::Busy`],
+    /// [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]. Nothing is written then.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         let contact = response::contact(answer)?;
         if change.is_some() && contact.email.is_none() {
@@ -227,6 +227,7 @@ impl Vidcache {
 /// Links the user, unless they are linked to that contact already. A later link wins even when the
 /// clock has gone back since the last one.
 fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
+    store::check_free(tx, user, vid)?;
     let at = match store::link_of(tx, user)? {
         Some((current, _)) if current == vid => return Ok(()),
         Some((_, linked_at)) => now().max(linked_at + 1),

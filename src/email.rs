@@ -9,10 +9,10 @@ use siphasher::sip128::SipHasher24;
 use crate::error::{Error, Result};
 
 /// The longest email, in bytes after normalising: RFC 5321's bound. HubSpot documents none.
-pub const MAX_EMAIL: usize = 254;
+pub(crate) const MAX_EMAIL: usize = 254;
 
 /// The shortest secret, in bytes.
-pub const MIN_SECRET: usize = 16;
+pub(crate) const MIN_SECRET: usize = 16;
 
 /// An email, normalised for comparison: outer white space and zero-width characters removed,
 /// ASCII letters in lower case. Dots and `+tags` are kept: HubSpot keeps them.

@@ -4,11 +4,13 @@
 //! number or by name. A number, once released, keeps its meaning for ever.
 //!
 //! What may be in an error: the library's own words, a vid, a portal, a path,
-//! SQLite's message, the *name* of a field. What may not: an email, a user
-//! key, a secret, or any part of an answer's values (a HubSpot error message can
+//! SQLite's message, the *name* of a field; a user key only where two users must be told apart
+//! ([`Error::VidTaken`]). What may not: an email, a secret, or any part of an answer's values (a HubSpot error message can
 //! quote an email, so it is never repeated).
 
 use std::path::PathBuf;
+
+use crate::identity::Vid;
 
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -60,6 +62,16 @@ pub enum Error {
     /// The change token belongs to another user.
     #[error("the change token belongs to another user")]
     ForeignChange,
+    /// The contact is linked to another user.
+    #[error("contact {vid} is linked to user {linked_to} already, and cannot be user {user}'s too")]
+    VidTaken {
+        /// The contact.
+        vid: Vid,
+        /// The user who has it, as text.
+        linked_to: String,
+        /// The user who was to get it, as text.
+        user: String,
+    },
 
     /// The file belongs to another HubSpot portal.
     #[error("the file belongs to portal {found}, not to portal {expected}")]
@@ -144,9 +156,10 @@ pub enum ErrorCode {
     InvalidAnswer = 111,
     AnswerWithoutId = 112,
     AnswerWithoutEmail = 113,
-    // 2xx: change tokens.
+    // 2xx: what the rows say against it.
     UnknownChange = 201,
     ForeignChange = 202,
+    VidTaken = 203,
     // 3xx: the file.
     WrongPortal = 301,
     WrongSecret = 302,
@@ -178,6 +191,7 @@ impl ErrorCode {
         Self::AnswerWithoutEmail,
         Self::UnknownChange,
         Self::ForeignChange,
+        Self::VidTaken,
         Self::WrongPortal,
         Self::WrongSecret,
         Self::NotACache,
@@ -206,6 +220,7 @@ impl ErrorCode {
             Self::AnswerWithoutEmail => "answer_without_email",
             Self::UnknownChange => "unknown_change",
             Self::ForeignChange => "foreign_change",
+            Self::VidTaken => "vid_taken",
             Self::WrongPortal => "wrong_portal",
             Self::WrongSecret => "wrong_secret",
             Self::NotACache => "not_a_cache",
@@ -242,6 +257,7 @@ impl Error {
             Self::AnswerWithoutEmail => ErrorCode::AnswerWithoutEmail,
             Self::UnknownChange => ErrorCode::UnknownChange,
             Self::ForeignChange => ErrorCode::ForeignChange,
+            Self::VidTaken { .. } => ErrorCode::VidTaken,
             Self::WrongPortal { .. } => ErrorCode::WrongPortal,
             Self::WrongSecret => ErrorCode::WrongSecret,
             Self::NotACache { .. } => ErrorCode::NotACache,

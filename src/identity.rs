@@ -9,7 +9,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 
 /// The longest text key, in bytes.
-pub const MAX_USER_KEY: usize = 255;
+pub(crate) const MAX_USER_KEY: usize = 255;
 
 /// The app's own id of a user: a 64-bit integer, or text of 1 to 255 bytes. Never an email.
 ///
@@ -55,6 +55,15 @@ impl<'a> UserKey<'a> {
     pub fn bytes(bytes: &'a [u8]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::InvalidUserKey("it is not UTF-8"))?;
         Self::text(text)
+    }
+
+    /// The key as the app would write it: an integer in decimal, a UUID in its usual form.
+    pub fn to_text(&self) -> String {
+        match &self.0 {
+            Repr::Int(id) => id.to_string(),
+            Repr::Uuid(bytes) => uuid_text(bytes),
+            Repr::Text(text) => (*text).to_owned(),
+        }
     }
 
     pub(crate) fn repr(&self) -> &Repr<'a> {
@@ -118,6 +127,19 @@ fn canonical_uuid(text: &str) -> Option<[u8; 16]> {
         nibbles += 1;
     }
     Some(uuid)
+}
+
+pub(crate) fn uuid_text(bytes: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).expect("a nibble is below 16"));
+        }
+    }
+    text
 }
 
 /// A HubSpot contact id: a positive 64-bit integer (`hs_object_id` in the v3 API, which sends it as text).
@@ -199,6 +221,7 @@ mod tests {
         let Repr::Uuid(bytes) = repr(uuid) else { panic!("not a uuid") };
         assert_eq!(bytes[0], 0x01);
         assert_eq!(bytes[15], 0x6d);
+        assert_eq!(uuid_text(&bytes), uuid);
         for text in [uuid.to_uppercase(), uuid.replace('-', "x"), uuid.replacen('0', "-", 1)] {
             assert!(repr(&text) == Repr::Text(&text), "{text}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Every event joins what is there with what it says, and the join is the same in any order
 //! and any number of times: the latest by time wins, the first by time wins, a token once ended
-//! stays ended. `tests/order.rs` shuffles and repeats events against this.
+//! stays ended. `order` shuffles and repeats events against this.
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -34,9 +34,9 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
             tx.prepare_cached(
                 "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (vid) DO UPDATE SET
-                   email = CASE WHEN excluded.email_at > email_at THEN excluded.email END,
+                   email = CASE WHEN email_at IS NULL OR excluded.email_at > email_at THEN excluded.email END,
                    email_at = excluded.email_at
-                 WHERE excluded.email_at > email_at
+                 WHERE email_at IS NULL OR excluded.email_at > email_at
                     OR (excluded.email_at = email_at AND email IS NOT excluded.email)",
             )?
             .execute(params![vid.get(), email.map(|f| f.0), at])?;
@@ -85,6 +85,20 @@ fn linked(tx: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<()
            first_at = excluded.first_at, first_vid = excluded.first_vid",
     )?
     .execute(params![user, last.0, last.1, first.map(|f| f.0), first.map(|f| f.1)])?;
+    if let Some((_, Some(old_vid), _, _)) = old
+        && old_vid != last.1
+    {
+        // The old contact goes back to nobody, and out of the file if nothing else is known of it.
+        tx.prepare_cached("DELETE FROM contact WHERE vid = ?1 AND user = ?2 AND email_at IS NULL")?
+            .execute(params![old_vid, user])?;
+        tx.prepare_cached("UPDATE contact SET user = NULL WHERE vid = ?1 AND user = ?2")?
+            .execute(params![old_vid, user])?;
+    }
+    tx.prepare_cached(
+        "INSERT INTO contact (vid, user) VALUES (?1, ?2)
+         ON CONFLICT (vid) DO UPDATE SET user = excluded.user WHERE user IS NOT excluded.user",
+    )?
+    .execute(params![last.1, user])?;
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! Reading rows. Nothing here writes.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Millis};
-use crate::identity::{Identity, UserKey, Vid};
+use crate::identity::{Identity, UserKey, Vid, uuid_text};
 
 /// All that a decision about one user depends on.
 pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
@@ -36,6 +36,19 @@ pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Opti
         .query_row([user], |row| Ok((vid(row, 0)?, row.get(1)?)))
         .optional()?;
     Ok(link.and_then(|(vid, at)| Some((vid?, at))))
+}
+
+/// Refuses to link a contact that another user has. Two users on one contact would break the rule: while
+/// one's change is on its way, the other's page would still name the email it takes away.
+pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
+    let other = connection
+        .prepare_cached("SELECT user FROM contact WHERE vid = ?1 AND user <> ?2")?
+        .query_row(params![vid.get(), user], |row| user_text(row, 0))
+        .optional()?;
+    match other {
+        None => Ok(()),
+        Some(linked_to) => Err(Error::VidTaken { vid, linked_to, user: user.to_text() }),
+    }
 }
 
 /// A change that has been outstanding for a while: its job was lost, or the app died between
@@ -75,12 +88,7 @@ fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     use rusqlite::types::ValueRef;
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(id) => id.to_string(),
-        ValueRef::Blob(bytes) => {
-            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-            // 8-4-4-4-12, as `UserKey::text` takes it.
-            let ends = [0, 8, 12, 16, 20, hex.len()];
-            ends.windows(2).map(|w| hex.get(w[0]..w[1]).unwrap_or_default()).collect::<Vec<_>>().join("-")
-        }
+        ValueRef::Blob(_) => uuid_text(&row.get(column)?),
         _ => row.get(column)?,
     })
 }

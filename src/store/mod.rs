@@ -8,6 +8,8 @@ mod apply;
 mod fork;
 mod lookup;
 mod open;
+#[cfg(test)]
+mod order;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,7 @@ use crate::error::{Error, Result};
 
 pub(crate) use apply::{apply, check_token};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{link_of, stale_changes, user_state};
+pub(crate) use lookup::{check_free, link_of, stale_changes, user_state};
 
 /// How hard an acknowledged write is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,8 +19,9 @@ CREATE TABLE user (
 -- A contact as HubSpot describes it.
 CREATE TABLE contact (
   vid      INTEGER PRIMARY KEY,
-  email    BLOB,                        -- fingerprint; NULL: none, or two at one time
-  email_at INTEGER NOT NULL             -- HubSpot's clock, ms; the latest wins
+  user     ANY,                         -- whose it is: the user whose vid this is, or NULL
+  email    BLOB,                        -- fingerprint; NULL: unknown, none, or two at one time
+  email_at INTEGER                      -- HubSpot's clock, ms; the latest wins; NULL: unknown
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs

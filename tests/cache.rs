@@ -1,0 +1,258 @@
+//! The facade on a real file: what a user of the crate relies on.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use vidcache::{ChangeToken, Email, Error, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
+
+const PORTAL: i64 = 62515;
+const SECRET: &[u8] = b"thirty-two bytes kept out of it.";
+
+fn options() -> Options<'static> {
+    Options { secret: Some(SECRET), synchronous: Synchronous::Normal, ..Options::default() }
+}
+
+fn temporary() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("hubspot.vidcache");
+    (dir, path)
+}
+
+fn open(path: &Path) -> Vidcache {
+    Vidcache::open(path, PORTAL, &options()).expect("the file opens")
+}
+
+fn email(text: &str) -> Email {
+    Email::parse(text).expect("an email")
+}
+
+/// A v3 answer: this contact held this email at this second.
+fn answer(vid: i64, email: &str, second: u32) -> Vec<u8> {
+    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-01-01T00:00:{second:02}.000Z"}}"#)
+        .into()
+}
+
+fn says(cache: &Vidcache, user: UserKey<'_>, text: &str) -> (Option<String>, Option<i64>, Reason) {
+    let email = email(text);
+    let decision = cache.decide(user, Some(&email)).expect("a decision");
+    (decision.email.map(str::to_owned), decision.id.map(Vid::get), decision.reason)
+}
+
+#[test]
+fn a_change_of_email_goes_from_agreed_over_careful_to_agreed() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(42);
+    assert_eq!(says(&cache, user, "a@x.test"), (None, None, Reason::NotLinked));
+
+    cache.link(user, Vid::try_from(901).unwrap()).unwrap();
+    assert_eq!(says(&cache, user, "a@x.test"), (None, Some(901), Reason::EmailUnconfirmed));
+
+    let recorded = cache.record(user, &answer(901, "a@x.test", 1), None).unwrap();
+    assert!(recorded.email_observed && recorded.vid.get() == 901);
+    assert_eq!(says(&cache, user, "A@x.test"), (Some("a@x.test".into()), Some(901), Reason::Agreed));
+    assert_eq!(says(&cache, user, "b@x.test"), (None, Some(901), Reason::EmailDiffers));
+
+    let change = cache.begin_email_change(user).unwrap();
+    for text in ["a@x.test", "b@x.test"] {
+        assert_eq!(says(&cache, user, text), (None, Some(901), Reason::ChangeOutstanding));
+    }
+    cache.record(user, &answer(901, "b@x.test", 2), Some(change)).unwrap();
+    assert_eq!(says(&cache, user, "b@x.test"), (Some("b@x.test".into()), Some(901), Reason::Agreed));
+    assert_eq!(says(&cache, user, "a@x.test"), (None, Some(901), Reason::EmailDiffers));
+}
+
+#[test]
+fn every_begun_change_counts_and_not_only_the_newest() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    cache.record(user, &answer(9, "a@x.test", 1), None).unwrap();
+    let first = cache.begin_email_change(user).unwrap();
+    let second = cache.begin_email_change(user).unwrap();
+    cache.record(user, &answer(9, "a@x.test", 2), Some(second)).unwrap();
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::ChangeOutstanding);
+    cache.record(user, &answer(9, "b@x.test", 3), Some(first)).unwrap();
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::EmailDiffers);
+}
+
+#[test]
+fn an_answer_that_comes_late_does_not_undo_a_newer_one() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    cache.record(user, &answer(9, "new@x.test", 30), None).unwrap();
+    let late = cache.begin_email_change(user).unwrap();
+    cache.record(user, &answer(9, "old@x.test", 20), Some(late)).unwrap();
+    assert_eq!(says(&cache, user, "old@x.test").2, Reason::EmailDiffers);
+    assert_eq!(says(&cache, user, "new@x.test").2, Reason::Agreed);
+}
+
+#[test]
+fn two_emails_at_one_time_are_neither_believed() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    cache.record(user, &answer(9, "a@x.test", 5), None).unwrap();
+    cache.record(user, &answer(9, "b@x.test", 5), None).unwrap();
+    for text in ["a@x.test", "b@x.test"] {
+        assert_eq!(says(&cache, user, text).2, Reason::EmailUnconfirmed);
+    }
+}
+
+/// With no time an answer may have been overtaken, and then E1 → E2 → E1 would name an email that
+/// HubSpot holds no more.
+#[test]
+fn an_answer_without_email_or_time_links_but_finishes_no_change() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    let v1 = br#"{"vid":9,"isNew":true}"#;
+    assert!(!cache.record(user, v1, None).unwrap().email_observed);
+    assert_eq!(cache.resolve(user).unwrap().unwrap().vid.get(), 9);
+
+    let change = cache.begin_email_change(user).unwrap();
+    assert_eq!(cache.record(user, v1, Some(change)), Err(Error::AnswerWithoutEmail));
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::ChangeOutstanding);
+}
+
+#[test]
+fn an_abandoned_change_leaves_everything_as_it_was() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    cache.record(user, &answer(9, "a@x.test", 1), None).unwrap();
+    let change = cache.begin_email_change(user).unwrap();
+    cache.abandon_email_change(user, change).unwrap();
+    cache.abandon_email_change(user, change).unwrap();
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::Agreed);
+}
+
+#[test]
+fn a_job_that_runs_twice_records_twice_and_nothing_changes() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    let change = cache.begin_email_change(user).unwrap();
+    for _ in 0..2 {
+        cache.record(user, &answer(9, "a@x.test", 1), Some(change)).unwrap();
+        assert_eq!(says(&cache, user, "a@x.test").2, Reason::Agreed);
+    }
+}
+
+#[test]
+fn the_external_id_stays_the_first_vid_through_a_merge() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::text("0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d").unwrap();
+    cache.record(user, &answer(5, "a@x.test", 1), None).unwrap();
+    cache.record(user, &answer(999, "a@x.test", 2), None).unwrap();
+    let identity = cache.resolve(user).unwrap().unwrap();
+    assert_eq!((identity.vid.get(), identity.external_id.get()), (999, 5));
+    assert_eq!(says(&cache, user, "a@x.test"), (Some("a@x.test".into()), Some(5), Reason::Agreed));
+}
+
+/// Otherwise bob's page would go on naming the email that ann's worker is about to take away.
+#[test]
+fn a_contact_belongs_to_one_user() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let (ann, bob) = (UserKey::from(1), UserKey::text("bob").unwrap());
+    cache.record(ann, &answer(9, "a@x.test", 1), None).unwrap();
+    let vid = Vid::try_from(9).unwrap();
+    let taken = Error::VidTaken { vid, linked_to: "1".into(), user: "bob".into() };
+    assert_eq!(cache.link(bob, vid), Err(taken.clone()));
+    assert_eq!(cache.record(bob, &answer(9, "b@x.test", 2), None), Err(taken));
+    assert_eq!(says(&cache, ann, "a@x.test").2, Reason::Agreed, "nothing of bob's answer was written");
+
+    // Once ann has another contact, hers is free.
+    cache.record(ann, &answer(10, "a@x.test", 3), None).unwrap();
+    cache.link(bob, vid).unwrap();
+    assert_eq!(says(&cache, bob, "a@x.test").2, Reason::Agreed);
+}
+
+#[test]
+fn a_token_must_be_known_and_the_user_s_own() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let (ann, bob) = (UserKey::from(1), UserKey::from(2));
+    let change = cache.begin_email_change(ann).unwrap();
+    let unknown = ChangeToken::try_from(change.get() ^ 1).unwrap();
+    for (token, error) in [(unknown, Error::UnknownChange), (change, Error::ForeignChange)] {
+        assert_eq!(cache.record(bob, &answer(9, "a@x.test", 1), Some(token)), Err(error.clone()));
+        assert_eq!(cache.abandon_email_change(bob, token), Err(error));
+    }
+    assert_eq!(cache.resolve(bob).unwrap(), None, "nothing of a refused record was written");
+    assert_eq!(ChangeToken::try_from(0), Err(Error::UnknownChange));
+}
+
+#[test]
+fn changes_that_were_never_finished_are_listed_oldest_first() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let uuid = "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d";
+    let keys = [UserKey::from(7), UserKey::text(uuid).unwrap(), UserKey::text("ann").unwrap()];
+    let tokens: Vec<_> = keys.iter().map(|&key| cache.begin_email_change(key).unwrap()).collect();
+    cache.abandon_email_change(keys[2], tokens[2]).unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    let stale = cache.stale_changes(Duration::ZERO, 10).unwrap();
+    let mut found: Vec<_> = stale.iter().map(|s| (s.user.as_str(), s.token)).collect();
+    found.sort_by_key(|(user, _)| user.len());
+    assert_eq!(found, [("7", tokens[0]), (uuid, tokens[1])]);
+    assert_eq!(cache.stale_changes(Duration::ZERO, 1).unwrap().len(), 1);
+    assert_eq!(cache.stale_changes(Duration::from_secs(60), 10).unwrap(), []);
+    assert_eq!(cache.stale_changes(Duration::MAX, 10).unwrap(), []);
+}
+
+#[test]
+fn another_handle_sees_a_write_as_soon_as_it_returned() {
+    let (_dir, path) = temporary();
+    let (writer, reader) = (open(&path), open(&path));
+    for second in 0..50 {
+        let text = format!("u{second}@x.test");
+        writer.record(UserKey::from(1), &answer(9, &text, second), None).unwrap();
+        assert_eq!(says(&reader, UserKey::from(1), &text).2, Reason::Agreed);
+    }
+}
+
+#[test]
+fn a_closed_cache_says_so() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    cache.close();
+    cache.close();
+    assert_eq!(cache.resolve(UserKey::from(1)), Err(Error::Closed));
+    assert_eq!(cache.begin_email_change(UserKey::from(1)), Err(Error::Closed));
+}
+
+#[test]
+fn the_snippet_of_an_agreed_user_names_the_email_once() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    let odd = "\"o'</script>&\u{2028}\"@x.test";
+    let body = serde_json::json!({"id": "9", "properties": {"email": odd}, "updatedAt": "2026-01-01T00:00:00Z"});
+    cache.record(user, body.to_string().as_bytes(), None).unwrap();
+    let html = cache.snippet(user, Some(&email(odd)), Some("n0nce")).unwrap();
+    assert!(html.contains(r#""email":"\"o\u0027\u003c/script\u003e\u0026\u2028\"@x.test""#), "{html}");
+    assert!(!cache.snippet(user, Some(&email("b@x.test")), None).unwrap().contains("\"email\":"));
+    assert!(!cache.anonymous_snippet(None).contains("\"id\":"));
+}
+
+#[test]
+fn options_out_of_range_are_refused_before_a_file_is_made() {
+    let (_dir, path) = temporary();
+    for (options, code) in [
+        (Options { secret: Some(b"short"), ..options() }, "invalid_secret"),
+        (Options { page_deadline: Duration::ZERO, ..options() }, "invalid_option"),
+        (Options { page_deadline: Duration::from_secs(3601), ..options() }, "invalid_option"),
+        (Options { loader_host: "x/y", ..options() }, "invalid_option"),
+    ] {
+        assert_eq!(Vidcache::open(&path, PORTAL, &options).err().unwrap().code().name(), code);
+    }
+    for portal in [0, -1] {
+        assert_eq!(Vidcache::open(&path, portal, &options()).err(), Some(Error::InvalidPortal));
+    }
+    assert!(!path.exists());
+}

@@ -1,0 +1,152 @@
+//! The file: who may read it, what is in it, and which files are refused and left alone.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use vidcache::{Email, Error, Options, Reason, UserKey, Vidcache};
+
+const SECRET: &[u8] = b"thirty-two bytes kept out of it.";
+
+fn temporary() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("hubspot.vidcache");
+    (dir, path)
+}
+
+fn open(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<Vidcache, Error> {
+    Vidcache::open(path, portal, &Options { secret, ..Options::default() })
+}
+
+fn code(result: Result<Vidcache, Error>) -> &'static str {
+    match result {
+        Ok(_) => "opened",
+        Err(error) => error.code().name(),
+    }
+}
+
+#[test]
+fn the_file_and_its_companions_are_for_the_owner_alone() {
+    let (dir, path) = temporary();
+    let cache = open(&path, 1, None).unwrap();
+    cache.begin_email_change(UserKey::from(1)).unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "the database, its log and its index");
+}
+
+#[test]
+fn no_email_and_no_secret_is_in_the_file() {
+    let (dir, path) = temporary();
+    let cache = open(&path, 1, Some(SECRET)).unwrap();
+    let user = UserKey::from(1);
+    let answer = br#"{"id":"9","properties":{"email":"Secret.Person@Shop.test"},"updatedAt":"2026-01-01T00:00:00Z"}"#;
+    let change = cache.begin_email_change(user).unwrap();
+    cache.record(user, answer, Some(change)).unwrap();
+    let email = Email::parse("secret.person@shop.test").unwrap();
+    assert_eq!(cache.decide(user, Some(&email)).unwrap().reason, Reason::Agreed);
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap().to_ascii_lowercase();
+        for needle in [&b"secret.person"[..], b"shop.test", SECRET] {
+            assert!(!bytes.windows(needle.len()).any(|w| w == needle));
+        }
+    }
+}
+
+#[test]
+fn a_file_keeps_its_portal_and_its_secret() {
+    let (_dir, path) = temporary();
+    drop(open(&path, 1, Some(SECRET)).unwrap());
+    assert_eq!(open(&path, 2, Some(SECRET)).err(), Some(Error::WrongPortal { found: 1, expected: 2 }));
+    for secret in [None, Some(&b"another secret of enough bytes"[..])] {
+        assert_eq!(open(&path, 1, secret).err(), Some(Error::WrongSecret));
+    }
+    assert_eq!(code(open(&path, 1, Some(SECRET))), "opened");
+}
+
+#[test]
+fn without_a_secret_the_file_keys_itself_and_can_be_opened_again() {
+    let (_dir, path) = temporary();
+    let answer = br#"{"id":"9","properties":{"email":"a@x.test"},"updatedAt":"2026-01-01T00:00:00Z"}"#;
+    open(&path, 1, None).unwrap().record(UserKey::from(1), answer, None).unwrap();
+    let again = open(&path, 1, None).unwrap();
+    let email = Email::parse("a@x.test").unwrap();
+    assert_eq!(again.decide(UserKey::from(1), Some(&email)).unwrap().reason, Reason::Agreed);
+    assert_eq!(code(open(&path, 1, Some(SECRET))), "wrong_secret");
+}
+
+#[test]
+fn a_place_that_cannot_hold_the_file_is_refused_by_its_name() {
+    let (dir, path) = temporary();
+    let missing = dir.path().join("missing/hubspot.vidcache");
+    let error = open(&missing, 1, None).err().unwrap();
+    assert_eq!(error.code().name(), "cannot_open");
+    assert!(
+        error.to_string().contains("missing/hubspot.vidcache") && error.to_string().contains("folder does not exist")
+    );
+    assert_eq!(code(open(dir.path(), 1, None)), "cannot_open");
+    assert_eq!(code(open(Path::new(""), 1, None)), "cannot_open");
+    let elsewhere = dir.path().join("elsewhere");
+    symlink(&elsewhere, &path).unwrap();
+    assert_eq!(code(open(&path, 1, None)), "cannot_open");
+    assert!(!elsewhere.exists());
+    assert_eq!(code(open(Path::new("/proc/hubspot.vidcache"), 1, None)), "cannot_open");
+}
+
+/// Each is refused with the right code, and not a byte of it changes.
+#[test]
+fn a_file_that_is_not_ours_is_left_as_it_is() {
+    let (dir, path) = temporary();
+    let foreign = dir.path().join("foreign.db");
+    let db = rusqlite::Connection::open(&foreign).unwrap();
+    db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+    drop(db);
+    let newer = dir.path().join("newer");
+    drop(open(&newer, 1, None).unwrap());
+    let db = rusqlite::Connection::open(&newer).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    let truncated = dir.path().join("truncated");
+    let cache = open(&truncated, 1, None).unwrap();
+    cache.begin_email_change(UserKey::from(1)).unwrap();
+    drop(cache);
+    let bytes = fs::read(&truncated).unwrap();
+    fs::write(&truncated, &bytes[..bytes.len() / 2]).unwrap();
+    let text = dir.path().join("text");
+    fs::write(&text, "This is a letter, and it is quite long enough to be looked at. ".repeat(20)).unwrap();
+
+    for (file, expected) in
+        [(&foreign, "not_a_cache"), (&text, "not_a_cache"), (&newer, "newer_schema"), (&truncated, "corrupt")]
+    {
+        let before = fs::read(file).unwrap();
+        assert_eq!(code(open(file, 1, None)), expected, "{}", file.display());
+        assert!(fs::read(file).unwrap() == before, "{} was written to", file.display());
+    }
+    assert_eq!(code(open(&path, 1, None)), "opened");
+}
+
+#[test]
+fn the_pragmas_are_those_of_the_documentation() {
+    let page = include_str!("../docs/pragmas.md");
+    let source = include_str!("../src/store/open.rs");
+    let documented: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
+    let mut set: Vec<&str> = source
+        .split("pragma_update(None, \"")
+        .chain(source.split("pragma_update(\n        None,\n        \""))
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"').map(|(name, _)| name))
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .chain(["journal_mode"])
+        .collect();
+    set.sort_unstable();
+    set.dedup();
+    let mut sorted = documented.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, set);
+}
