@@ -1,5 +1,7 @@
 //! The facade on a real file: what a user of the crate relies on.
 
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

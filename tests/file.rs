@@ -1,5 +1,7 @@
 //! The file: who may read it, what is in it, and which files are refused and left alone.
 
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,264 @@
+//! Several processes on one file: kills, forks, locks. Every child is this test program again, or a fork of it.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use vidcache::{Error, Options, UserKey, Vid, Vidcache, cancellable};
+
+fn temporary() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("hubspot.vidcache");
+    (dir, path)
+}
+
+fn open(path: &Path) -> Vidcache {
+    Vidcache::open(path, 1, &Options::default()).expect("the file opens")
+}
+
+fn link(cache: &Vidcache, user: i64) {
+    cache.link(UserKey::from(user), Vid::try_from(user).unwrap()).expect("a link");
+}
+
+fn linked(cache: &Vidcache, user: i64) -> bool {
+    cache.resolve(UserKey::from(user)).expect("an answer").is_some()
+}
+
+/// Starts the test `name` of this program as a process of its own, with `path` in its environment.
+fn start(name: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env("VIDCACHE_CHILD", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child process")
+}
+
+/// The file a child works on; `None` in the parent, where these tests have nothing to do.
+fn child_path() -> Option<PathBuf> {
+    std::env::var_os("VIDCACHE_CHILD").map(PathBuf::from)
+}
+
+#[test]
+fn child_writes_and_acknowledges() {
+    let Some(path) = child_path() else { return };
+    let cache = open(&path);
+    for user in 1.. {
+        link(&cache, user);
+        println!("wrote {user}");
+    }
+}
+
+#[test]
+fn an_acknowledged_write_is_found_after_kill_9() {
+    let (_dir, path) = temporary();
+    for round in 0..5 {
+        let mut child = start("child_writes_and_acknowledges", &path);
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut last = 0;
+        while last < 20 + round * 7 {
+            let line = lines.next().expect("more lines").expect("text");
+            last = line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(last);
+        }
+        child.kill().expect("kill -9");
+        child.wait().expect("reaped");
+        for line in lines.map_while(Result::ok) {
+            last = line.strip_prefix("wrote ").and_then(|n| n.parse().ok()).unwrap_or(last);
+        }
+        let cache = open(&path);
+        for user in 1..=last {
+            assert!(linked(&cache, user), "user {user} of {last} is lost");
+        }
+    }
+}
+
+#[test]
+fn child_reads_what_it_is_asked() {
+    let Some(path) = child_path() else { return };
+    let cache = open(&path);
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        println!("read {}", linked(&cache, line.parse().expect("a number")));
+    }
+}
+
+#[test]
+fn another_process_sees_a_write_as_soon_as_it_returned() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let mut child = start("child_reads_what_it_is_asked", &path);
+    let mut ask = child.stdin.take().expect("piped");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    for user in 1..200 {
+        link(&cache, user);
+        writeln!(ask, "{user}").expect("asked");
+        let answer = lines.by_ref().map_while(Result::ok).find(|line| line.contains("read ")).expect("an answer");
+        assert!(answer.ends_with("read true"), "user {user}: {answer}");
+    }
+    drop(ask);
+    assert!(child.wait().expect("reaped").success());
+}
+
+#[test]
+fn child_holds_the_write_lock() {
+    let Some(path) = child_path() else { return };
+    let db = rusqlite::Connection::open(&path).expect("opens");
+    db.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    println!("locked");
+    std::io::stdin().lines().next();
+}
+
+fn hold_write_lock(path: &Path) -> Child {
+    let mut child = start("child_holds_the_write_lock", path);
+    let mut lines = BufReader::new(child.stdout.as_mut().expect("piped")).lines();
+    lines.by_ref().map_while(Result::ok).find(|line| line.contains("locked")).expect("locked");
+    child
+}
+
+#[test]
+fn a_write_waits_no_longer_than_the_busy_timeout_and_reads_do_not_wait() {
+    let (_dir, path) = temporary();
+    let options = Options { busy_timeout: Duration::from_millis(150), ..Options::default() };
+    let cache = Vidcache::open(&path, 1, &options).expect("opens");
+    link(&cache, 1);
+    let mut child = hold_write_lock(&path);
+    let start = Instant::now();
+    assert_eq!(cache.begin_email_change(UserKey::from(1)), Err(Error::Busy));
+    assert!((150..2000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!(linked(&cache, 1), "a read waits for no writer");
+    child.kill().expect("ended");
+    child.wait().expect("reaped");
+    link(&cache, 2);
+}
+
+#[test]
+fn a_waiting_write_ends_when_it_is_cancelled() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let mut child = hold_write_lock(&path);
+    let flag = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| cancellable(&flag, || cache.begin_email_change(UserKey::from(1))));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        flag.store(true, Ordering::Relaxed);
+        assert_eq!(waiting.join().expect("no panic"), Err(Error::Cancelled));
+    });
+    child.kill().expect("ended");
+    child.wait().expect("reaped");
+    link(&cache, 1);
+}
+
+/// Runs `work` in a forked child and returns what it found.
+fn in_fork(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child calls only the library and `_exit`; the library's fork handlers leave it with
+    // no lock held, and glibc does the same for the allocator.
+    match unsafe { libc::fork() } {
+        -1 => panic!("cannot fork"),
+        0 => {
+            let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
+            // SAFETY: ends the child at once, without the test harness's exit handlers.
+            unsafe { libc::_exit(if held { 0 } else { 1 }) }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: waits for the child just made, into a variable that outlives the call.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+}
+
+/// The number of locks that a process holds on the file and its companions.
+fn locks(pid: u32, path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inodes: Vec<String> = ["", "-shm", "-wal"]
+        .iter()
+        .filter_map(|suffix| std::fs::metadata(format!("{}{suffix}", path.display())).ok())
+        .map(|found| format!(":{} ", found.ino()))
+        .collect();
+    let table = std::fs::read_to_string("/proc/locks").expect("/proc/locks");
+    table
+        .lines()
+        .filter(|line| line.contains(&format!(" {pid} ")) && inodes.iter().any(|inode| line.contains(inode)))
+        .count()
+}
+
+#[test]
+fn a_cache_opened_before_a_fork_is_right_on_both_sides_of_it() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link(&cache, 1);
+    assert!(in_fork(|| {
+        link(&cache, 2);
+        linked(&cache, 1) && linked(&cache, 2) && locks(std::process::id(), &path) > 0
+    }));
+    assert!(linked(&cache, 2), "the child's write is seen here");
+    assert!(locks(std::process::id(), &path) > 0, "the parent holds locks of its own");
+}
+
+#[test]
+fn a_child_keeps_what_it_writes_after_its_parent_closed() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link(&cache, 1);
+    let (mut here, mut there) = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+    std::thread::scope(|scope| {
+        let child = scope.spawn(|| {
+            in_fork(|| {
+                link(&cache, 2);
+                there.write_all(b"x").expect("told");
+                std::io::Read::read_exact(&mut there, &mut [0]).expect("answered");
+                link(&cache, 3);
+                linked(&cache, 2)
+            })
+        });
+        std::io::Read::read_exact(&mut here, &mut [0]).expect("told");
+        cache.close();
+        here.write_all(b"x").expect("answered");
+        assert!(child.join().expect("no panic"));
+    });
+    let again = open(&path);
+    assert!(linked(&again, 2) && linked(&again, 3));
+}
+
+#[test]
+fn forks_while_other_threads_read_and_write_leave_everybody_sound() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2i64)
+            .map(|n| {
+                let (cache, done) = (&cache, &done);
+                scope.spawn(move || {
+                    let mut user = n * 1_000_000;
+                    while !done.load(Ordering::Relaxed) {
+                        user += 1;
+                        link(cache, user);
+                        assert!(linked(cache, user));
+                    }
+                    user
+                })
+            })
+            .collect();
+        for round in 0..40 {
+            assert!(in_fork(|| {
+                link(&cache, 9_000_000 + round);
+                linked(&cache, 9_000_000 + round)
+            }));
+        }
+        done.store(true, Ordering::Relaxed);
+        let last: Vec<_> = writers.into_iter().map(|w| w.join().expect("no panic")).collect();
+        for (n, last) in last.into_iter().enumerate() {
+            assert!((n as i64 * 1_000_000 + 1..=last).all(|user| linked(&cache, user)));
+        }
+        assert!((0..40).all(|round| linked(&cache, 9_000_000 + round)));
+    });
+}
