@@ -1,1 +1,24 @@
-//! x
+//! The Ruby extension: it turns Ruby's values into the core's and back, and nothing else.
+//!
+//! What keeps a Ruby process well, and where: no panic crosses into Ruby (`error`), no thread holds the
+//! GVL while it waits (`gvl`), and no Ruby value lives in Rust (all), so that the garbage collector
+//! may move what it likes. Magnus keeps the few classes that are named here, pinned.
+
+mod cache;
+mod convert;
+mod error;
+mod gvl;
+
+use magnus::{Error, Ruby};
+
+/// Called by Ruby when it loads the extension.
+#[magnus::init(name = "vidcache")]
+fn init(ruby: &Ruby) -> Result<(), Error> {
+    // SAFETY: all that this concerns is the methods that are about to be defined. They share nothing
+    // between Ractors but caches, which are `Sync`, and the classes in `cache`'s and `error`'s `Lazy`s,
+    // which are filled in below, before there can be a second Ractor that uses them.
+    unsafe { rb_sys::rb_ext_ractor_safe(true) };
+    let vidcache = ruby.define_module("Vidcache")?;
+    error::define(ruby, vidcache)?;
+    cache::define(ruby, vidcache)
+}

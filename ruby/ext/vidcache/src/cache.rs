@@ -1,0 +1,213 @@
+//! `Vidcache::Cache`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use magnus::value::Lazy;
+use magnus::{
+    Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RModule, RString, Ruby, TypedData, Value,
+    function, method, prelude::*, typed_data::Obj,
+};
+use vidcache_core::{Error as CoreError, Options, Vidcache};
+
+use crate::convert::{self, Key};
+use crate::error::{Failure, edge};
+use crate::gvl;
+
+/// The object is frozen and its parts are `Sync`, so Ractors may share it.
+#[derive(TypedData)]
+#[magnus(class = "Vidcache::Cache", free_immediately, size, frozen_shareable)]
+struct Cache {
+    core: Vidcache,
+    busy_timeout: Duration,
+    closed: AtomicBool,
+}
+
+impl DataTypeFunctions for Cache {}
+
+/// A value class of the Ruby layer, which is loaded before the extension.
+macro_rules! value_class {
+    ($name:literal) => {
+        Lazy::new(|ruby| {
+            let vidcache = ruby.define_module("Vidcache").expect("it is a module");
+            vidcache.const_get($name).expect("loaded before the extension")
+        })
+    };
+}
+static DECISION: Lazy<RClass> = value_class!("Decision");
+static RECORDED: Lazy<RClass> = value_class!("Recorded");
+static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
+
+pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
+    for class in [&DECISION, &RECORDED, &STALE_CHANGE] {
+        Lazy::force(class, ruby);
+    }
+    let class = vidcache.define_class("Cache", ruby.class_object())?;
+    class.undef_default_alloc_func();
+
+    // Private methods take by position what the public ones of the Ruby layer take by keyword:
+    // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
+    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 7))?;
+    class.define_method("resolve", method!(Cache::resolve, 1))?;
+    class.define_method("decide", method!(Cache::decide, 2))?;
+    class.define_private_method("native_snippet", method!(Cache::snippet, 3))?;
+    class.define_private_method("native_anonymous_snippet", method!(Cache::anonymous_snippet, 1))?;
+    class.define_private_method("native_record", method!(Cache::record, 3))?;
+    class.define_method("link", method!(Cache::link, 2))?;
+    class.define_method("begin_email_change", method!(Cache::begin_email_change, 1))?;
+    class.define_method("abandon_email_change", method!(Cache::abandon_email_change, 2))?;
+    class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
+    class.define_method("close", method!(Cache::close, 0))?;
+    class.define_method("closed?", method!(Cache::is_closed, 0))?;
+    class.define_method("portal_id", method!(Cache::portal_id, 0))?;
+    Ok(())
+}
+
+impl Cache {
+    #[allow(clippy::too_many_arguments)] // One for each option.
+    fn open(
+        ruby: &Ruby,
+        path: Value,
+        portal: Value,
+        secret: Value,
+        synchronous: Value,
+        busy_timeout: Value,
+        page_deadline: Value,
+        loader_host: Value,
+    ) -> Result<Obj<Self>, Error> {
+        edge(ruby, || {
+            let path = convert::path(path)?;
+            let portal = convert::portal(ruby, portal)?;
+            let secret = convert::secret(secret)?;
+            let loader_host = convert::text_option(ruby, loader_host, "loader_host")?;
+            let options = Options {
+                secret: secret.as_deref(),
+                synchronous: convert::synchronous(synchronous)?,
+                busy_timeout: convert::seconds(ruby, busy_timeout, "busy_timeout")?,
+                page_deadline: convert::seconds(ruby, page_deadline, "page_deadline")?,
+                loader_host: &loader_host,
+            };
+            let busy_timeout = options.busy_timeout;
+            let core = gvl::without(ruby, busy_timeout, || Vidcache::open(&path, portal, &options))?;
+            let cache = ruby.obj_wrap(Self { core, busy_timeout, closed: AtomicBool::new(false) });
+            cache.freeze();
+            Ok(cache)
+        })
+    }
+
+    fn resolve(ruby: &Ruby, this: &Self, user: Value) -> Result<Option<i64>, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let identity = this.read(ruby, |core| core.resolve(user.get()?))?;
+            Ok(identity.map(|identity| identity.vid.get()))
+        })
+    }
+
+    fn decide(ruby: &Ruby, this: &Self, user: Value, email: Value) -> Result<Value, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let email = convert::email(ruby, email)?;
+            let decision = this.read(ruby, |core| core.decide(user.get()?, email.as_ref()))?;
+            let email = decision.email.map(|email| {
+                let email = ruby.str_new(email);
+                email.freeze();
+                email
+            });
+            let id = decision.id.map(vidcache_core::Vid::get);
+            Ok(ruby.get_inner(&DECISION).new_instance((email, id, ruby.to_symbol(decision.reason.name())))?)
+        })
+    }
+
+    fn snippet(ruby: &Ruby, this: &Self, user: Value, email: Value, nonce: Value) -> Result<RString, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let email = convert::email(ruby, email)?;
+            let nonce = convert::nonce(ruby, nonce)?;
+            let html = this.read(ruby, |core| core.snippet(user.get()?, email.as_ref(), nonce.as_deref()))?;
+            Ok(ruby.str_new(&html))
+        })
+    }
+
+    fn anonymous_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<RString, Error> {
+        edge(ruby, || {
+            let nonce = convert::nonce(ruby, nonce)?;
+            Ok(ruby.str_new(&this.core.anonymous_snippet(nonce.as_deref())))
+        })
+    }
+
+    fn record(ruby: &Ruby, this: &Self, user: Value, answer: RString, change: Value) -> Result<Value, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let answer = convert::bytes(answer);
+            let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
+            let recorded = this.write(ruby, |core| core.record(user.get()?, &answer, change))?;
+            Ok(ruby.get_inner(&RECORDED).new_instance((recorded.vid.get(), recorded.email_observed))?)
+        })
+    }
+
+    fn link(ruby: &Ruby, this: &Self, user: Value, vid: Value) -> Result<(), Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let vid = convert::vid(ruby, vid)?;
+            this.write(ruby, |core| core.link(user.get()?, vid))
+        })
+    }
+
+    fn begin_email_change(ruby: &Ruby, this: &Self, user: Value) -> Result<i64, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            Ok(this.write(ruby, |core| core.begin_email_change(user.get()?))?.get())
+        })
+    }
+
+    fn abandon_email_change(ruby: &Ruby, this: &Self, user: Value, token: Value) -> Result<(), Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let token = convert::token(token)?;
+            this.write(ruby, |core| core.abandon_email_change(user.get()?, token))
+        })
+    }
+
+    fn stale_changes(ruby: &Ruby, this: &Self, older_than: Value, limit: Value) -> Result<RArray, Error> {
+        edge(ruby, || {
+            let older_than = convert::seconds(ruby, older_than, "older_than")?;
+            let limit = convert::limit(limit)?;
+            // Not a look-up: it may read many rows.
+            let changes = this.write(ruby, |core| core.stale_changes(older_than, limit))?;
+            let array = ruby.ary_new_capa(changes.len());
+            for change in changes {
+                let begun_at =
+                    ruby.time_nano_new(change.begun_at.div_euclid(1000), change.begun_at.rem_euclid(1000) * 1_000_000)?;
+                let arguments = (change.user, change.token.get(), begun_at);
+                array.push::<Value>(ruby.get_inner(&STALE_CHANGE).new_instance(arguments)?)?;
+            }
+            Ok(array)
+        })
+    }
+
+    fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {
+        edge(ruby, || {
+            this.closed.store(true, Ordering::Relaxed);
+            this.write(ruby, |core| {
+                core.close();
+                Ok(())
+            })
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    fn portal_id(&self) -> i64 {
+        self.core.portal()
+    }
+
+    fn read<T>(&self, ruby: &Ruby, work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync) -> Result<T, Failure> {
+        gvl::read(ruby, self.busy_timeout, || work(&self.core))
+    }
+
+    fn write<T>(&self, ruby: &Ruby, work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync) -> Result<T, Failure> {
+        gvl::without(ruby, self.busy_timeout, || work(&self.core))
+    }
+}

@@ -1,0 +1,29 @@
+# frozen_string_literal: true
+
+# An embedded identity cache for HubSpot, so that a page never names an email that HubSpot does not
+# hold: that is what makes duplicate contacts.
+#
+# @example In a worker, with what HubSpot answered
+#   cache = Vidcache.open("storage/hubspot.vidcache", portal_id: 62515, secret: ENV.fetch("VIDCACHE_SECRET"))
+#   cache.record(user.id, response.body)
+#
+# @example On a page
+#   cache.snippet(user.id, user.email, nonce: nonce)
+#
+# @example When a user changes their email
+#   token = cache.begin_email_change(user.id)             # before the app's own commit
+#   # ... the app commits; 15 s later a worker updates the contact in HubSpot and reads it back:
+#   cache.record(user.id, response.body, change: token)
+#
+# Start with {Vidcache.open} and {Vidcache::Cache}. In Rails, the railtie does most of it.
+module Vidcache
+end
+
+require "vidcache/version"
+require "vidcache/decision"
+require "vidcache/recorded"
+require "vidcache/stale_change"
+require "vidcache/vidcache"
+require "vidcache/errors"
+require "vidcache/cache"
+require "vidcache/railtie" if defined?(Rails::Railtie)

@@ -1,0 +1,163 @@
+# frozen_string_literal: true
+
+require "json"
+require "time"
+
+module Vidcache
+  # Opens the file of a portal, creating it with mode 0600 where there is none.
+  #
+  # The file holds no email, only keyed fingerprints. It is private to this library: nothing else in the
+  # process may open it, not the sqlite3 gem and not +File.read+, or the locks on it are lost.
+  #
+  # @param path [String, Pathname] in a folder that exists, on a local disk
+  # @param portal_id [Integer, String] the HubSpot account's id, from 1 to 2^63 - 1
+  # @param secret [String, nil] what keys the fingerprints: at least 16 bytes, in any encoding, kept outside
+  #   the file. Without one, a random key is made and kept in the file.
+  # @param synchronous [Symbol] +:full+: what a write returned for survives a power failure. +:normal+:
+  #   it survives a crash of the process, and a power failure may take the last ones.
+  # @param busy_timeout [Numeric] seconds that a call waits for other processes' writes before {Busy}
+  # @param page_deadline [Numeric] seconds, from 0.1 to 3600, after which a page that was rendered but has not
+  #   run yet no longer names the email
+  # @param loader_host [String] the host of HubSpot's loader; +js-eu1.hs-scripts.com+ for portals in
+  #   the EU data centre
+  # @return [Cache]
+  # @raise [InvalidPortal, InvalidSecret, InvalidOption] for the arguments
+  # @raise [CannotOpen, UnsupportedFilesystem] for the place
+  # @raise [NotACache, NewerSchema, WrongPortal, WrongSecret, Corrupt] for what is in the file, which
+  #   is left as it was
+  # @raise [Busy] when another process is at work in it for too long
+  def self.open(path, portal_id:, secret: nil, synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
+    loader_host: "js.hs-scripts.com")
+    Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host)
+  end
+
+  # Which HubSpot contact is this user, and may this page name their email? See {Vidcache.open}.
+  #
+  # A +user_id+ is an Integer of 64 bits, or a String of 1 to 255 bytes of UTF-8 (a UUID, say); +42+ and +"42"+ are
+  # one user. It is never an email. Anything else raises {InvalidUserKey}.
+  #
+  # *Threads* may share a cache. Look-ups ({#resolve}, {#decide}, {#snippet}) take microseconds and hold the GVL; whatever
+  # may wait releases it, and a Timeout, +Thread#kill+ or Ctrl-C ends the wait with nothing written.
+  #
+  # *Fork*: a cache opened before a fork works in parent and child, each with a connection of its own. Child
+  # and parent may close theirs without the other noticing.
+  #
+  # *Ractors* may share a cache: it is frozen.
+  #
+  # Every method raises {Closed} after {#close}, {Storage} or {Corrupt} when the file fails, and {Busy} when it
+  # waited for longer than +busy_timeout+. All are {Error}s.
+  class Cache
+    class << self
+      undef_method :new
+      undef_method :allocate
+      private :native_open
+    end
+
+    # @!method resolve(user_id)
+    #   @return [Integer, nil] the contact (vid) that the user is linked to now, nil when there is none
+    #   @raise [InvalidUserKey]
+
+    # @!method decide(user_id, email)
+    #   What a page may say of the user.
+    #   @param user_id [Integer, String]
+    #   @param email [String, nil] what the app believes the user's email to be; up to 254 bytes
+    #   @return [Decision]
+    #   @raise [InvalidUserKey, InvalidEmail]
+
+    # @!method link(user_id, vid)
+    #   Says that the user is this contact, without saying which email HubSpot holds for it. It is durable
+    #   when this returns.
+    #   @param user_id [Integer, String]
+    #   @param vid [Integer, String] from 1 to 2^63 - 1; text in decimal
+    #   @return [nil]
+    #   @raise [InvalidUserKey, InvalidVid]
+
+    # @!method begin_email_change(user_id)
+    #   Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it
+    #   _before_ the app's own commit. The worker tells HubSpot a quiet period later (longer than +page_deadline+ by the
+    #   time a page view takes to reach HubSpot, 5 s say), and then finishes the change with {#record}.
+    #   When this raises, no change was begun, and the app must not change the email.
+    #   @param user_id [Integer, String]
+    #   @return [Integer] the change's token, from 1 to 2^63 - 1, for the job
+    #   @raise [InvalidUserKey]
+
+    # @!method abandon_email_change(user_id, token)
+    #   Ends a change that did not happen: the app rolled back, and HubSpot was not told. Ending an ended
+    #   change again does nothing.
+    #   @param user_id [Integer, String]
+    #   @param token [Integer] of {#begin_email_change}
+    #   @return [nil]
+    #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
+
+    # @!method close
+    #   Closes the file, for this process. Closing again does nothing. A cache that nobody refers to any more is
+    #   closed by the garbage collector.
+    #   @return [nil]
+
+    # @!method closed?
+    #   @return [Boolean]
+
+    # @!method portal_id
+    #   @return [Integer] the portal that the file belongs to
+
+    # The HTML that puts the decision, and HubSpot's loader, on a page: two +<script>+ elements, to be put in
+    # once per page. Whatever the email holds stays inside its string.
+    # @param user_id [Integer, String]
+    # @param email [String, nil] as for {#decide}
+    # @param nonce [String, nil] the page's Content-Security-Policy nonce
+    # @return [String] UTF-8
+    # @raise [InvalidUserKey, InvalidEmail]
+    def snippet(user_id, email, nonce: nil)
+      native_snippet(user_id, email, nonce)
+    end
+
+    # The HTML for a page whose visitor the app does not know: the loader, and no identity.
+    # @param nonce [String, nil] the page's Content-Security-Policy nonce
+    # @return [String] UTF-8
+    def anonymous_snippet(nonce: nil)
+      native_anonymous_snippet(nonce)
+    end
+
+    # Records what a HubSpot API call about the user answered: the body of a v1 createOrUpdate or profile answer, or
+    # of a v3 contact, told apart by shape. It is durable when this returns. Recording an answer again, or an
+    # older one late, changes nothing.
+    # @param user_id [Integer, String]
+    # @param answer [String, Hash] JSON; or a Hash of it, with String or Symbol keys and Times where HubSpot has text
+    # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
+    #   email the contact holds and since when, read after HubSpot was told.
+    # @return [Recorded]
+    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange]
+    #   and then nothing was written
+    def record(user_id, answer, change: nil)
+      native_record(user_id, json(answer), change)
+    end
+
+    # The changes begun more than +older_than+ seconds ago and still outstanding, oldest first. Their users' pages
+    # give the id alone until an answer that is read now is recorded with the token.
+    # @param older_than [Numeric] seconds
+    # @param limit [Integer] from 0 to 2^32 - 1
+    # @return [Array<StaleChange>]
+    # @raise [InvalidOption]
+    def stale_changes(older_than:, limit: 1000)
+      native_stale_changes(older_than, limit)
+    end
+
+    # @return [String] no more than whose file it is
+    def inspect
+      "#<#{self.class} portal_id=#{portal_id}#{" closed" if closed?}>"
+    end
+
+    private
+
+    def json(answer)
+      case answer
+      when String then answer
+      when Hash then JSON.generate(answer.transform_values { |value| value.respond_to?(:iso8601) ? value.iso8601(3) : value })
+      else raise InvalidAnswer, "invalid answer: it is neither a String nor a Hash"
+      end
+    rescue JSON::JSONError, EncodingError
+      # Without the cause: JSON's messages quote what they could not turn into JSON.
+      raise InvalidAnswer, "invalid answer: the Hash cannot be turned into JSON", cause: nil
+    end
+  end
+end

@@ -1,0 +1,63 @@
+# frozen_string_literal: true
+
+require "vidcache/value"
+
+module Vidcache
+  # What a page may say of a user: email and id, id alone, or nothing. Frozen; compared by value;
+  # can be shared between Ractors.
+  #
+  # @example
+  #   case cache.decide(user.id, user.email)
+  #   in {reason: :agreed, email:, id:} then ...
+  #   in {id: Integer => id} then ...
+  #   in {id: nil} then ...
+  #   end
+  class Decision
+    include Value
+
+    # @return [String, nil] the email to name, normalised (trimmed, ASCII letters in lower case), frozen
+    #   UTF-8. Only when {#agreed?}, and then never without an {#id}.
+    attr_reader :email
+
+    # @return [Integer, nil] the external id to give, which for a HubSpot page has to be text: it can
+    #   be greater than 2^53
+    attr_reader :id
+
+    # @return [Symbol] why: +:agreed+, +:change_outstanding+, +:email_differs+, +:email_unconfirmed+,
+    #   +:email_absent+ or +:not_linked+
+    attr_reader :reason
+
+    # Decisions come from {Cache#decide}.
+    # @api private
+    def initialize(email, id, reason)
+      @email = email
+      @id = id
+      @reason = reason
+      freeze
+    end
+
+    # @return [Boolean] whether the page may name the email: the app and HubSpot agree on it, and no change
+    #   of it is outstanding
+    def agreed?
+      @reason == :agreed
+    end
+
+    # @return [Hash{Symbol => Object}] +email+, +id+ and +reason+
+    def to_h
+      {email: @email, id: @id, reason: @reason}
+    end
+
+    # @return [String] without the email, which has no place in a log
+    def inspect
+      id = " id=#{@id}" if @id
+      "#<#{self.class} #{@reason}#{id}>"
+    end
+    alias to_s inspect
+
+    # What +pp+ prints: as {#inspect}, and so without the email.
+    # @api private
+    def pretty_print(printer)
+      printer.text(inspect)
+    end
+  end
+end

@@ -1,0 +1,32 @@
+# frozen_string_literal: true
+
+require "vidcache/value"
+
+module Vidcache
+  # What {Cache#record} learnt from an answer of HubSpot's. Frozen; compared by value.
+  class Recorded
+    include Value
+
+    # @return [Integer] the contact that the answer described, now the user's
+    attr_reader :vid
+
+    # Recorded answers come from {Cache#record}.
+    # @api private
+    def initialize(vid, email_observed)
+      @vid = vid
+      @email_observed = email_observed
+      freeze
+    end
+
+    # @return [Boolean] whether the answer said which email the contact holds, and since when. Without that,
+    #   no page names an email on the strength of it.
+    def email_observed?
+      @email_observed
+    end
+
+    # @return [Hash{Symbol => Object}] +vid+ and +email_observed+
+    def to_h
+      {vid: @vid, email_observed: @email_observed}
+    end
+  end
+end
