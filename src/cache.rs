@@ -20,7 +20,8 @@ pub struct Options<'a> {
     pub secret: Option<&'a [u8]>,
     /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,
-    /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s.
+    /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
+    /// most 1 hour.
     pub busy_timeout: Duration,
     /// How long after it was rendered a page may still name an email. A page that runs later gives the
     /// id alone. Default: 10 s; from 100 ms to 1 hour.
@@ -81,6 +82,9 @@ impl Vidcache {
         let page_deadline = options.page_deadline;
         if page_deadline < Duration::from_millis(100) || page_deadline > Duration::from_secs(3600) {
             return Err(Error::InvalidOption { name: "page_deadline", why: "it must be from 100 ms to 1 hour" });
+        }
+        if options.busy_timeout > Duration::from_secs(3600) {
+            return Err(Error::InvalidOption { name: "busy_timeout", why: "it must be at most 1 hour" });
         }
         if !snippet::is_host(options.loader_host) {
             return Err(Error::InvalidOption { name: "loader_host", why: "it must be a host name" });

@@ -28,9 +28,13 @@ pub fn cancellable<T>(flag: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Whether the call must not wait (any more).
+pub(crate) fn cancelled() -> bool {
+    FLAG.with(|slot| slot.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)))
+}
+
 /// Waits a little, unless the call was cancelled.
 pub(crate) fn pause(time: Duration) -> Result<()> {
-    let cancelled = || FLAG.with(|slot| slot.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)));
     if cancelled() {
         return Err(Error::Cancelled);
     }
