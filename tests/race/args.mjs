@@ -1,0 +1,51 @@
+// The race's command line. `bin/demo --help` describes it.
+
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+/** The repository's root. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** A command line that cannot be run: exit status 2. */
+export class UsageError extends Error {}
+
+/**
+ * @typedef {object} Options
+ * @property {number} changes    email changes per policy
+ * @property {boolean} browser   Chromium, or the client that runs the snippet without one
+ * @property {'async'|'sidekiq'} jobs
+ * @property {boolean} serve     leave everything running afterwards
+ * @property {string} app        the example app's folder, with bin/serve in it
+ */
+
+/**
+ * @param {string[]} argv
+ * @returns {Options}
+ * @throws {UsageError}
+ */
+export function parseOptions(argv) {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: argv,
+      options: {
+        changes: { type: 'string', default: '12' },
+        'no-browser': { type: 'boolean', default: false },
+        sidekiq: { type: 'boolean', default: false },
+        serve: { type: 'boolean', default: false },
+        app: { type: 'string', default: join(ROOT, 'examples/rails') },
+      },
+    }));
+  } catch (error) {
+    throw new UsageError(error.message);
+  }
+  const changes = Number(values.changes);
+  if (!Number.isSafeInteger(changes) || changes < 1) throw new UsageError(`--changes must be a whole number from 1 on, not ${values.changes}`);
+  const app = resolve(values.app);
+  for (const program of values.sidekiq ? ['bin/serve', 'bin/worker'] : ['bin/serve']) {
+    if (!existsSync(join(app, program))) throw new UsageError(`no app to race: ${join(app, program)} does not exist`);
+  }
+  return { changes, browser: !values['no-browser'], jobs: values.sidekiq ? 'sidekiq' : 'async', serve: values.serve, app };
+}

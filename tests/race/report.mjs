@@ -1,0 +1,62 @@
+// What the race prints: one line of progress, and the table.
+
+/** How often the progress line is renewed on a terminal, and repeated in a log. */
+const TERMINAL_INTERVAL_MS = 200;
+const LOG_INTERVAL_MS = 10_000;
+
+/**
+ * A line that says how far the race is: rewritten in place on a terminal, repeated now and then in a log.
+ */
+export class Progress {
+  #out;
+  #status;
+  #timer;
+
+  /**
+   * @param {() => string} status
+   * @param {NodeJS.WriteStream} [out]
+   */
+  constructor(status, out = process.stdout) {
+    this.#out = out;
+    this.#status = status;
+    this.#timer = setInterval(() => this.#show(), out.isTTY ? TERMINAL_INTERVAL_MS : LOG_INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends it with the last status on a line of its own. */
+  end() {
+    clearInterval(this.#timer);
+    this.#show();
+    if (this.#out.isTTY) this.#out.write('\n');
+  }
+
+  #show() {
+    if (!this.#out.isTTY) return this.#out.write(`${this.#status()}\n`);
+    const width = Math.max(20, (this.#out.columns ?? 80) - 1);
+    return this.#out.write(`\r\x1b[K${this.#status().slice(0, width)}`);
+  }
+}
+
+/**
+ * @param {string[]} head
+ * @param {(string|number)[][]} rows
+ * @returns {string} numbers to the right, words to the left
+ */
+export function table(head, rows) {
+  const columns = head.map((title, column) => {
+    const cells = [title, ...rows.map((row) => String(row[column]))];
+    const numeric = rows.every((row) => typeof row[column] === 'number');
+    return { width: Math.max(...cells.map((cell) => cell.length)), numeric };
+  });
+  const line = (cells) => cells.map((cell, column) => {
+    const { width, numeric } = columns[column];
+    return numeric ? String(cell).padStart(width) : String(cell).padEnd(width);
+  }).join('  ').trimEnd();
+  return [line(head), line(columns.map(({ width }) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+/** @param {number} ms @returns {string} minutes and seconds */
+export function elapsed(ms) {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}
