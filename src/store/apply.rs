@@ -66,7 +66,8 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
 /// the later one, since HubSpot's ids grow.
 fn linked(tx: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<()> {
     type Link = (Millis, i64);
-    let old: Option<(Option<i64>, Option<i64>, Option<i64>, Option<i64>)> = tx
+    type LinkRow = (Option<Millis>, Option<i64>, Option<Millis>, Option<i64>);
+    let old: Option<LinkRow> = tx
         .prepare_cached("SELECT linked_at, vid, first_at, first_vid FROM user WHERE key = ?1")?
         .query_row([user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;

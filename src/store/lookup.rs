@@ -12,8 +12,8 @@ use crate::identity::{Identity, UserKey, Vid, uuid_text};
 pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
     let state = connection
         .prepare_cached(
-            "SELECT u.vid, coalesce(u.first_vid, u.vid), c.email, u.changes
-             FROM user u LEFT JOIN contact c ON c.vid = u.vid WHERE u.key = ?1",
+            "SELECT vid, coalesce(first_vid, vid), (SELECT email FROM contact c WHERE c.vid = u.vid), changes
+             FROM user u WHERE key = ?1",
         )?
         .query_row([user], |row| {
             Ok(UserState {

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::{Shared, Synchronous};
@@ -154,6 +155,9 @@ fn connect(path: &Path) -> Result<Connection> {
     // Waiting is `Store::retry`'s work: it is fairer, and it can be cancelled.
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // The plan does not depend on the values. Without this SQLite compiled some cached statements anew on
+    // each use, because clearing their bindings "might change the plan": 8 µs a look-up instead of 2.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // SQLite opens what it may not write for reading, without a word.
     if connection.is_readonly("main").unwrap_or(true) {
         return Err(refuse(path, "it is not writable"));
@@ -281,4 +285,28 @@ fn refuse(path: &Path, why: &str) -> Error {
 
 fn cannot_open(path: &Path, error: io::Error) -> Error {
     Error::CannotOpen { path: path.into(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_statement_is_compiled_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = connect(&{
+            let path = dir.path().join("x");
+            std::fs::write(&path, "").unwrap();
+            path
+        })
+        .unwrap();
+        db.execute_batch(SCHEMAS[0]).unwrap();
+        // An outer join is a shape that SQLite would compile anew for every value.
+        let sql = "SELECT email FROM user u LEFT JOIN contact c ON c.vid = u.vid WHERE u.key = ?1";
+        for key in 0..10 {
+            let mut statement = db.prepare_cached(sql).unwrap();
+            assert!(!statement.exists([key]).unwrap());
+            assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "at {key}");
+        }
+    }
 }
