@@ -1,0 +1,80 @@
+# frozen_string_literal: true
+
+require "active_support"
+require "vidcache/rails/settings"
+require "vidcache/rails/failure"
+require "vidcache/rails/change"
+require "vidcache/rails/model"
+require "vidcache/rails/view_helper"
+
+# What a Rails app uses: {Vidcache.cache}, {Vidcache::Model} and {Vidcache::ViewHelper}. The railtie loads this.
+module Vidcache
+  # `config.vidcache.portal_id` is not set, and no cache was given by {Vidcache.cache=}.
+  class NotConfigured < Error
+    # @return [Symbol] not one of the core's codes: it is about the app's configuration, not about a file
+    def code
+      :not_configured
+    end
+
+    # @return [nil]
+    def code_number
+      nil
+    end
+  end
+
+  @mutex = Mutex.new
+
+  # How long after a failed open pages are told of that failure instead of trying again. Opening can wait for other
+  # processes, and every request of a process would queue behind it.
+  REOPEN_AFTER = 1.0 # seconds
+
+  class << self
+    # The app's cache, opened at the first use from `config.vidcache`. The same object serves all threads, and goes on
+    # working in the children of a fork: nothing is to be done in Puma's `before_fork` or `on_worker_boot`.
+    #
+    # @return [Vidcache::Cache]
+    # @raise [Vidcache::NotConfigured] no `portal_id`
+    # @raise [Vidcache::Error] the file cannot be opened; for {REOPEN_AFTER} seconds later calls raise the same error
+    def cache
+      @cache || @mutex.synchronize { @cache ||= open_configured }
+    end
+
+    # Puts another cache in its place, as tests do; `nil` goes back to the configured one.
+    #
+    # @param cache [Vidcache::Cache, nil] the one before is not closed
+    def cache=(cache)
+      @mutex.synchronize do
+        @cache = cache
+        @failed_open = nil
+      end
+    end
+
+    # Whether there is a cache to ask. Where there is none (no `portal_id`, as in most test environments) the view helper renders
+    # nothing and models with `has_vid` save as if they had none.
+    #
+    # @return [Boolean]
+    def configured?
+      !@cache.nil? || settings.configured?
+    end
+
+    # @return [Vidcache::Settings] `config.vidcache`, with the defaults filled in
+    def settings
+      @settings || Settings.new(::Rails.application)
+    end
+
+    # @api private
+    attr_writer :settings
+
+    private
+
+    def open_configured
+      error, at = @failed_open
+      raise error if error && Process.clock_gettime(Process::CLOCK_MONOTONIC) - at < REOPEN_AFTER
+
+      settings.open
+    rescue Error, SystemCallError => e
+      @failed_open = [e, Process.clock_gettime(Process::CLOCK_MONOTONIC)] unless e.equal?(error)
+      raise
+    end
+  end
+end

@@ -1,0 +1,139 @@
+# frozen_string_literal: true
+
+require "active_support/concern"
+require "active_support/core_ext/object/blank"
+
+module Vidcache
+  # For the model of the users that HubSpot has contacts for:
+  #
+  #     class User < ApplicationRecord
+  #       has_vid email: :email, job: "HubspotContactJob"
+  #     end
+  #
+  # An update of the email column begins a change before its UPDATE is sent. From then on no page names an email of this
+  # user. If the change cannot be begun (the file is locked, the disk is full), the save raises and nothing is written. When the
+  # transaction commits, `job.set(wait: quiet_period).perform_later(user, token)` is called; the job tells HubSpot of the
+  # user's *current* email and records the answer with `Vidcache.cache.record(user.id, answer, change: token)`. When the
+  # transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued without a wait and with a nil token.
+  #
+  # Each change has its own token and its own job, and every one of them has to finish before a page names an email again.
+  # If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
+  # stays outstanding: see {ClassMethods#retry_email_changes}.
+  #
+  # **What bypasses callbacks bypasses this:** `update_columns`, `update_column`, `update_all`, `insert_all`, `upsert_all` and
+  # SQL of your own. Around those, say it yourself, before the write:
+  #
+  #     token = Vidcache.cache.begin_email_change(user.id)
+  #     user.update_columns(email: email)
+  #     HubspotContactJob.set(wait: Vidcache.settings.quiet_period).perform_later(user, token)
+  #
+  # Without `config.vidcache.portal_id` all of this does nothing.
+  module Model
+    extend ActiveSupport::Concern
+
+    # What every Active Record class has before it calls `has_vid`.
+    module Macro
+      # @param email [Symbol] the column (or an alias of it) that holds the email
+      # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID, that never changes.
+      #   Models that share a cache must not share keys: give one of them a method that prefixes its ids.
+      # @param job [String, Class] the Active Job class; as a name it may be reloaded
+      # @return [void]
+      def has_vid(email: :email, key: :id, job: "HubspotContactJob") # rubocop:disable Naming/PredicateName
+        include Vidcache::Model
+        self.vidcache_email_attribute = email.to_s
+        self.vidcache_key_method = key
+        self.vidcache_job = job
+      end
+    end
+
+    included do
+      class_attribute :vidcache_email_attribute, :vidcache_key_method, :vidcache_job, instance_accessor: false
+      before_update :begin_vidcache_change_of_email
+      after_update :begin_vidcache_change_of_email_that_came_late
+      after_create :join_vidcache_transaction
+    end
+
+    class_methods do
+      # Enqueues the job anew for every change that has been outstanding for so long that its own job must be lost: the process
+      # died between its commit and the job, a queue was emptied, a job ran out of attempts. Call it from a scheduled task, say hourly.
+      #
+      # @param older_than [Numeric] seconds; longer than a job takes with its retries
+      # @return [Integer] how many jobs were enqueued. Changes of users that are gone are left as they are.
+      def retry_email_changes(older_than: 3600)
+        return 0 unless Vidcache.configured?
+
+        seconds = [older_than.to_f, Vidcache.settings.quiet_period].max
+        Vidcache.cache.stale_changes(older_than: seconds).count do |change|
+          record = find_by_vidcache_key(change.user_id)
+          enqueue_vidcache_job(record, change.token) if record
+        end
+      end
+
+      # To be overridden where `key` is a method and not a column.
+      #
+      # @param key [Integer, String]
+      # @return [Vidcache::Model, nil]
+      def find_by_vidcache_key(key)
+        find_by(vidcache_key_method => key)
+      end
+
+      # @api private
+      def enqueue_vidcache_job(record, token, wait: nil)
+        job = vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
+        job = job.set(wait: wait) if wait
+        # Active Job has `false` for a job that one of the app's own callbacks stopped.
+        job.perform_later(record, token) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+      end
+    end
+
+    # @return [Integer, String] what the cache knows this user by
+    def vidcache_key
+      public_send(self.class.vidcache_key_method)
+    end
+
+    # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks
+    def vidcache_email
+      text = public_send(self.class.vidcache_email_attribute).to_s
+      text = text.encoding == Encoding::BINARY ? text.dup.force_encoding(Encoding::UTF_8) : text.encode(Encoding::UTF_8)
+      text if text.valid_encoding? && text.present?
+    rescue EncodingError
+      nil
+    end
+
+    # @return [Vidcache::Decision] what a page rendered now would say of this user, and why
+    # @raise [Vidcache::Error]
+    def vidcache_decision
+      Vidcache.cache.decide(vidcache_key, vidcache_email)
+    rescue InvalidEmail
+      Vidcache.cache.decide(vidcache_key, nil)
+    end
+
+    private
+
+    def begin_vidcache_change_of_email
+      @vidcache_change_begun = false
+      begin_vidcache_change if Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
+    end
+
+    # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still in time.
+    def begin_vidcache_change_of_email_that_came_late
+      return if @vidcache_change_begun || !Vidcache.configured?
+
+      begin_vidcache_change if saved_change_to_attribute?(vidcache_email_column)
+    end
+
+    def begin_vidcache_change
+      Change.join_transaction(self, Vidcache.cache.begin_email_change(vidcache_key))
+      @vidcache_change_begun = true
+    end
+
+    def join_vidcache_transaction
+      Change.join_transaction(self, nil) if Vidcache.configured?
+    end
+
+    def vidcache_email_column
+      name = self.class.vidcache_email_attribute
+      self.class.attribute_aliases.fetch(name, name)
+    end
+  end
+end
