@@ -1,0 +1,11 @@
+# frozen_string_literal: true
+
+if Shop.sidekiq?
+  redis = { url: ENV.fetch("REDIS_URL", "redis://127.0.0.1:6379/0") }
+  Sidekiq.configure_client { |config| config.redis = redis }
+  Sidekiq.configure_server do |config|
+    config.redis = redis
+    # How often it looks for jobs whose wait is over; the default suits a fleet of many processes.
+    config.options[:poll_interval_average] = 0.5
+  end
+end

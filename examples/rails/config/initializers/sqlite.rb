@@ -1,0 +1,15 @@
+# frozen_string_literal: true
+
+# Several processes write to the shop's own database. A transaction that begins by reading and then writes fails at once,
+# whatever the timeout, if another process has written in between: so each takes the write lock when it begins. Rails 8 does this itself.
+ActiveSupport.on_load(:active_record) do
+  require "active_record/connection_adapters/sqlite3_adapter"
+
+  ActiveRecord::ConnectionAdapters::SQLite3Adapter.prepend(
+    Module.new do
+      def begin_db_transaction
+        log("BEGIN IMMEDIATE", "TRANSACTION") { @connection.transaction(:immediate) }
+      end
+    end
+  )
+end
