@@ -125,7 +125,7 @@ class BrowserTab {
     this.loaderDelayMs = loaderDelayMs;
     const view = this.#nextView();
     const response = await this.#page.goto(path, { waitUntil: 'load' });
-    return { path: new URL(this.#page.url()).pathname, status: response.status(), said: await view() };
+    return { path: new URL(this.#page.url()).pathname, status: response.status(), said: response.ok() ? await view() : null };
   }
 
   async submit(field, value) {
@@ -133,12 +133,15 @@ class BrowserTab {
     const view = this.#nextView();
     const input = this.#page.locator(`form input[name="${field}"]`);
     await input.fill(value);
-    // Whether the form is sent by the browser or by Turbo, a GET of the page that it redirects to ends it.
-    const answered = this.#page.waitForResponse((response) => response.request().method() === 'GET' && response.request().redirectedFrom() !== null && response.ok());
+    // Whether the browser or Turbo sends the form: a redirect followed by GET ends it, or an answer that is no redirect.
+    const answered = this.#page.waitForResponse((response) => {
+      const request = response.request();
+      return request.method() === 'GET' ? request.redirectedFrom() !== null : response.status() < 300 || response.status() >= 400;
+    });
     await input.press('Enter');
     const response = await answered;
     await this.#page.waitForLoadState('load');
-    return { path: new URL(response.url()).pathname, status: response.status(), said: await view() };
+    return { path: new URL(response.url()).pathname, status: response.status(), said: response.ok() ? await view() : null };
   }
 
   /** @returns {() => Promise<{email: string|null, id: string|null}|null>} the first page view from now on; null if none comes in time */

@@ -28,6 +28,7 @@ const PAGES = {
   '/no-nonce': `<!doctype html><script>var _hsq = [["identify", { email: "new@shop.test" }]];</script>${page('')}`,
   '/outside': page('', `<img src="https://elsewhere.test/pixel.gif">`),
   '/form': page('', `<form action="/save" method="post"><input type="hidden" name="token" value="a&amp;b"><input name="email" value="old@shop.test"><input type="submit" name="commit" value="Save"></form>`),
+  '/refused-form': page('', `<form action="/refuse" method="post"><input name="email"></form>`),
 };
 
 async function startApp(t) {
@@ -37,6 +38,10 @@ async function startApp(t) {
     for await (const chunk of request) body += chunk;
     if (request.method === 'POST') {
       posted.push(Object.fromEntries(new URLSearchParams(body)));
+      if (request.url === '/refuse') {
+        response.writeHead(500, { 'content-type': 'text/html' }).end('refused');
+        return;
+      }
       response.writeHead(303, { location: '/nobody', 'set-cookie': 'session=1; path=/; HttpOnly' }).end();
       return;
     }
@@ -123,6 +128,14 @@ function describeDriver(name, open, skip) {
     assert.equal(posted.token, 'a&b');
     assert.equal(posted.email, 'new@shop.test');
     assert.match(cookie, /\bsession=1\b/);
+  });
+
+  check('a form that is refused is a load with that status', async (t) => {
+    const { driver } = await setUp(t, open);
+    const tab = await (await driver.newProfile()).newTab();
+    await tab.goto('/refused-form');
+    const load = await tab.submit('email', 'new@shop.test');
+    assert.deepEqual(load, { path: '/refuse', status: 500, said: null });
   });
 
   check('a page that does not exist has no view', async (t) => {
