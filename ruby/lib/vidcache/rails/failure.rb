@@ -25,7 +25,8 @@ module Vidcache
     def self.describe(error)
       return "#{error.class}: #{error.message}" if error.is_a?(Vidcache::Error)
 
-      [error.class, error.backtrace&.first].compact.join(" at ")
+      backtrace = error.backtrace || []
+      [error.class, ::Rails.backtrace_cleaner.clean(backtrace).first || backtrace.first].compact.join(" at ")
     end
     private_class_method :describe
 

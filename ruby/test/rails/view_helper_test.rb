@@ -1,0 +1,243 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+
+class PagesController < ActionController::Base
+  content_security_policy do |policy|
+    policy.script_src :self
+  end
+
+  cattr_accessor :user, :options, :before
+
+  def show
+    instance_exec(&before) if before
+    render inline: "<p>A page</p><%= hubspot_tracking_tag(controller.user, **controller.options) %>"
+  end
+
+  def twice
+    render inline: "<%= hubspot_tracking_tag(controller.user) %><%= hubspot_tracking_tag(controller.user) %>"
+  end
+end
+
+TestApp.routes.draw do
+  get "/page", to: "pages#show"
+  get "/twice", to: "pages#twice"
+end
+
+class Vidcache::ViewHelperTest < Vidcache::RailsTest
+  def setup
+    super
+    PagesController.user = nil
+    PagesController.options = {}
+    PagesController.before = nil
+    TestApp.config.content_security_policy_nonce_generator = nil
+    TestApp.env_config["action_dispatch.content_security_policy_nonce_generator"] = nil
+    @session = ActionDispatch::Integration::Session.new(TestApp)
+  end
+
+  def test_an_agreed_user_is_named_by_email_and_id_and_the_page_is_kept_from_caches
+    html = page_of(agreed_user)
+    assert_equal({ "id" => "901", "email" => "ann@shop.test" }, said(html))
+    assert_equal "private, no-store", cache_control
+  end
+
+  def test_it_is_html_safe_and_not_escaped_in_a_template
+    assert_predicate view.hubspot_tracking_tag(agreed_user), :html_safe?
+    assert_predicate view.hubspot_tracking_tag(nil), :html_safe?
+    assert_includes page_of(nil), "<script"
+  end
+
+  def test_an_email_that_wants_out_of_its_string_stays_in
+    html = page_of(agreed_user(%q("</script><script>alert('1')//"@shop.test)))
+    assert_equal %q("</script><script>alert('1')//"@shop.test), said(html)["email"]
+    assert_equal 2, html.scan("</script>").size
+  end
+
+  def test_while_a_change_is_outstanding_the_page_gives_the_id_alone
+    user = agreed_user
+    user.update!(email: "ann@new.test")
+    assert_equal({ "id" => "901" }, said(page_of(user)))
+    assert_equal "private, no-store", cache_control
+  end
+
+  def test_a_visitor_who_is_not_signed_in_gets_the_loader_and_no_identity
+    assert_empty said(page_of(nil))
+    refute_includes cache_control, "no-store"
+  end
+
+  def test_a_user_whom_hubspot_does_not_know_gets_the_loader_and_no_identity
+    assert_empty said(page_of(User.create!(email: "ann@shop.test")))
+    refute_includes cache_control, "no-store"
+  end
+
+  def test_blank_emails_and_what_is_no_email_give_the_id_alone
+    user = agreed_user
+    [nil, "", "  ", "ann", "a@\u0000b", "\xFF@b.test", "x@#{"y" * 300}.test"].each do |email|
+      user.email = email
+      assert_equal({ "id" => "901" }, said(page_of(user)), email.inspect)
+    end
+    assert_empty @reported
+  end
+
+  def test_the_nonce_is_the_app_s_or_the_one_given_or_none
+    TestApp.env_config["action_dispatch.content_security_policy_nonce_generator"] = ->(_) { "n0nce" }
+    assert_equal %w[n0nce n0nce], page_of(nil).scan(/<script[^>]* nonce="([^"]*)"/).flatten
+    PagesController.options = { nonce: "other" }
+    assert_equal %w[other other], page_of(nil).scan(/ nonce="([^"]*)"/).flatten
+    PagesController.options = { nonce: false }
+    refute_includes page_of(nil), " nonce="
+    PagesController.options = {}
+    TestApp.env_config["action_dispatch.content_security_policy_nonce_generator"] = nil
+    refute_includes page_of(nil), " nonce="
+  end
+
+  def test_a_view_without_a_controller_has_its_tag_too
+    html = ActionView::Base.empty.hubspot_tracking_tag(agreed_user)
+    assert_equal "ann@shop.test", said(html)["email"]
+    assert_empty @reported
+  end
+
+  def test_what_the_action_said_of_caches_gives_way_unless_it_is_no_store_already
+    user = agreed_user
+    PagesController.before = -> { expires_in 1.hour, public: true }
+    page_of(user)
+    assert_equal "private, no-store", cache_control
+    PagesController.before = -> { fresh_when etag: "x", public: true, last_modified: Time.at(0) }
+    page_of(user)
+    assert_equal "private, no-store", cache_control
+    PagesController.before = -> { response.headers["Cache-Control"] = "no-store" }
+    page_of(user)
+    assert_equal "no-store", cache_control
+    PagesController.before = -> { expires_in 1.hour, public: true }
+    page_of(nil)
+    assert_equal "max-age=3600, public", cache_control
+  end
+
+  def test_without_a_portal_it_renders_nothing_and_says_nothing
+    Vidcache.cache = nil
+    assert_equal "<p>A page</p>", page_of(User.create!(email: "ann@shop.test"))
+    assert_predicate view.hubspot_tracking_tag(nil), :html_safe?
+    assert_empty @reported
+    assert_raises(Vidcache::NotConfigured) { Vidcache.cache }
+  end
+
+  def test_a_cache_that_is_closed_or_broken_costs_the_tag_and_not_the_page
+    user = agreed_user
+    @cache.close
+    assert_fails(user, Vidcache::Closed)
+    assert_empty said(page_of(nil)), "a visitor who is not signed in needs no file"
+
+    garbage = File.join(@dir, "garbage.vidcache")
+    File.write(garbage, "no database" * 1000)
+    with_settings(path: garbage) { assert_fails(user, Vidcache::NotACache) }
+    with_settings(path: "#{garbage}/below") { assert_fails(user, SystemCallError) }
+    with_settings(portal_id: "4711", path: "#{@dir}/hubspot.vidcache") { assert_fails(user, Vidcache::WrongPortal) }
+    with_settings(portal_id: "no portal") { assert_fails(user, Vidcache::Error) }
+  end
+
+  def test_whatever_is_given_for_a_user_the_page_goes_out
+    assert_fails(Object.new, NoMethodError)
+    assert_fails(User.new(email: "ann@shop.test"), Vidcache::InvalidUserKey)
+    broken = Object.new
+    broken.define_singleton_method(:vidcache_key) { raise NotImplementedError, "ann@shop.test" }
+    assert_fails(broken, NotImplementedError)
+  end
+
+  def test_a_listener_that_raises_does_not_break_the_page_either
+    subscription = ActiveSupport::Notifications.subscribe("failure.vidcache") { raise "listener" }
+    user = agreed_user
+    @cache.close
+    assert_equal "<p>A page</p>", page_of(user)
+  ensure
+    ActiveSupport::Notifications.unsubscribe(subscription)
+  end
+
+  def test_a_failure_is_reported_once_per_page
+    PagesController.user = agreed_user
+    @cache.close
+    2.times { get "/twice" }
+    assert_equal 2, @reported.size
+    assert_equal 2, LOG.string.scan("vidcache: the page goes out without").size
+  end
+
+  def test_no_personal_data_reaches_the_log
+    user = User.new(email: "ann@shop.test")
+    user.define_singleton_method(:vidcache_key) { undefined_method_of_this_user }
+    assert_fails(user, NameError)
+    refute_includes vidcache_lines.join, "ann@shop.test"
+    assert_match(/NameError at .*\.rb:\d+/, vidcache_lines.join)
+  end
+
+  def test_a_file_that_cannot_be_opened_is_not_tried_for_every_page
+    garbage = File.join(@dir, "garbage.vidcache")
+    File.write(garbage, "no database" * 1000)
+    with_settings(path: garbage) do
+      assert_fails(nil, Vidcache::NotACache)
+      File.delete(garbage)
+      assert_fails(nil, Vidcache::NotACache)
+      sleep Vidcache::REOPEN_AFTER
+      assert_includes page_of(nil), "<script"
+    ensure
+      Vidcache.cache.close
+    end
+  end
+
+  def test_in_a_fragment_cache_it_says_nothing_where_rails_can_tell
+    in_fragment = view
+    in_fragment.define_singleton_method(:caching?) { true } # Rails 7.0 and later have it.
+    assert_empty in_fragment.hubspot_tracking_tag(agreed_user)
+    assert_equal 1, @reported.size
+  end
+
+  private
+
+  def get(path)
+    @session.get(path)
+    assert_equal 200, @session.response.status, @session.response.body[0, 2000]
+    @session.response.body
+  end
+
+  def page_of(user)
+    PagesController.user = user
+    get "/page"
+  end
+
+  def view
+    PagesController.new.tap do |controller|
+      controller.set_request!(ActionDispatch::TestRequest.create)
+      controller.set_response!(ActionDispatch::Response.create)
+    end.view_context
+  end
+
+  def cache_control
+    @session.response.headers["Cache-Control"].to_s
+  end
+
+  # @return [Hash] what the page tells HubSpot
+  def said(html)
+    JSON.parse(html[/\(window,document,(\{.*\})\);<\/script>/, 1]).slice("id", "email")
+  end
+
+  def assert_fails(user, error)
+    @reported.clear
+    assert_equal "<p>A page</p>", page_of(user)
+    assert_equal 1, @reported.size
+    assert_kind_of error, @reported.first
+    assert_equal 1, vidcache_lines.last(1).size
+  end
+
+  def vidcache_lines
+    LOG.string.lines.grep(/vidcache:/)
+  end
+
+  def with_settings(portal_id: 62_515, **options)
+    Vidcache.cache = nil
+    config = ActiveSupport::OrderedOptions.new.merge(portal_id: portal_id, **options)
+    app = Struct.new(:config, :root, :secret_key_base).new(Struct.new(:vidcache).new(config), Pathname.new(@dir), "0" * 64)
+    Vidcache.settings = Vidcache::Settings.new(app)
+    yield
+  ensure
+    Vidcache.settings = nil
+    Vidcache.cache = @cache
+  end
+end
