@@ -1,0 +1,119 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require_relative "support/processes"
+require_relative "support/app_folder"
+
+# The railtie in apps that are booted for real.
+class Vidcache::BootTest < Minitest::Test
+  def setup
+    @processes = Processes.new
+    @app = AppFolder.new(Dir.mktmpdir("app-", SCRATCH))
+    @app.write("app/views/layouts/application.html.erb", "<html><body><%= yield %><%= hubspot_tracking_tag(current_user) %></body></html>")
+    @app.write("app/models/user.rb", "class User < ApplicationRecord\n  has_vid\nend\n")
+    @app.write("app/jobs/hubspot_contact_job.rb", "class HubspotContactJob < ApplicationJob\n  def perform(*); end\nend\n")
+  end
+
+  def teardown
+    @processes.stop_all
+  end
+
+  def test_without_a_portal_the_app_runs_as_if_there_were_no_vidcache
+    port = @app.serve(@processes)
+    visitor = Visitor.new(port)
+    visitor.get("/sign_up")
+    visitor.submit("/sign_up", "email" => "ann@shop.test")
+    visitor.get("/settings")
+    visitor.submit("/settings", "email" => "ann@new.test")
+    assert_equal 200, visitor.status
+    refute_includes visitor.page, "hs-script-loader"
+    refute_path_exists @app.file("storage")
+    assert_equal "ann@new.test", @app.run("require './config/environment'; print User.first.email")
+  end
+
+  def test_the_file_is_made_at_the_first_use_and_not_at_boot
+    configure
+    assert_equal "false", @app.run("require './config/environment'; print File.exist?('storage')")
+    script = "require './config/environment'; Vidcache.cache.link(1, 901); print Vidcache.cache.portal_id"
+    assert_equal "62515", @app.run(script)
+    assert_path_exists @app.file("storage/hubspot.vidcache")
+    assert_equal "901", @app.run("require './config/environment'; print Vidcache.cache.resolve(1)"), "the same secret every time"
+  end
+
+  def test_the_secret_does_not_change_with_load_defaults
+    configure
+    secret = "require './config/environment'; print Vidcache.settings.secret.unpack1('H*')"
+    before = @app.run(secret)
+    configure "Rails.application.config.active_support.key_generator_hash_digest_class = OpenSSL::Digest::SHA256"
+    assert_equal before, @app.run(secret)
+    assert_equal 64, before.size
+  end
+
+  def test_a_quiet_period_that_is_too_short_stops_the_boot
+    configure "Rails.application.config.vidcache.quiet_period = 10.seconds"
+    error = assert_raises(RuntimeError) { @app.run("require './config/environment'") }
+    assert_includes error.message, "config.vidcache.quiet_period (10.0 s) must be longer than config.vidcache.page_deadline (10.0 s)"
+  end
+
+  def test_the_defaults_are_those_of_the_documentation
+    configure "Rails.application.config.vidcache.page_deadline = 20"
+    script = "require './config/environment'; s = Vidcache.settings; print [s.page_deadline, s.quiet_period, s.portal_id, s.path].join(' ')"
+    assert_equal "20.0 25.0 62515 #{File.realpath(@app.path)}/storage/hubspot.vidcache", @app.run(script)
+  end
+
+  # The app's own code opens the cache before Puma forks its workers; there is no hook in config/puma.rb.
+  def test_a_cache_opened_before_preload_app_forks_serves_every_worker
+    configure "Rails.application.config.after_initialize { Vidcache.cache.link(4711, 4711) }"
+    port = @app.serve(@processes, WORKERS: 2)
+    visitor = Visitor.new(port)
+    visitor.get("/sign_up")
+    visitor.submit("/sign_up", "email" => "ann@shop.test")
+    answer = '{id: "901", properties: {email: User.first.email}, updatedAt: Time.now.utc.iso8601(3)}'
+    @app.run("require './config/environment'; Vidcache.cache.record(User.first.id, #{answer})")
+
+    said = said_by_each_worker(visitor)
+    assert_equal [[{ "id" => "901", "email" => "ann@shop.test" }]] * 2, said.values
+
+    # One worker begins the change; from that moment no worker names an email.
+    visitor.get("/settings")
+    visitor.submit("/settings", "email" => "ann@new.test")
+    assert_equal [[{ "id" => "901" }]] * 2, said_by_each_worker(visitor).values
+
+    # A fourth process finishes it.
+    @app.run("require './config/environment'; token = Vidcache.cache.stale_changes(older_than: 0).first.token; " \
+             "Vidcache.cache.record(User.first.id, #{answer}, change: token)")
+    assert_equal [[{ "id" => "901", "email" => "ann@new.test" }]] * 2, said_by_each_worker(visitor).values
+    refute_match(/vidcache:/, File.read(@app.file("log/production.log")))
+  end
+
+  def test_a_class_that_is_loaded_anew_keeps_its_vid
+    configure
+    @app.write("reload.rb", <<~RUBY)
+      require "./config/environment"
+      first = User
+      Rails.application.reloader.reload!
+      abort "not reloaded" if first.equal?(User)
+      user = User.create!(email: "ann@shop.test")
+      user.update!(email: "ann@new.test")
+      print user.vidcache_decision.reason, " ", Vidcache.cache.stale_changes(older_than: 0).size, " ", User.vidcache_job
+    RUBY
+    assert_equal "not_linked 1 HubspotContactJob", @app.run("sleep 0.01; load 'reload.rb'", RAILS_ENV: "development")
+  end
+
+  private
+
+  def configure(*more)
+    @app.write("config/initializers/hubspot.rb", ["Rails.application.config.vidcache.portal_id = '62515'", *more].join("\n"))
+  end
+
+  # @return [Hash{String => Array<Hash>}] a worker's pid, and what it said
+  def said_by_each_worker(visitor)
+    said = Hash.new { |hash, pid| hash[pid] = [] }
+    200.times do
+      visitor.get("/")
+      said[visitor.page[%r{<p>(\d+)</p>}, 1]] |= [visitor.said]
+      break if said.size == 2 && said.values.flatten.size >= 2
+    end
+    said
+  end
+end
