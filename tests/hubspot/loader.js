@@ -12,7 +12,7 @@
   window._hspDoubleLoaded = true;
 
   var PORTAL = '__PORTAL__';
-  var BEACON = '__SCHEME__://track.hubspot.com/__ptq.gif';
+  var BEACON = 'https://track.hubspot.com/__ptq.gif';
   var SIX_MONTHS_IN_SECONDS = 180 * 24 * 60 * 60;
 
   var identity = null; // stored by identify until the next page view

@@ -114,7 +114,7 @@ export class HubSpotDouble {
     if (path.startsWith('/contacts/v1/') || path.startsWith('/crm/')) return this.#api(request, url, text);
     if (request.method === 'GET') {
       if (path === '/') return { status: 200, type: 'text/html; charset=utf-8', text: renderPage(this.state()) };
-      if (path === `/${this.#portal}.js`) return this.#loader(request, url);
+      if (path === `/${this.#portal}.js`) return this.#loader(url);
       if (path === '/__ptq.gif') return this.#beacon(url.searchParams);
       if (path === '/_double/state') return { status: 200, json: this.state() };
     }
@@ -145,12 +145,9 @@ export class HubSpotDouble {
     }
   }
 
-  async #loader(request, url) {
+  async #loader(url) {
     await sleep(Number(url.searchParams.get('loader_delay_ms') ?? this.#config.loader_delay_ms));
-    // HubSpot's beacon is https. Asked under HubSpot's own name (a browser started with --host-resolver-rules, see
-    // bin/demo --serve) this server has no certificate to show, so the beacon then goes the way the loader came.
-    const scheme = request.headers.host?.startsWith('js.hs-scripts.com') ? 'http' : 'https';
-    const script = LOADER.replace('__PORTAL__', String(this.#portal)).replace('__SCHEME__', scheme);
+    const script = LOADER.replace('__PORTAL__', String(this.#portal));
     return { status: 200, type: 'application/javascript; charset=utf-8', text: script };
   }
 

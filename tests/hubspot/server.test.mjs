@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PORTAL, startDouble, usertoken } from './support.mjs';
@@ -59,15 +58,6 @@ test('the loader comes as late as asked, and addresses HubSpot\'s tracking host'
     assert.ok(performance.now() - started >= 140, path);
   }
   assert.equal((await double.request('GET', '/1.js')).status, 404);
-});
-
-test('under HubSpot\'s own name, without a certificate, the beacon is plain http', async (t) => {
-  const double = await startDouble(t);
-  const request = httpRequest(`${double.url}/${PORTAL}.js`, { headers: { host: 'js.hs-scripts.com' } }).end();
-  const [response] = await once(request, 'response');
-  let script = '';
-  for await (const chunk of response) script += chunk;
-  assert.ok(script.includes("'http://track.hubspot.com/__ptq.gif'"));
 });
 
 test('reset forgets everything; an unknown or wrong setting is refused', async (t) => {

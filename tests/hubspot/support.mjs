@@ -71,6 +71,6 @@ export function openPage({ hsq = [], cookie = '' } = {}) {
     },
   });
   window.window = window;
-  const loader = readFileSync(new URL('./loader.js', import.meta.url), 'utf8').replace('__PORTAL__', PORTAL).replace('__SCHEME__', 'https');
+  const loader = readFileSync(new URL('./loader.js', import.meta.url), 'utf8').replace('__PORTAL__', PORTAL);
   return { window, beacons, cookies, load: () => vm.runInContext(loader, window) };
 }
