@@ -134,12 +134,11 @@ class BrowserTab {
     const input = this.#page.locator(`form input[name="${field}"]`);
     await input.fill(value);
     // Whether the browser or Turbo sends the form: a redirect followed by GET ends it, or an answer that is no redirect.
-    const answered = this.#page.waitForResponse((response) => {
+    const isAnswer = (response) => {
       const request = response.request();
       return request.method() === 'GET' ? request.redirectedFrom() !== null : response.status() < 300 || response.status() >= 400;
-    });
-    await input.press('Enter');
-    const response = await answered;
+    };
+    const [response] = await Promise.all([this.#page.waitForResponse(isAnswer), input.press('Enter')]);
     await this.#page.waitForLoadState('load');
     return { path: new URL(response.url()).pathname, status: response.status(), said: response.ok() ? await view() : null };
   }

@@ -24,7 +24,7 @@ const PAGES = {
   '/old-email': identify({ email: 'old@shop.test', id: '7' }),
   '/id-only': identify({ id: '7' }),
   '/nobody': page(''),
-  '/guarded': page(`_hsq.push(["identify", { id: "7", get email() { return performance.now() < 500 ? "old@shop.test" : undefined; } }]);`),
+  '/guarded': page(`_hsq.push(["identify", { id: "7", get email() { return performance.now() < 2000 ? "old@shop.test" : undefined; } }]);`),
   '/no-nonce': `<!doctype html><script>var _hsq = [["identify", { email: "new@shop.test" }]];</script>${page('')}`,
   '/outside': page('', `<img src="https://elsewhere.test/pixel.gif">`),
   '/form': page('', `<form action="/save" method="post"><input type="hidden" name="token" value="a&amp;b"><input name="email" value="old@shop.test"><input type="submit" name="commit" value="Save"></form>`),
@@ -100,7 +100,7 @@ function describeDriver(name, open, skip) {
     const { driver } = await setUp(t, open);
     const tab = await (await driver.newProfile()).newTab();
     assert.equal((await tab.goto('/guarded')).said.email, 'old@shop.test');
-    assert.deepEqual((await tab.goto('/guarded', { loaderDelayMs: 700 })).said, { email: null, id: '7' });
+    assert.deepEqual((await tab.goto('/guarded', { loaderDelayMs: 2300 })).said, { email: null, id: '7' });
   });
 
   check('tabs of a profile share the usertoken, another profile has its own', async (t) => {

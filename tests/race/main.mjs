@@ -17,6 +17,9 @@ const DOUBLE_DELAY_MS = 300;
 const PAGE_DEADLINE_S = 2;
 const QUIET_PERIOD_S = 3;
 
+/** The exit status of a process that SIGINT has ended. */
+const INTERRUPTED = 130;
+
 const POLICIES = /** @type {const} */ (['usual', 'vidcache']);
 
 /**
@@ -135,61 +138,56 @@ function verdict([usual, vidcache]) {
 }
 
 function printAddresses(outcomes) {
-  console.log('Left running; end it with Ctrl-C. The pages ask HubSpot\'s hosts for the tracking code, so open them like this only,');
-  console.log('in a browser that takes the double for HubSpot and reaches nothing else:\n');
+  console.log('\nLeft running; Ctrl-C ends it.');
   for (const { policy, appUrl, doubleUrl } of outcomes) {
-    const port = new URL(doubleUrl).port;
-    const rules = `MAP js.hs-scripts.com 127.0.0.1:${port}, MAP track.hubspot.com 127.0.0.1:${port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`;
-    console.log(`${policy}: app ${appUrl}/sign_in (user1), HubSpot double ${doubleUrl}`);
-    console.log(`  chromium --user-data-dir="$(mktemp -d)" --host-resolver-rules="${rules}" ${appUrl}/sign_in ${doubleUrl}\n`);
+    console.log(`  ${policy.padEnd(8)}  app ${appUrl}/sign_in (user1, user2, …)   HubSpot double ${doubleUrl}`);
   }
+  // HubSpot's hosts are https only, so without the race's interception a browser can be kept from them but not sent to the double.
+  console.log(`The app's pages ask HubSpot for its tracking code. To look at them without reaching HubSpot:
+  chromium --user-data-dir="$(mktemp -d)" --host-resolver-rules="MAP * ~NOTFOUND, EXCLUDE 127.0.0.1" ${outcomes.at(-1).appUrl}/sign_in`);
+}
+
+/**
+ * Both races, one after the other, and what they show.
+ * @param {import('./args.mjs').Options} options
+ * @param {Servers} servers
+ * @param {import('playwright-core').Browser|null} browser
+ * @returns {Promise<number>} exit status
+ */
+async function compare(options, servers, browser) {
+  const outcomes = [];
+  for (const policy of POLICIES) {
+    outcomes.push(await runPolicy(policy, options, servers, browser));
+    if (!options.serve) await servers.stop();
+  }
+  print(outcomes);
+  const failures = verdict(outcomes);
+  for (const failure of failures) console.log(`failed: ${failure}`);
+  if (options.serve) printAddresses(outcomes);
+  console.log(`duplicates: ${outcomes.map(({ policy, duplicates }) => `${policy}=${duplicates}`).join(' ')}`);
+  return failures.length === 0 ? 0 : 1;
 }
 
 async function main() {
   const options = parseOptions(process.argv.slice(2));
   mkdirSync(join(ROOT, 'tmp'), { recursive: true });
   const servers = new Servers(join(ROOT, 'tmp/demo'));
-  let browser = null;
-  const stop = async () => {
-    await browser?.close();
-    await servers.stop();
-  };
   const interrupted = new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => resolve(INTERRUPTED));
   });
-  // An interrupt in the middle of the race ends it; in --serve it is the way out.
-  let serving = false;
-  interrupted.then(async () => {
-    if (serving) return;
-    await stop();
-    process.exit(130);
-  });
-
-  let failures;
+  let browser = null;
   try {
     if (options.browser) browser = await launchChromium();
-    const outcomes = [];
-    for (const policy of POLICIES) {
-      outcomes.push(await runPolicy(policy, options, servers, browser));
-      if (!options.serve) await servers.stop();
-    }
-    print(outcomes);
-    failures = verdict(outcomes);
-    for (const failure of failures) console.log(`failed: ${failure}`);
-    if (options.serve) {
-      serving = true;
-      console.log('');
-      printAddresses(outcomes);
-    }
-    console.log(`duplicates: ${outcomes.map(({ policy, duplicates }) => `${policy}=${duplicates}`).join(' ')}`);
-    if (options.serve) await interrupted;
+    const status = await Promise.race([compare(options, servers, browser), interrupted]);
+    if (options.serve && status !== INTERRUPTED) await interrupted;
+    return status;
   } catch (error) {
     for (const casualty of servers.casualties()) console.error(casualty);
     throw error;
   } finally {
-    await stop();
+    await browser?.close();
+    await servers.stop();
   }
-  return failures.length === 0 ? 0 : 1;
 }
 
 main().then((status) => process.exit(status), (error) => {

@@ -127,6 +127,8 @@ export class Race {
         stragglers.then(() => this.#keepLoading(user.straggler, () => done, (load) => slow[load % 2])),
       ]);
     });
+    const loading = Promise.all([stragglers, traffic]);
+    const loaded = loading.catch(() => {}); // a failure is raised below, after one of the changes
     try {
       await this.#forEach(users, async (user, index) => {
         await sleep(index * STAGGER_MS);
@@ -135,9 +137,9 @@ export class Race {
       await this.#workerDone();
     } finally {
       done = true;
-      await Promise.allSettled([stragglers, traffic]);
+      await loaded;
     }
-    await Promise.all([stragglers, traffic]);
+    await loading;
     await this.#forEach(users, (user) => Promise.all([user.form, user.elsewhere].map((tab) => this.#expectNamed(tab, user.email))));
   }
 
