@@ -10,7 +10,7 @@ use crate::event::{ChangeToken, Event, Millis};
 use crate::hubspot::response;
 use crate::identity::{Identity, UserKey, Vid};
 use crate::snippet::{self, Page};
-use crate::store::{self, StaleChange, Store, Synchronous};
+use crate::store::{self, Settings, StaleChange, Stats, Store, Synchronous};
 
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Options<'a> {
     /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
     /// most 1 hour.
     pub busy_timeout: Duration,
+    /// The most bytes that the in-process table takes. Default: 32 MiB, about 200,000 users.
+    pub memory: usize,
     /// How long after it was rendered a page may still name an email. A page that runs later gives the
     /// id alone. Default: 10 s; from 100 ms to 1 hour.
     ///
@@ -40,6 +42,7 @@ impl Default for Options<'_> {
             secret: None,
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
+            memory: 32 << 20,
             page_deadline: Duration::from_secs(10),
             loader_host: "js.hs-scripts.com",
         }
@@ -89,7 +92,14 @@ impl Vidcache {
         if !snippet::is_host(options.loader_host) {
             return Err(Error::InvalidOption { name: "loader_host", why: "it must be a host name" });
         }
-        let store = Store::open(path.as_ref(), portal, options.secret, options.synchronous, options.busy_timeout)?;
+        let store = Store::open(&Settings {
+            path: path.as_ref(),
+            portal,
+            secret: options.secret,
+            synchronous: options.synchronous,
+            busy_timeout: options.busy_timeout,
+            memory: options.memory,
+        })?;
         Ok(Self { store, portal: portal_id, page_deadline, loader_host: options.loader_host.into() })
     }
 
@@ -98,7 +108,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Busy`], [`Error::Closed`].
     pub fn resolve(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
-        Ok(self.store.read(|rows| store::user_state(rows, user))?.identity)
+        self.store.identity(user)
     }
 
     /// What a page may say of the user, whose email the app believes to be `email`.
@@ -106,7 +116,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
-        let state = self.store.read(|rows| store::user_state(rows, user))?;
+        let state = self.store.user_state(user)?;
         Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
@@ -205,6 +215,12 @@ impl Vidcache {
     pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
         let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
         self.store.read(|rows| store::stale_changes(rows, now().saturating_sub(age), limit))
+    }
+
+    /// What this handle has done in this process: how often memory answered, how large it is, whether it must do
+    /// without, and what failed last.
+    pub fn stats(&self) -> Stats {
+        self.store.stats()
     }
 
     /// Closes the file. Every later call fails with [`Error::Closed`]; closing again does nothing.

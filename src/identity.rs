@@ -57,6 +57,10 @@ impl<'a> UserKey<'a> {
         Self::text(text)
     }
 
+    pub(crate) fn uuid(bytes: [u8; 16]) -> Self {
+        Self(Repr::Uuid(bytes))
+    }
+
     /// The key as the app would write it: an integer in decimal, a UUID in its usual form.
     pub fn to_text(&self) -> String {
         match &self.0 {

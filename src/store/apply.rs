@@ -4,7 +4,7 @@
 //! and any number of times: the latest by time wins, the first by time wins, a token once ended
 //! stays ended. `order` shuffles and repeats events against this.
 
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
@@ -14,6 +14,11 @@ use crate::identity::{Repr, UserKey, Vid};
 /// How long an ended change is remembered. Sidekiq, the longest of the job queues, retries
 /// for 21 days.
 const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
+
+/// How many revisions the log keeps: a process that missed more empties its table, which costs less than
+/// reading so many. Pruned now and then, since each pruning is a write of its own.
+const LOG_KEEP: i64 = 4096;
+const LOG_PRUNE: i64 = 256;
 
 impl ToSql for UserKey<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -31,16 +36,22 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
         Event::Linked { user, vid, at } => linked(tx, user, vid, at),
         Event::EmailObserved { vid, email, at } => {
             // One time, two emails: neither is known to be the later, so neither is named.
-            tx.prepare_cached(
-                "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
+            let changed: Option<Value> = tx
+                .prepare_cached(
+                    "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (vid) DO UPDATE SET
                    email = CASE WHEN email_at IS NULL OR excluded.email_at > email_at THEN excluded.email END,
                    email_at = excluded.email_at
                  WHERE email_at IS NULL OR excluded.email_at > email_at
-                    OR (excluded.email_at = email_at AND email IS NOT excluded.email)",
-            )?
-            .execute(params![vid.get(), email.map(|f| f.0), at])?;
-            Ok(())
+                    OR (excluded.email_at = email_at AND email IS NOT excluded.email)
+                 RETURNING user",
+                )?
+                .query_row(params![vid.get(), email.map(|f| f.0), at], |row| row.get(0))
+                .optional()?;
+            match changed {
+                Some(user) if user != Value::Null => log(tx, user),
+                _ => Ok(()),
+            }
         }
         Event::ChangeBegun { user, token, at } => {
             tx.prepare_cached(
@@ -100,6 +111,16 @@ fn linked(tx: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<()
          ON CONFLICT (vid) DO UPDATE SET user = excluded.user WHERE user IS NOT excluded.user",
     )?
     .execute(params![last.1, user])?;
+    log(tx, user)
+}
+
+/// Notes that the user's state changed, for the tables of all processes.
+fn log(tx: &Connection, user: impl ToSql) -> Result<()> {
+    tx.prepare_cached("INSERT INTO log (user) VALUES (?1)")?.execute([user])?;
+    let revision = tx.last_insert_rowid();
+    if revision % LOG_PRUNE == 0 {
+        tx.prepare_cached("DELETE FROM log WHERE revision <= ?1")?.execute([revision - LOG_KEEP])?;
+    }
     Ok(())
 }
 
@@ -112,7 +133,7 @@ fn count_changes(tx: &Connection, user: UserKey<'_>) -> Result<()> {
          ON CONFLICT (key) DO UPDATE SET changes = excluded.changes",
     )?
     .execute([user])?;
-    Ok(())
+    log(tx, user)
 }
 
 fn prune(tx: &Connection, now: Millis) -> Result<()> {

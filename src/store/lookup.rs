@@ -1,5 +1,6 @@
 //! Reading rows. Nothing here writes.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::decision::UserState;
@@ -27,6 +28,49 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         })
         .optional()?;
     Ok(state.unwrap_or_default())
+}
+
+/// Whose state changed after a revision.
+pub(super) enum Changes {
+    /// These users', each named at least once.
+    Users,
+    /// More than the log remembers.
+    Everybody,
+}
+
+/// Names every user whose state changed after revision `seen`, and says up to which revision that is.
+pub(super) fn changes_since(
+    connection: &Connection,
+    seen: i64,
+    mut changed: impl FnMut(UserKey<'_>),
+) -> Result<(Changes, i64)> {
+    let mut newest = seen;
+    let mut statement =
+        connection.prepare_cached("SELECT revision, user FROM log WHERE revision > ?1 ORDER BY revision")?;
+    let mut rows = statement.query([seen])?;
+    while let Some(row) = rows.next()? {
+        let revision: i64 = row.get(0)?;
+        // Revisions are handed out one by one, so a gap is what was pruned.
+        let gap = revision != newest + 1;
+        let key = match row.get_ref(1)? {
+            ValueRef::Integer(id) => Some(UserKey::from(id)),
+            ValueRef::Blob(bytes) => bytes.try_into().ok().map(UserKey::uuid),
+            ValueRef::Text(text) => UserKey::bytes(text).ok(),
+            _ => None,
+        };
+        match key {
+            Some(key) if !gap => changed(key),
+            _ => {
+                drop(rows);
+                let newest = connection
+                    .prepare_cached("SELECT max(revision) FROM log")?
+                    .query_row([], |row| row.get::<_, Option<i64>>(0))?;
+                return Ok((Changes::Everybody, newest.unwrap_or(0)));
+            }
+        }
+        newest = revision;
+    }
+    Ok((Changes::Users, newest))
 }
 
 /// The user's latest link and when it was made.
@@ -85,7 +129,6 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
 }
 
 fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    use rusqlite::types::ValueRef;
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(id) => id.to_string(),
         ValueRef::Blob(_) => uuid_text(&row.get(column)?),

@@ -3,17 +3,22 @@
 //! A [`Store`] has two connections, both opened when first needed: readers never wait behind a
 //! writer of their own process. No transaction outlives a call, so checkpoints are never held up.
 //! `fork` closes both connections beforehand and they open again on either side (see `fork`).
+//!
+//! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod apply;
+mod coherent;
 mod fork;
 mod lookup;
 mod open;
 #[cfg(test)]
 mod order;
+mod stamp;
+mod stats;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -21,10 +26,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
+use crate::hot::Hot;
 
 pub(crate) use apply::{apply, check_token};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{check_free, link_of, stale_changes, user_state};
+pub(crate) use lookup::{check_free, link_of, stale_changes};
+pub use stats::Stats;
 
 /// How hard an acknowledged write is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +50,16 @@ pub enum Synchronous {
 /// kept the worst at 0.08 s.
 const RETRY_EVERY: Duration = Duration::from_micros(200);
 
+/// What to open, and how. The facade's options, checked.
+pub(crate) struct Settings<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) portal: i64,
+    pub(crate) secret: Option<&'a [u8]>,
+    pub(crate) synchronous: Synchronous,
+    pub(crate) busy_timeout: Duration,
+    pub(crate) memory: usize,
+}
+
 /// One file, as this process uses it.
 pub(crate) struct Store {
     shared: Arc<Shared>,
@@ -57,35 +74,34 @@ struct Shared {
     synchronous: Synchronous,
     /// Checked whenever a connection opens: after a fork the path may lead to another file.
     key_check: [u8; 8],
-    reader: Mutex<Option<Connection>>,
+    reader: Mutex<Option<coherent::Reader>>,
     writer: Mutex<Option<Connection>>,
     closed: AtomicBool,
+    hot: Hot,
+    stamp: stamp::Stamp,
+    stats: stats::Counters,
 }
 
 impl Store {
     /// Opens the file, creating it where there is none.
-    pub(crate) fn open(
-        path: &Path,
-        portal: i64,
-        secret: Option<&[u8]>,
-        synchronous: Synchronous,
-        busy_timeout: Duration,
-    ) -> Result<Self> {
-        let (shared, key) = retry(busy_timeout, || {
-            let opened = open::create(path, portal, secret, synchronous)?;
-            let shared = Arc::new(Shared {
-                path: opened.path,
-                portal,
-                synchronous,
-                key_check: opened.key.check(),
-                reader: Mutex::new(None),
-                writer: Mutex::new(Some(opened.connection)),
-                closed: AtomicBool::new(false),
-            });
-            fork::register(&shared)?;
-            Ok((shared, opened.key))
-        })?;
-        Ok(Self { shared, busy_timeout, key })
+    pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
+        let hot = Hot::new(settings.memory)?;
+        let stamp = stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
+        let opened = retry(settings.busy_timeout, || open::create(settings))?;
+        let shared = Arc::new(Shared {
+            path: opened.path,
+            portal: settings.portal,
+            synchronous: settings.synchronous,
+            key_check: opened.key.check(),
+            reader: Mutex::new(None),
+            writer: Mutex::new(Some(opened.connection)),
+            closed: AtomicBool::new(false),
+            hot,
+            stamp,
+            stats: stats::Counters::default(),
+        });
+        fork::register(&shared)?;
+        Ok(Self { shared, busy_timeout: settings.busy_timeout, key: opened.key })
     }
 
     pub(crate) fn key(&self) -> &FingerprintKey {
@@ -97,21 +113,17 @@ impl Store {
     /// In WAL mode a read waits for nobody, but for the moment in which another process recovers
     /// the log of one that crashed.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
-        retry(self.busy_timeout, || {
+        self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
-            let connection = match &mut *slot {
-                Some(connection) => connection,
-                none => none.insert(open::reopen(&self.shared, open::Access::Read)?),
-            };
-            work(connection)
-        })
+            work(&self.shared.reader(&mut slot)?.connection)
+        }))
     }
 
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
     /// Waits for other writers up to the busy timeout, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
-        retry(self.busy_timeout, || {
+        self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
                 Some(connection) => connection,
@@ -121,7 +133,7 @@ impl Store {
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
-        })
+        }))
     }
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
@@ -129,6 +141,13 @@ impl Store {
         let _gate = fork::enter();
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.disconnect();
+    }
+
+    fn noting<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.shared.stats.note(error);
+        }
+        result
     }
 }
 
@@ -159,20 +178,17 @@ impl Drop for Store {
 
 impl Shared {
     /// A panic in a transaction has rolled it back when its guard was dropped, so the connection is sound.
-    fn lock<'a>(&self, slot: &'a Mutex<Option<Connection>>) -> Result<MutexGuard<'a, Option<Connection>>> {
-        let guard = match slot.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // A caller that must not wait for another process must not wait for another thread either.
-            Err(TryLockError::WouldBlock) if cancel::cancelled() => return Err(Error::Cancelled),
-            Err(TryLockError::WouldBlock) => slot.lock().unwrap_or_else(PoisonError::into_inner),
-        };
+    fn lock<'a, T>(&self, slot: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
+        let guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if self.closed.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(guard) }
     }
 
+    /// Closes both connections; whoever needs one next opens it again.
     fn disconnect(&self) {
-        for slot in [&self.reader, &self.writer] {
-            slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the connection goes: a look-up must not believe the stamp of a file that is not open.
+        self.stamp.detach();
+        reader.take();
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::{Shared, Synchronous};
+use super::{Settings, Shared, Synchronous};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 
@@ -52,7 +52,8 @@ pub(super) enum Access {
 }
 
 /// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
-pub(super) fn create(path: &Path, portal: i64, secret: Option<&[u8]>, synchronous: Synchronous) -> Result<Opened> {
+pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
+    let &Settings { path, portal, secret, synchronous, .. } = settings;
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::CannotOpen {
             path: path.into(),

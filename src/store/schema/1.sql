@@ -24,6 +24,13 @@ CREATE TABLE contact (
   email_at INTEGER                      -- HubSpot's clock, ms; the latest wins; NULL: unknown
 ) STRICT;
 
+-- Whose state changed, oldest first: how the in-process tables of other processes learn what to
+-- forget. Only the last few thousand are kept; who missed more forgets everything.
+CREATE TABLE log (
+  revision INTEGER PRIMARY KEY,
+  user     ANY                          -- NULL: everybody's
+) STRICT;
+
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
 -- again must find its token ended, not unknown.
 CREATE TABLE change (

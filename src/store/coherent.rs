@@ -1,0 +1,150 @@
+//! Answers from memory that are as new as the file.
+//!
+//! A look-up first asks the commit stamp. Unchanged: the table's entry is current. Changed: the log
+//! names the users whose state changed since, they leave the table, and the stamp is taken anew. Where
+//! no stamp can be had every look-up reads SQLite, and `stats` says why.
+//!
+//! # Why it is right
+//! The stamp is read before the log, so the log holds at least every commit that made it; and an entry is read
+//! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
+//! older than the stamp beside it, and any later commit changes the stamp before it returns.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+
+use super::lookup::{self, Changes};
+use super::{Shared, Store, fork, open, retry};
+use crate::decision::UserState;
+use crate::error::Result;
+use crate::identity::{Identity, UserKey};
+
+/// The connection that the table is filled through.
+pub(super) struct Reader {
+    pub(super) connection: Connection,
+    /// The newest revision whose changes have left the table.
+    seen: i64,
+    /// Whether the stamp could be had.
+    stamped: bool,
+    /// The database and its WAL index, as they were opened.
+    files: [Option<FileId>; 2],
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl Store {
+    /// Which contact the user is, as of the last commit.
+    #[inline]
+    pub(crate) fn identity(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
+        if self.shared.stamp.is_current()
+            && let Some(identity) = self.shared.hot.identity(user)
+        {
+            self.count_hit();
+            return Ok(identity);
+        }
+        Ok(self.load(user)?.identity)
+    }
+
+    /// All that a decision about the user depends on, as of the last commit.
+    #[inline]
+    pub(crate) fn user_state(&self, user: UserKey<'_>) -> Result<UserState> {
+        if self.shared.stamp.is_current()
+            && let Some(state) = self.shared.hot.state(user)
+        {
+            self.count_hit();
+            return Ok(state);
+        }
+        self.load(user)
+    }
+
+    #[inline]
+    fn count_hit(&self) {
+        if self.shared.stats.hit() {
+            self.shared.check_files();
+        }
+    }
+
+    /// Brings the table up to date and the user into it.
+    #[cold]
+    fn load(&self, user: UserKey<'_>) -> Result<UserState> {
+        self.shared.check_files();
+        self.noting(retry(self.busy_timeout, || {
+            let mut slot = self.shared.lock(&self.shared.reader)?;
+            let reader = self.shared.reader(&mut slot)?;
+            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
+            if !reader.stamped {
+                return lookup::user_state(&reader.connection, user);
+            }
+            self.shared.catch_up(reader)?;
+            let state = lookup::user_state(&reader.connection, user)?;
+            self.shared.hot.put(user, &state);
+            Ok(state)
+        }))
+    }
+}
+
+impl Shared {
+    /// The reader, opened if need be. With a new connection comes an empty table: what happened to the file
+    /// while none was open is unknown, and a new WAL index can look just like the old one.
+    pub(super) fn reader<'a>(&self, slot: &'a mut Option<Reader>) -> Result<&'a mut Reader> {
+        let reader = match slot.take() {
+            Some(reader) => reader,
+            None => {
+                let connection = open::reopen(self, open::Access::Read)?;
+                let files = self.files();
+                let attached = self.stamp.attach(&connection);
+                self.stats.fall_back(attached.err());
+                self.hot.clear();
+                // No revision is the one before, so the first look at the log finds a gap or nothing.
+                Reader { connection, seen: -1, stamped: attached.is_ok(), files }
+            }
+        };
+        Ok(slot.insert(reader))
+    }
+
+    /// Takes everybody out of the table whose state changed since it was last current.
+    fn catch_up(&self, reader: &mut Reader) -> Result<()> {
+        if self.stamp.is_current() {
+            return Ok(());
+        }
+        let header = self.stamp.read();
+        let (changes, newest) = lookup::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
+        if matches!(changes, Changes::Everybody) {
+            self.hot.clear();
+        }
+        reader.seen = newest;
+        self.stats.revision.store(newest, Ordering::Relaxed);
+        self.stats.syncs.fetch_add(1, Ordering::Relaxed);
+        self.stamp.publish(header);
+        Ok(())
+    }
+
+    /// Once a second: are the file and its WAL index still the ones that are open? A file replaced by rename, or an
+    /// index deleted under us (by some other code in this process that opened and closed it and so dropped our
+    /// locks), leaves SQLite itself reading the old one for ever. Then open what is there now.
+    fn check_files(&self) {
+        if !self.stats.is_due() {
+            return;
+        }
+        let _gate = fork::enter();
+        let slot = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = slot.as_ref().is_some_and(|reader| reader.files != self.files());
+        drop(slot);
+        if moved {
+            self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+            self.disconnect();
+        }
+    }
+
+    fn files(&self) -> [Option<FileId>; 2] {
+        let mut index = self.path.clone().into_os_string();
+        index.push("-shm");
+        [self.path.clone(), PathBuf::from(index)]
+            .map(|path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino())))
+    }
+}
