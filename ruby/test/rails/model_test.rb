@@ -300,6 +300,26 @@ class Vidcache::ModelTest < Vidcache::RailsTest
     assert_equal 0, User.retry_email_changes
   end
 
+  def test_a_job_is_due_while_its_change_is_outstanding_and_without_one_until_the_user_is_linked
+    user = User.create!(email: "ann@shop.test")
+    assert user.hubspot_email_due?(nil)
+    confirm(user.id, user.email)
+    refute user.hubspot_email_due?(nil)
+
+    user.update!(email: "ann@new.test")
+    first = user.vidcache_change
+    sleep 0.002
+    assert user.hubspot_email_due?(first)
+    confirm(user.id, user.email, change: first)
+    user.update!(email: "ann@newer.test")
+    sleep 0.002
+    refute user.hubspot_email_due?(first), "a job that comes twice must not tell of the next change"
+    assert user.hubspot_email_due?(user.vidcache_change)
+    refute user.hubspot_email_due?(4711)
+    user.update!(name: "Ann")
+    assert_nil user.vidcache_change
+  end
+
   def test_a_job_that_a_callback_of_the_app_stops_is_an_error
     user = agreed_user
     HubspotContactJob.before_enqueue { throw :abort }

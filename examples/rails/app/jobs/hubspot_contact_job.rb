@@ -11,16 +11,19 @@ class HubspotContactJob < ApplicationJob
   # @param user [User]
   # @param change [Integer, nil] the token of the change that this job is for
   def perform(user, change = nil)
-    # A queue may deliver a job twice. The second time the user may be in the middle of another change.
-    return if EmailChange.finished?(job_id)
-
     UserLock.hold(user) do
-      record(user, tell(user), change)
+      record(user, tell(user), change) if due?(user, change)
     end
-    EmailChange.finish(user, job_id)
+    EmailChange.finish(change) if change
   end
 
   private
+
+  # A queue may deliver a job twice. The second time the user may be in the middle of another change, which HubSpot must not be told
+  # of yet.
+  def due?(user, change)
+    Shop.usual? || user.hubspot_email_due?(change)
+  end
 
   # The email is read here, under the lock: of two jobs of one user, the later one to run sends the later email.
   #
@@ -49,7 +52,7 @@ class HubspotContactJob < ApplicationJob
   end
 
   def record(user, contact, change)
-    Vidcache.cache.record(user.id, contact, change: change)
+    Vidcache.cache.record(user.id, contact, change: Shop.usual? ? nil : change)
   rescue Vidcache::VidTaken
     # Two users of the shop, one contact at HubSpot. This user's pages go on saying what they said.
     logger.error("user #{user.id}: their contact is another user's")

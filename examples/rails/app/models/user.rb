@@ -3,18 +3,16 @@
 class User < ApplicationRecord
   has_many :email_changes, dependent: :delete_all
 
-  normalize = ->(user) { user.email = user.email.to_s.strip.downcase }
-  before_validation normalize
+  before_validation { self.email = email.to_s.strip.downcase }
   validates :login, presence: true, uniqueness: true
   validates :email, format: { with: /\A[^@\s]+@[^@\s]+\.[^@\s]+\z/, message: "is no email address" }, uniqueness: true
 
-  # For GET /jobs: what the worker has still to do.
-  after_update -> { email_changes.create! }, if: :saved_change_to_email?
-
   if Shop.usual?
     # What everyone does: commit, then tell a worker.
-    after_update_commit -> { HubspotContactJob.perform_later(self) }, if: :saved_change_to_email?
+    after_update -> { email_changes.create! }, if: :saved_change_to_email?
+    after_update_commit -> { HubspotContactJob.perform_later(self, email_changes.last.token) }, if: :saved_change_to_email?
   else
     has_vid email: :email, job: "HubspotContactJob"
+    after_update -> { email_changes.create!(token: vidcache_change) }, if: :saved_change_to_email?
   end
 end

@@ -10,8 +10,8 @@ class CreateUsers < ActiveRecord::Migration[6.1]
 
     create_table :email_changes do |t|
       t.references :user, null: false, foreign_key: true
+      t.bigint :token, null: false, index: { unique: true }
       t.datetime :finished_at
-      t.string :finished_by, index: { unique: true }
       t.timestamps
     end
   end

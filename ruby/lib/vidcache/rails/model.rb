@@ -16,6 +16,17 @@ module Vidcache
   # user's *current* email and records the answer with `Vidcache.cache.record(user.id, answer, change: token)`. When the
   # transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued without a wait and with a nil token.
   #
+  # The job has to ask, one job of a user at a time, whether it is still wanted:
+  #
+  #     def perform(user, change = nil)
+  #       user.with_lock do
+  #         next unless user.hubspot_email_due?(change)
+  #         # ...
+  #
+  # A queue may deliver a job twice, and {ClassMethods#retry_email_changes} makes second ones. Without the question the second
+  # would send the email of the user's *next* change, which pages are not done with. For the same reason nothing else may tell
+  # HubSpot of a linked user's email: a job that keeps other properties up to date leaves the email out.
+  #
   # Each change has its own token and its own job, and every one of them has to finish before a page names an email again.
   # If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
   # stays outstanding: see {ClassMethods#retry_email_changes}.
@@ -30,6 +41,10 @@ module Vidcache
   # Without `config.vidcache.portal_id` all of this does nothing.
   module Model
     extend ActiveSupport::Concern
+
+    # As many as the core can list: all.
+    MAX_CHANGES = (2**32) - 1
+    private_constant :MAX_CHANGES
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
@@ -86,6 +101,21 @@ module Vidcache
       end
     end
 
+    # @return [Integer, nil] the token of the change that this record's last save began, for an app that keeps its own books
+    attr_reader :vidcache_change
+
+    # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
+    # user is not linked to a contact yet. To be asked under a lock that the user's other jobs take too.
+    #
+    # @param change [Integer, nil] the token that the job was given
+    # @return [Boolean]
+    # @raise [Vidcache::Error]
+    def hubspot_email_due?(change)
+      return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
+
+      Vidcache.cache.stale_changes(older_than: 0, limit: MAX_CHANGES).any? { |stale| stale.token == change }
+    end
+
     # @return [Integer, String] what the cache knows this user by
     def vidcache_key
       public_send(self.class.vidcache_key_method)
@@ -111,20 +141,20 @@ module Vidcache
     private
 
     def begin_vidcache_change_of_email
-      @vidcache_change_begun = false
+      @vidcache_change = nil
       begin_vidcache_change if Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
     end
 
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still in time.
     def begin_vidcache_change_of_email_that_came_late
-      return if @vidcache_change_begun || !Vidcache.configured?
+      return if @vidcache_change || !Vidcache.configured?
 
       begin_vidcache_change if saved_change_to_attribute?(vidcache_email_column)
     end
 
     def begin_vidcache_change
-      Change.join_transaction(self, Vidcache.cache.begin_email_change(vidcache_key))
-      @vidcache_change_begun = true
+      @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
+      Change.join_transaction(self, @vidcache_change)
     end
 
     def join_vidcache_transaction
