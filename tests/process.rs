@@ -2,49 +2,18 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use vidcache::{Error, Options, UserKey, Vid, Vidcache, cancellable};
-
-fn temporary() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let path = dir.path().join("hubspot.vidcache");
-    (dir, path)
-}
-
-fn open(path: &Path) -> Vidcache {
-    Vidcache::open(path, 1, &Options::default()).expect("the file opens")
-}
-
-fn link(cache: &Vidcache, user: i64) {
-    cache.link(UserKey::from(user), Vid::try_from(user).unwrap()).expect("a link");
-}
-
-fn linked(cache: &Vidcache, user: i64) -> bool {
-    cache.resolve(UserKey::from(user)).expect("an answer").is_some()
-}
-
-/// Starts the test `name` of this program as a process of its own, with `path` in its environment.
-fn start(name: &str, path: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .env("VIDCACHE_CHILD", path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a child process")
-}
-
-/// The file a child works on; `None` in the parent, where these tests have nothing to do.
-fn child_path() -> Option<PathBuf> {
-    std::env::var_os("VIDCACHE_CHILD").map(PathBuf::from)
-}
+use common::{child_path, in_fork, link, linked, open, options, start, temporary};
+use vidcache::{Error, Options, UserKey, Vidcache, cancellable};
 
 #[test]
 fn child_writes_and_acknowledges() {
@@ -124,7 +93,7 @@ fn hold_write_lock(path: &Path) -> Child {
 #[test]
 fn a_write_waits_no_longer_than_the_busy_timeout_and_reads_do_not_wait() {
     let (_dir, path) = temporary();
-    let options = Options { busy_timeout: Duration::from_millis(150), ..Options::default() };
+    let options = Options { busy_timeout: Duration::from_millis(150), ..options() };
     let cache = Vidcache::open(&path, 1, &options).expect("opens");
     link(&cache, 1);
     let mut child = hold_write_lock(&path);
@@ -155,26 +124,6 @@ fn a_waiting_write_ends_when_it_is_cancelled() {
     link(&cache, 1);
 }
 
-/// Runs `work` in a forked child and returns what it found.
-fn in_fork(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child calls only the library and `_exit`; the library's fork handlers leave it with
-    // no lock held, and glibc does the same for the allocator.
-    match unsafe { libc::fork() } {
-        -1 => panic!("cannot fork"),
-        0 => {
-            let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
-            // SAFETY: ends the child at once, without the test harness's exit handlers.
-            unsafe { libc::_exit(if held { 0 } else { 1 }) }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: waits for the child just made, into a variable that outlives the call.
-            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-        }
-    }
-}
-
 /// The number of locks that a process holds on the file and its companions.
 fn locks(pid: u32, path: &Path) -> usize {
     use std::os::unix::fs::MetadataExt;
@@ -195,6 +144,7 @@ fn a_cache_opened_before_a_fork_is_right_on_both_sides_of_it() {
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);
+    assert!(!linked(&cache, 2), "and that is remembered");
     assert!(in_fork(|| {
         link(&cache, 2);
         linked(&cache, 1) && linked(&cache, 2) && locks(std::process::id(), &path) > 0
@@ -208,18 +158,18 @@ fn a_child_keeps_what_it_writes_after_its_parent_closed() {
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);
-    let (mut here, mut there) = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+    let (mut here, mut there) = UnixStream::pair().expect("a socket pair");
     std::thread::scope(|scope| {
         let child = scope.spawn(|| {
             in_fork(|| {
                 link(&cache, 2);
                 there.write_all(b"x").expect("told");
-                std::io::Read::read_exact(&mut there, &mut [0]).expect("answered");
+                there.read_exact(&mut [0]).expect("answered");
                 link(&cache, 3);
                 linked(&cache, 2)
             })
         });
-        std::io::Read::read_exact(&mut here, &mut [0]).expect("told");
+        here.read_exact(&mut [0]).expect("told");
         cache.close();
         here.write_all(b"x").expect("answered");
         assert!(child.join().expect("no panic"));

@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::lookup::{self, Changes};
 use super::{Shared, Store, fork, open, retry};
@@ -133,11 +134,41 @@ impl Shared {
         }
         let _gate = fork::enter();
         let slot = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let moved = slot.as_ref().is_some_and(|reader| reader.files != self.files());
+        let (opened, found) = match &*slot {
+            Some(reader) => (reader.files, self.files()),
+            None => return,
+        };
         drop(slot);
-        if moved {
+        if opened != found {
             self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+            self.leave(opened[0] != found[0], opened[1] != found[1]);
             self.disconnect();
+        }
+    }
+
+    /// Takes leave of a file that is no longer the one at our path, so that closing it does no harm to the one
+    /// that is: SQLite works by name there.
+    fn leave(&self, database_moved: bool, index_moved: bool) {
+        let with_each = |work: &dyn Fn(&Connection)| {
+            self.reader
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .for_each(|reader| work(&reader.connection));
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(work);
+        };
+        if index_moved {
+            // The log of that name may be another process's by now. The last one out would delete it, with
+            // whatever was acknowledged in it.
+            with_each(&|connection| {
+                let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            });
+        } else if database_moved {
+            // The log beside the new database is still the old one's, and SQLite would read the one through the
+            // other. Emptied, it is right for both.
+            with_each(&|connection| {
+                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            });
         }
     }
 

@@ -1,0 +1,245 @@
+//! Answers come from memory, and are never older than the last commit of any process.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
+mod common;
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{child_path, in_fork, link_to, linked, open, options, run, start, temporary, vid};
+use vidcache::{Error, Options, Synchronous, UserKey, Vidcache};
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+#[test]
+fn a_user_is_read_once_and_answered_from_memory_then() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link_to(&cache, 1, 901);
+    for _ in 0..100 {
+        assert_eq!((vid(&cache, 1), vid(&cache, 2)), (901, 0));
+    }
+    let stats = cache.stats();
+    assert_eq!((stats.misses, stats.hits, stats.entries), (2, 198, 2), "{stats:?}");
+    assert_eq!((stats.fallback, stats.last_error), (None, None));
+    link_to(&cache, 1, 902);
+    assert_eq!((vid(&cache, 1), vid(&cache, 2)), (902, 0));
+    assert_eq!(cache.stats().misses, 3, "the other user was not read again");
+}
+
+#[test]
+fn who_missed_more_than_the_log_keeps_forgets_everything() {
+    let (_dir, path) = temporary();
+    let options = Options { synchronous: Synchronous::Normal, ..options() };
+    let reader = Vidcache::open(&path, 1, &options).unwrap();
+    let writer = Vidcache::open(&path, 1, &options).unwrap();
+    link_to(&writer, 1, 901);
+    assert_eq!(vid(&reader, 1), 901);
+    link_to(&writer, 1, 902);
+    for user in 2..5_000 {
+        link_to(&writer, user, 10_000 + user);
+    }
+    assert_eq!((vid(&reader, 1), vid(&reader, 4_999)), (902, 14_999));
+}
+
+/// A number that two processes see, outside the cache.
+fn shared_number(path: &Path) -> &'static AtomicI64 {
+    use std::os::fd::AsRawFd;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+    file.set_len(8).unwrap();
+    let flags = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new shared mapping of an 8-byte file, kept for the life of the process.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), 8, flags, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    assert_ne!(at, libc::MAP_FAILED);
+    // SAFETY: mapped, aligned, and only ever used as an atomic.
+    unsafe { &*at.cast::<AtomicI64>() }
+}
+
+#[test]
+fn child_counts_up() {
+    let Some(path) = child_path() else { return };
+    let published = shared_number(&beside(&path, ".number"));
+    let options = Options { synchronous: Synchronous::Normal, ..options() };
+    let cache = Vidcache::open(&path, 1, &options).unwrap();
+    loop {
+        let next = vid(&cache, 1) + 1;
+        link_to(&cache, 1, next);
+        published.store(next, Ordering::Release);
+    }
+}
+
+/// The writer publishes a number once its commit has returned; a look-up that begins later must not answer a
+/// smaller one. The writer is killed and started again all the while.
+#[test]
+fn no_answer_is_older_than_the_last_acknowledged_commit() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let published = shared_number(&beside(&path, ".number"));
+    let (done, reads) = (AtomicBool::new(false), AtomicI64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let acknowledged = published.load(Ordering::Acquire);
+                    let answer = vid(&cache, 1);
+                    assert!(answer >= acknowledged, "{answer} after {acknowledged} was acknowledged");
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..8 {
+            let mut writer = start("child_counts_up", &path);
+            std::thread::sleep(Duration::from_millis(250));
+            writer.kill().unwrap();
+            writer.wait().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let (commits, reads) = (published.load(Ordering::Relaxed), reads.load(Ordering::Relaxed));
+    println!("{commits} commits, {reads} look-ups");
+    assert!(commits > 50 && reads > 5_000, "{commits} commits, {reads} look-ups");
+}
+
+/// The change counter of the WAL index, the third of its 4-byte words.
+fn change_counter(path: &Path) -> u32 {
+    let mut word = [0; 4];
+    let index = fs::File::open(beside(path, "-shm")).unwrap();
+    index.read_exact_at(&mut word, 8).unwrap();
+    u32::from_ne_bytes(word)
+}
+
+#[test]
+fn child_recovers_and_repeats_the_counter() {
+    let Some(path) = child_path() else { return };
+    let wanted = change_counter(&path);
+    // As a crash in the middle of a commit would leave it: the two copies of the header differ. Reading and writing
+    // the index here drops no lock of the parent, whose process this is not.
+    let index = OpenOptions::new().write(true).open(beside(&path, "-shm")).unwrap();
+    index.write_all_at(&[0xFF; 48], 48).unwrap();
+    drop(index);
+    let cache = open(&path);
+    link_to(&cache, 1, 902);
+    let after = change_counter(&path);
+    assert!(after <= wanted, "recovery started the counter over: {after} <= {wanted}");
+    for user in 0..i64::from(wanted - after) {
+        link_to(&cache, 100 + user, 1000 + user);
+    }
+    assert_eq!(change_counter(&path), wanted);
+}
+
+/// Comparing the change counter alone would answer 901 here.
+#[test]
+fn a_crash_recovery_that_repeats_the_change_counter_is_seen() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link_to(&cache, 1, 901);
+    for user in 10..30 {
+        link_to(&cache, user, user);
+    }
+    assert_eq!(vid(&cache, 1), 901);
+    run("child_recovers_and_repeats_the_counter", &path);
+    assert_eq!(vid(&cache, 1), 902);
+}
+
+#[test]
+fn what_others_did_while_no_connection_was_open_is_seen() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    for round in 1..20 {
+        link_to(&cache, 1, 900 + round);
+        assert_eq!(vid(&cache, 1), 900 + round);
+        // The fork closes this process's connections; the child is the last one on the file when it ends.
+        assert!(in_fork(|| {
+            link_to(&cache, 1, 500 + round);
+            cache.close();
+            true
+        }));
+        assert_eq!(vid(&cache, 1), 500 + round);
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(5), "not in 5 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_file_replaced_by_rename_is_seen_within_seconds() {
+    let (dir, path) = temporary();
+    let other = dir.path().join("other");
+    {
+        let replacement = open(&other);
+        link_to(&replacement, 1, 777);
+    }
+    let cache = open(&path);
+    link_to(&cache, 1, 901);
+    assert_eq!(vid(&cache, 1), 901);
+    fs::rename(&other, &path).unwrap();
+    until("the replacement's row", || vid(&cache, 1) == 777);
+    assert!(cache.stats().reopened >= 1);
+}
+
+#[test]
+fn child_relinks() {
+    let Some(path) = child_path() else { return };
+    link_to(&open(&path), 1, 902);
+}
+
+#[test]
+fn an_index_deleted_under_us_is_seen_within_seconds() {
+    let (_dir, path) = temporary();
+    // Closed once, so that all is in the database and nothing in the log that goes.
+    link_to(&open(&path), 1, 901);
+    let cache = open(&path);
+    assert_eq!(vid(&cache, 1), 901);
+    for suffix in ["-shm", "-wal"] {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    run("child_relinks", &path);
+    until("the other process's row", || vid(&cache, 1) == 902);
+}
+
+#[test]
+fn a_file_that_is_gone_is_an_error_and_not_an_old_answer() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link_to(&cache, 1, 901);
+    assert!(linked(&cache, 1));
+    for suffix in ["", "-shm", "-wal"] {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    until("an error", || matches!(cache.resolve(UserKey::from(1)), Err(Error::CannotOpen { .. })));
+}
+
+#[test]
+fn closing_under_threads_that_read_is_an_error_for_them_and_no_crash() {
+    for _ in 0..20 {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        link_to(&cache, 1, 901);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        match cache.resolve(UserKey::from(1)) {
+                            Ok(Some(identity)) => assert_eq!(identity.vid.get(), 901),
+                            Ok(None) => panic!("forgotten"),
+                            Err(error) => break assert_eq!(error, Error::Closed),
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            cache.close();
+        });
+    }
+}
