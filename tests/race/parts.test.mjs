@@ -105,7 +105,18 @@ test('an app that does not start is told with the end of its log', async (t) => 
   const servers = new Servers(folder);
   const app = makeApp(t, { serve: '#!/bin/sh\necho no database >&2\nexit 3\n' });
   await assert.rejects(servers.startApp({ name: 'usual', app, jobs: 'async', env: {} }), /usual-app did not start:\n {2}\| no database/);
-  assert.match(servers.casualties()[0], /^usual-app has ended \(3\)/);
+  assert.deepEqual(servers.casualties(), [], 'it is told once');
+});
+
+test('a server that ends by itself is a casualty', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'race-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const servers = new Servers(folder);
+  const app = makeApp(t, { serve: SERVE.replace('response.end(', 'request.url === "/crash" ? process.exit(3) : response.end(') });
+  const url = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
+  await assert.rejects(fetch(`${url}/crash`));
+  for (let i = 0; i < 100 && servers.casualties().length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.match(servers.casualties()[0], /^usual-app has ended \(3\):\n {2}\| \d+/);
   await servers.stop();
 });
 

@@ -14,8 +14,8 @@ const READY_TIMEOUT_MS = 120_000;
 /** How long a process may take to end after SIGTERM. */
 const STOP_TIMEOUT_MS = 8_000;
 
-/** Lines of a log that an error quotes. */
-const QUOTED_LINES = 25;
+/** Lines of a log that an error quotes: Ruby tells the error first and where it came from after it. */
+const QUOTED_LINES = 60;
 
 /**
  * @typedef {object} Started
@@ -128,7 +128,10 @@ export class Servers {
     while (Date.now() < deadline) {
       const dead = started.child.exitCode !== null || started.child.signalCode !== null;
       if (dead) {
+        await started.ended;
         await sleep(100); // its last words may still be on the way into the log
+        signalGroup(started.child, 'SIGKILL');
+        this.#running.delete(started);
         throw new Error(`${started.name} did not start:\n${tail(started.log)}`);
       }
       if (await isReady().catch(() => false)) return;
