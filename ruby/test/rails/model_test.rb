@@ -256,6 +256,22 @@ class Vidcache::ModelTest < Vidcache::RailsTest
     assert_equal 1, outstanding.size
   end
 
+  # What `use_transactional_tests` does: a transaction around the test that counts for nothing.
+  def test_in_an_app_s_own_tests_a_change_is_committed_when_its_transaction_is
+    user = agreed_user
+    User.connection.begin_transaction(joinable: false)
+    user.update!(email: "ann@new.test")
+    assert_equal outstanding, tokens
+    assert_equal 1, tokens.size
+    User.transaction do
+      user.update!(email: "ann@newer.test")
+      raise ActiveRecord::Rollback
+    end
+    assert_equal 1, outstanding.size
+  ensure
+    User.connection.rollback_transaction
+  end
+
   def test_uuid_keys_aliased_columns_and_jobs_given_as_a_class
     person = Person.create!(uuid: "6a1f", mail: "ann@shop.test")
     confirm("6a1f", "ann@shop.test")

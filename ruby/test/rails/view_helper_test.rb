@@ -152,6 +152,19 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     ActiveSupport::Notifications.unsubscribe(subscription)
   end
 
+  def test_rails_own_error_reporter_hears_of_it_where_there_is_one
+    heard = []
+    reporter = Object.new
+    reporter.define_singleton_method(:report) { |error, **options| heard << [error.class, options] }
+    Rails.define_singleton_method(:error) { reporter } # Rails 7.0 and later have it.
+    user = agreed_user
+    @cache.close
+    assert_fails(user, Vidcache::Closed)
+    assert_equal [[Vidcache::Closed, true]], heard.map { |error, options| [error, options[:handled]] }
+  ensure
+    Rails.singleton_class.remove_method(:error)
+  end
+
   def test_a_failure_is_reported_once_per_page
     PagesController.user = agreed_user
     @cache.close

@@ -29,7 +29,7 @@ module Vidcache
 
     # @return [Pathname]
     def path
-      @app.root.join(@options.path || "storage/hubspot.vidcache")
+      @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
     end
 
     # What keys the fingerprints of the emails in the file. Not from the app's `key_generator`: what that returns changes with
@@ -42,12 +42,12 @@ module Vidcache
 
     # @return [Float] seconds
     def page_deadline
-      (@options.page_deadline || 10).to_f
+      (@options.page_deadline.presence || 10).to_f
     end
 
     # @return [Float] seconds
     def quiet_period
-      (@options.quiet_period || page_deadline + TRANSIT).to_f
+      (@options.quiet_period.presence || page_deadline + TRANSIT).to_f
     end
 
     # @return [self]
