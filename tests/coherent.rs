@@ -182,9 +182,11 @@ fn a_file_replaced_by_rename_is_seen_within_seconds() {
     }
     let cache = open(&path);
     link_to(&cache, 1, 901);
-    assert_eq!(vid(&cache, 1), 901);
+    link_to(&cache, 2, 902);
+    assert_eq!((vid(&cache, 1), vid(&cache, 2)), (901, 902));
     fs::rename(&other, &path).unwrap();
     until("the replacement's row", || vid(&cache, 1) == 777);
+    assert_eq!(vid(&cache, 2), 0, "of whom the replacement's log knows nothing");
     assert!(cache.stats().reopened >= 1);
 }
 

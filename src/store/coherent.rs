@@ -27,8 +27,8 @@ use crate::identity::{Identity, UserKey};
 /// The connection that the table is filled through.
 pub(super) struct Reader {
     pub(super) connection: Connection,
-    /// The newest revision whose changes have left the table.
-    seen: i64,
+    /// The newest revision whose changes have left the table; `None`: nothing that is in it may be believed.
+    seen: Option<i64>,
     /// Whether the stamp could be had.
     stamped: bool,
     /// The database and its WAL index, as they were opened.
@@ -100,9 +100,7 @@ impl Shared {
                 let files = self.files();
                 let attached = self.stamp.attach(&connection);
                 self.stats.fall_back(attached.err());
-                self.hot.clear();
-                // No revision is the one before, so the first look at the log finds a gap or nothing.
-                Reader { connection, seen: -1, stamped: attached.is_ok(), files }
+                Reader { connection, seen: None, stamped: attached.is_ok(), files }
             }
         };
         Ok(slot.insert(reader))
@@ -118,7 +116,7 @@ impl Shared {
         if matches!(changes, Changes::Everybody) {
             self.hot.clear();
         }
-        reader.seen = newest;
+        reader.seen = Some(newest);
         self.stats.revision.store(newest, Ordering::Relaxed);
         self.stats.syncs.fetch_add(1, Ordering::Relaxed);
         self.stamp.publish(header);

@@ -41,9 +41,15 @@ pub(super) enum Changes {
 /// Names every user whose state changed after revision `seen`, and says up to which revision that is.
 pub(super) fn changes_since(
     connection: &Connection,
-    seen: i64,
+    seen: Option<i64>,
     mut changed: impl FnMut(UserKey<'_>),
 ) -> Result<(Changes, i64)> {
+    let everybody = || -> Result<(Changes, i64)> {
+        let newest: Option<i64> =
+            connection.prepare_cached("SELECT max(revision) FROM log")?.query_row([], |row| row.get(0))?;
+        Ok((Changes::Everybody, newest.unwrap_or(0)))
+    };
+    let Some(seen) = seen else { return everybody() };
     let mut newest = seen;
     let mut statement =
         connection.prepare_cached("SELECT revision, user FROM log WHERE revision > ?1 ORDER BY revision")?;
@@ -60,13 +66,7 @@ pub(super) fn changes_since(
         };
         match key {
             Some(key) if !gap => changed(key),
-            _ => {
-                drop(rows);
-                let newest = connection
-                    .prepare_cached("SELECT max(revision) FROM log")?
-                    .query_row([], |row| row.get::<_, Option<i64>>(0))?;
-                return Ok((Changes::Everybody, newest.unwrap_or(0)));
-            }
+            _ => return everybody(),
         }
         newest = revision;
     }
