@@ -78,9 +78,10 @@ module Vidcache
         return 0 unless Vidcache.configured?
 
         seconds = [older_than.to_f, Vidcache.settings.quiet_period].max
-        Vidcache.cache.stale_changes(older_than: seconds).count do |change|
+        Vidcache.cache.stale_changes(older_than: seconds, limit: MAX_CHANGES).count do |change|
           record = find_by_vidcache_key(change.user_id)
-          enqueue_vidcache_job(record, change.token) if record
+          # An integer column finds 6 for another model's "6a1f".
+          enqueue_vidcache_job(record, change.token) if record && record.vidcache_key.to_s == change.user_id.to_s
         end
       end
 
@@ -113,7 +114,9 @@ module Vidcache
     def hubspot_email_due?(change)
       return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
 
-      Vidcache.cache.stale_changes(older_than: 0, limit: MAX_CHANGES).any? { |stale| stale.token == change }
+      Vidcache.cache.stale_changes(older_than: 0, limit: MAX_CHANGES).any? do |stale|
+        stale.token == change && stale.user_id.to_s == vidcache_key.to_s
+      end
     end
 
     # @return [Integer, String] what the cache knows this user by
