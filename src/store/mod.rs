@@ -18,7 +18,7 @@ mod stats;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -179,7 +179,13 @@ impl Drop for Store {
 impl Shared {
     /// A panic in a transaction has rolled it back when its guard was dropped, so the connection is sound.
     fn lock<'a, T>(&self, slot: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
-        let guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = match slot.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // A caller that must not wait for another process must not wait for another thread either.
+            Err(TryLockError::WouldBlock) if cancel::cancelled() => return Err(Error::Cancelled),
+            Err(TryLockError::WouldBlock) => slot.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         if self.closed.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(guard) }
     }
 
