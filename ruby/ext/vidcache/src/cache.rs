@@ -86,6 +86,7 @@ impl Cache {
                 busy_timeout: convert::seconds(ruby, busy_timeout, "busy_timeout")?,
                 page_deadline: convert::seconds(ruby, page_deadline, "page_deadline")?,
                 loader_host: &loader_host,
+                ..Options::default()
             };
             let busy_timeout = options.busy_timeout;
             let core = gvl::without(ruby, busy_timeout, || Vidcache::open(&path, portal, &options))?;

@@ -4,7 +4,7 @@
 //! one busy thread a look-up took 100 ms instead of 63 µs. So look-ups hold it, and so must never wait.
 //! Whatever may wait (for another process, or the disk) releases it, or every thread would wait along.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -57,16 +57,19 @@ struct Call<'a, T> {
 fn once<T>(work: &(dyn Fn() -> Core<T> + Sync)) -> Option<Core<T>> {
     let mut call = Call { work, flag: Arc::default(), result: None };
     let flag = Arc::clone(&call.flag);
+    // INTR_FAIL leaves interrupts to the caller: so this never jumps out over Rust's frames, and a result that
+    // is there is not lost to one. UBF_ASYNC_SAFE: without it, Ruby up to 3.1 starts and ends a thread for
+    // every call in a program that has only one.
+    let flags = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
     // SAFETY: `run::<T>` gets the `Call<T>` it expects, which nothing else uses meanwhile, and `cancel`
-    // the flag. Both live until this returns, and Ruby calls neither after that. The "2" is the function
-    // that leaves interrupts to the caller, so it never jumps out over Rust's frames, and a result
-    // that is there is never lost to an interrupt.
+    // the flag. Both live until this returns, and Ruby calls neither after that.
     unsafe {
-        rb_sys::rb_thread_call_without_gvl2(
+        rb_sys::rb_nogvl(
             Some(run::<T>),
             (&raw mut call).cast(),
             Some(cancel),
             Arc::as_ptr(&flag).cast_mut().cast(),
+            flags as c_int,
         );
     }
     call.result
@@ -79,7 +82,7 @@ unsafe extern "C" fn run<T>(call: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Called by Ruby from another thread, maybe in a signal handler: one atomic store is fine in both.
+/// Called by Ruby from another thread or from a signal handler: an atomic store is fine in both.
 unsafe extern "C" fn cancel(flag: *mut c_void) {
     // SAFETY: `once` passes a pointer to an `AtomicBool` that outlives the call, and never a `&mut` to it.
     unsafe { &*flag.cast::<AtomicBool>() }.store(true, Ordering::Relaxed);

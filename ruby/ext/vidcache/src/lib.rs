@@ -4,6 +4,8 @@
 //! GVL while it waits (`gvl`), and no Ruby value lives in Rust (all), so that the garbage collector
 //! may move what it likes. Magnus keeps the few classes that are named here, pinned.
 
+#![allow(missing_docs)] // It has no Rust API; Ruby's is documented in ruby/lib.
+
 mod cache;
 mod convert;
 mod error;
@@ -11,7 +13,6 @@ mod gvl;
 
 use magnus::{Error, Ruby};
 
-/// Called by Ruby when it loads the extension.
 #[magnus::init(name = "vidcache")]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     // SAFETY: all that this concerns is the methods that are about to be defined. They share nothing
@@ -20,5 +21,5 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     unsafe { rb_sys::rb_ext_ractor_safe(true) };
     let vidcache = ruby.define_module("Vidcache")?;
     error::define(ruby, vidcache)?;
-    cache::define(ruby, vidcache)
+    error::edge(ruby, || Ok(cache::define(ruby, vidcache)?))
 }

@@ -1,0 +1,200 @@
+# frozen_string_literal: true
+
+require "test_helper"
+require "pathname"
+
+class CacheApiTest < CacheTest
+  test "a change of email goes from agreed over careful to agreed" do
+    assert_nil cache.resolve(42)
+    assert_equal :not_linked, cache.decide(42, EMAIL).reason
+
+    recorded = cache.record(42, answer(901))
+    assert_equal 901, recorded.vid
+    assert_predicate recorded, :email_observed?
+    assert_equal 901, cache.resolve(42)
+    decision = cache.decide(42, " Ann@Shop.test ")
+    assert_predicate decision, :agreed?
+    assert_equal [EMAIL, 901, :agreed], [decision.email, decision.id, decision.reason]
+
+    token = cache.begin_email_change(42)
+    assert_kind_of Integer, token
+    assert_equal [nil, 901, :change_outstanding], cache.decide(42, "ann@home.test").to_h.values
+    assert_equal [nil, 901, :change_outstanding], cache.decide(42, EMAIL).to_h.values
+
+    cache.record(42, answer(901, "ann@home.test", second: 5), change: token)
+    assert_equal "ann@home.test", cache.decide(42, "ann@home.test").email
+    assert_equal :email_differs, cache.decide(42, EMAIL).reason
+    assert_equal :email_absent, cache.decide(42, nil).reason
+  end
+
+  test "a link alone names no email" do
+    assert_nil cache.link(7, 5)
+    assert_equal [nil, 5, :email_unconfirmed], cache.decide(7, EMAIL).to_h.values
+    assert_nil cache.link(8, "9223372036854775807")
+    assert_equal 2**63 - 1, cache.resolve(8)
+    assert_equal 2**63 - 1, cache.decide(8, EMAIL).id
+  end
+
+  test "an abandoned change leaves everything as it was" do
+    cache.record(42, answer(901))
+    token = cache.begin_email_change(42)
+    assert_nil cache.abandon_email_change(42, token)
+    assert_nil cache.abandon_email_change(42, token)
+    assert_predicate cache.decide(42, EMAIL), :agreed?
+  end
+
+  test "an integer and its decimal text are one user and a binary string is its text" do
+    cache.link(42, 1)
+    cache.link("é-7", 2)
+    assert_equal 1, cache.resolve("42")
+    assert_equal 2, cache.resolve("é-7".b)
+    assert_equal 2, cache.resolve("é-7".encode("ISO-8859-1"))
+    assert_equal 2, cache.resolve("é-7".encode("UTF-16LE"))
+    assert_nil cache.resolve("042")
+  end
+
+  test "every user key of the allowed range works" do
+    keys = [0, -1, 2**63 - 1, -2**63, 2**62, "x", "x" * 255, "é" * 127, "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d", "a b\n"]
+    keys.each_with_index { |key, index| cache.link(key, index + 1) }
+    keys.each_with_index { |key, index| assert_equal index + 1, cache.resolve(key) }
+  end
+
+  test "an answer may be text or a hash with string or symbol keys and times" do
+    time = Time.utc(2026, 3, 1, 10)
+    hashes = [
+      {id: "1", properties: {email: EMAIL}, updatedAt: time},
+      {"id" => "2", "properties" => {"email" => EMAIL}, "updatedAt" => time.iso8601(3)},
+      {"vid" => 3, "properties" => {"email" => {"value" => EMAIL, "versions" => [{"value" => EMAIL, "timestamp" => 1}]}}}
+    ]
+    hashes.each_with_index do |hash, index|
+      assert_equal({vid: index + 1, email_observed: true}, cache.record(index, hash).to_h)
+      assert_predicate cache.decide(index, EMAIL), :agreed?
+    end
+    assert_equal({vid: 4, email_observed: false}, cache.record(9, '{"vid":4,"isNew":true}'.b.freeze).to_h)
+  end
+
+  test "an email in another encoding is the same email" do
+    cache.record(1, answer(901, "änn@shop.test"))
+    ["änn@shop.test", "änn@shop.test".b, "änn@shop.test".encode("ISO-8859-1"), "änn@shop.test".encode("UTF-16BE")].each do |email|
+      assert_equal "änn@shop.test", cache.decide(1, email).email, email.encoding
+    end
+  end
+
+  test "changes that were never finished are listed oldest first" do
+    before = Time.now
+    tokens = [1, "zoe", "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d"].map do |user|
+      sleep 0.002
+      cache.begin_email_change(user)
+    end
+    sleep 0.002
+    stale = cache.stale_changes(older_than: 0)
+    assert_equal tokens, stale.map(&:token)
+    assert_equal %w[1 zoe 0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d], stale.map(&:user_id)
+    assert stale.all? { |change| change.begun_at.between?(before - 0.001, Time.now) }
+    assert_equal tokens.first(1), cache.stale_changes(older_than: 0, limit: 1).map(&:token)
+    assert_empty cache.stale_changes(older_than: 3600)
+    assert_empty cache.stale_changes(older_than: 2**62)
+    assert_equal Encoding::UTF_8, stale.first.user_id.encoding
+
+    cache.record(stale.first.user_id, answer(5), change: stale.first.token)
+    assert_equal tokens.drop(1), cache.stale_changes(older_than: 0r).map(&:token)
+  end
+
+  test "the snippet says what the decision says in UTF-8 with the nonce" do
+    cache.record(1, answer(901))
+    html = cache.snippet(1, EMAIL, nonce: "n0nce\"<")
+    assert_equal Encoding::UTF_8, html.encoding
+    assert_includes html, %("id":"901","email":"#{EMAIL}"})
+    assert_equal 2, html.scan(' nonce="n0nce&quot;&lt;"').size
+    assert_includes html, ' src="//js.hs-scripts.com/62515.js"></script>'
+    refute_includes cache.snippet(1, "bob@shop.test"), '"email":'
+    refute_includes cache.snippet(1, nil), " nonce="
+
+    html = cache.anonymous_snippet(nonce: "n0nce")
+    assert_equal 2, html.scan(' nonce="n0nce"').size
+    refute_includes html, '"id":'
+    assert_includes cache.anonymous_snippet, "62515.js"
+  end
+
+  test "whatever an email holds it stays inside its string" do
+    email = %("o'</script><!--&\u2028\u2029\\"@x.test)
+    cache.record(1, answer(901, email))
+    assert_equal email, cache.decide(1, email).email
+    html = cache.snippet(1, email)
+    assert_includes html, <<~'JSON'.strip
+      "email":"\"o\u0027\u003c/script\u003e\u003c!--\u0026\u2028\u2029\\\"@x.test"});
+    JSON
+    assert_equal 2, html.scan("</script>").size
+    assert_equal email, JSON.parse(html[/"email":("(?:[^"\\]|\\.)*")/, 1])
+  end
+
+  test "the options reach the page" do
+    cache = open_cache(Pathname(path), page_deadline: 2.5, loader_host: "js-eu1.hs-scripts.com", synchronous: :normal, busy_timeout: 1)
+    assert_includes cache.anonymous_snippet, '"ttl":2500,"src":"//js-eu1.hs-scripts.com/62515.js"'
+    assert_equal PORTAL, cache.portal_id
+  end
+
+  test "a portal id may be text as an environment variable has it" do
+    assert_equal PORTAL, open_cache(portal_id: "62515").portal_id
+  end
+
+  test "without a secret the file keeps its own and the next open finds it" do
+    open_cache(secret: nil).record(1, answer(901))
+    assert_predicate open_cache(secret: nil).decide(1, EMAIL), :agreed?
+  end
+
+  test "a secret of any bytes is that secret" do
+    secret = (0..255).map(&:chr).join.b
+    open_cache(secret: secret).record(1, answer(901))
+    assert_predicate open_cache(secret: secret.dup.force_encoding("UTF-16LE")).decide(1, EMAIL), :agreed?
+    assert_raises(Vidcache::WrongSecret) { open_cache(secret: secret.reverse) }
+  end
+
+  test "a write is seen by another handle and another process as soon as it returned" do
+    other = open_cache
+    cache.link(1, 5)
+    assert_equal 5, other.resolve(1)
+    assert_equal "5", ruby("print Vidcache.open(*ARGV, portal_id: 62515, secret: '#{SECRET}').resolve(1)", path)
+  end
+
+  test "a closed cache says so and closing again does nothing" do
+    refute_predicate cache, :closed?
+    assert_nil cache.close
+    assert_nil cache.close
+    assert_predicate cache, :closed?
+    [-> { cache.resolve(1) }, -> { cache.decide(1, nil) }, -> { cache.snippet(1, nil) }, -> { cache.link(1, 1) },
+      -> { cache.record(1, answer(1)) }, -> { cache.begin_email_change(1) }, -> { cache.stale_changes(older_than: 0) }].each do |call|
+      assert_raises(Vidcache::Closed, &call)
+    end
+    assert_includes cache.anonymous_snippet, "62515.js"
+    assert_equal "#<Vidcache::Cache portal_id=62515 closed>", cache.inspect
+  end
+
+  test "the file is made for its owner alone" do
+    cache
+    assert_equal 0o600, File.stat(path).mode & 0o777
+  end
+
+  test "a cache cannot be made in any other way" do
+    assert_raises(NoMethodError) { Vidcache::Cache.new }
+    assert_raises(NoMethodError) { Vidcache::Cache.allocate }
+    assert_raises(TypeError) { Class.new(Vidcache::Cache).instance_method(:dup).bind_call(cache) }
+    assert_raises(TypeError) { Marshal.dump(cache) }
+    assert_raises(NoMethodError) { Vidcache::Cache.native_open }
+    assert_predicate cache, :frozen?
+  end
+
+  test "an unknown keyword is an argument error as everywhere in Ruby" do
+    assert_raises(ArgumentError) { Vidcache.open(path, portal_id: 1, colour: :red) }
+    assert_raises(ArgumentError) { Vidcache.open(path) }
+    assert_raises(ArgumentError) { cache.snippet(1, nil, once: 1) }
+    assert_raises(ArgumentError) { cache.record(1, answer(1), token: 1) }
+    assert_raises(ArgumentError) { cache.stale_changes }
+    assert_raises(ArgumentError) { cache.decide(1) }
+  end
+
+  test "the gem and the core have one version" do
+    manifest = File.read(File.expand_path("../../Cargo.toml", __dir__))
+    assert_equal manifest[/^version = "(.+)"/, 1], Vidcache::VERSION
+  end
+end

@@ -1,0 +1,179 @@
+# frozen_string_literal: true
+
+require "test_helper"
+
+# Calls that wait for another process: what they let happen meanwhile, and how they end.
+class WaitingTest < CacheTest
+  def ticks_during
+    ticks = 0
+    ticker = Thread.new { loop { sleep 0.005; ticks += 1 } }
+    yield
+    ticks
+  ensure
+    ticker.kill.join
+  end
+
+  def waiting_thread(&block)
+    Thread.new(&block).tap { |thread| thread.report_on_exception = false; sleep 0.2 }
+  end
+
+  test "a write that waits lets other threads run and ends when the lock is free" do
+    cache.link(1, 1)
+    locked do |release|
+      ticks = ticks_during do
+        writer = waiting_thread { cache.link(1, 2) }
+        assert_equal 1, cache.resolve(1), "look-ups do not wait"
+        assert_predicate writer, :alive?
+        release.call
+        writer.join
+      end
+      assert_operator ticks, :>, 10
+      assert_equal 2, cache.resolve(1)
+    end
+  end
+
+  test "a write that waits for longer than busy_timeout is refused and written nowhere" do
+    cache = open_cache(busy_timeout: 0.4)
+    before = rows
+    locked do
+      taken = seconds do
+        ticks = ticks_during { assert_raises(Vidcache::Busy) { cache.link(1, 2) } }
+        assert_operator ticks, :>, 10
+      end
+      assert_includes 0.35..3, taken
+      assert_raises(Vidcache::Busy) { cache.record(1, answer(1)) }
+      assert_raises(Vidcache::Busy) { cache.begin_email_change(1) }
+    end
+    assert_equal before, rows
+  end
+
+  test "a timeout ends a write that waits" do
+    cache = open_cache(busy_timeout: 60)
+    before = rows
+    locked do
+      taken = seconds { assert_raises(Timeout::Error) { Timeout.timeout(0.2) { cache.begin_email_change(1) } } }
+      assert_operator taken, :<, 5
+    end
+    assert_equal before, rows
+  end
+
+  test "killing a thread ends its write that waits" do
+    cache = open_cache(busy_timeout: 60)
+    before = rows
+    locked do
+      ensured = false
+      writer = waiting_thread do
+        cache.link(1, 2)
+      ensure
+        ensured = true
+      end
+      assert writer.kill.join(5)
+      assert ensured
+      writer = waiting_thread { cache.link(1, 2) }
+      writer.raise(IOError, "mine")
+      assert_raises(IOError) { writer.join(5) }
+    end
+    assert_equal before, rows
+    cache.link(1, 3)
+    assert_equal 3, cache.resolve(1)
+  end
+
+  test "control c ends a program that waits" do
+    cache
+    locked do
+      script = "$stdout.sync = true; c = Vidcache.open(*ARGV, portal_id: 62515, secret: '#{SECRET}', busy_timeout: 60); puts 1; c.link(1, 2)"
+      output, input = IO.pipe
+      pid = spawn(RbConfig.ruby, "-I#{LIB}", "-rvidcache", "-e", script, path, out: input, err: File::NULL)
+      @children << pid
+      output.gets
+      sleep 0.2
+      Process.kill(:INT, pid)
+      _, status = Timeout.timeout(5) { Process.wait2(pid) }
+      assert_equal Signal.list["INT"], status.termsig
+    end
+  end
+
+  test "a signal that is handled ends no write" do
+    hits = 0
+    previous = trap("USR1") { hits += 1 }
+    cache.link(1, 1)
+    locked do |release|
+      helper = Thread.new do
+        5.times { sleep 0.05; Process.kill(:USR1, Process.pid) }
+        sleep 0.1
+        @hits_while_waiting = hits
+        release.call
+      end
+      assert_nil cache.link(1, 2)
+      helper.join
+    end
+    assert_operator @hits_while_waiting, :>, 0, "the handler ran while the write waited"
+    assert_equal 2, cache.resolve(1)
+  ensure
+    trap("USR1", previous || "DEFAULT")
+  end
+
+  test "a wake-up for nothing ends no write" do
+    cache.link(1, 1)
+    locked do |release|
+      writer = waiting_thread { cache.link(1, 2) }
+      20.times { writer.wakeup; sleep 0.005 }
+      assert_predicate writer, :alive?
+      release.call
+      writer.join(5)
+    end
+    assert_equal 2, cache.resolve(1)
+  end
+
+  test "an interrupt that is held back neither ends a write nor makes it spin" do
+    cache.link(1, 1)
+    locked do |release|
+      done = false
+      writer = waiting_thread do
+        Thread.handle_interrupt(IOError => :never) do
+          cache.link(1, 2)
+          done = true
+        end
+      end
+      cpu = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID)
+      writer.raise(IOError, "later")
+      sleep 0.5
+      assert_operator Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - cpu, :<, 0.4
+      assert_predicate writer, :alive?
+      release.call
+      assert_raises(IOError) { writer.join(5) }
+      assert done
+    end
+    assert_equal 2, cache.resolve(1)
+  end
+
+  # After a fork the connections open again when they are needed, here against a process that has the file for itself.
+  test "a look-up that has to wait lets other threads run" do
+    cache = open_cache(busy_timeout: 1)
+    cache.link(1, 1)
+    Process.wait(fork { exit!(0) })
+    locked("PRAGMA locking_mode=EXCLUSIVE;BEGIN EXCLUSIVE") do |release|
+      ticks = ticks_during { assert_raises(Vidcache::Busy) { cache.resolve(1) } }
+      assert_operator ticks, :>, 20
+      reader = waiting_thread { cache.resolve(1) }
+      assert_predicate reader, :alive?
+      assert reader.kill.join(5)
+      reader = waiting_thread { cache.decide(1, nil).id }
+      release.call
+      assert_equal 1, reader.value
+    end
+  end
+
+  test "opening waits too and can be ended" do
+    cache.link(1, 1)
+    cache.close
+    locked("PRAGMA locking_mode=EXCLUSIVE;BEGIN EXCLUSIVE") do |release|
+      assert_raises(Timeout::Error) { Timeout.timeout(0.2) { open_cache(busy_timeout: 60) } }
+      ticks = ticks_during { assert_raises(Vidcache::Busy) { open_cache(busy_timeout: 0.3) } }
+      assert_operator ticks, :>, 5
+      opener = waiting_thread { open_cache(busy_timeout: 60).resolve(1) }
+      release.call
+      assert_equal 1, opener.value
+    end
+  end
+end
