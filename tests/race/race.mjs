@@ -119,11 +119,14 @@ export class Race {
     const stragglers = this.#forEach(users, (user) => this.#load(user.straggler, workerMs + 1_000));
     await sleep(100);
     let done = false;
-    const traffic = this.#forEach(users, async (user) => {
-      const slow = [deadlineMs + BEYOND_DEADLINE_MS, SLUGGISH_MS];
+    const traffic = this.#forEach(users, async (user, index) => {
+      const slow = [SLUGGISH_MS, deadlineMs + BEYOND_DEADLINE_MS];
+      await sleep(index * STAGGER_MS);
       await Promise.all([
         this.#keepLoading(user.reader, () => done, () => 0),
-        this.#keepLoading(user.elsewhere, () => done, (load) => (load % 3 === 2 ? slow[0] : 0)),
+        // The first is rendered just before the change and runs within its deadline: the guard lets it, and only the
+        // quiet period keeps the worker's call after it.
+        this.#keepLoading(user.elsewhere, () => done, (load) => [SLUGGISH_MS, 0, deadlineMs + BEYOND_DEADLINE_MS, 0][load % 4]),
         stragglers.then(() => this.#keepLoading(user.straggler, () => done, (load) => slow[load % 2])),
       ]);
     });
