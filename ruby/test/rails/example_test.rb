@@ -6,7 +6,7 @@ require_relative "support/processes"
 # examples/rails as its readers start it: Puma in cluster mode, real processes, the HubSpot double.
 class Vidcache::ExampleTest < Minitest::Test
   APP = File.expand_path("../../../examples/rails", __dir__)
-  QUIET_PERIOD = 2
+  QUIET_PERIOD = 4
 
   def setup
     skip(HubspotDouble.missing) if HubspotDouble.missing

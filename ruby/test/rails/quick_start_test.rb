@@ -84,7 +84,7 @@ class Vidcache::QuickStartTest < Minitest::Test
     end
     # The defaults are 15 and 10 s.
     @app.write("config/initializers/patience.rb", <<~RUBY)
-      Rails.application.config.vidcache.quiet_period = 2
+      Rails.application.config.vidcache.quiet_period = 4
       Rails.application.config.vidcache.page_deadline = 1
     RUBY
   end
