@@ -49,6 +49,29 @@ impl Default for Options<'_> {
     }
 }
 
+/// A user whom [`Vidcache::import`] takes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Imported<'a> {
+    /// The user.
+    pub user: UserKey<'a>,
+    /// Their contact.
+    pub vid: Vid,
+    /// The email that HubSpot held for it, and when (`updatedAt`, in milliseconds), if known.
+    pub email: Option<(Email, Millis)>,
+}
+
+/// What [`Vidcache::import`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportReport {
+    /// Users taken in, or known already.
+    pub imported: u64,
+    /// Users left out because another user has their contact.
+    pub vid_taken: u64,
+}
+
+/// Rows to a transaction: enough that its fsync costs little, few enough that others need not wait long.
+const IMPORT_BATCH: usize = 10_000;
+
 /// What [`Vidcache::record`] learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
@@ -205,6 +228,45 @@ impl Vidcache {
             store::check_token(tx, user, token)?;
             store::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
         })
+    }
+
+    /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at
+    /// which time, if the source says so. For a first fill: half a million rows a second, 10,000 to a
+    /// transaction, others' writes in between. A link that was made by [`Vidcache::link`] or
+    /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error
+    /// of `users`. Whole transactions before it stay.
+    pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
+        let mut report = ImportReport::default();
+        let mut users = users.into_iter();
+        loop {
+            let batch = users.by_ref().take(IMPORT_BATCH).collect::<Result<Vec<_>>>()?;
+            if batch.is_empty() {
+                return Ok(report);
+            }
+            let taken = self.store.write(|tx| {
+                let mut import = store::Import::new(tx)?;
+                let mut taken = 0;
+                for row in &batch {
+                    let email = row.email.as_ref().map(|(email, at)| (self.store.key().fingerprint(email), *at));
+                    taken += u64::from(import.put(&store::Known { user: row.user, vid: row.vid, email })?);
+                }
+                Ok(taken)
+            })?;
+            report.imported += taken;
+            report.vid_taken += batch.len() as u64 - taken;
+        }
+    }
+
+    /// Runs SQLite's own check of the file and the library's of its rows. Empty: nothing is wrong. Reads the
+    /// whole file; minutes at millions of users.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn verify(&self) -> Result<Vec<String>> {
+        self.store.read(store::verify)
     }
 
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.

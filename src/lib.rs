@@ -55,7 +55,7 @@ mod identity;
 mod snippet;
 mod store;
 
-pub use cache::{Options, Recorded, Vidcache};
+pub use cache::{ImportReport, Imported, Options, Recorded, Vidcache};
 pub use cancel::cancellable;
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

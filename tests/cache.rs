@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use vidcache::{ChangeToken, Email, Error, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
+use vidcache::{
+    ChangeToken, Email, Error, ImportReport, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache,
+};
 
 const PORTAL: i64 = 62515;
 const SECRET: &[u8] = b"thirty-two bytes kept out of it.";
@@ -215,6 +217,67 @@ fn another_handle_sees_a_write_as_soon_as_it_returned() {
         let text = format!("u{second}@x.test");
         writer.record(UserKey::from(1), &answer(9, &text, second), None).unwrap();
         assert_eq!(says(&reader, UserKey::from(1), &text).2, Reason::Agreed);
+    }
+}
+
+fn imported(user: i64, vid: i64, text: &str, at: i64) -> Result<Imported<'static>, Error> {
+    Ok(Imported { user: UserKey::from(user), vid: Vid::try_from(vid)?, email: Some((Email::parse(text)?, at)) })
+}
+
+#[test]
+fn an_import_fills_in_what_is_not_known_better() {
+    let (_dir, path) = temporary();
+    let (cache, other) = (open(&path), open(&path));
+    cache.record(UserKey::from(1), &answer(901, "new@x.test", 30), None).unwrap();
+    cache.link(UserKey::from(2), Vid::try_from(902).unwrap()).unwrap();
+    assert_eq!(says(&other, UserKey::from(3), "c@x.test").2, Reason::NotLinked, "and that is remembered");
+    let rows = || {
+        [
+            imported(1, 901, "old@x.test", 1_000),
+            imported(2, 802, "b@x.test", 1_000),
+            imported(3, 903, "c@x.test", 1_000),
+            imported(4, 903, "d@x.test", 1_000),
+        ]
+    };
+    for _ in 0..2 {
+        assert_eq!(cache.import(rows()).unwrap(), ImportReport { imported: 3, vid_taken: 1 });
+        assert_eq!(says(&other, UserKey::from(1), "new@x.test").2, Reason::Agreed, "the later email stands");
+        assert_eq!(other.resolve(UserKey::from(2)).unwrap().unwrap().vid.get(), 902, "the link that was made stands");
+        assert_eq!(says(&other, UserKey::from(3), "c@x.test").2, Reason::Agreed);
+        assert_eq!(says(&other, UserKey::from(4), "d@x.test").2, Reason::NotLinked);
+        assert_eq!(cache.verify().unwrap(), [""; 0]);
+    }
+}
+
+#[test]
+fn an_import_stops_at_the_first_bad_row_and_keeps_whole_batches() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let rows = (1..15_000).map(|n| imported(n, n, "a@x.test", 1)).chain([imported(20_000, 0, "a@x.test", 1)]);
+    assert!(matches!(cache.import(rows), Err(Error::InvalidVid(_))));
+    assert!(cache.resolve(UserKey::from(10_000)).unwrap().is_some());
+    assert!(cache.resolve(UserKey::from(10_001)).unwrap().is_none());
+}
+
+/// Rows that no event could have made, put in by hand, are named.
+#[test]
+fn verify_names_what_is_wrong() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    cache.record(UserKey::from(1), &answer(9, "a@x.test", 1), None).unwrap();
+    cache.begin_email_change(UserKey::from(1)).unwrap();
+    assert_eq!(cache.verify().unwrap(), [""; 0]);
+    cache.close();
+    for (sql, wrong) in [
+        ("UPDATE user SET changes = 0", "1 users whose number of outstanding changes is wrong"),
+        ("UPDATE user SET changes = 1, vid = 10", "1 users whose contact does not say so"),
+        ("UPDATE user SET vid = 9, linked_at = NULL", "halves of a link"),
+        ("UPDATE user SET linked_at = 1; UPDATE contact SET email = x'00'", "1 ids that are not positive"),
+        ("UPDATE contact SET email = NULL; DELETE FROM user", "outstanding changes of users who are not known"),
+    ] {
+        rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        let found = open(&path).verify().unwrap().join("; ");
+        assert!(found.contains(wrong), "{sql}: {found}");
     }
 }
 

@@ -114,7 +114,12 @@ fn linked(tx: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<()
     log(tx, user)
 }
 
-/// Notes that the user's state changed, for the tables of all processes.
+/// Notes that anybody's state may have changed, for the tables of all processes.
+pub(super) fn log_everybody(tx: &Connection) -> Result<()> {
+    log(tx, Value::Null)
+}
+
+/// Notes that the user's state changed.
 fn log(tx: &Connection, user: impl ToSql) -> Result<()> {
     tx.prepare_cached("INSERT INTO log (user) VALUES (?1)")?.execute([user])?;
     let revision = tx.last_insert_rowid();

@@ -131,7 +131,8 @@ impl Shared {
             return;
         }
         let _gate = fork::enter();
-        let slot = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has the reader now will not have it in a second's time.
+        let Ok(slot) = self.reader.try_lock() else { return };
         let (opened, found) = match &*slot {
             Some(reader) => (reader.files, self.files()),
             None => return,

@@ -9,12 +9,14 @@
 mod apply;
 mod coherent;
 mod fork;
+mod import;
 mod lookup;
 mod open;
 #[cfg(test)]
 mod order;
 mod stamp;
 mod stats;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +31,11 @@ use crate::error::{Error, Result};
 use crate::hot::Hot;
 
 pub(crate) use apply::{apply, check_token};
+pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
 pub(crate) use lookup::{check_free, link_of, stale_changes};
 pub use stats::Stats;
+pub(crate) use verify::verify;
 
 /// How hard an acknowledged write is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,62 @@
+//! Filling the file from what the app has long known: the vids in its users table, a HubSpot export.
+//!
+//! The same rows as `apply` would make, at a third of the statements: a row that meets nothing is inserted
+//! at once, one that meets something goes the usual way.
+
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::apply::{apply, log_everybody};
+use crate::email::Fingerprint;
+use crate::error::Result;
+use crate::event::{Event, Millis};
+use crate::identity::{UserKey, Vid};
+
+/// One user as the app has known them, before any answer was recorded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) user: UserKey<'a>,
+    pub(crate) vid: Vid,
+    /// Which email HubSpot held, and when, if the source says so.
+    pub(crate) email: Option<(Fingerprint, Millis)>,
+}
+
+/// A batch in the caller's transaction. The link has no time, so any other link is later.
+pub(crate) struct Import<'tx> {
+    tx: &'tx Connection,
+    contact: CachedStatement<'tx>,
+    user: CachedStatement<'tx>,
+}
+
+impl<'tx> Import<'tx> {
+    pub(crate) fn new(tx: &'tx Connection) -> Result<Self> {
+        let contact = tx.prepare_cached(
+            "INSERT INTO contact (vid, user, email, email_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        let user =
+            tx.prepare_cached("INSERT INTO user (key, vid, linked_at) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING")?;
+        // One entry for the whole batch: a table in another process that held any of it is emptied.
+        log_everybody(tx)?;
+        Ok(Self { tx, contact, user })
+    }
+
+    /// Takes one user in. False: the contact is another user's, and nothing was written.
+    pub(crate) fn put(&mut self, known: &Known<'_>) -> Result<bool> {
+        let &Known { user, vid, email } = known;
+        let (print, at) = (email.map(|(print, _)| print.0), email.map(|(_, at)| at));
+        let new_contact = self.contact.execute(params![vid.get(), user, print, at])? == 1;
+        if new_contact && self.user.execute(params![user, vid.get()])? == 1 {
+            return Ok(true);
+        }
+        if new_contact {
+            // The user is known already: let the usual way decide which link stands.
+            self.tx.prepare_cached("UPDATE contact SET user = NULL WHERE vid = ?1")?.execute([vid.get()])?;
+        } else if super::check_free(self.tx, user, vid).is_err() {
+            return Ok(false);
+        }
+        apply(self.tx, &Event::Linked { user, vid, at: 0 })?;
+        if let Some((print, at)) = email {
+            apply(self.tx, &Event::EmailObserved { vid, email: Some(print), at })?;
+        }
+        Ok(true)
+    }
+}
