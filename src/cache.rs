@@ -189,7 +189,7 @@ impl Vidcache {
         });
         self.store.write(|tx| {
             if let Some(token) = change {
-                store::check_token(tx, user, token)?;
+                store::is_outstanding(tx, user, token)?;
             }
             link(tx, user, contact.vid)?;
             if let Some(event) = &observed {
@@ -207,7 +207,8 @@ impl Vidcache {
     /// names an email of theirs. Call it *before* the app's own commit, finish it by
     /// [`Vidcache::record`] with the token once HubSpot has answered, and let the worker call HubSpot no sooner
     /// than a quiet period after this: longer than [`Options::page_deadline`] by the time that a page view
-    /// may take to reach HubSpot (5 s, say). Every begun change counts, not just the newest.
+    /// may take to reach HubSpot (5 s, say), and only while [`Vidcache::is_change_outstanding`]. Every begun change
+    /// counts, not just the newest.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`].
@@ -225,7 +226,7 @@ impl Vidcache {
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::begin_email_change`].
     pub fn abandon_email_change(&self, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
         self.store.write(|tx| {
-            store::check_token(tx, user, token)?;
+            store::is_outstanding(tx, user, token)?;
             store::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
         })
     }
@@ -267,6 +268,17 @@ impl Vidcache {
     /// As [`Vidcache::resolve`].
     pub fn verify(&self) -> Result<Vec<String>> {
         self.store.read(store::verify)
+    }
+
+    /// Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
+    /// locked out: a queue may deliver a job twice, and the second time, with the first change finished, the user may be
+    /// in the middle of the next one, whose quiet period is not over. Telling HubSpot of *that* email now would
+    /// break the rule.
+    ///
+    /// # Errors
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::resolve`].
+    pub fn is_change_outstanding(&self, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
+        self.store.read(|rows| store::is_outstanding(rows, user, token))
     }
 
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.

@@ -139,9 +139,11 @@ fn a_job_that_runs_twice_records_twice_and_nothing_changes() {
     let cache = open(&path);
     let user = UserKey::from(1);
     let change = cache.begin_email_change(user).unwrap();
+    assert!(cache.is_change_outstanding(user, change).unwrap());
     for _ in 0..2 {
         cache.record(user, &answer(9, "a@x.test", 1), Some(change)).unwrap();
         assert_eq!(says(&cache, user, "a@x.test").2, Reason::Agreed);
+        assert!(!cache.is_change_outstanding(user, change).unwrap(), "so a third time would tell HubSpot nothing");
     }
 }
 
@@ -185,6 +187,7 @@ fn a_token_must_be_known_and_the_user_s_own() {
     let unknown = ChangeToken::try_from(change.get() ^ 1).unwrap();
     for (token, error) in [(unknown, Error::UnknownChange), (change, Error::ForeignChange)] {
         assert_eq!(cache.record(bob, &answer(9, "a@x.test", 1), Some(token)), Err(error.clone()));
+        assert_eq!(cache.is_change_outstanding(bob, token), Err(error.clone()));
         assert_eq!(cache.abandon_email_change(bob, token), Err(error));
     }
     assert_eq!(cache.resolve(bob).unwrap(), None, "nothing of a refused record was written");

@@ -7,7 +7,7 @@
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{Repr, UserKey, Vid};
 
@@ -148,17 +148,4 @@ fn prune(tx: &Connection, now: Millis) -> Result<()> {
     )?
     .execute([now - REMEMBER_ENDED])?;
     Ok(())
-}
-
-/// Refuses a token that is not known, or not this user's.
-pub(crate) fn check_token(tx: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
-    let own: Option<bool> = tx
-        .prepare_cached("SELECT user = ?2 FROM change WHERE token = ?1")?
-        .query_row(params![token.get(), user], |row| row.get(0))
-        .optional()?;
-    match own {
-        Some(true) => Ok(()),
-        Some(false) => Err(Error::ForeignChange),
-        None => Err(Error::UnknownChange),
-    }
 }

@@ -95,6 +95,19 @@ pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -
     }
 }
 
+/// Whether a change is outstanding. Refuses a token that is not known, or not this user's.
+pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
+    let change: Option<(bool, bool)> = connection
+        .prepare_cached("SELECT user = ?2, ended_at IS NULL FROM change WHERE token = ?1")?
+        .query_row(params![token.get(), user], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match change {
+        Some((true, outstanding)) => Ok(outstanding),
+        Some((false, _)) => Err(Error::ForeignChange),
+        None => Err(Error::UnknownChange),
+    }
+}
+
 /// A change that has been outstanding for a while: its job was lost, or the app died between
 /// beginning it and committing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,10 +30,10 @@ use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::hot::Hot;
 
-pub(crate) use apply::{apply, check_token};
+pub(crate) use apply::apply;
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{check_free, link_of, stale_changes};
+pub(crate) use lookup::{check_free, is_outstanding, link_of, stale_changes};
 pub use stats::Stats;
 pub(crate) use verify::verify;
 

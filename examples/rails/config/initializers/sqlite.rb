@@ -7,6 +7,13 @@ ActiveSupport.on_load(:active_record) do
 
   ActiveRecord::ConnectionAdapters::SQLite3Adapter.prepend(
     Module.new do
+      # The gem's `timeout` waits in C and keeps every other Ruby thread waiting with it, the one that holds the lock included.
+      # This waits in Ruby: five seconds at most.
+      def configure_connection
+        super
+        @connection.busy_handler { |count| sleep(0.002) && count < 2_500 }
+      end
+
       def begin_db_transaction
         log("BEGIN IMMEDIATE", "TRANSACTION") { @connection.transaction(:immediate) }
       end
