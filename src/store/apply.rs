@@ -8,7 +8,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::event::{ChangeToken, Event, Millis};
+use crate::event::{Event, Millis};
 use crate::identity::{Repr, UserKey, Vid};
 
 /// How long an ended change is remembered. Sidekiq, the longest of the job queues, retries
