@@ -89,6 +89,11 @@ class InputTest < CacheTest
     refused(Vidcache::ForeignChange) { cache.record(43, answer(902, second: 9), change: @token) }
   end
 
+  test "a contact that is linked to another user is refused" do
+    refused(Vidcache::VidTaken) { cache.link(43, 901) }
+    refused(Vidcache::VidTaken) { cache.record(43, answer(901, second: 9)) }
+  end
+
   test "a nonce or a limit or an age of the wrong type is refused" do
     [5, :ann, ["ann"], "ann\xFF"].each do |nonce|
       refused(Vidcache::InvalidOption) { cache.snippet(42, EMAIL, nonce: nonce) }

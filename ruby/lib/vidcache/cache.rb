@@ -70,7 +70,7 @@ module Vidcache
     #   @param user_id [Integer, String]
     #   @param vid [Integer, String] from 1 to 2^63 - 1; text in decimal
     #   @return [nil]
-    #   @raise [InvalidUserKey, InvalidVid]
+    #   @raise [InvalidUserKey, InvalidVid, VidTaken] and then nothing was written
 
     # @!method begin_email_change(user_id)
     #   Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it
@@ -126,8 +126,8 @@ module Vidcache
     # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
     #   email the contact holds and since when, read after HubSpot was told.
     # @return [Recorded]
-    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange]
-    #   and then nothing was written
+    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
+    #   VidTaken] and then nothing was written
     def record(user_id, answer, change: nil)
       native_record(user_id, json(answer), change)
     end

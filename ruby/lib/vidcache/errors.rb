@@ -8,8 +8,8 @@ module Vidcache
   #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+,
   #   +InvalidAnswer+ (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact),
   #   +AnswerWithoutEmail+ (it cannot finish a change)
-  # Change tokens::
-  #   +UnknownChange+, +ForeignChange+ (another user's)
+  # What the rows say against it, and nothing was written::
+  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user)
   # The file, at open, which was left as it is::
   #   +WrongPortal+, +WrongSecret+, +NotACache+, +NewerSchema+, +CannotOpen+, +UnsupportedFilesystem+
   # While working::
@@ -18,7 +18,8 @@ module Vidcache
   # A defect of this library::
   #   +Internal+
   #
-  # No message holds an email, a user's key, a secret, or a value out of an answer.
+  # No message holds an email, a secret, or a value out of an answer, and only that of +VidTaken+ holds users' keys: the two
+  # that are to be told apart.
   class Error < StandardError
     class << self
       # @return [Symbol, nil] the code's name, the same in every language: +:invalid_user_key+. nil only
