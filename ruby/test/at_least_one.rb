@@ -4,7 +4,21 @@
 
 require "minitest"
 
-Minitest.after_run do
-  tests = Minitest::Runnable.runnables.sum { |suite| suite.runnable_methods.size }
-  abort "no tests ran" if tests.zero?
+class AtLeastOne < Minitest::Reporter
+  def record(_result)
+    @ran = true
+  end
+
+  def report
+    io.puts "no tests ran" unless @ran
+  end
+
+  def passed?
+    @ran
+  end
 end
+
+def Minitest.plugin_at_least_one_init(options)
+  reporter << AtLeastOne.new(options[:io], options)
+end
+Minitest.extensions << "at_least_one"
