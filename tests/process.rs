@@ -212,3 +212,57 @@ fn forks_while_other_threads_read_and_write_leave_everybody_sound() {
         assert!((0..40).all(|round| linked(&cache, 9_000_000 + round)));
     });
 }
+
+#[test]
+fn child_writes_once_and_closes() {
+    let Some(path) = child_path() else { return };
+    let cache = open(&path);
+    link(&cache, 5_000_000);
+    cache.close();
+}
+
+/// Reads the whole file and its companions as a backup would: opened and closed in this process.
+fn read_all(path: &Path) {
+    for suffix in ["", "-shm", "-wal"] {
+        std::fs::read(format!("{}{suffix}", path.display())).unwrap();
+    }
+}
+
+/// Closing any descriptor of the files drops SQLite's locks on them. Without locks of our own beside those, the next
+/// process to close the file takes itself for the last one and deletes the log, with our rows in it.
+#[test]
+fn other_code_that_reads_the_file_in_our_process_loses_no_write() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    for round in 0..10 {
+        link(&cache, 1 + round * 3);
+        read_all(&path);
+        assert!(locks(std::process::id(), &path) == 0, "SQLite's locks are gone");
+        link(&cache, 2 + round * 3);
+        common::run("child_writes_once_and_closes", &path);
+        let python = "import sqlite3,sys; db=sqlite3.connect(sys.argv[1]); db.execute('select count(*) from user').fetchall(); db.close()";
+        let closed = std::process::Command::new("python3").args(["-c", python]).arg(&path).status().unwrap();
+        assert!(closed.success());
+        assert!(path.with_extension("vidcache-wal").exists(), "nobody took himself for the last one");
+        link(&cache, 3 + round * 3);
+    }
+    cache.close();
+    let again = open(&path);
+    assert!((1..=30).all(|user| linked(&again, user)) && linked(&again, 5_000_000));
+}
+
+#[test]
+fn one_handle_that_closes_leaves_the_other_guarded() {
+    let (_dir, path) = temporary();
+    let (one, other) = (open(&path), open(&path));
+    link(&one, 1);
+    link(&other, 2);
+    one.close();
+    common::run("child_writes_once_and_closes", &path);
+    link(&other, 3);
+    other.close();
+    let again = open(&path);
+    assert!([1, 2, 3, 5_000_000].iter().all(|&user| linked(&again, user)));
+    drop(again);
+    assert!(!path.with_extension("vidcache-wal").exists(), "the last one out puts the log away");
+}

@@ -9,15 +9,13 @@
 //! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
 //! older than the stamp beside it, and any later commit changes the stamp before it returns.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::guard::{self, FileId};
 use super::lookup::{self, Changes};
 use super::{Shared, Store, fork, open, retry};
 use crate::decision::UserState;
@@ -34,9 +32,6 @@ pub(super) struct Reader {
     /// The database and its WAL index, as they were opened.
     files: [Option<FileId>; 2],
 }
-
-/// Device and inode.
-type FileId = (u64, u64);
 
 impl Store {
     /// Which contact the user is, as of the last commit.
@@ -96,7 +91,7 @@ impl Shared {
         let reader = match slot.take() {
             Some(reader) => reader,
             None => {
-                let connection = open::reopen(self, open::Access::Read)?;
+                let connection = self.connect(open::Access::Read)?;
                 let files = self.files();
                 let attached = self.stamp.attach(&connection);
                 self.stats.fall_back(attached.err());
@@ -130,7 +125,7 @@ impl Shared {
         if !self.stats.is_due() {
             return;
         }
-        let _gate = fork::enter();
+        let gate = fork::enter();
         // Whoever has the reader now will not have it in a second's time.
         let Ok(slot) = self.reader.try_lock() else { return };
         let (opened, found) = match &*slot {
@@ -141,7 +136,8 @@ impl Shared {
         if opened != found {
             self.stats.reopened.fetch_add(1, Ordering::Relaxed);
             self.leave(opened[0] != found[0], opened[1] != found[1]);
-            self.disconnect();
+            drop(gate);
+            self.retire();
         }
     }
 
@@ -172,9 +168,6 @@ impl Shared {
     }
 
     fn files(&self) -> [Option<FileId>; 2] {
-        let mut index = self.path.clone().into_os_string();
-        index.push("-shm");
-        [self.path.clone(), PathBuf::from(index)]
-            .map(|path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino())))
+        [guard::file_id(&self.path), guard::file_id(&guard::index_of(&self.path))]
     }
 }

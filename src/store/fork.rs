@@ -32,6 +32,11 @@ pub(super) fn enter() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Waits until nobody is inside SQLite and keeps everybody out, and forks off, until the guard is dropped.
+pub(super) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
+    GATE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Makes a store known to the handlers, and installs them the first time. The caller is inside the gate.
 pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
@@ -53,7 +58,7 @@ pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
 }
 
 extern "C" fn prepare() {
-    let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+    let gate = enter_alone();
     for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
         store.disconnect();
     }

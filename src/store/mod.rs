@@ -9,6 +9,7 @@
 mod apply;
 mod coherent;
 mod fork;
+mod guard;
 mod import;
 mod lookup;
 mod open;
@@ -80,6 +81,7 @@ struct Shared {
     key_check: [u8; 8],
     reader: Mutex<Option<coherent::Reader>>,
     writer: Mutex<Option<Connection>>,
+    guards: Mutex<guard::Guards>,
     closed: AtomicBool,
     hot: Hot,
     stamp: stamp::Stamp,
@@ -99,6 +101,7 @@ impl Store {
             key_check: opened.key.check(),
             reader: Mutex::new(None),
             writer: Mutex::new(Some(opened.connection)),
+            guards: Mutex::default(),
             closed: AtomicBool::new(false),
             hot,
             stamp,
@@ -131,7 +134,7 @@ impl Store {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
                 Some(connection) => connection,
-                none => none.insert(open::reopen(&self.shared, open::Access::Write)?),
+                none => none.insert(self.shared.connect(open::Access::Write)?),
             };
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&tx)?;
@@ -142,9 +145,8 @@ impl Store {
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
     pub(crate) fn close(&self) {
-        let _gate = fork::enter();
         self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.disconnect();
+        self.shared.retire();
     }
 
     fn noting<T>(&self, result: Result<T>) -> Result<T> {
@@ -193,7 +195,24 @@ impl Shared {
         if self.closed.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(guard) }
     }
 
-    /// Closes both connections; whoever needs one next opens it again.
+    fn connect(&self, access: open::Access) -> Result<Connection> {
+        let connection = open::reopen(self, access)?;
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.path)?;
+        Ok(connection)
+    }
+
+    /// Closes both connections and the guards beside them.
+    fn retire(&self) {
+        let _gate = fork::enter_alone();
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.let_go();
+        self.disconnect();
+        // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
+        // ourselves none of them is in a transaction, and their own guards keep the file for them.
+        guards.close();
+    }
+
+    /// Closes both connections; whoever needs one next opens it again. The caller is inside the gate.
     fn disconnect(&self) {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the connection goes: a look-up must not believe the stamp of a file that is not open.

@@ -1,0 +1,114 @@
+//! Locks that other code in this process cannot drop.
+//!
+//! SQLite's own locks are POSIX locks: they belong to the process, and when *any* code in it opens and closes the
+//! file, a backup, a checksum, a second SQLite, they are gone without a word. Another process that closes the
+//! file then takes itself for the last one and deletes the log, with rows in it that were acknowledged: 100 inserts
+//! were lost that way. So beside them we hold open-file-description locks (Linux), which belong to our descriptors, on
+//! the bytes that say "somebody has this open" (<https://sqlite.org/walformat.html>, "WAL Locks";
+//! <https://sqlite.org/c3ref/io_methods.html>, SHARED).
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// SQLite's SHARED range of the database, and the byte of the WAL index that every user of it holds.
+const SHARED: (libc::off_t, libc::off_t) = (0x4000_0002, 510);
+const INDEX_IN_USE: (libc::off_t, libc::off_t) = (128, 1);
+
+/// The database and its WAL index, held.
+#[derive(Default)]
+pub(super) struct Guards {
+    held: Vec<Guard>,
+}
+
+struct Guard {
+    file: File,
+    id: FileId,
+    range: (libc::off_t, libc::off_t),
+}
+
+impl Guards {
+    /// Holds the files that are at `path` now. To be called with a connection open, which holds them SHARED.
+    ///
+    /// Closes nothing: closing a descriptor is what drops SQLite's locks. A guard of a file that is no longer there
+    /// stays until [`Guards::close`].
+    pub(super) fn hold(&mut self, path: &Path) -> Result<()> {
+        for (path, range) in [(path.to_owned(), SHARED), (index_of(path), INDEX_IN_USE)] {
+            let id = file_id(&path);
+            if id.is_none() || self.held.iter().any(|guard| Some(guard.id) == id) {
+                continue;
+            }
+            let failed = |e: io::Error| Error::Storage(format!("cannot guard {}: {e}", path.display()));
+            let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).map_err(failed)?;
+            let found = file.metadata().map_err(failed)?;
+            // Kept whatever follows: it must not be closed now.
+            self.held.push(Guard { file, id: (found.dev(), found.ino()), range });
+            let guard = self.held.last().expect("just pushed");
+            match set_lock(&guard.file, libc::F_RDLCK as libc::c_short, range) {
+                Ok(()) => {}
+                // Somebody is closing or recovering the file at this moment.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+                    let failed = self.held.pop().expect("just pushed");
+                    std::mem::forget(failed.file);
+                    return Err(Error::Busy);
+                }
+                // A kernel without such locks: SQLite's own must do.
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go without closing, so that a connection that closes next may be the last one out.
+    pub(super) fn let_go(&self) {
+        for guard in &self.held {
+            let _ = set_lock(&guard.file, libc::F_UNLCK as libc::c_short, guard.range);
+        }
+    }
+
+    /// Closes the descriptors. Nobody in this process may be inside SQLite.
+    pub(super) fn close(&mut self) {
+        self.held.clear();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set_lock(file: &File, kind: libc::c_short, range: (libc::off_t, libc::off_t)) -> io::Result<()> {
+    let lock = libc::flock {
+        l_type: kind,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: range.0,
+        l_len: range.1,
+        l_pid: 0, // Required to be 0 for these locks.
+    };
+    // SAFETY: the descriptor is open and `lock` outlives the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_lock(_file: &File, _kind: libc::c_short, _range: (libc::off_t, libc::off_t)) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// The WAL index of a database.
+pub(super) fn index_of(path: &Path) -> PathBuf {
+    let mut index = path.to_owned().into_os_string();
+    index.push("-shm");
+    PathBuf::from(index)
+}
+
+/// What is at this path now.
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
