@@ -100,6 +100,33 @@ fn a_place_that_cannot_hold_the_file_is_refused_by_its_name() {
     assert_eq!(code(open(Path::new("/proc/hubspot.vidcache"), 1, None)), "cannot_open");
 }
 
+#[test]
+fn a_folder_that_everybody_may_write_to_is_refused() {
+    let (dir, path) = temporary();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    assert_eq!(code(open(&path, 1, None)), "cannot_open");
+    assert!(!path.exists());
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o770)).unwrap();
+    assert_eq!(code(open(&path, 1, None)), "opened");
+}
+
+/// A file is made under another name first: who opens at the same moment finds none or a whole one.
+#[test]
+fn many_who_open_a_new_file_at_once_open_one() {
+    for _ in 0..20 {
+        let (dir, path) = temporary();
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| open(&path, 1, None).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let token = opened[0].begin_email_change(UserKey::from(1)).unwrap();
+        assert!(opened.iter().all(|cache| cache.is_change_outstanding(UserKey::from(1), token).unwrap()));
+        drop(opened);
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["hubspot.vidcache"], "nothing is left beside it");
+    }
+}
+
 /// Each is refused with the right code, and not a byte of it changes.
 #[test]
 fn a_file_that_is_not_ours_is_left_as_it_is() {
@@ -122,9 +149,15 @@ fn a_file_that_is_not_ours_is_left_as_it_is() {
     let text = dir.path().join("text");
     fs::write(&text, "This is a letter, and it is quite long enough to be looked at. ".repeat(20)).unwrap();
 
-    for (file, expected) in
-        [(&foreign, "not_a_cache"), (&text, "not_a_cache"), (&newer, "newer_schema"), (&truncated, "corrupt")]
-    {
+    let empty = dir.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    for (file, expected) in [
+        (&foreign, "not_a_cache"),
+        (&text, "not_a_cache"),
+        (&empty, "not_a_cache"),
+        (&newer, "newer_schema"),
+        (&truncated, "corrupt"),
+    ] {
         let before = fs::read(file).unwrap();
         assert_eq!(code(open(file, 1, None)), expected, "{}", file.display());
         assert!(fs::read(file).unwrap() == before, "{} was written to", file.display());

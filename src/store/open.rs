@@ -4,9 +4,8 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
@@ -64,23 +63,12 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
     // Checked before the lock, so that a missing secret costs nobody a file.
     let given = secret.map(FingerprintKey::from_secret).transpose()?;
 
-    // Closing any descriptor of the file drops this process's locks on it (POSIX), so nobody here
-    // may be between opening and closing the new file while another thread has it open in SQLite.
-    static CREATING: Mutex<()> = Mutex::new(());
-    let _creating = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(cannot_open(&path, e)),
+    if !exists(&path)? {
+        make(&path, portal, given.as_ref())?;
     }
-    let mut connection = connect(&path)?;
-    if is_empty(&connection, &path)? {
-        prepare_file(&connection, &path, synchronous)?;
-        initialise(&mut connection, portal, given.as_ref())?;
-    } else {
-        check_schema(&connection, &path)?;
-        prepare_file(&connection, &path, synchronous)?;
-    }
+    let connection = connect(&path)?;
+    check_schema(&connection, &path)?;
+    prepare_file(&connection, &path, synchronous)?;
     let key = check_owner(&connection, portal, given)?;
     Ok(Opened { connection, path, key })
 }
@@ -112,17 +100,27 @@ fn place(path: &Path) -> Result<PathBuf> {
         _ => cannot_open(path, e),
     })?;
     let path = folder.join(name);
-    match fs::symlink_metadata(&path) {
-        Ok(found) if found.is_symlink() => return Err(refuse(&path, "it is a symbolic link")),
-        Ok(found) if !found.is_file() => return Err(refuse(&path, "it is not a regular file")),
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(cannot_open(&path, e)),
+    // Whoever may write to the folder may put another file in this one's place, or a link.
+    let mode = fs::metadata(&folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(refuse(&path, "every user of this system may write to its folder"));
     }
     if let Some(kind) = unsupported_filesystem(&folder) {
         return Err(Error::UnsupportedFilesystem { path, kind });
     }
     Ok(path)
+}
+
+/// Whether there is a file at `path`: a regular one, with something in it.
+fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(refuse(path, "it is a symbolic link")),
+        Ok(found) if !found.is_file() => Err(refuse(path, "it is not a regular file")),
+        Ok(found) if found.len() == 0 => Err(Error::NotACache { path: path.into(), why: "it is empty" }),
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(cannot_open(path, e)),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -188,14 +186,6 @@ fn prepare_file(connection: &Connection, path: &Path, synchronous: Synchronous) 
     Ok(())
 }
 
-/// Whether the file is new: nobody has put a schema or a mark into it.
-fn is_empty(connection: &Connection, path: &Path) -> Result<bool> {
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(|e| not_a_database(e, path))?;
-    Ok(tables == 0 && pragma(connection, "application_id")? == 0 && pragma(connection, "user_version")? == 0)
-}
-
 /// Refuses a file of another kind, or of a newer version. Reads only.
 fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
     let application: i64 =
@@ -211,12 +201,27 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
     }
 }
 
-/// Fills a new file, unless another process has done so in the meantime.
-fn initialise(connection: &mut Connection, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+/// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
+/// meantime. So a file of that name is never half made: an empty one is not ours.
+fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
+    let made = fill(&new, portal, key).and_then(|()| match fs::hard_link(&new, path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(cannot_open(path, e)),
+        _ => Ok(()),
+    });
+    let _ = fs::remove_file(&new);
+    made?;
+    // The name too must survive a power failure, or what is acknowledged later would be lost with it.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| cannot_open(path, e))
+}
+
+fn fill(new: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(|e| cannot_open(new, e))?;
+    let mut connection = connect(new)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if pragma(&tx, "user_version")? != 0 {
-        return Ok(());
-    }
     for schema in SCHEMAS {
         tx.execute_batch(schema)?;
     }
