@@ -175,6 +175,29 @@ class CacheApiTest < CacheTest
     assert_equal 0o600, File.stat(path).mode & 0o777
   end
 
+  test "a change is outstanding until it is finished or abandoned" do
+    first = cache.begin_email_change(1)
+    second = cache.begin_email_change(1)
+    assert cache.change_outstanding?(1, first)
+    cache.record(1, answer(901), change: first)
+    refute cache.change_outstanding?(1, first)
+    assert cache.change_outstanding?("1", second)
+    assert_raises(Vidcache::ForeignChange) { cache.change_outstanding?(2, second) }
+    assert_raises(Vidcache::UnknownChange) { cache.change_outstanding?(1, second ^ 1) }
+    assert_raises(Vidcache::UnknownChange) { cache.change_outstanding?(1, "token") }
+  end
+
+  test "stats count what memory answered and what the file did" do
+    cache.link(1, 901)
+    10.times { cache.resolve(1) }
+    stats = cache.stats
+    assert_predicate stats, :frozen?
+    assert_equal({ hits: 9, misses: 1, entries: 1, fallback: nil, last_error: nil }, stats.slice(:hits, :misses, :entries, :fallback, :last_error))
+    assert_operator stats[:bytes], :<, 1 << 20
+    assert_raises(Vidcache::InvalidOption) { open_cache(memory: -1) }
+    assert_equal [], cache.verify
+  end
+
   test "a cache cannot be made in any other way" do
     assert_raises(NoMethodError) { Vidcache::Cache.new }
     assert_raises(NoMethodError) { Vidcache::Cache.allocate }

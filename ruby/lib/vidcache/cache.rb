@@ -20,6 +20,7 @@ module Vidcache
   #   run yet no longer names the email
   # @param loader_host [String] the host of HubSpot's loader; +js-eu1.hs-scripts.com+ for portals in
   #   the EU data centre
+  # @param memory [Integer] the most bytes that the in-process table of users takes
   # @return [Cache]
   # @raise [InvalidPortal, InvalidSecret, InvalidOption] for the arguments
   # @raise [CannotOpen, UnsupportedFilesystem] for the place
@@ -27,8 +28,8 @@ module Vidcache
   #   is left as it was
   # @raise [Busy] when another process is at work in it for too long
   def self.open(path, portal_id:, secret: nil, synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
-    loader_host: "js.hs-scripts.com")
-    Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host)
+    loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
+    Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host, memory)
   end
 
   # Which HubSpot contact is this user, and may this page name their email? See {Vidcache.open}.
@@ -88,6 +89,26 @@ module Vidcache
     #   @param token [Integer] of {#begin_email_change}
     #   @return [nil]
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
+
+    # @!method change_outstanding?(user_id, token)
+    #   Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs locked
+    #   out: a queue may deliver a job twice, and the second time the user may be in the middle of the next change, of
+    #   which HubSpot must not be told yet.
+    #   @param user_id [Integer, String]
+    #   @param token [Integer] of {#begin_email_change}
+    #   @return [Boolean]
+    #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
+
+    # @!method stats
+    #   What this handle has done in this process. Cheap.
+    #   @return [Hash{Symbol => Integer, String, nil}] +:hits+, +:misses+ (look-ups that read the file), +:syncs+ (times the
+    #     table was brought up to date), +:evictions+, +:entries+, +:bytes+, +:revision+, +:reopened+ (times the file was replaced
+    #     under us), +:fallback+ (why every look-up reads the file, nil if none does), +:last_error+
+
+    # @!method verify
+    #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
+    #   Other threads run meanwhile.
+    #   @return [Array<String>] what is wrong; empty when nothing is
 
     # @!method close
     #   Closes the file, for this process. Closing again does nothing. A cache that nobody refers to any more is

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use magnus::value::Lazy;
 use magnus::{
-    Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RModule, RString, Ruby, TypedData, Value,
+    Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, TypedData, Value,
     function, method, prelude::*, typed_data::Obj,
 };
 use vidcache_core::{Error as CoreError, Options, Vidcache};
@@ -47,7 +47,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
 
     // Private methods take by position what the public ones of the Ruby layer take by keyword:
     // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
-    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 7))?;
+    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 8))?;
     class.define_method("resolve", method!(Cache::resolve, 1))?;
     class.define_method("decide", method!(Cache::decide, 2))?;
     class.define_private_method("native_snippet", method!(Cache::snippet, 3))?;
@@ -56,7 +56,10 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("link", method!(Cache::link, 2))?;
     class.define_method("begin_email_change", method!(Cache::begin_email_change, 1))?;
     class.define_method("abandon_email_change", method!(Cache::abandon_email_change, 2))?;
+    class.define_method("change_outstanding?", method!(Cache::is_change_outstanding, 2))?;
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
+    class.define_method("stats", method!(Cache::stats, 0))?;
+    class.define_method("verify", method!(Cache::verify, 0))?;
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
@@ -74,6 +77,7 @@ impl Cache {
         busy_timeout: Value,
         page_deadline: Value,
         loader_host: Value,
+        memory: Value,
     ) -> Result<Obj<Self>, Error> {
         edge(ruby, || {
             let path = convert::path(path)?;
@@ -86,7 +90,7 @@ impl Cache {
                 busy_timeout: convert::seconds(ruby, busy_timeout, "busy_timeout")?,
                 page_deadline: convert::seconds(ruby, page_deadline, "page_deadline")?,
                 loader_host: &loader_host,
-                ..Options::default()
+                memory: convert::memory(memory)?,
             };
             let busy_timeout = options.busy_timeout;
             let core = gvl::without(ruby, busy_timeout, || Vidcache::open(&path, portal, &options))?;
@@ -184,6 +188,42 @@ impl Cache {
             }
             Ok(array)
         })
+    }
+
+    fn is_change_outstanding(ruby: &Ruby, this: &Self, user: Value, token: Value) -> Result<bool, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let token = convert::token(token)?;
+            this.read(ruby, |core| core.is_change_outstanding(user.get()?, token))
+        })
+    }
+
+    fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
+        edge(ruby, || {
+            let stats = this.core.stats();
+            let hash = ruby.hash_new();
+            for (name, count) in [
+                ("hits", stats.hits),
+                ("misses", stats.misses),
+                ("syncs", stats.syncs),
+                ("evictions", stats.evictions),
+                ("entries", stats.entries),
+                ("bytes", stats.bytes),
+                ("reopened", stats.reopened),
+            ] {
+                hash.aset(ruby.to_symbol(name), count)?;
+            }
+            hash.aset(ruby.to_symbol("revision"), stats.revision)?;
+            hash.aset(ruby.to_symbol("fallback"), stats.fallback)?;
+            hash.aset(ruby.to_symbol("last_error"), stats.last_error)?;
+            hash.freeze();
+            Ok(hash)
+        })
+    }
+
+    fn verify(ruby: &Ruby, this: &Self) -> Result<Vec<String>, Error> {
+        // Reads the whole file.
+        edge(ruby, || this.write(ruby, Vidcache::verify))
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {

@@ -128,6 +128,11 @@ pub(crate) fn seconds(ruby: &Ruby, value: Value, name: &'static str) -> Result<D
     Ok(Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?)
 }
 
+pub(crate) fn memory(value: Value) -> Result<usize> {
+    let number = Integer::from_value(value).and_then(|integer| integer.to_usize().ok());
+    Ok(number.ok_or(Error::InvalidOption { name: "memory", why: "it must be an Integer of bytes, not negative" })?)
+}
+
 pub(crate) fn limit(value: Value) -> Result<u32> {
     let number = Integer::from_value(value).and_then(|integer| integer.to_u32().ok());
     Ok(number.ok_or(Error::InvalidOption { name: "limit", why: "it must be an Integer from 0 to 2^32 - 1" })?)

@@ -114,9 +114,9 @@ module Vidcache
     def hubspot_email_due?(change)
       return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
 
-      Vidcache.cache.stale_changes(older_than: 0, limit: MAX_CHANGES).any? do |stale|
-        stale.token == change && stale.user_id.to_s == vidcache_key.to_s
-      end
+      Vidcache.cache.change_outstanding?(vidcache_key, change)
+    rescue UnknownChange, ForeignChange
+      false
     end
 
     # @return [Integer, String] what the cache knows this user by

@@ -76,7 +76,8 @@ module Vidcache
 
     # Those whose defaults are the core's.
     def options_given
-      { synchronous: @options.synchronous, busy_timeout: @options.busy_timeout, loader_host: @options.loader_host }.compact
+      { synchronous: @options.synchronous, busy_timeout: @options.busy_timeout, loader_host: @options.loader_host,
+        memory: @options.memory }.compact
     end
   end
 end
