@@ -55,6 +55,10 @@ mod identity;
 mod snippet;
 mod store;
 
+#[cfg(test)]
+#[path = "../tests/model/mod.rs"]
+mod model;
+
 pub use cache::{ImportReport, Imported, Options, Recorded, Vidcache};
 pub use cancel::cancellable;
 pub use decision::{Decision, Reason};

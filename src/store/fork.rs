@@ -61,6 +61,9 @@ extern "C" fn prepare() {
     let gate = enter_alone();
     for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
         store.disconnect();
+        // A lock of an open file description would be shared with the child, and either side's letting go would
+        // take it from the other.
+        store.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
     CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some(gate));
 }

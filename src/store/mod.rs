@@ -34,6 +34,8 @@ use crate::hot::Hot;
 pub(crate) use apply::apply;
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
+#[cfg(test)]
+pub(crate) use lookup::user_state;
 pub(crate) use lookup::{check_free, is_outstanding, link_of, stale_changes};
 pub use stats::Stats;
 pub(crate) use verify::verify;
@@ -91,24 +93,29 @@ struct Shared {
 impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
-        let hot = Hot::new(settings.memory)?;
-        let stamp = stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
-        let opened = retry(settings.busy_timeout, || open::create(settings))?;
-        let shared = Arc::new(Shared {
-            path: opened.path,
-            portal: settings.portal,
-            synchronous: settings.synchronous,
-            key_check: opened.key.check(),
-            reader: Mutex::new(None),
-            writer: Mutex::new(Some(opened.connection)),
-            guards: Mutex::default(),
-            closed: AtomicBool::new(false),
-            hot,
-            stamp,
-            stats: stats::Counters::default(),
-        });
-        fork::register(&shared)?;
-        Ok(Self { shared, busy_timeout: settings.busy_timeout, key: opened.key })
+        let (shared, key) = retry(settings.busy_timeout, || {
+            let hot = Hot::new(settings.memory)?;
+            let stamp =
+                stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
+            let opened = open::create(settings)?;
+            let shared = Arc::new(Shared {
+                path: opened.path,
+                portal: settings.portal,
+                synchronous: settings.synchronous,
+                key_check: opened.key.check(),
+                reader: Mutex::new(None),
+                writer: Mutex::new(Some(opened.connection)),
+                guards: Mutex::default(),
+                closed: AtomicBool::new(false),
+                hot,
+                stamp,
+                stats: stats::Counters::default(),
+            });
+            // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
+            fork::register(&shared)?;
+            Ok((shared, opened.key))
+        })?;
+        Ok(Self { shared, busy_timeout: settings.busy_timeout, key })
     }
 
     pub(crate) fn key(&self) -> &FingerprintKey {
