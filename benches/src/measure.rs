@@ -1,0 +1,68 @@
+//! Medians of rounds. In each round every variant has its turn, so that all meet the same machine, and a ratio
+//! is one of neighbours in time.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Nanoseconds per operation, a number for each round.
+pub(crate) type Rounds = Vec<f64>;
+
+/// Gives each variant a turn in every round. The order turns too: whoever comes first has the cache as the last
+/// one left it.
+pub(crate) fn interleave<const N: usize>(rounds: usize, variants: [&mut dyn FnMut() -> f64; N]) -> [Rounds; N] {
+    let mut times: [Rounds; N] = std::array::from_fn(|_| Vec::with_capacity(rounds));
+    for round in 0..rounds {
+        for turn in 0..N {
+            let at = (round + turn) % N;
+            times[at].push(variants[at]());
+        }
+    }
+    times
+}
+
+pub(crate) fn median(numbers: &[f64]) -> f64 {
+    quantile(numbers, 0.5)
+}
+
+pub(crate) fn quantile(numbers: &[f64], part: f64) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * part).round() as usize]
+}
+
+/// The median of the rounds' ratios.
+pub(crate) fn ratio(times: &[f64], baselines: &[f64]) -> f64 {
+    median(&times.iter().zip(baselines).map(|(time, baseline)| time / baseline).collect::<Vec<_>>())
+}
+
+/// The median of the rounds' differences.
+pub(crate) fn difference(times: &[f64], baselines: &[f64]) -> f64 {
+    median(&times.iter().zip(baselines).map(|(time, baseline)| time - baseline).collect::<Vec<_>>())
+}
+
+/// Nanoseconds per key: once over all keys unmeasured, to have them where they would be, and then `passes` times.
+#[inline(never)]
+pub(crate) fn per_key(keys: &[i64], passes: usize, mut look_up: impl FnMut(i64) -> i64) -> f64 {
+    let mut sum = 0i64;
+    for &key in keys {
+        sum = sum.wrapping_add(look_up(key));
+    }
+    let start = Instant::now();
+    for _ in 0..passes {
+        for &key in keys {
+            sum = sum.wrapping_add(look_up(key));
+        }
+    }
+    let time = start.elapsed();
+    black_box(sum);
+    time.as_nanos() as f64 / (keys.len() * passes) as f64
+}
+
+/// Nanoseconds per call of `work`, which is told its number.
+pub(crate) fn per_call(calls: usize, mut work: impl FnMut(usize)) -> f64 {
+    let start = Instant::now();
+    for number in 0..calls {
+        work(number);
+    }
+    start.elapsed().as_nanos() as f64 / calls as f64
+}

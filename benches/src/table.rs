@@ -1,0 +1,127 @@
+//! What is promised, in one place: every row of the table, and what it must not exceed.
+
+/// A row of the table.
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    /// `{rows}` stands for the size that was measured.
+    pub(crate) what: &'static str,
+    /// What the baseline is, where there is one.
+    pub(crate) beside: &'static str,
+    /// None: a figure for comparison. The first one is the row's own.
+    pub(crate) checks: &'static [Check],
+}
+
+/// A bound on one number of a fact.
+pub(crate) struct Check {
+    /// The number's name in the fact.
+    pub(crate) number: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) bound: Bound,
+    pub(crate) unit: &'static str,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+const fn check(number: &'static str, label: &'static str, bound: Bound, unit: &'static str) -> Check {
+    Check { number, label, bound, unit }
+}
+
+const fn row(id: &'static str, what: &'static str, beside: &'static str, checks: &'static [Check]) -> Row {
+    Row { id, what, beside, checks }
+}
+
+const HASH: &str = "`Hash#[]`";
+
+#[rustfmt::skip]
+pub(crate) const ROWS: &[Row] = &[
+    row("rust_resolve_hit", "Rust `resolve`, from memory, integer key, 100,000 users", "bare hashbrown + foldhash",
+        &[check("ratio", "", AtMost(2.0), "×")]),
+    row("rust_two_threads", "the same, two threads on one handle", "one thread",
+        &[check("together", "together", AtLeast(1.6), "×")]),
+    row("rust_decide", "Rust `decide`, with the email's fingerprint", "`resolve`",
+        &[check("more_ns", "more by", AtMost(60.0), "ns")]),
+    row("ruby_resolve_int", "Ruby `cache.resolve(Integer)`, from memory, 100,000 users", HASH,
+        &[check("ratio", "", AtMost(1.0), "×")]),
+    row("ruby_resolve_str", "Ruby `cache.resolve(String)`, a UUID, the same", HASH,
+        &[check("ratio", "", AtMost(0.8), "×")]),
+    row("ruby_decide", "Ruby `cache.decide(Integer, email)`", "",
+        &[check("median_ns", "", AtMost(500.0), "ns")]),
+    row("ruby_snippet", "Ruby `cache.snippet`", "",
+        &[check("median_ns", "", AtMost(1_500.0), "ns")]),
+    row("rails_tracking_tag", "Rails `hubspot_tracking_tag`", "",
+        &[check("median_ns", "", AtMost(50_000.0), "ns")]),
+    row("miss_1m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
+        &[check("ratio", "", AtMost(1.3), "×")]),
+    row("miss_10m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
+        &[check("ratio", "", AtMost(1.3), "×")]),
+    row("resolve_under_writes", "Rust `resolve` each millisecond while another process commits 1,000/s", "a prepared SELECT",
+        &[check("p50_us", "p50", AtMost(20.0), "µs"), check("p99_us", "p99", AtMost(90.0), "µs"),
+          check("stale", "stale answers", AtMost(0.0), ""), check("per_s", "commits", AtLeast(950.0), "/s")]),
+    row("write_full", "`link`, acknowledged with `synchronous=FULL`, one writer", "a raw prepared upsert",
+        &[check("rate", "rate", AtLeast(0.7), "×")]),
+    row("write_full_record", "`record` of HubSpot's answer, the same", "a raw prepared upsert", &[]),
+    row("write_4proc", "`link`, the same, 4 processes", "one process",
+        &[check("longest_ms", "longest wait", AtMost(500.0), "ms"), check("rate", "total rate", AtLeast(0.8), "×")]),
+    row("bulk_int", "`import`, sorted integers with emails, {rows} users", "",
+        &[check("rows_per_s", "", AtLeast(500_000.0), "rows/s"), check("grown_mib", "memory grown by", AtMost(8.0), "MiB")]),
+    row("bulk_uuid", "`import`, random UUIDs with emails, {rows} users", "",
+        &[check("rows_per_s", "", AtLeast(200_000.0), "rows/s"), check("grown_mib", "memory grown by", AtMost(8.0), "MiB")]),
+    row("bytes_int", "size of the file, integer keys with emails, {rows} users", "",
+        &[check("bytes", "", AtMost(64.0), "bytes/row")]),
+    row("bytes_uuid", "size of the file, UUIDs with emails, {rows} users", "",
+        &[check("bytes", "", AtMost(100.0), "bytes/row")]),
+    row("open_first", "open and the first `resolve` in a new process, {rows} users", "",
+        &[check("ms", "", AtMost(3.0), "ms"), check("mib", "memory", AtMost(3.0), "MiB")]),
+];
+
+/// What else could answer a look-up. For comparison, and for the chart.
+pub(crate) struct Peer {
+    pub(crate) id: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) from: From,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Ours,
+    /// A bare table in one process: no other process's writes are seen. The limit.
+    Bare,
+    Peer,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum From {
+    Rust,
+    Ruby,
+}
+
+const fn peer(id: &'static str, name: &'static str, kind: Kind, from: From) -> Peer {
+    Peer { id, name, kind, from }
+}
+
+#[rustfmt::skip]
+pub(crate) const PEERS: &[Peer] = &[
+    peer("baseline_hashbrown", "hashbrown, bare", Kind::Bare, From::Rust),
+    peer("rust_resolve_hit", "vidcache resolve", Kind::Ours, From::Rust),
+    peer("peer_lmdb", "LMDB (heed)", Kind::Peer, From::Rust),
+    peer("peer_redb", "redb", Kind::Peer, From::Rust),
+    peer("peer_sqlite", "SQLite, prepared SELECT", Kind::Peer, From::Rust),
+    peer("baseline_hash_int", "Hash#[]", Kind::Bare, From::Ruby),
+    peer("ruby_resolve_int", "vidcache resolve", Kind::Ours, From::Ruby),
+    peer("ruby_decide", "vidcache decide, with email", Kind::Ours, From::Ruby),
+    peer("peer_lru_redux", "lru_redux, thread-safe", Kind::Peer, From::Ruby),
+    peer("peer_sqlite3", "sqlite3 gem, prepared SELECT", Kind::Peer, From::Ruby),
+    peer("peer_memory_store", "Rails.cache, MemoryStore", Kind::Peer, From::Ruby),
+    peer("peer_redis", "redis-rb, unix socket", Kind::Peer, From::Ruby),
+    peer("peer_dalli", "dalli, memcached, unix socket", Kind::Peer, From::Ruby),
+    peer("peer_rails_cache_redis", "Rails.cache, Redis", Kind::Peer, From::Ruby),
+    peer("peer_active_record_sqlite", "Active Record pick, SQLite", Kind::Peer, From::Ruby),
+    peer("peer_active_record_postgresql", "Active Record pick, PostgreSQL", Kind::Peer, From::Ruby),
+];

@@ -1,0 +1,82 @@
+# frozen_string_literal: true
+
+# What bin/bench measures in Ruby: the gem beside a Hash, and beside what Rails apps use today.
+#
+#   ruby -I ruby/lib ruby/bench/measure.rb FOLDER FACTS [--quick]
+#
+# FOLDER holds the files that the Rust part has filled. One line of JSON for each figure goes to FACTS.
+
+require "tmpdir"
+require "vidcache"
+require_relative "rounds"
+require_relative "peers"
+
+PORTAL = 62515
+SECRET = "thirty-two bytes kept out of it."
+
+User = Struct.new(:id, :uuid, :vid, :email) do
+  alias_method :vidcache_key, :id
+  alias_method :vidcache_email, :email
+end
+
+folder, facts, *options = ARGV
+quick = options.include?("--quick")
+users = File.readlines("#{folder}/hot-users").map do |line|
+  id, uuid, vid, email = line.split
+  User.new(Integer(id), uuid, Integer(vid), email)
+end
+
+# A page's view, as a Rails app has it.
+def view
+  require "action_controller"
+  require "action_view"
+  require "vidcache/rails"
+  request = ActionDispatch::Request.empty
+  controller = Class.new(ActionController::Base).new
+  controller.set_request!(request)
+  controller.set_response!(controller.class.make_response!(request))
+  controller.view_context.extend(Vidcache::ViewHelper)
+end
+
+File.open(facts, "w") do |out|
+  rounds = Rounds.new(facts: out, rounds: quick ? 15 : 41)
+  rounds.fact("versions", ruby: RUBY_DESCRIPTION[/\Aruby \S+/])
+
+  ints = Vidcache.open("#{folder}/int.vidcache", portal_id: PORTAL, secret: SECRET)
+  uuids = Vidcache.open("#{folder}/uuid.vidcache", portal_id: PORTAL, secret: SECRET)
+  # Every user once, so that what is measured comes from memory.
+  users.each { |user| raise "a wrong answer" unless ints.resolve(user.id) == user.vid && uuids.resolve(user.uuid) == user.vid }
+
+  ids = users.map(&:id)
+  texts = users.map(&:uuid)
+  int_hash = users.to_h { |user| [user.id, user.vid] }
+  # With keys of its own: nobody looks up the very object that a Hash has.
+  text_hash = users.to_h { |user| [user.uuid.dup, user.vid] }
+  rounds.add("baseline_hash_int", "on[key]", on: int_hash, keys: ids)
+  rounds.add("ruby_resolve_int", "on.resolve(key)", on: ints, keys: ids, baseline: "baseline_hash_int")
+  rounds.add("baseline_hash_str", "on[key]", on: text_hash, keys: texts)
+  rounds.add("ruby_resolve_str", "on.resolve(key)", on: uuids, keys: texts, baseline: "baseline_hash_str")
+  rounds.add("ruby_decide", "on.decide(key.id, key.email)", on: ints, keys: users, count: 10_000)
+  rounds.add("ruby_snippet", "on.snippet(key.id, key.email, nonce: 'r4nd0m')", on: ints, keys: users, count: 10_000)
+  raise "not agreed" unless ints.decide(users[0].id, users[0].email).agreed?
+
+  begin
+    page = view
+    Vidcache.cache = ints
+    raise "no email on the page" unless page.hubspot_tracking_tag(users[0]).include?(users[0].email)
+    rounds.add("rails_tracking_tag", "on.hubspot_tracking_tag(key, nonce: 'r4nd0m')", on: page, keys: users, count: 500)
+    rounds.fact("versions", rails: Rails.version) if defined?(Rails.version)
+  rescue LoadError => e
+    rounds.fact("rails_tracking_tag", skipped: e.message)
+  end
+
+  Dir.mktmpdir("vidcache-bench") do |sockets|
+    servers = Servers.new(sockets)
+    Peers.new(rounds, users, sockets, servers).add_all
+    rounds.run
+  ensure
+    servers&.stop
+  end
+  ints.close
+  uuids.close
+end
