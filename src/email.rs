@@ -33,6 +33,13 @@ impl Email {
     /// bytes, or holds a control character.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{FEFF}'));
+        let control = match text.is_ascii() {
+            true => text.bytes().any(|b| b.is_ascii_control()),
+            false => text.chars().any(char::is_control),
+        };
+        if control {
+            return Err(Error::InvalidEmail("it holds a control character"));
+        }
         if text.len() > MAX_EMAIL {
             return Err(Error::InvalidEmail("it is longer than 254 bytes"));
         }
@@ -42,9 +49,6 @@ impl Email {
                 return Err(Error::InvalidEmail("it has nothing before or after its @"));
             }
             Some(_) => {}
-        }
-        if text.chars().any(char::is_control) {
-            return Err(Error::InvalidEmail("it holds a control character"));
         }
         let mut bytes = [0; MAX_EMAIL];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -105,7 +109,7 @@ impl FingerprintKey {
     }
 
     pub(crate) fn fingerprint(&self, email: &Email) -> Fingerprint {
-        Fingerprint(self.hasher.hash(email.as_str().as_bytes()).as_bytes())
+        Fingerprint(self.hasher.hash(&email.bytes[..usize::from(email.len)]).as_bytes())
     }
 
     /// Kept in the file to tell, at open, that the secret is the one it was written with.

@@ -60,7 +60,7 @@ mod store;
 mod model;
 
 pub use cache::{ImportReport, Imported, Options, Recorded, Vidcache};
-pub use cancel::cancellable;
+pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};
 pub use error::{Error, ErrorCode, Result};

@@ -45,7 +45,11 @@ impl Guards {
             if id.is_none() || self.held.iter().any(|guard| Some(guard.id) == id) {
                 continue;
             }
-            let failed = |e: io::Error| Error::Storage(format!("cannot guard {}: {e}", path.display()));
+            let failed = |e: io::Error| match e.kind() {
+                // Gone since a line ago: somebody is making or closing the file at this moment.
+                io::ErrorKind::NotFound => Error::Busy,
+                _ => Error::Storage(format!("cannot guard {}: {e}", path.display())),
+            };
             let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).map_err(failed)?;
             let found = file.metadata().map_err(failed)?;
             // Kept whatever follows: it must not be closed now.

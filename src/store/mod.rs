@@ -113,6 +113,7 @@ impl Store {
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
             fork::register(&shared)?;
+            shared.guard()?;
             Ok((shared, opened.key))
         })?;
         Ok(Self { shared, busy_timeout: settings.busy_timeout, key })
@@ -204,8 +205,13 @@ impl Shared {
 
     fn connect(&self, access: open::Access) -> Result<Connection> {
         let connection = open::reopen(self, access)?;
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.path)?;
+        self.guard()?;
         Ok(connection)
+    }
+
+    /// Holds the files that a connection has open. See `guard`.
+    fn guard(&self) -> Result<()> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.path)
     }
 
     /// Closes both connections and the guards beside them.

@@ -11,6 +11,7 @@ use magnus::{
 use vidcache_core::{Error as CoreError, Options, Vidcache};
 
 use crate::convert::{self, Key};
+use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;
 
@@ -34,14 +35,14 @@ macro_rules! value_class {
         })
     };
 }
-static DECISION: Lazy<RClass> = value_class!("Decision");
 static RECORDED: Lazy<RClass> = value_class!("Recorded");
 static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
 
 pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
-    for class in [&DECISION, &RECORDED, &STALE_CHANGE] {
+    for class in [&RECORDED, &STALE_CHANGE] {
         Lazy::force(class, ruby);
     }
+    decision::define(ruby);
     let class = vidcache.define_class("Cache", ruby.class_object())?;
     class.undef_default_alloc_func();
 
@@ -111,15 +112,9 @@ impl Cache {
     fn decide(ruby: &Ruby, this: &Self, user: Value, email: Value) -> Result<Value, Error> {
         edge(ruby, || {
             let user = Key::new(ruby, user)?;
-            let email = convert::email(ruby, email)?;
-            let decision = this.read(ruby, |core| core.decide(user.get()?, email.as_ref()))?;
-            let email = decision.email.map(|email| {
-                let email = ruby.str_new(email);
-                email.freeze();
-                email
-            });
-            let id = decision.id.map(vidcache_core::Vid::get);
-            Ok(ruby.get_inner(&DECISION).new_instance((email, id, ruby.to_symbol(decision.reason.name())))?)
+            let parsed = convert::email(ruby, email)?;
+            let decision = this.read(ruby, |core| core.decide(user.get()?, parsed.as_ref()))?;
+            Ok(decision::new(ruby, &decision, email)?)
         })
     }
 

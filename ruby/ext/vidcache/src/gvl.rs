@@ -5,12 +5,12 @@
 //! Whatever may wait (for another process, or the disk) releases it, or every thread would wait along.
 
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use magnus::Ruby;
-use vidcache_core::{Error, cancellable};
+use vidcache_core::{Error, cancellable, without_waiting};
 
 use crate::error::{Failure, catch};
 
@@ -18,8 +18,7 @@ type Core<T> = Result<T, Error>;
 
 /// Holds the GVL, unless the look-up would have to wait: then it starts again without.
 pub(crate) fn read<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T> + Sync) -> Result<T, Failure> {
-    static NEVER_WAIT: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
-    match cancellable(&NEVER_WAIT, &work) {
+    match without_waiting(&work) {
         Err(Error::Cancelled) => without(ruby, patience, work),
         result => Ok(result?),
     }

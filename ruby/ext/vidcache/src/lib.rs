@@ -8,6 +8,7 @@
 
 mod cache;
 mod convert;
+mod decision;
 mod error;
 mod gvl;
 
