@@ -19,6 +19,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 #[test]
 fn a_user_is_read_once_and_answered_from_memory_then() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link_to(&cache, 1, 901);
@@ -35,6 +36,7 @@ fn a_user_is_read_once_and_answered_from_memory_then() {
 
 #[test]
 fn who_missed_more_than_the_log_keeps_forgets_everything() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let options = Options { synchronous: Synchronous::Normal, ..options() };
     let reader = Vidcache::open(&path, 1, &options).unwrap();
@@ -78,6 +80,7 @@ fn child_counts_up() {
 /// smaller one. The writer is killed and started again all the while.
 #[test]
 fn no_answer_is_older_than_the_last_acknowledged_commit() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     let published = shared_number(&beside(&path, ".number"));
@@ -136,6 +139,7 @@ fn child_recovers_and_repeats_the_counter() {
 /// Comparing the change counter alone would answer 901 here.
 #[test]
 fn a_crash_recovery_that_repeats_the_change_counter_is_seen() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link_to(&cache, 1, 901);
@@ -149,6 +153,7 @@ fn a_crash_recovery_that_repeats_the_change_counter_is_seen() {
 
 #[test]
 fn what_others_did_while_no_connection_was_open_is_seen() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     for round in 1..20 {
@@ -174,6 +179,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn a_file_replaced_by_rename_is_seen_within_seconds() {
+    let _alone = common::alone();
     let (dir, path) = temporary();
     let other = dir.path().join("other");
     {
@@ -198,6 +204,7 @@ fn child_relinks() {
 
 #[test]
 fn an_index_deleted_under_us_is_seen_within_seconds() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     // Closed once, so that all is in the database and nothing in the log that goes.
     link_to(&open(&path), 1, 901);
@@ -212,6 +219,7 @@ fn an_index_deleted_under_us_is_seen_within_seconds() {
 
 #[test]
 fn a_file_that_is_gone_is_an_error_and_not_an_old_answer() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link_to(&cache, 1, 901);
@@ -224,6 +232,7 @@ fn a_file_that_is_gone_is_an_error_and_not_an_old_answer() {
 
 #[test]
 fn closing_under_threads_that_read_is_an_error_for_them_and_no_crash() {
+    let _alone = common::alone();
     for _ in 0..20 {
         let (_dir, path) = temporary();
         let cache = open(&path);

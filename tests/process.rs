@@ -27,6 +27,7 @@ fn child_writes_and_acknowledges() {
 
 #[test]
 fn an_acknowledged_write_is_found_after_kill_9() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     for round in 0..5 {
         let mut child = start("child_writes_and_acknowledges", &path);
@@ -59,6 +60,7 @@ fn child_reads_what_it_is_asked() {
 
 #[test]
 fn another_process_sees_a_write_as_soon_as_it_returned() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     let mut child = start("child_reads_what_it_is_asked", &path);
@@ -92,6 +94,7 @@ fn hold_write_lock(path: &Path) -> Child {
 
 #[test]
 fn a_write_waits_no_longer_than_the_busy_timeout_and_reads_do_not_wait() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let options = Options { busy_timeout: Duration::from_millis(150), ..options() };
     let cache = Vidcache::open(&path, 1, &options).expect("opens");
@@ -108,6 +111,7 @@ fn a_write_waits_no_longer_than_the_busy_timeout_and_reads_do_not_wait() {
 
 #[test]
 fn a_waiting_write_ends_when_it_is_cancelled() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     let mut child = hold_write_lock(&path);
@@ -145,6 +149,7 @@ fn locks(pid: u32, path: &Path) -> usize {
 
 #[test]
 fn a_cache_opened_before_a_fork_is_right_on_both_sides_of_it() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);
@@ -160,6 +165,7 @@ fn a_cache_opened_before_a_fork_is_right_on_both_sides_of_it() {
 /// A fork waits for a thread that opens, and comes the moment it is done: the handlers must know of it by then.
 #[test]
 fn a_child_forked_while_another_thread_opens_has_locks_of_its_own() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -190,6 +196,7 @@ fn guards(path: &Path) -> usize {
 
 #[test]
 fn a_child_that_closes_leaves_its_parents_guards_alone() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);
@@ -215,6 +222,7 @@ fn a_child_that_closes_leaves_its_parents_guards_alone() {
 
 #[test]
 fn a_child_keeps_what_it_writes_after_its_parent_closed() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);
@@ -240,6 +248,7 @@ fn a_child_keeps_what_it_writes_after_its_parent_closed() {
 
 #[test]
 fn forks_while_other_threads_read_and_write_leave_everybody_sound() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     let done = AtomicBool::new(false);
@@ -292,6 +301,7 @@ fn read_all(path: &Path) {
 /// process to close the file takes itself for the last one and deletes the log, with our rows in it.
 #[test]
 fn other_code_that_reads_the_file_in_our_process_loses_no_write() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     for round in 0..10 {
@@ -313,6 +323,7 @@ fn other_code_that_reads_the_file_in_our_process_loses_no_write() {
 
 #[test]
 fn one_handle_that_closes_leaves_the_other_guarded() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let (one, other) = (open(&path), open(&path));
     link(&one, 1);
@@ -329,6 +340,7 @@ fn one_handle_that_closes_leaves_the_other_guarded() {
 
 #[test]
 fn a_call_that_must_not_wait_says_so_at_once() {
+    let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 1);

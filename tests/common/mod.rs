@@ -14,6 +14,13 @@ pub(crate) fn temporary() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
+/// Keeps the tests of a program apart: a fork by one of them closes the connections of all, as it should, and what
+/// another test counts or finds locked would change under it.
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// With a secret, so that one test's files can stand in for one another.
 pub(crate) fn options() -> Options<'static> {
     Options { secret: Some(b"thirty-two bytes kept out of it."), ..Options::default() }
