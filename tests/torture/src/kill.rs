@@ -1,0 +1,239 @@
+//! `kill -9` of random writers among 1 to 8 processes. What they acknowledged is in shared memory, so it outlives them;
+//! each write says by its number alone what must be found. Beside them a process looks for stale answers.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use vidcache::{Error, Reason, UserKey, Vidcache};
+
+use crate::random::Random;
+use crate::shared::{ended, fork, kill, numbers};
+use crate::world::{answer, email, open, verify, vid};
+use crate::{Outcome, Run};
+
+const SLOTS: usize = 8;
+/// Users of each kind in a slot, and so the number of writes after which a user's turn comes again.
+const USERS: i64 = 100;
+const KINDS: i64 = 4;
+const AROUND: i64 = USERS * KINDS;
+
+/// One writer's place: how many writes it has had acknowledged, and the token of its last change.
+struct Slot<'a> {
+    number: i64,
+    acknowledged: &'a AtomicI64,
+}
+
+impl Slot<'_> {
+    /// The user and the kind of the `n`-th write.
+    fn of(&self, n: i64) -> (UserKey<'static>, i64, i64) {
+        let kind = n % KINDS;
+        let user = self.number * 10_000 + kind * 1_000 + n / KINDS % USERS;
+        (UserKey::from(user), user, kind)
+    }
+
+    fn write(&self, cache: &Vidcache, n: i64) -> Result<(), Error> {
+        let (key, user, kind) = self.of(n);
+        match kind {
+            // A new contact each time.
+            0 => cache.link(key, vid(user * 10_000_000 + n)),
+            // A change of email, from begin to end.
+            1 => {
+                let change = cache.begin_email_change(key)?;
+                cache.record(key, &answer(user, n, n), Some(change)).map(|_| ())
+            }
+            _ => cache.record(key, &answer(user, n, n), None).map(|_| ()),
+        }
+    }
+
+    /// Whether the `n`-th write is what is found. Only for a user whose next turn has not come.
+    fn holds(&self, cache: &Vidcache, n: i64) -> Result<bool, Error> {
+        let (key, user, kind) = self.of(n);
+        if kind == 0 {
+            return Ok(cache.resolve(key)?.is_some_and(|found| found.vid == vid(user * 10_000_000 + n)));
+        }
+        Ok(cache.decide(key, Some(&email(n)))?.reason == Reason::Agreed)
+    }
+
+    /// Looks at the writes from `from` up to the last acknowledged one, all or a few. The writer is dead.
+    fn check(&self, cache: &Vidcache, step: usize) -> Result<(), String> {
+        let last = self.acknowledged.load(Ordering::Acquire);
+        // The write after the last one may have happened too: that user is left out.
+        let first = (last + 2 - AROUND).max(1);
+        let recent = (last - 8).max(first);
+        for n in (first..recent).step_by(step).chain(recent..=last) {
+            if !self.holds(cache, n).map_err(|e| format!("reading: {e}"))? {
+                return Err(format!("write {n} of writer {} is lost ({last} were acknowledged)", self.number));
+            }
+        }
+        Ok(())
+    }
+
+    /// A writer's life, until it is killed.
+    fn live(&self, path: &Path) -> Result<(), String> {
+        let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
+        // The changes that it had begun when it was killed, as a worker would end them.
+        std::thread::sleep(Duration::from_millis(1));
+        for change in cache.stale_changes(Duration::ZERO, 1_000).map_err(|e| format!("stale_changes: {e}"))? {
+            let user: i64 = change.user.parse().map_err(|_| "a user that is none of ours")?;
+            if user / 10_000 == self.number {
+                let ended = cache.abandon_email_change(UserKey::from(user), change.token);
+                ended.map_err(|e| format!("abandon: {e}"))?;
+            }
+        }
+        loop {
+            let n = self.acknowledged.load(Ordering::Relaxed) + 1;
+            self.write(&cache, n).map_err(|e| format!("write {n}: {e}"))?;
+            self.acknowledged.store(n, Ordering::Release);
+        }
+    }
+}
+
+fn slots(shared: &[AtomicI64]) -> Vec<Slot<'_>> {
+    (0..SLOTS).map(|n| Slot { number: n as i64 + 1, acknowledged: &shared[n] }).collect()
+}
+
+/// Looks up what has just been acknowledged, for ever, in two threads.
+fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), String> {
+    let cache = open(path).map_err(|e| format!("the reader cannot open: {e}"))?;
+    let reads = &shared[SLOTS];
+    let look = |seed: u64| -> Result<(), String> {
+        let mut random = Random::new(seed);
+        loop {
+            for slot in slots(shared) {
+                let last = slot.acknowledged.load(Ordering::Acquire);
+                let n = last - random.below(30) as i64;
+                if n < 1 {
+                    continue;
+                }
+                let held = slot.holds(&cache, n).map_err(|e| format!("reading: {e}"))?;
+                let now = slot.acknowledged.load(Ordering::Acquire);
+                if !held && now + 1 < n + AROUND {
+                    return Err(format!("write {n} of writer {} is not seen ({last} were acknowledged)", slot.number));
+                }
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        // Whichever finds something ends the process.
+        for thread in 0..2 {
+            scope.spawn(move || {
+                if let Err(wrong) = look(seed + thread) {
+                    eprintln!("{wrong}");
+                    std::process::exit(1);
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+struct Living {
+    pid: libc::pid_t,
+    slot: usize,
+}
+
+pub(crate) fn run(run: Run) -> Outcome {
+    let (kills, acknowledged_at_least) = if run.short { (300, 3_000) } else { (10_000, 200_000) };
+    let mut random = Random::new(run.seed);
+    let shared = numbers(SLOTS + 1);
+    let slots = slots(shared);
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = dir.path().join("hubspot.vidcache");
+    let mut cache = None;
+    let mut reader: Option<libc::pid_t> = None;
+    let mut living: Vec<Living> = Vec::new();
+    let (mut done, mut wanted, mut births) = (0, 1, 0);
+    let written = || slots.iter().map(|slot| slot.acknowledged.load(Ordering::Relaxed)).sum::<i64>();
+    let outcome = (|| -> Result<(), String> {
+        while done < kills || written() < acknowledged_at_least {
+            if done % 25 == 0 {
+                // Sometimes one process is alone on the file, so that whoever comes next recovers its log.
+                wanted = random.below(SLOTS as u64) as usize + 1;
+                if let Some(pid) = reader.take() {
+                    kill(pid);
+                }
+                if random.chance(70) {
+                    cache = None;
+                    let seed = random.next();
+                    reader = Some(fork(|| watch(&path, shared, seed)));
+                }
+            }
+            while living.len() < wanted {
+                let free: Vec<usize> = (0..SLOTS).filter(|n| living.iter().all(|one| one.slot != *n)).collect();
+                let slot = *random.pick(&free);
+                living.push(Living { pid: fork(|| slots[slot].live(&path)), slot });
+                births += 1;
+            }
+            std::thread::sleep(Duration::from_micros(random.below(12_000)));
+            let victim = living.swap_remove(random.below(living.len() as u64) as usize);
+            if let Some(well) = ended(victim.pid) {
+                return Err(format!("writer {} ended by itself ({well})", victim.slot + 1));
+            }
+            kill(victim.pid);
+            done += 1;
+            if reader.is_some_and(|pid| ended(pid).is_some()) {
+                reader = None;
+                return Err("the reader found a stale answer".into());
+            }
+            if cache.is_none() || random.chance(30) {
+                cache = Some(open(&path).map_err(|e| format!("after {done} kills: {e}"))?);
+            }
+            let opened = cache.as_ref().ok_or("no cache")?;
+            slots[victim.slot].check(opened, if done % 500 == 0 { 1 } else { 41 })?;
+            if random.chance(30) {
+                cache = None;
+            }
+        }
+        Ok(())
+    })();
+    for one in living {
+        kill(one.pid);
+    }
+    if let Some(pid) = reader {
+        kill(pid);
+    }
+    outcome?;
+    drop(cache);
+    let cache = open(&path).map_err(|e| format!("at the end: {e}"))?;
+    for slot in &slots {
+        slot.check(&cache, 1)?;
+    }
+    verify(&cache)?;
+    drop(cache);
+    let newborn = while_created(&mut random, if run.short { 30 } else { 1_000 })?;
+    let reads = shared[SLOTS].load(Ordering::Relaxed);
+    Ok(format!(
+        "{done} kill -9 of {births} writers and {newborn} of creators, {} acknowledged writes, 0 lost; {reads} reads \
+         beside them, 0 stale",
+        written()
+    ))
+}
+
+/// Kills processes that are creating the file, from its first byte on. Whoever comes next must be able to use it.
+fn while_created(random: &mut Random, rounds: u64) -> Result<u64, String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let start = Instant::now();
+    drop(open(&dir.path().join("first")).map_err(|e| e.to_string())?);
+    let usual = start.elapsed().as_micros() as u64;
+    for round in 0..rounds {
+        let path = dir.path().join(round.to_string());
+        let started = &numbers(1)[0];
+        let creator = fork(|| {
+            started.store(1, Ordering::Release);
+            open(&path).map(drop).map_err(|e| format!("creating: {e}"))
+        });
+        crate::shared::until(started, 1)?;
+        let wait = Duration::from_micros(random.below(usual + usual / 4));
+        let start = Instant::now();
+        while start.elapsed() < wait {
+            std::hint::spin_loop();
+        }
+        kill(creator);
+        let cache = open(&path).map_err(|e| format!("after a creator was killed: {e}"))?;
+        cache.link(UserKey::from(1), vid(1)).map_err(|e| format!("after a creator was killed: {e}"))?;
+        verify(&cache)?;
+    }
+    Ok(rounds)
+}

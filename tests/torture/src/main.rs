@@ -1,0 +1,123 @@
+//! `bin/torture`: one fault to a subcommand. Each runs in a process of its own, says what it did in one line, and ends
+//! non-zero if the cache did not keep its word.
+
+mod allocation;
+mod clock;
+mod descriptors;
+mod disk;
+mod files;
+mod forks;
+mod io_errors;
+mod kill;
+mod power;
+mod random;
+mod shared;
+mod storm;
+mod vfs;
+mod world;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, ValueEnum};
+
+/// Durability and faults of the cache.
+#[derive(Parser)]
+struct Arguments {
+    /// Which fault.
+    fault: Option<Fault>,
+    /// What to repeat a run with; random without it.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A few seconds instead of minutes.
+    #[arg(long)]
+    short: bool,
+    /// List the faults.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fault {
+    /// kill -9 of 1 to 8 writing processes
+    Kill,
+    /// power loss at every write: what was not synced is lost, torn or reordered
+    Power,
+    /// the n-th I/O call fails, once and for good, for every n
+    IoErrors,
+    /// 64 processes with 8 threads each, and no error
+    Storm,
+    /// forks with threads running and in mid-transaction; who closes first; the locks of both sides
+    Forks,
+    /// a full disk, a read-only file system
+    Disk,
+    /// the n-th allocation of SQLite's fails, once and for good, for every n
+    Allocation,
+    /// no file descriptor left
+    Descriptors,
+    /// truncated, overwritten, empty and foreign files
+    Files,
+    /// the clock jumps
+    Clock,
+}
+
+/// How a fault is to be run.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    pub(crate) short: bool,
+}
+
+/// What was done, or what went wrong.
+pub(crate) type Outcome = Result<String, String>;
+
+impl Fault {
+    fn run(self, run: Run) -> Outcome {
+        match self {
+            Self::Kill => kill::run(run),
+            Self::Power => power::run(run),
+            Self::IoErrors => io_errors::run(run),
+            Self::Storm => storm::run(run),
+            Self::Forks => forks::run(run),
+            Self::Disk => disk::run(run),
+            Self::Allocation => allocation::run(run),
+            Self::Descriptors => descriptors::run(run),
+            Self::Files => files::run(run),
+            Self::Clock => clock::run(run),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let names = |fault: &Fault| fault.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    if arguments.list {
+        for fault in Fault::value_variants() {
+            let value = fault.to_possible_value();
+            let help = value.as_ref().and_then(|value| value.get_help()).map(ToString::to_string).unwrap_or_default();
+            println!("{:<12} {help}", names(fault));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let Some(fault) = arguments.fault else {
+        eprintln!("which fault? See --list.");
+        return ExitCode::from(2);
+    };
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos() as u64;
+    let seed = arguments.seed.unwrap_or(clock % 1_000_000_007);
+    let name = names(&fault);
+    let start = Instant::now();
+    let outcome = fault.run(Run { seed, short: arguments.short });
+    let seconds = start.elapsed().as_secs_f64();
+    match outcome {
+        Ok(done) => {
+            println!("ok    {name:<12} {done}; {seconds:.1} s, seed {seed}");
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            let short = if arguments.short { " --short" } else { "" };
+            println!("FAIL  {name:<12} {wrong}; after {seconds:.1} s; repeat: bin/torture {name} --seed {seed}{short}");
+            ExitCode::FAILURE
+        }
+    }
+}
