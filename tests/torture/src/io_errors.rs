@@ -2,8 +2,8 @@
 
 use std::ffi::c_int;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::ffi;
 use vidcache::{Error, Vidcache};
@@ -18,6 +18,8 @@ pub(crate) struct Countdown {
     left: AtomicI64,
     for_good: AtomicBool,
     full: AtomicBool,
+    /// What failed first.
+    struck: Mutex<String>,
 }
 
 impl Countdown {
@@ -51,6 +53,12 @@ impl Hook for Countdown {
             Call::ShmLock => ffi::SQLITE_IOERR_SHMLOCK,
         };
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if left == 1 {
+            *self.struck.lock().unwrap_or_else(PoisonError::into_inner) = match call {
+                Call::Write { name, at, data } => format!("write of {} bytes to {name} at {at}", data.len()),
+                other => format!("{other:?}"),
+            };
+        }
         if left == 1 || (left < 1 && self.for_good.load(Ordering::SeqCst)) { Some(code) } else { None }
     }
 }
@@ -121,8 +129,12 @@ pub(crate) fn struck(path: &Path, seed: u64, for_good: bool, heal: &dyn Fn()) ->
                     {
                         return Err(format!("after {op:?} had failed: {wrong}"));
                     }
-                    heal();
                     let after = After { worlds: vec![model, other], failed };
+                    if random.chance(50) {
+                        // Closed while everything fails, so that the log is as the failure left it.
+                        return Ok(after);
+                    }
+                    heal();
                     after.check(&cache).map_err(|wrong| format!("healed, on the same handle: {wrong}"))?;
                     return Ok(after);
                 }
@@ -148,6 +160,7 @@ pub(crate) fn run(run: Run) -> Outcome {
         left: AtomicI64::new(i64::MAX),
         for_good: AtomicBool::new(false),
         full: AtomicBool::new(false),
+        struck: Mutex::default(),
     });
     let scenarios = if run.short { 1 } else { 12 };
     let every = if run.short { 3 } else { 1 };
@@ -173,7 +186,10 @@ pub(crate) fn run(run: Run) -> Outcome {
             for (for_good, full) in [(false, false), (true, false), (true, true)] {
                 let wrong = |wrong: String| {
                     let mode = if for_good { "from then on" } else { "once" };
-                    format!("scenario seed {seed}, call {n} of {calls} failed {mode} (full: {full}): {wrong}")
+                    let struck = countdown.struck.lock().unwrap_or_else(PoisonError::into_inner);
+                    format!(
+                        "scenario seed {seed}, call {n} of {calls}, {struck}, failed {mode} (full: {full}): {wrong}"
+                    )
                 };
                 let path = dir.path().join(format!("{scenario}-{n}-{for_good}-{full}"));
                 vfs::install(countdown.clone());
