@@ -130,6 +130,7 @@ impl Vidcache {
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Busy`], [`Error::Closed`].
+    #[inline]
     pub fn resolve(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
         self.store.identity(user)
     }
@@ -138,6 +139,7 @@ impl Vidcache {
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
+    #[inline]
     pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
         let state = self.store.user_state(user)?;
         Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))

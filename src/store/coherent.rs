@@ -35,7 +35,8 @@ pub(super) struct Reader {
 
 impl Store {
     /// Which contact the user is, as of the last commit.
-    #[inline]
+    // Into the caller: a result handed over in memory costs as much as the look-up.
+    #[inline(always)]
     pub(crate) fn identity(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
         if self.shared.stamp.is_current()
             && let Some(identity) = self.shared.hot.identity(user)
@@ -47,7 +48,7 @@ impl Store {
     }
 
     /// All that a decision about the user depends on, as of the last commit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn user_state(&self, user: UserKey<'_>) -> Result<UserState> {
         if self.shared.stamp.is_current()
             && let Some(state) = self.shared.hot.state(user)

@@ -32,6 +32,8 @@ struct Guard {
     file: File,
     id: FileId,
     range: (libc::off_t, libc::off_t),
+    /// False until the lock could be had: the descriptor stays for the next try, since it must not be closed.
+    done: bool,
 }
 
 impl Guards {
@@ -41,30 +43,32 @@ impl Guards {
     /// stays until [`Guards::close`].
     pub(super) fn hold(&mut self, path: &Path) -> Result<()> {
         for (path, range) in [(path.to_owned(), SHARED), (index_of(path), INDEX_IN_USE)] {
-            let id = file_id(&path);
-            if id.is_none() || self.held.iter().any(|guard| Some(guard.id) == id) {
-                continue;
-            }
+            let Some(id) = file_id(&path) else { continue };
             let failed = |e: io::Error| match e.kind() {
                 // Gone since a line ago: somebody is making or closing the file at this moment.
                 io::ErrorKind::NotFound => Error::Busy,
                 _ => Error::Storage(format!("cannot guard {}: {e}", path.display())),
             };
-            let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).map_err(failed)?;
-            let found = file.metadata().map_err(failed)?;
-            // Kept whatever follows: it must not be closed now.
-            self.held.push(Guard { file, id: (found.dev(), found.ino()), range });
-            let guard = self.held.last().expect("just pushed");
-            match set_lock(&guard.file, libc::F_RDLCK as libc::c_short, range) {
-                Ok(()) => {}
-                // Somebody is closing or recovering the file at this moment.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-                    let failed = self.held.pop().expect("just pushed");
-                    std::mem::forget(failed.file);
-                    return Err(Error::Busy);
+            let at = match self.held.iter().position(|guard| guard.id == id) {
+                Some(at) => at,
+                None => {
+                    let file =
+                        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).map_err(failed)?;
+                    let found = file.metadata().map_err(failed)?;
+                    self.held.push(Guard { file, id: (found.dev(), found.ino()), range, done: false });
+                    self.held.len() - 1
                 }
+            };
+            let guard = &mut self.held[at];
+            if guard.done {
+                continue;
+            }
+            match set_lock(&guard.file, libc::F_RDLCK as libc::c_short, range) {
+                Ok(()) => guard.done = true,
+                // Somebody is closing or recovering the file at this moment.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Err(Error::Busy),
                 // A kernel without such locks: SQLite's own must do.
-                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => guard.done = true,
                 Err(e) => return Err(failed(e)),
             }
         }

@@ -113,10 +113,12 @@ impl Store {
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
             fork::register(&shared)?;
-            shared.guard()?;
             Ok((shared, opened.key))
         })?;
-        Ok(Self { shared, busy_timeout: settings.busy_timeout, key })
+        let store = Self { shared, busy_timeout: settings.busy_timeout, key };
+        // Apart from the above: what was held before this failed is closed with the store, when nobody is inside SQLite.
+        retry(settings.busy_timeout, || store.shared.guard())?;
+        Ok(store)
     }
 
     pub(crate) fn key(&self) -> &FingerprintKey {
