@@ -75,7 +75,7 @@ const IMPORT_BATCH: usize = 10_000;
 /// What [`Vidcache::record`] learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
-    /// The contact that the answer described, now the user's.
+    /// The contact that the answer described: the user's now, unless HubSpot has said something newer of another one.
     pub vid: Vid,
     /// Whether the answer said which email that contact holds, and since when. Without that no
     /// page names an email on the strength of it.
@@ -177,8 +177,9 @@ impl Vidcache {
     ///
     /// # Errors
     /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
-    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::VidTaken`], [`Error::Busy`],
-    /// [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]. Nothing is written then.
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::VidTaken`]: nothing about the user is written
+    /// then, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`], [`Error::Cancelled`],
+    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]: nothing is written.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         let contact = response::contact(answer)?;
         if change.is_some() && contact.email.is_none() {
@@ -189,19 +190,32 @@ impl Vidcache {
             email: fact.email.map(|email| self.store.key().fingerprint(&email)),
             at: fact.at,
         });
-        self.store.write(|tx| {
-            if let Some(token) = change {
-                store::is_outstanding(tx, user, token)?;
+        let about_user = |tx: &rusqlite::Connection| -> Result<()> {
+            let outstanding = change.map_or(Ok(false), |token| store::is_outstanding(tx, user, token))?;
+            let overtaken = match contact.email {
+                Some(fact) if !outstanding => store::is_overtaken(tx, user, contact.vid, fact.at)?,
+                _ => false,
+            };
+            if !overtaken {
+                link(tx, user, contact.vid)?;
             }
-            link(tx, user, contact.vid)?;
+            match change {
+                Some(token) => store::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
+                None => Ok(()),
+            }
+        };
+        self.store.write(|tx| {
+            // What HubSpot says of a contact is believed, whoever has the contact.
             if let Some(event) = &observed {
                 store::apply(tx, event)?;
             }
-            if let Some(token) = change {
-                store::apply(tx, &Event::ChangeFinished { user, token, at: now() })?;
+            match about_user(tx) {
+                Err(refused @ (Error::VidTaken { .. } | Error::UnknownChange | Error::ForeignChange)) => {
+                    Ok(Err(refused))
+                }
+                done => done.map(Ok),
             }
-            Ok(())
-        })?;
+        })??;
         Ok(Recorded { vid: contact.vid, email_observed: observed.is_some() })
     }
 
@@ -264,12 +278,12 @@ impl Vidcache {
     }
 
     /// Runs SQLite's own check of the file and the library's of its rows. Empty: nothing is wrong. Reads the
-    /// whole file; minutes at millions of users.
+    /// whole file, minutes at millions of users; nobody waits for it meanwhile.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn verify(&self) -> Result<Vec<String>> {
-        self.store.read(store::verify)
+        self.store.verify()
     }
 
     /// Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs

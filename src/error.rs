@@ -83,8 +83,8 @@ pub enum Error {
     },
     /// The file's fingerprints were made with another secret.
     #[error(
-        "the file's fingerprints were made with another secret; open it with that secret, or move \
-         the file aside and let it fill again"
+        "the file's fingerprints were made with another secret; open it with that secret, or stop \
+         every process that has it open, move it aside with its -wal and -shm, and let it fill again"
     )]
     WrongSecret,
     /// The file is not a database of this library.
@@ -279,7 +279,8 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Sqlite;
         match error.sqlite_error_code() {
-            Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => Self::Busy,
+            // Interrupted is only what looked at the fork gate and made room; it starts again.
+            Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked | Sqlite::OperationInterrupted) => Self::Busy,
             Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Storage(error.to_string()),
         }

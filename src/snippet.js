@@ -16,10 +16,12 @@
   if (!visit) {
     // The page was rendered after the navigation began, so the server's clock is at most `at + elapsed()`, now
     // and on every later Turbo visit: no two clocks are compared. That fails if the document itself
-    // came from a cache, so then nothing is believed until the next full load.
+    // came from a cache (HTTP's, a service worker's, the prefetch buffer), so then nothing is believed until the next full
+    // load. Not every browser says so: where a service worker had a hand in it the wall clocks must agree, elsewhere
+    // they may be five minutes apart.
     var nav = perf.getEntriesByType('navigation')[0] || {};
-    var cached = nav.type === 'back_forward' || nav.deliveryType === 'cache' ||
-      Math.abs(Date.now() - p.at) > p.ttl + 3e5;
+    var cached = nav.type === 'back_forward' || nav.deliveryType ||
+      Math.abs(Date.now() - p.at) > p.ttl + (nav.workerStart ? 0 : 3e5);
     tab = w.__vidcache = { base: cached ? Infinity : p.at, seen: {} };
     // Turbo came here from a page without this script, and does not run the loader that follows it.
     if (d.readyState !== 'loading') {
@@ -32,6 +34,8 @@
   function age() {
     return tab.base + elapsed() - p.at;
   }
+  // From the future: then `base` is no bound. A shared cache, which browsers do not tell of, had the first page.
+  if (age() < 0) tab.base = Infinity;
   // A page that Turbo restores from its cache is not identified a second time.
   if (p.id && !tab.seen[p.at]) {
     var who = { id: p.id };

@@ -105,6 +105,39 @@ fn two_emails_at_one_time_are_neither_believed() {
     }
 }
 
+/// Its contact was merged into ann's, so bob's job changed what ann's contact holds, and HubSpot said so.
+#[test]
+fn what_hubspot_said_of_another_users_contact_is_believed() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let (ann, bob) = (UserKey::from(1), UserKey::from(2));
+    cache.record(ann, &answer(999, "ann@x.test", 1), None).unwrap();
+    cache.record(bob, &answer(902, "bob@x.test", 1), None).unwrap();
+    let change = cache.begin_email_change(bob).unwrap();
+    assert!(matches!(cache.record(bob, &answer(999, "new@x.test", 20), Some(change)), Err(Error::VidTaken { .. })));
+    assert_eq!(says(&cache, ann, "ann@x.test").2, Reason::EmailDiffers);
+    assert_eq!(says(&cache, bob, "bob@x.test").2, Reason::ChangeOutstanding);
+}
+
+#[test]
+fn an_answer_about_a_former_contact_that_comes_late_changes_nothing() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    let old = answer(901, "a@x.test", 1);
+    cache.record(user, &old, None).unwrap();
+    cache.record(user, &answer(904, "other@x.test", 30), None).unwrap();
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::EmailDiffers);
+    cache.record(user, &old, None).unwrap();
+    assert_eq!(cache.resolve(user).unwrap().unwrap().vid.get(), 904);
+    assert_eq!(says(&cache, user, "a@x.test").2, Reason::EmailDiffers);
+
+    // With a change outstanding it is the worker that says which contact it is, whatever its age.
+    let change = cache.begin_email_change(user).unwrap();
+    cache.record(user, &old, Some(change)).unwrap();
+    assert_eq!(cache.resolve(user).unwrap().unwrap().vid.get(), 901);
+}
+
 /// With no time an answer may have been overtaken, and then E1 → E2 → E1 would name an email that
 /// HubSpot holds no more.
 #[test]
@@ -170,12 +203,13 @@ fn a_contact_belongs_to_one_user() {
     let taken = Error::VidTaken { vid, linked_to: "1".into(), user: "bob".into() };
     assert_eq!(cache.link(bob, vid), Err(taken.clone()));
     assert_eq!(cache.record(bob, &answer(9, "b@x.test", 2), None), Err(taken));
-    assert_eq!(says(&cache, ann, "a@x.test").2, Reason::Agreed, "nothing of bob's answer was written");
+    assert_eq!(cache.resolve(bob).unwrap(), None, "nothing about bob was written,");
+    assert_eq!(says(&cache, ann, "a@x.test").2, Reason::EmailDiffers, "but HubSpot has said what 9 holds");
 
     // Once ann has another contact, hers is free.
     cache.record(ann, &answer(10, "a@x.test", 3), None).unwrap();
     cache.link(bob, vid).unwrap();
-    assert_eq!(says(&cache, bob, "a@x.test").2, Reason::Agreed);
+    assert_eq!(says(&cache, bob, "b@x.test").2, Reason::Agreed);
 }
 
 #[test]
@@ -250,6 +284,19 @@ fn an_import_fills_in_what_is_not_known_better() {
         assert_eq!(says(&other, UserKey::from(4), "d@x.test").2, Reason::NotLinked);
         assert_eq!(cache.verify().unwrap(), [""; 0]);
     }
+    cache.import([imported(1, 900, "a@x.test", 1)]).unwrap();
+    let identity = other.resolve(UserKey::from(1)).unwrap().unwrap();
+    assert_eq!(identity.external_id.get(), 901, "which pages have given");
+}
+
+#[test]
+fn the_last_failure_is_a_code_and_names_no_user() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let vid = Vid::try_from(9).unwrap();
+    cache.link(UserKey::text("ann-key").unwrap(), vid).unwrap();
+    cache.link(UserKey::from(2), vid).unwrap_err();
+    assert_eq!(cache.stats().last_error, Some("vid_taken"));
 }
 
 #[test]

@@ -231,6 +231,51 @@ fn a_file_that_is_gone_is_an_error_and_not_an_old_answer() {
 }
 
 #[test]
+fn a_process_that_only_writes_notices_too_that_the_file_is_gone() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link_to(&cache, 1, 901);
+    for suffix in ["", "-shm", "-wal"] {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    until("an error", || matches!(cache.begin_email_change(UserKey::from(1)), Err(Error::CannotOpen { .. })));
+}
+
+/// It reads the whole file, which at millions of users takes minutes.
+#[test]
+fn nobody_waits_for_verify() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let (cache, other) = (open(&path), open(&path));
+    let users = (1..150_000)
+        .map(|n| Ok(vidcache::Imported { user: UserKey::from(n), vid: vidcache::Vid::try_from(n)?, email: None }));
+    cache.import(users).unwrap();
+    let start = Instant::now();
+    assert_eq!(cache.verify().unwrap(), [""; 0]);
+    let alone = start.elapsed();
+    let done = AtomicBool::new(false);
+    let waited = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(cache.verify().unwrap(), [""; 0]);
+            done.store(true, Ordering::Relaxed);
+        });
+        std::thread::sleep(alone / 10);
+        let mut waited = Duration::ZERO;
+        for round in 0..3 {
+            link_to(&other, 1_000_001 + round, 1_000_001 + round);
+            let start = Instant::now();
+            assert_eq!(vid(&cache, 1), 1, "a look-up after a commit");
+            assert!(in_fork(|| true), "a fork");
+            waited = waited.max(start.elapsed());
+        }
+        assert!(!done.load(Ordering::Relaxed), "it was at work all the while");
+        waited
+    });
+    assert!(waited < alone / 2, "{waited:?} waited for a verify of {alone:?}");
+}
+
+#[test]
 fn closing_under_threads_that_read_is_an_error_for_them_and_no_crash() {
     let _alone = common::alone();
     for _ in 0..20 {

@@ -127,6 +127,23 @@ fn many_who_open_a_new_file_at_once_open_one() {
     }
 }
 
+/// SQLite would read the new file through the old one's log: another secret's fingerprints, another portal's users.
+#[test]
+fn a_new_file_is_not_made_beside_the_log_of_an_old_one() {
+    let (dir, path) = temporary();
+    let cache = open(&path, 1, Some(SECRET)).unwrap();
+    cache.begin_email_change(UserKey::from(1)).unwrap();
+    fs::copy(dir.path().join("hubspot.vidcache-wal"), dir.path().join("kept")).unwrap();
+    drop(cache);
+    fs::rename(dir.path().join("kept"), dir.path().join("hubspot.vidcache-wal")).unwrap();
+    fs::rename(&path, dir.path().join("aside")).unwrap();
+    let error = open(&path, 1, None).err().unwrap();
+    assert_eq!(error.code().name(), "cannot_open");
+    assert!(!path.exists());
+    fs::remove_file(dir.path().join("hubspot.vidcache-wal")).unwrap();
+    assert_eq!(code(open(&path, 1, None)), "opened");
+}
+
 /// Each is refused with the right code, and not a byte of it changes.
 #[test]
 fn a_file_that_is_not_ours_is_left_as_it_is() {

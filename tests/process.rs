@@ -361,3 +361,28 @@ fn a_call_that_must_not_wait_says_so_at_once() {
     child.kill().expect("ended");
     child.wait().expect("reaped");
 }
+
+#[test]
+fn a_child_forked_while_another_thread_reads_the_statistics_does_not_hang() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    link(&cache, 1);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                cache.stats();
+            }
+        });
+        let hung = (0..200).find(|_| {
+            !in_fork(|| {
+                // SAFETY: ends a child that hangs, after 3 s.
+                unsafe { libc::alarm(3) };
+                linked(&cache, 1)
+            })
+        });
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(hung, None, "the child of this fork");
+    });
+}

@@ -15,7 +15,6 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::guard::{self, FileId};
 use super::lookup::{self, Changes};
 use super::{Shared, Store, fork, open, retry};
 use crate::decision::UserState;
@@ -29,8 +28,6 @@ pub(super) struct Reader {
     seen: Option<i64>,
     /// Whether the stamp could be had.
     stamped: bool,
-    /// The database and its WAL index, as they were opened.
-    files: [Option<FileId>; 2],
 }
 
 impl Store {
@@ -93,10 +90,9 @@ impl Shared {
             Some(reader) => reader,
             None => {
                 let connection = self.connect(open::Access::Read)?;
-                let files = self.files();
                 let attached = self.stamp.attach(&connection);
                 self.stats.fall_back(attached.err());
-                Reader { connection, seen: None, stamped: attached.is_ok(), files }
+                Reader { connection, seen: None, stamped: attached.is_ok() }
             }
         };
         Ok(slot.insert(reader))
@@ -122,21 +118,15 @@ impl Shared {
     /// Once a second: are the file and its WAL index still the ones that are open? A file replaced by rename, or an
     /// index deleted under us (by some other code in this process that opened and closed it and so dropped our
     /// locks), leaves SQLite itself reading the old one for ever. Then open what is there now.
-    fn check_files(&self) {
+    pub(super) fn check_files(&self) {
         if !self.stats.is_due() {
             return;
         }
-        let gate = fork::enter();
-        // Whoever has the reader now will not have it in a second's time.
-        let Ok(slot) = self.reader.try_lock() else { return };
-        let (opened, found) = match &*slot {
-            Some(reader) => (reader.files, self.files()),
-            None => return,
-        };
-        drop(slot);
-        if opened != found {
+        let Ok(gate) = fork::enter() else { return };
+        let [database, index] = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.path);
+        if database || index {
             self.stats.reopened.fetch_add(1, Ordering::Relaxed);
-            self.leave(opened[0] != found[0], opened[1] != found[1]);
+            self.leave(database, index);
             drop(gate);
             self.retire();
         }
@@ -166,9 +156,5 @@ impl Shared {
                 let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
             });
         }
-    }
-
-    fn files(&self) -> [Option<FileId>; 2] {
-        [guard::file_id(&self.path), guard::file_id(&guard::index_of(&self.path))]
     }
 }

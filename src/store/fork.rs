@@ -7,9 +7,11 @@
 //! again when they next need one (0.3 ms).
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
 
 use super::Shared;
+use crate::cancel;
 use crate::error::{Error, Result};
 
 /// Held for reading by whoever is inside SQLite, for writing from just before a fork until after it.
@@ -28,13 +30,31 @@ thread_local! {
 }
 
 /// Enters SQLite: no fork happens until the guard is dropped. Must not be nested.
-pub(super) fn enter() -> RwLockReadGuard<'static, ()> {
-    GATE.read().unwrap_or_else(PoisonError::into_inner)
+///
+/// # Errors
+/// [`Error::Cancelled`] where it would have to wait and the caller must not.
+pub(super) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
+    match GATE.try_read() {
+        Ok(gate) => Ok(gate),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) if cancel::cancelled() => Err(Error::Cancelled),
+        Err(TryLockError::WouldBlock) => Ok(GATE.read().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// How many wait for everybody to leave: what takes long inside SQLite looks at this, and leaves.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn somebody_waits() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
 }
 
 /// Waits until nobody is inside SQLite and keeps everybody out, and forks off, until the guard is dropped.
 pub(super) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
-    GATE.write().unwrap_or_else(PoisonError::into_inner)
+    WAITING.fetch_add(1, Ordering::Relaxed);
+    let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+    WAITING.fetch_sub(1, Ordering::Relaxed);
+    gate
 }
 
 /// Makes a store known to the handlers, and installs them the first time. The caller is inside the gate.

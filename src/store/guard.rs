@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// Device and inode.
-pub(super) type FileId = (u64, u64);
+type FileId = (u64, u64);
 
 /// SQLite's SHARED range of the database, and the byte of the WAL index that every user of it holds.
 const SHARED: (libc::off_t, libc::off_t) = (0x4000_0002, 510);
@@ -75,6 +75,14 @@ impl Guards {
         Ok(())
     }
 
+    /// Whether the database, and its WAL index, are no longer the ones that are held.
+    pub(super) fn moved(&self, path: &Path) -> [bool; 2] {
+        [(path.to_owned(), SHARED), (index_of(path), INDEX_IN_USE)].map(|(path, range)| {
+            let held = self.held.iter().rev().find(|guard| guard.range == range);
+            held.is_some_and(|guard| Some(guard.id) != file_id(&path))
+        })
+    }
+
     /// Lets go without closing, so that a connection that closes next may be the last one out.
     pub(super) fn let_go(&self) {
         for guard in &self.held {
@@ -110,13 +118,13 @@ fn set_lock(_file: &File, _kind: libc::c_short, _range: (libc::off_t, libc::off_
 }
 
 /// The WAL index of a database.
-pub(super) fn index_of(path: &Path) -> PathBuf {
+fn index_of(path: &Path) -> PathBuf {
     let mut index = path.to_owned().into_os_string();
     index.push("-shm");
     PathBuf::from(index)
 }
 
 /// What is at this path now.
-pub(super) fn file_id(path: &Path) -> Option<FileId> {
+fn file_id(path: &Path) -> Option<FileId> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }

@@ -53,7 +53,10 @@ impl<'tx> Import<'tx> {
         } else if super::check_free(self.tx, user, vid).is_err() {
             return Ok(false);
         }
-        apply(self.tx, &Event::Linked { user, vid, at: 0 })?;
+        // A link that was made stands, and so does the external id that pages have given since.
+        if super::link_of(self.tx, user)?.is_none() {
+            apply(self.tx, &Event::Linked { user, vid, at: 0 })?;
+        }
         if let Some((print, at)) = email {
             apply(self.tx, &Event::EmailObserved { vid, email: Some(print), at })?;
         }

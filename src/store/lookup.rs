@@ -82,6 +82,13 @@ pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Opti
     Ok(link.and_then(|(vid, at)| Some((vid?, at))))
 }
 
+/// Whether HubSpot has said something newer than `at` of the contact that the user has, which is not `vid`.
+pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM user u JOIN contact c ON c.vid = u.vid WHERE u.key = ?1 AND u.vid <> ?2 AND c.email_at > ?3";
+    Ok(connection.prepare_cached(sql)?.exists(params![user, vid.get(), at])?)
+}
+
 /// Refuses to link a contact that another user has. Two users on one contact would break the rule: while
 /// one's change is on its way, the other's page would still name the email it takes away.
 pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {

@@ -36,9 +36,8 @@ pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
 #[cfg(test)]
 pub(crate) use lookup::user_state;
-pub(crate) use lookup::{check_free, is_outstanding, link_of, stale_changes};
+pub(crate) use lookup::{check_free, is_outstanding, is_overtaken, link_of, stale_changes};
 pub use stats::Stats;
-pub(crate) use verify::verify;
 
 /// How hard an acknowledged write is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,6 +129,7 @@ impl Store {
     /// In WAL mode a read waits for nobody, but for the moment in which another process recovers
     /// the log of one that crashed.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.shared.check_files();
         self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             work(&self.shared.reader(&mut slot)?.connection)
@@ -140,6 +140,7 @@ impl Store {
     ///
     /// Waits for other writers up to the busy timeout, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.shared.check_files();
         self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
@@ -153,6 +154,19 @@ impl Store {
         }))
     }
 
+    /// Everything that is wrong with the file; empty when nothing is. Reads all of it, through a connection of its own,
+    /// so that nobody waits for it; who waits for a fork ends it, and it begins again.
+    pub(crate) fn verify(&self) -> Result<Vec<String>> {
+        self.noting(retry(self.busy_timeout, || {
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let mut connection = open::reopen(&self.shared, open::Access::Read)?;
+            connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
+            verify::verify(&connection)
+        }))
+    }
+
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
     pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
@@ -161,7 +175,10 @@ impl Store {
 
     fn noting<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            self.shared.stats.note(error);
+            // Inside the gate: a child must not inherit a lock that was taken for this.
+            if let Ok(_gate) = fork::enter() {
+                self.shared.stats.note(error);
+            }
         }
         result
     }
@@ -172,7 +189,7 @@ impl Store {
 fn retry<T>(timeout: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut deadline = None;
     loop {
-        let gate = fork::enter();
+        let gate = fork::enter()?;
         let result = attempt();
         drop(gate);
         if !matches!(result, Err(Error::Busy)) {

@@ -60,10 +60,21 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
         });
     }
     let path = place(path)?;
-    // Checked before the lock, so that a missing secret costs nobody a file.
+    // Checked first, so that a bad secret makes no file.
     let given = secret.map(FingerprintKey::from_secret).transpose()?;
 
     if !exists(&path)? {
+        for suffix in ["-wal", "-shm"] {
+            let mut beside = path.clone().into_os_string();
+            beside.push(suffix);
+            // SQLite would read the new file through it.
+            if fs::symlink_metadata(&beside).is_ok() && !exists(&path)? {
+                return Err(refuse(
+                    &path,
+                    "the log of a file of that name is there and the file is not: move it aside too",
+                ));
+            }
+        }
         make(&path, portal, given.as_ref())?;
     }
     let connection = connect(&path)?;

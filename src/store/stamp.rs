@@ -152,16 +152,23 @@ impl Page {
     /// `region` is the start of a live, shared, page-aligned mapping.
     #[cfg(target_os = "linux")]
     unsafe fn show(&self, region: *mut c_void) -> Result<(), &'static str> {
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: an old size of 0 duplicates the shared mapping at `region` (mremap(2)) over our own page, which
-        // nobody uses for anything but reads of what it shows.
-        let at = unsafe { libc::mremap(region, 0, Self::SIZE, flags, self.0.as_ptr().cast::<c_void>()) };
-        if at == libc::MAP_FAILED {
-            self.hide();
-            return Err("the WAL index cannot be mapped a second time");
+        const FAILED: &str = "the WAL index cannot be mapped a second time";
+        // SAFETY: an old size of 0 duplicates the shared mapping at `region` (mremap(2)), at a free address: what can
+        // be refused is refused here, where nobody reads.
+        let copy = unsafe { libc::mremap(region, 0, Self::SIZE, libc::MREMAP_MAYMOVE) };
+        if copy == libc::MAP_FAILED {
+            return Err(FAILED);
         }
-        // SAFETY: our own page. We only ever read it; the kernel now holds us to that.
-        unsafe { libc::mprotect(at, Self::SIZE, libc::PROT_READ) };
+        // SAFETY: the new mapping, which nobody else knows of. We only ever read it; the kernel now holds us to that.
+        unsafe { libc::mprotect(copy, Self::SIZE, libc::PROT_READ) };
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: moves that mapping, without making one more, over our own page, which is only ever read.
+        let at = unsafe { libc::mremap(copy, Self::SIZE, Self::SIZE, flags, self.0.as_ptr().cast::<c_void>()) };
+        if at == libc::MAP_FAILED {
+            // SAFETY: still ours, and nobody knows of it.
+            unsafe { libc::munmap(copy, Self::SIZE) };
+            return Err(FAILED);
+        }
         Ok(())
     }
 

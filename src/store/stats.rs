@@ -28,8 +28,8 @@ pub struct Stats {
     pub reopened: u64,
     /// Why every look-up reads the file, if it does.
     pub fallback: Option<&'static str>,
-    /// The last failure, without personal data.
-    pub last_error: Option<String>,
+    /// The code of the last failure, such as `busy`.
+    pub last_error: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ pub(super) struct Counters {
     /// When the files were last looked at, in seconds of a clock that starts anywhere.
     looked_at: AtomicI64,
     fallback: Mutex<Option<&'static str>>,
-    last_error: Mutex<Option<String>>,
+    last_error: Mutex<Option<&'static str>>,
 }
 
 /// A counter on a cache line of its own, so that threads do not wait for one another's.
@@ -78,7 +78,10 @@ impl Counters {
     }
 
     pub(super) fn note(&self, error: &Error) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        // A call that must not wait was cancelled and starts again: no failure.
+        if *error != Error::Cancelled {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.code().name());
+        }
     }
 }
 
@@ -96,6 +99,8 @@ fn coarse_seconds() -> i64 {
 
 impl Store {
     pub(crate) fn stats(&self) -> Stats {
+        // A child must not inherit a lock that is taken here.
+        let _gate = super::fork::enter();
         let counters = &self.shared.stats;
         let (entries, bytes, evictions) = self.shared.hot.size();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -109,7 +114,7 @@ impl Store {
             revision: counters.revision.load(Ordering::Relaxed),
             reopened: load(&counters.reopened),
             fallback: *counters.fallback.lock().unwrap_or_else(PoisonError::into_inner),
-            last_error: counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: *counters.last_error.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -117,6 +117,28 @@ test('a document out of a cache gives the id alone, and so do the Turbo visits i
   assert.deepEqual({ ...identity(old.show({ at: -3_600_000 })) }, { id: '901' }, 'rendered an hour ago, by any clock');
 });
 
+test('a document out of the prefetch buffer or a service worker gives the id alone', () => {
+  for (const navigation of [{ deliveryType: 'navigational-prefetch' }, { deliveryType: 'cache-storage' }, { workerStart: 3 }]) {
+    const tab = openTab({ navigation });
+    tab.clock.elapsed = 100;
+    assert.deepEqual({ ...identity(tab.show({ at: -240_000 })) }, { id: '901' }, 'rendered four minutes before the navigation');
+  }
+});
+
+test('a service worker that let the request through changes nothing', () => {
+  const tab = openTab({ navigation: { workerStart: 3, deliveryType: '' } });
+  tab.clock.elapsed = 300;
+  assert.equal(identity(tab.show({ at: 200 })).email, 'ann@shop.test');
+});
+
+test('after a landing page out of a shared cache, a page that Turbo fetched gives the id alone', () => {
+  const tab = openTab();
+  tab.clock.elapsed = 100;
+  tab.show({ at: -180_000, id: null, email: null });
+  tab.pass(65_000, { sleeping: true });
+  assert.deepEqual({ ...identity(tab.show({ at: 5_000 })) }, { id: '901' });
+});
+
 test('a Turbo visit identifies, sets the path and counts a page view, in that order', () => {
   const tab = openTab();
   tab.show({ at: 0 });
