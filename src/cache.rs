@@ -177,9 +177,9 @@ impl Vidcache {
     ///
     /// # Errors
     /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
-    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::VidTaken`]: nothing about the user is written
-    /// then, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`], [`Error::Cancelled`],
-    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]: nothing is written.
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
+    /// [`Error::Corrupt`], [`Error::Closed`]: nothing is written. [`Error::VidTaken`]: nothing about the user is
+    /// written, but what HubSpot said of the contact is believed, whoever has it.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         let contact = response::contact(answer)?;
         if change.is_some() && contact.email.is_none() {
@@ -210,9 +210,7 @@ impl Vidcache {
                 store::apply(tx, event)?;
             }
             match about_user(tx) {
-                Err(refused @ (Error::VidTaken { .. } | Error::UnknownChange | Error::ForeignChange)) => {
-                    Ok(Err(refused))
-                }
+                Err(refused @ Error::VidTaken { .. }) => Ok(Err(refused)),
                 done => done.map(Ok),
             }
         })??;

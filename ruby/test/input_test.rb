@@ -91,7 +91,15 @@ class InputTest < CacheTest
 
   test "a contact that is linked to another user is refused" do
     refused(Vidcache::VidTaken) { cache.link(43, 901) }
-    refused(Vidcache::VidTaken) { cache.record(43, answer(901, second: 9)) }
+  end
+
+  test "what HubSpot says of another user's contact is believed though the user is refused" do
+    cache.abandon_email_change(42, @token)
+    assert_predicate cache.decide(42, EMAIL), :agreed?
+    refused(Vidcache::VidTaken) { cache.record(43, answer(901, "bob@shop.test", second: 9)) }
+    assert_equal :email_differs, cache.decide(42, EMAIL).reason
+    assert_nil cache.resolve(43)
+    @before = rows
   end
 
   test "a nonce or a limit or an age of the wrong type is refused" do

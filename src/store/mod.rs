@@ -47,7 +47,8 @@ pub enum Synchronous {
     #[default]
     Full,
     /// A write that returned survives a crash of the process; a power failure can take the last ones
-    /// (SQLite's `synchronous=NORMAL`). About five times faster where `fsync` is slow.
+    /// (SQLite's `synchronous=NORMAL`). About five times faster where `fsync` is slow. Among the last ones may be the
+    /// beginning of a change, and then a page may name an email that HubSpot holds no more: the rule holds with `Full` only.
     Normal,
 }
 

@@ -14,7 +14,8 @@ module Vidcache
   # @param secret [String, nil] what keys the fingerprints: at least 16 bytes, in any encoding, kept outside
   #   the file. Without one, a random key is made and kept in the file.
   # @param synchronous [Symbol] +:full+: what a write returned for survives a power failure. +:normal+:
-  #   it survives a crash of the process, and a power failure may take the last ones.
+  #   it survives a crash of the process, and a power failure may take the last ones, the beginning of a change among
+  #   them: then a page may name an email that HubSpot holds no more.
   # @param busy_timeout [Numeric] seconds that a call waits for other processes' writes before {Busy}
   # @param page_deadline [Numeric] seconds, from 0.1 to 3600, after which a page that was rendered but has not
   #   run yet no longer names the email
@@ -103,7 +104,7 @@ module Vidcache
     #   What this handle has done in this process. Cheap.
     #   @return [Hash{Symbol => Integer, String, nil}] +:hits+, +:misses+ (look-ups that read the file), +:syncs+ (times the
     #     table was brought up to date), +:evictions+, +:entries+, +:bytes+, +:revision+, +:reopened+ (times the file was replaced
-    #     under us), +:fallback+ (why every look-up reads the file, nil if none does), +:last_error+
+    #     under us), +:fallback+ (why every look-up reads the file, nil if none does), +:last_error+ (a code, such as "busy")
 
     # @!method verify
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
@@ -148,7 +149,7 @@ module Vidcache
     #   email the contact holds and since when, read after HubSpot was told.
     # @return [Recorded]
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
-    #   VidTaken] and then nothing was written
+    #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
       native_record(user_id, json(answer), change)
     end

@@ -115,7 +115,9 @@ module Vidcache
       return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
 
       Vidcache.cache.change_outstanding?(vidcache_key, change)
-    rescue UnknownChange, ForeignChange
+    rescue UnknownChange, ForeignChange => e
+      # The file was replaced, or this process has another one than the app. HubSpot is not told of anything.
+      Failure.report(e, during: "a job did nothing: its change is not in this file")
       false
     end
 
