@@ -78,9 +78,13 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
         make(&path, portal, given.as_ref())?;
     }
     let connection = connect(&path)?;
-    check_schema(&connection, &path)?;
-    prepare_file(&connection, &path, synchronous)?;
-    let key = check_owner(&connection, portal, given)?;
+    let checked = check_schema(&connection, &path)
+        .and_then(|()| prepare_file(&connection, &path, synchronous))
+        .and_then(|()| check_owner(&connection, portal, given));
+    let key = checked.map_err(|error| match error {
+        Error::Corrupt(what) => Error::Corrupt(format!("{}: {what}", path.display())),
+        other => other,
+    })?;
     Ok(Opened { connection, path, key })
 }
 
@@ -222,7 +226,12 @@ fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
     let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
-    let made = fill(&new, portal, key).and_then(|()| match fs::hard_link(&new, path) {
+    let filled = fill(&new, portal, key).map_err(|error| match error {
+        // The name of the moment means nothing to anybody.
+        Error::CannotOpen { why, .. } => refuse(path, &why),
+        other => other,
+    });
+    let made = filled.and_then(|()| match fs::hard_link(&new, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(cannot_open(path, e)),
         _ => Ok(()),
     });
