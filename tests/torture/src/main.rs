@@ -16,6 +16,7 @@ mod storm;
 mod vfs;
 mod world;
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -107,7 +108,8 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(clock % 1_000_000_007);
     let name = names(&fault);
     let start = Instant::now();
-    let outcome = fault.run(Run { seed, short: arguments.short });
+    let run = Run { seed, short: arguments.short };
+    let outcome = catch_unwind(|| fault.run(run)).unwrap_or_else(|_| Err("a panic".into()));
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
         Ok(done) => {
