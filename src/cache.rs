@@ -135,6 +135,13 @@ impl Vidcache {
         self.store.identity(user)
     }
 
+    /// [`Vidcache::resolve`] where memory has the answer, current to the last commit; `None` where it has not. Never
+    /// waits, fails or reads the file: for a binding whose general way costs more than the look-up.
+    #[inline]
+    pub fn recall(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
+        self.store.recall(user)
+    }
+
     /// What a page may say of the user, whose email the app believes to be `email`.
     ///
     /// # Errors

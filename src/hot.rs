@@ -54,9 +54,18 @@ impl Hot {
     // The key is matched where it is. Copied first, it is written in pieces and read as a whole, which stalled each
     // look-up for 15 ns.
     #[inline]
-    pub(crate) fn identity(&self, user: UserKey<'_>) -> Option<Option<Identity>> {
+    pub(crate) fn identity(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
+        if let Repr::Int(id) = user.repr() {
+            // The parts by value, too: put together in memory, the answer would wait for its own stores.
+            let (head, tail) = self.ints.find([*id as u64], head_and_tail)?;
+            return Some(Packed::identity(head, tail));
+        }
+        self.identity_of_wide(user)
+    }
+
+    fn identity_of_wide(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
         match user.repr() {
-            Repr::Int(id) => self.ints.find([*id as u64], identity),
+            Repr::Int(_) => None,
             Repr::Uuid(bytes) => self.wide.find(words(bytes), identity),
             Repr::Text(text) => self.wide.find(self.text_key(text), identity),
         }
@@ -64,7 +73,7 @@ impl Hot {
 
     /// The user's state, when last put in.
     #[inline]
-    pub(crate) fn state(&self, user: UserKey<'_>) -> Option<UserState> {
+    pub(crate) fn state(&self, user: &UserKey<'_>) -> Option<UserState> {
         match user.repr() {
             Repr::Int(id) => self.ints.find([*id as u64], state),
             Repr::Uuid(bytes) => self.wide.find(words(bytes), state),
@@ -146,15 +155,21 @@ impl From<&UserState> for Packed {
 
 impl Packed {
     fn identity(head: u64, tail: u64) -> Option<Identity> {
-        let vid = Vid::try_from((head & !TOP) as i64).ok()?;
-        Some(Identity { vid, external_id: Vid::try_from((tail & !TOP) as i64).ok()? })
+        let vid = Vid::new((head & !TOP) as i64)?;
+        Some(Identity { vid, external_id: Vid::new((tail & !TOP) as i64)? })
     }
 }
 
 #[inline]
-fn identity(head: u64, detail: &Detail) -> Option<Identity> {
+fn head_and_tail(head: u64, detail: &Detail) -> (u64, u64) {
     // The usual case needs the bucket's line only.
     let tail = if head & TOP == 0 { head } else { detail.tail.load(Ordering::Relaxed) };
+    (head, tail)
+}
+
+#[inline]
+fn identity(head: u64, detail: &Detail) -> Option<Identity> {
+    let (head, tail) = head_and_tail(head, detail);
     Packed::identity(head, tail)
 }
 
@@ -331,6 +346,8 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         for (key, packed) in all {
             self.insert(key, packed);
         }
+        self.buckets.prefer_huge(used * 2);
+        self.details.prefer_huge(used * 2);
     }
 
     fn wipe(&self, buckets: std::ops::Range<usize>) {
@@ -451,6 +468,28 @@ impl<T: Zeroed> Pages<T> {
     }
 }
 
+impl<T> Pages<T> {
+    /// Asks for the first `count` in pages of 2 MiB, once they are several of those: a look-up anywhere in the table
+    /// then finds its page's address in the processor's own list. It stays as it is where the system will not.
+    fn prefer_huge(&self, count: usize) {
+        #[cfg(target_os = "linux")]
+        {
+            let bytes = count.min(self.count) * size_of::<T>();
+            if bytes < 4 << 20 {
+                return;
+            }
+            // SAFETY: our own mapping, private and anonymous. Neither changes what is in it.
+            unsafe {
+                libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE);
+                // What has small pages already, at once (Linux 6.1).
+                libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_COLLAPSE);
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = count;
+    }
+}
+
 impl<T> Deref for Pages<T> {
     type Target = [T];
 
@@ -503,17 +542,17 @@ mod tests {
         with_keys(|key, n| hot.put(key, &numbered(n)));
         assert_eq!(hot.size().0, 4_000);
         with_keys(|key, n| {
-            assert_eq!(hot.state(key), Some(numbered(n)), "{n}");
-            assert_eq!(hot.identity(key), Some(numbered(n).identity), "{n}");
+            assert_eq!(hot.state(&key), Some(numbered(n)), "{n}");
+            assert_eq!(hot.identity(&key), Some(numbered(n).identity), "{n}");
         });
         with_keys(|key, n| {
             if n % 2 == 0 {
                 hot.remove(key)
             }
         });
-        with_keys(|key, n| assert_eq!(hot.state(key).is_some(), n % 2 == 1, "{n}"));
+        with_keys(|key, n| assert_eq!(hot.state(&key).is_some(), n % 2 == 1, "{n}"));
         hot.clear();
-        with_keys(|key, _| assert_eq!(hot.state(key), None));
+        with_keys(|key, _| assert_eq!(hot.state(&key), None));
         assert_eq!(hot.size().0, 0);
     }
 
@@ -536,7 +575,7 @@ mod tests {
                     map.remove(&id);
                 }
                 _ => {
-                    if let Some(found) = hot.state(UserKey::from(id)) {
+                    if let Some(found) = hot.state(&UserKey::from(id)) {
                         assert_eq!(Some(found), map.get(&id).copied().map(numbered));
                     }
                 }
@@ -559,7 +598,7 @@ mod tests {
             if stranger % 10 == 0 {
                 for id in 0..100 {
                     reads += 1;
-                    if hot.identity(UserKey::from(id)).is_none() {
+                    if hot.identity(&UserKey::from(id)).is_none() {
                         misses += 1;
                         hot.put(UserKey::from(id), &state);
                     }
@@ -580,7 +619,7 @@ mod tests {
                         let mut seen = 0u64;
                         while !done.load(Ordering::Relaxed) {
                             for id in 0..64 {
-                                let Some(found) = hot.state(UserKey::from(id)) else { continue };
+                                let Some(found) = hot.state(&UserKey::from(id)) else { continue };
                                 let n = found.identity.expect("always linked").vid.get();
                                 assert_eq!(found, numbered(n));
                                 assert_eq!(n % 64, id, "another user's entry");

@@ -33,6 +33,10 @@ impl<'a> UserKey<'a> {
     /// # Errors
     /// [`Error::InvalidUserKey`] when it is empty, longer than 255 bytes, or holds a NUL byte.
     pub fn text(text: &'a str) -> Result<Self> {
+        // First, and alone: the usual text.
+        if let Some(uuid) = canonical_uuid(text) {
+            return Ok(Self(Repr::Uuid(uuid)));
+        }
         match text.len() {
             0 => return Err(Error::InvalidUserKey("it is empty")),
             n if n > MAX_USER_KEY => return Err(Error::InvalidUserKey("it is longer than 255 bytes")),
@@ -41,11 +45,7 @@ impl<'a> UserKey<'a> {
         if text.as_bytes().contains(&0) {
             return Err(Error::InvalidUserKey("it holds a NUL byte"));
         }
-        Ok(Self(match (canonical_int(text), canonical_uuid(text)) {
-            (Some(int), _) => Repr::Int(int),
-            (_, Some(uuid)) => Repr::Uuid(uuid),
-            _ => Repr::Text(text),
-        }))
+        Ok(Self(canonical_int(text).map_or(Repr::Text(text), Repr::Int)))
     }
 
     /// A key from bytes that should be UTF-8 text, as a C caller or a BINARY Ruby string has them.
@@ -70,12 +70,14 @@ impl<'a> UserKey<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn repr(&self) -> &Repr<'a> {
         &self.0
     }
 }
 
 impl From<i64> for UserKey<'_> {
+    #[inline]
     fn from(id: i64) -> Self {
         Self(Repr::Int(id))
     }
@@ -112,23 +114,36 @@ fn canonical_int(text: &str) -> Option<i64> {
     if canonical { text.parse().ok() } else { None }
 }
 
+/// Where a UUID's pairs of digits begin.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// What a lower-case hex digit stands for; 16 for all else.
+const NIBBLES: [u8; 256] = {
+    let mut table = [16; 256];
+    let mut n = 0;
+    while n < 16 {
+        table[b"0123456789abcdef"[n] as usize] = n as u8;
+        n += 1;
+    }
+    table
+};
+
 /// The UUID that prints as exactly this text: 8-4-4-4-12 lower-case hex digits.
 fn canonical_uuid(text: &str) -> Option<[u8; 16]> {
     let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
     if [8, 13, 18, 23].iter().any(|&i| bytes[i] != b'-') {
         return None;
     }
+    // Without a branch for each digit: a wrong one shows at the end, in a bit that no digit has.
     let mut uuid = [0u8; 16];
-    let mut nibbles = 0;
-    for (i, byte) in bytes.iter().enumerate() {
-        let value = match byte {
-            b'-' if matches!(i, 8 | 13 | 18 | 23) => continue,
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        uuid[nibbles / 2] = (uuid[nibbles / 2] << 4) | value;
-        nibbles += 1;
+    let mut all = 0;
+    for (byte, at) in uuid.iter_mut().zip(PAIRS) {
+        let (high, low) = (NIBBLES[usize::from(bytes[at])], NIBBLES[usize::from(bytes[at + 1])]);
+        all |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    if all > 15 {
+        return None;
     }
     Some(uuid)
 }
@@ -154,18 +169,25 @@ pub struct Vid(NonZeroI64);
 
 impl Vid {
     /// The id as a number, from 1 to 2^63 - 1.
+    #[inline]
     pub const fn get(self) -> i64 {
         self.0.get()
+    }
+
+    /// The id that a number is, if it is one.
+    #[inline]
+    pub(crate) const fn new(id: i64) -> Option<Self> {
+        match NonZeroI64::new(id) {
+            Some(n) if id > 0 => Some(Self(n)),
+            _ => None,
+        }
     }
 }
 
 impl TryFrom<i64> for Vid {
     type Error = Error;
     fn try_from(id: i64) -> Result<Self> {
-        match NonZeroI64::new(id) {
-            Some(n) if id > 0 => Ok(Self(n)),
-            _ => Err(Error::InvalidVid("it must be positive")),
-        }
+        Self::new(id).ok_or(Error::InvalidVid("it must be positive"))
     }
 }
 

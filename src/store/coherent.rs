@@ -32,23 +32,30 @@ pub(super) struct Reader {
 
 impl Store {
     /// Which contact the user is, as of the last commit.
-    // Into the caller: a result handed over in memory costs as much as the look-up.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn identity(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
-        if self.shared.stamp.is_current()
-            && let Some(identity) = self.shared.hot.identity(user)
-        {
-            self.count_hit();
-            return Ok(identity);
+        match self.recall(&user) {
+            Some(identity) => Ok(identity),
+            None => Ok(self.load(user)?.identity),
         }
-        Ok(self.load(user)?.identity)
+    }
+
+    /// The same, if memory has it. Into the caller: a result handed over in memory costs as much as the look-up.
+    #[inline(always)]
+    pub(crate) fn recall(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
+        if !self.shared.stamp.is_current() {
+            return None;
+        }
+        let identity = self.shared.hot.identity(user)?;
+        self.count_hit();
+        Some(identity)
     }
 
     /// All that a decision about the user depends on, as of the last commit.
     #[inline(always)]
     pub(crate) fn user_state(&self, user: UserKey<'_>) -> Result<UserState> {
         if self.shared.stamp.is_current()
-            && let Some(state) = self.shared.hot.state(user)
+            && let Some(state) = self.shared.hot.state(&user)
         {
             self.count_hit();
             return Ok(state);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use magnus::rb_sys::AsRawValue;
 use magnus::value::Lazy;
 use magnus::{
     Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, TypedData, Value,
@@ -14,6 +15,7 @@ use crate::convert::{self, Key};
 use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;
+use crate::recall;
 
 /// The object is frozen and its parts are `Sync`, so Ractors may share it.
 #[derive(TypedData)]
@@ -49,7 +51,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     // Private methods take by position what the public ones of the Ruby layer take by keyword:
     // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
     class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 8))?;
-    class.define_method("resolve", method!(Cache::resolve, 1))?;
+    class.define_method("resolve", resolve as unsafe extern "C" fn(Value, Value) -> Value)?;
     class.define_method("decide", method!(Cache::decide, 2))?;
     class.define_private_method("native_snippet", method!(Cache::snippet, 3))?;
     class.define_private_method("native_anonymous_snippet", method!(Cache::anonymous_snippet, 1))?;
@@ -65,6 +67,30 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
     Ok(())
+}
+
+/// `Cache#resolve`: from memory if it can be, else as the other methods go.
+///
+/// # Safety
+/// Ruby calls it, as a method of this class and of no other.
+unsafe extern "C" fn resolve(this: Value, user: Value) -> Value {
+    // SAFETY: `this` is a `Vidcache::Cache`: the method is defined on that class alone, Ruby binds it to none but
+    // its instances, and those are made by `obj_wrap` only (`allocate` is undefined). So it wraps a `Cache`, which lives
+    // as long as `this`, and `this` is on the caller's stack.
+    let cache = unsafe { &*rb_sys::macros::RTYPEDDATA_GET_DATA(this.as_raw()).cast::<Cache>() };
+    // SAFETY: Ruby calls methods with the GVL.
+    if let Some(found) = unsafe { recall::resolve(&cache.core, user) } {
+        return found;
+    }
+    generally(this, user)
+}
+
+#[cold]
+#[inline(never)]
+fn generally(this: Value, user: Value) -> Value {
+    let resolve = method!(Cache::resolve, 1);
+    // SAFETY: as Ruby would call it.
+    unsafe { resolve(this, user) }
 }
 
 impl Cache {
