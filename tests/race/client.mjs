@@ -52,6 +52,16 @@ export function openClient({ appUrl, doubleUrl }) {
 }
 
 /** One host's cookies; paths, domains and expiry do not matter to the race, deletion does. */
+/**
+ * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them by
+ * commas, which dates have too; a cookie begins where a name and an equals sign follow.
+ * @param {Headers} headers
+ * @returns {string[]}
+ */
+function setCookies(headers) {
+  return headers.getSetCookie?.() ?? headers.get('set-cookie')?.split(/,\s*(?=[^;,=\s]+=)/) ?? [];
+}
+
 class CookieJar {
   #cookies = new Map();
 
@@ -145,7 +155,7 @@ class ClientTab {
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       const response = await fetch(url, { method, body, redirect: 'manual', headers: { accept: 'text/html', cookie: jar.header() } });
       const respondedAt = performance.now();
-      for (const cookie of response.headers.getSetCookie()) jar.set(cookie);
+      for (const cookie of setCookies(response.headers)) jar.set(cookie);
       const location = response.headers.get('location');
       const html = await response.text();
       if (!location) return { html, status: response.status, url, headers: response.headers, respondedAt };
