@@ -60,7 +60,7 @@ pub(crate) fn child_fill(path: &Path, arguments: &[String]) -> Result<()> {
     let cache = open(path)?;
     child::ready()?;
     let (start, mut early, mut most) = (Instant::now(), 0.0, 0.0_f64);
-    const CHUNK: i64 = 10_000;
+    const CHUNK: i64 = 100_000;
     for first in (1..=users).step_by(CHUNK as usize) {
         let chunk = first..=users.min(first + CHUNK - 1);
         // Made here and not beforehand: a source of rows reads them from somewhere too.
@@ -75,7 +75,8 @@ pub(crate) fn child_fill(path: &Path, arguments: &[String]) -> Result<()> {
         let report = cache.import(rows)?;
         assert_eq!(report.vid_taken, 0, "each has a contact of their own");
         let now = memory("RssAnon:");
-        if *chunk.end() <= users / 10 {
+        // What is bounded is full by then.
+        if *chunk.end() <= users / 2 {
             early = now;
         }
         most = most.max(now);

@@ -13,7 +13,7 @@ use vidcache::{Email, UserKey, Vidcache};
 
 use crate::fact::Fact;
 use crate::keys::{email, vid};
-use crate::measure::{Rounds, difference, interleave, median, per_key, ratio};
+use crate::measure::{Rounds, difference, interleave, median, per_key, per_key_in_turn, ratio};
 use crate::{Result, Run, open};
 
 type Map = HashMap<i64, i64, foldhash::fast::RandomState>;
@@ -56,16 +56,19 @@ fn resolve_and_decide(run: &Run, cache: &Vidcache, map: &Map, users: &[i64]) -> 
     };
     assert_eq!((0..64).map(decide).sum::<i64>(), 64, "not agreed");
     let numbers: Vec<i64> = (0..64).collect();
-    let [bare, ours, few_resolved, few_decided] = interleave(
+    let [bare, ours, bare_in_turn, ours_in_turn, few_resolved, few_decided] = interleave(
         run.rounds(31),
         [
             &mut || per_key(users, 3, |user| map.get(&user).copied().unwrap_or(0)),
             &mut || per_key(users, 3, |user| resolve(cache, user)),
+            &mut || per_key_in_turn(users, 2, |user| map.get(&user).copied().unwrap_or(0)),
+            &mut || per_key_in_turn(users, 2, |user| resolve(cache, user)),
             &mut || per_key(&numbers, 1_000, |n| resolve(cache, few[n as usize])),
             &mut || per_key(&numbers, 1_000, |n| decide(n as usize)),
         ],
     );
     run.fact(Fact::beside("rust_resolve_hit", &ours, &bare));
+    run.fact(Fact::beside("rust_resolve_in_turn", &ours_in_turn, &bare_in_turn));
     run.fact(
         Fact::beside("rust_decide", &few_decided, &few_resolved)
             .with("more_ns", difference(&few_decided, &few_resolved)),

@@ -58,6 +58,19 @@ pub(crate) fn per_key(keys: &[i64], passes: usize, mut look_up: impl FnMut(i64) 
     time.as_nanos() as f64 / (keys.len() * passes) as f64
 }
 
+/// The same where each look-up waits for the answer before it, as it does in an app, whose look-ups are far apart:
+/// in [`per_key`] a processor works on several at once, and on more of them the shorter they are.
+#[inline(never)]
+pub(crate) fn per_key_in_turn(keys: &[i64], passes: usize, mut look_up: impl FnMut(i64) -> i64) -> f64 {
+    // Zero, though the compiler cannot know.
+    let nothing = black_box(0i64);
+    let mut last = 0;
+    per_key(keys, passes, |key| {
+        last = look_up(key ^ (last & nothing));
+        last
+    })
+}
+
 /// Nanoseconds per call of `work`, which is told its number.
 pub(crate) fn per_call(calls: usize, mut work: impl FnMut(usize)) -> f64 {
     let start = Instant::now();

@@ -153,7 +153,8 @@ fn markdown(facts: &Facts, options: &Options) -> (String, Vec<&'static str>) {
         }
         let join = |parts: Vec<String>| parts.join(", ");
         let found = if row.checks.is_empty() {
-            number(fact, "rate").map_or(String::new(), |rate| format!("rate {rate:.2} ×"))
+            let ratio = || number(fact, "ratio").map(|ratio| format!("{ratio:.2} ×"));
+            number(fact, "rate").map(|rate| format!("rate {rate:.2} ×")).or_else(ratio).unwrap_or_default()
         } else {
             join(row.checks.iter().map(|check| check.found(fact)).collect())
         };

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::json;
-use vidcache::{UserKey, Vid, Vidcache};
+use vidcache::{Options, Synchronous, UserKey, Vid, Vidcache};
 
 use crate::child::{self, start};
 use crate::fact::Fact;
 use crate::files::warm;
-use crate::keys::{HOT, Random, email_text, some_of};
+use crate::keys::{HOT, PORTAL, Random, SECRET, email_text, some_of};
 use crate::measure::{interleave, median, per_call, quantile, ratio};
 use crate::{Result, Run, open};
 
@@ -231,7 +231,9 @@ pub(crate) fn resolve_under_writes(run: &Run, path: &Path) -> Result<()> {
 pub(crate) fn child_pace(path: &Path, arguments: &[String]) -> Result<()> {
     let users = some_of(arguments[0].parse()?, HOT);
     let published = Published::open(&published_path(path))?;
-    let cache: Vidcache = open(path)?;
+    // What is measured is the reader, and a slow disk must not change the pace.
+    let options = Options { secret: Some(SECRET), synchronous: Synchronous::Normal, ..Options::default() };
+    let cache = Vidcache::open(path, PORTAL, &options)?;
     let (mut vids, mut random) = (NewVids::of_writer(900), Random(13));
     child::ready()?;
     let over = std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
