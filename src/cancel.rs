@@ -55,3 +55,12 @@ pub(crate) fn pause(time: Duration) -> Result<()> {
     std::thread::sleep(time);
     if cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
+
+/// Waits until the thread is unparked, for so long at most, unless the call was cancelled.
+pub(crate) fn wait(time: Duration) -> Result<()> {
+    if cancelled() {
+        return Err(Error::Cancelled);
+    }
+    std::thread::park_timeout(time);
+    if cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+}

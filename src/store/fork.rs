@@ -38,8 +38,13 @@ pub(super) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
         Ok(gate) => Ok(gate),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) if cancel::cancelled() => Err(Error::Cancelled),
-        Err(TryLockError::WouldBlock) => Ok(GATE.read().unwrap_or_else(PoisonError::into_inner)),
+        Err(TryLockError::WouldBlock) => Ok(enter_anyway()),
     }
+}
+
+/// The same for what must be done whoever waits: it takes the milliseconds of a fork at most.
+pub(super) fn enter_anyway() -> RwLockReadGuard<'static, ()> {
+    GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many wait for everybody to leave: what takes long inside SQLite looks at this, and leaves.
@@ -63,7 +68,7 @@ pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
     let status = *INSTALLED.get_or_init(|| {
         // SAFETY: the handlers are `extern "C"`, take nothing, do not unwind, and live as long as
         // the code that registers them (glibc drops them when the library is unloaded).
-        unsafe { libc::pthread_atfork(Some(prepare), Some(after), Some(after)) }
+        unsafe { libc::pthread_atfork(Some(prepare), Some(after), Some(after_in_child)) }
     });
     if status != 0 {
         return Err(Error::Storage(format!(
@@ -90,4 +95,13 @@ extern "C" fn prepare() {
 
 extern "C" fn after() {
     CLOSED_GATE.with(|slot| slot.borrow_mut().take());
+}
+
+/// Of the threads that waited for something, none came along.
+extern "C" fn after_in_child() {
+    WAITING.store(0, Ordering::Relaxed);
+    for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        store.turns.forget();
+    }
+    after();
 }

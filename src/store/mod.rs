@@ -17,6 +17,7 @@ mod open;
 mod order;
 mod stamp;
 mod stats;
+mod turn;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +85,7 @@ struct Shared {
     reader: Mutex<Option<coherent::Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
+    turns: turn::Turns,
     closed: AtomicBool,
     hot: Hot,
     stamp: stamp::Stamp,
@@ -106,6 +108,7 @@ impl Store {
                 reader: Mutex::new(None),
                 writer: Mutex::new(Some(opened.connection)),
                 guards: Mutex::default(),
+                turns: turn::Turns::default(),
                 closed: AtomicBool::new(false),
                 hot,
                 stamp,
@@ -139,10 +142,10 @@ impl Store {
 
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
-    /// Waits for other writers up to the busy timeout, holding no lock while it waits.
+    /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         self.shared.check_files();
-        self.noting(retry(self.busy_timeout, || {
+        self.noting(self.shared.turns.take(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
                 Some(connection) => connection,
