@@ -166,7 +166,9 @@ pub(crate) fn run(run: Run) -> Outcome {
                 living.push(Living { pid: fork(|| slots[slot].live(&path)), slot });
                 births += 1;
             }
-            std::thread::sleep(Duration::from_micros(random.below(12_000)));
+            // Long enough that the kills and the writes come to an end together.
+            let behind = written() * kills < done * acknowledged_at_least;
+            std::thread::sleep(Duration::from_micros(random.below(if behind { 40_000 } else { 8_000 })));
             let victim = living.swap_remove(random.below(living.len() as u64) as usize);
             if let Some(well) = ended(victim.pid) {
                 return Err(format!("writer {} ended by itself ({well})", victim.slot + 1));

@@ -186,7 +186,9 @@ impl Disk {
             let bytes = self.inodes[inode].after_loss(random);
             fs::write(folder.join(name), bytes).map_err(|e| e.to_string())?;
         }
+        // The index comes into being after the database has its name for certain.
         let left = match random.below(4) {
+            _ if !folder.join(NAME).exists() => return Ok(()),
             0 => return Ok(()),
             1 => index.to_vec(),
             2 => vec![0; index.len()],
