@@ -81,7 +81,7 @@ pub(crate) fn look_ups(mut costs: Vec<(&Peer, f64)>, machine: &str) -> String {
                 r#"<line class="line" x1="{at:.1}" y1="{:.1}" x2="{at:.1}" y2="{bottom:.1}"/><text class="small" x="{at:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
                 top - 6.0,
                 bottom + 17.0,
-                nanoseconds(10f64.powi(decade)).replace(".0", ""),
+                scale(decade),
             ),
         );
     }
@@ -116,6 +116,11 @@ fn bar(svg: &mut String, peer: &Peer, cost: f64, y: f64) {
             nanoseconds(cost),
         ),
     );
+}
+
+fn scale(decade: i32) -> String {
+    let unit = ["ns", "µs", "ms"][decade as usize / 3];
+    format!("{} {unit}", 10i32.pow(decade as u32 % 3))
 }
 
 /// Where a cost is on the scale.

@@ -57,7 +57,7 @@ fn resolve_and_decide(run: &Run, cache: &Vidcache, map: &Map, users: &[i64]) -> 
     assert_eq!((0..64).map(decide).sum::<i64>(), 64, "not agreed");
     let numbers: Vec<i64> = (0..64).collect();
     let [bare, ours, bare_in_turn, ours_in_turn, few_resolved, few_decided] = interleave(
-        run.rounds(31),
+        run.rounds(21),
         [
             &mut || per_key(users, 3, |user| map.get(&user).copied().unwrap_or(0)),
             &mut || per_key(users, 3, |user| resolve(cache, user)),
@@ -96,7 +96,7 @@ fn threads(run: &Run, cache: &Vidcache, users: &[i64]) {
         let last = spans.iter().map(|span| span.1).max().expect("a thread");
         (last - first).as_nanos() as f64 / (threads * users.len() * PASSES) as f64
     };
-    let [one, two] = interleave(run.rounds(31), [&mut || together(1), &mut || together(2)]);
+    let [one, two] = interleave(run.rounds(21), [&mut || together(1), &mut || together(2)]);
     let speedup = ratio(&one, &two);
     run.fact(Fact::beside("rust_two_threads", &two, &one).with("together", speedup));
 }

@@ -2,7 +2,7 @@
 //! is one of neighbours in time.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Nanoseconds per operation, a number for each round.
 pub(crate) type Rounds = Vec<f64>;
@@ -71,11 +71,15 @@ pub(crate) fn per_key_in_turn(keys: &[i64], passes: usize, mut look_up: impl FnM
     })
 }
 
-/// Nanoseconds per call of `work`, which is told its number.
-pub(crate) fn per_call(calls: usize, mut work: impl FnMut(usize)) -> f64 {
-    let start = Instant::now();
-    for number in 0..calls {
-        work(number);
+/// Nanoseconds per call of `work`, called for about so long. For what the disk may make slow.
+pub(crate) fn per_call(time: Duration, mut work: impl FnMut()) -> f64 {
+    let (start, mut calls) = (Instant::now(), 0);
+    loop {
+        work();
+        calls += 1;
+        let elapsed = start.elapsed();
+        if elapsed >= time {
+            return elapsed.as_nanos() as f64 / f64::from(calls);
+        }
     }
-    start.elapsed().as_nanos() as f64 / calls as f64
 }

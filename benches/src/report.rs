@@ -258,14 +258,24 @@ fn entry(id: &str, fact: &Map<String, Value>) -> Map<String, Value> {
     entry
 }
 
-/// Three figures, in the unit that fits.
+/// Two or three figures, in the unit that fits.
 pub(crate) fn nanoseconds(value: f64) -> String {
     let (value, unit) = match value {
         v if v.abs() < 999.5 => (v, "ns"),
         v if v.abs() < 999_500.0 => (v / 1e3, "µs"),
         v => (v / 1e6, "ms"),
     };
-    let digits = if value.abs() < 10.0 { 1 } else { 0 };
+    let digits = match value.abs() {
+        v if v < 10.0 => {
+            if unit == "ns" {
+                1
+            } else {
+                2
+            }
+        }
+        v if v < 100.0 && unit != "ns" => 1,
+        _ => 0,
+    };
     format!("{value:.digits$} {unit}")
 }
 

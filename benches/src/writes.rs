@@ -47,7 +47,7 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
     }
     tx.commit()?;
     let mut upsert = raw.prepare("INSERT INTO t VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET vid = excluded.vid")?;
-    let calls = if run.quick { 150 } else { 400 };
+    let time = Duration::from_millis(if run.quick { 50 } else { 200 });
     let (mut vids, mut users) = (NewVids::of_writer(0), [1, 2, 3].map(Random));
     let vids = std::cell::RefCell::new(&mut vids);
     let new_vid = || vids.borrow_mut().next();
@@ -56,17 +56,17 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
         run.rounds(15),
         [
             &mut || {
-                per_call(calls, |_| {
+                per_call(time, || {
                     upsert.execute([a.below(run.users) as i64 + 1, new_vid().get()]).expect("a row");
                 })
             },
             &mut || {
-                per_call(calls, |_| {
+                per_call(time, || {
                     cache.link(UserKey::from(b.below(run.users) as i64 + 1), new_vid()).expect("a link");
                 })
             },
             &mut || {
-                per_call(calls, |_| {
+                per_call(time, || {
                     let (user, vid) = (c.below(run.users) as i64 + 1, new_vid());
                     let email = email_text(user);
                     let answer = format!(

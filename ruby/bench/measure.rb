@@ -39,7 +39,7 @@ def view
 end
 
 File.open(facts, "w") do |out|
-  rounds = Rounds.new(facts: out, rounds: quick ? 15 : 41)
+  rounds = Rounds.new(facts: out, rounds: quick ? 11 : 41)
   rounds.fact("versions", ruby: RUBY_DESCRIPTION[/\Aruby \S+/])
 
   ints = Vidcache.open("#{folder}/int.vidcache", portal_id: PORTAL, secret: SECRET)
