@@ -2,7 +2,6 @@
 //! they fail; that is not tested.)
 
 use std::ffi::{c_int, c_void};
-use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -61,8 +60,7 @@ fn stop() {
 
 pub(crate) fn run(run: Run) -> Outcome {
     interpose()?;
-    let place = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let dir = tempfile::tempdir_in(place).map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let (mut faults, mut failed, mut appeared, mut in_all) = (0, 0, 0, 0);
     for scenario in 0..if run.short { 1 } else { 2 } {
         let seed = run.seed.wrapping_add(scenario);

@@ -38,7 +38,7 @@ fn close_ranks() -> Result<u64, String> {
 
 pub(crate) fn run(run: Run) -> Outcome {
     let first = close_ranks()?;
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let (mut failed, mut rounds) = (0, 0);
     for round in 0..if run.short { 2 } else { 40 } {
         for free in 0..16 {

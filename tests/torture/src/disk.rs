@@ -201,7 +201,7 @@ fn read_only_under_us(dir: &Path) -> Result<Option<String>, String> {
 }
 
 pub(crate) fn run(run: Run) -> Outcome {
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let folder = dir.path().join("small");
     fs::create_dir(&folder).map_err(|e| e.to_string())?;
     if let Err(why) = own_namespace().and_then(|()| mount(&folder, 0, "size=600k,mode=700")) {

@@ -116,8 +116,7 @@ fn places(dir: &Path, bytes: &[u8]) -> Result<(), String> {
 
 pub(crate) fn run(run: Run) -> Outcome {
     let mut random = Random::new(run.seed);
-    let dir = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" })
-        .map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let original = dir.path().join("sound");
     let model = sound(&original, &mut random)?;
     let bytes = fs::read(&original).map_err(|e| e.to_string())?;

@@ -213,7 +213,7 @@ fn exec(path: &Path) -> Result<(), String> {
 pub(crate) fn run(run: Run) -> Outcome {
     let forks = if run.short { 400 } else { 10_000 };
     let mut random = Random::new(run.seed);
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let path = dir.path().join("hubspot.vidcache");
     let rounds = forks / 100;
     exec(&path)?;

@@ -164,8 +164,7 @@ pub(crate) fn run(run: Run) -> Outcome {
     });
     let scenarios = if run.short { 1 } else { 12 };
     let every = if run.short { 3 } else { 1 };
-    let dir = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" })
-        .map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let (mut faults, mut failed, mut appeared, mut calls_in_all) = (0, 0, 0, 0);
     for scenario in 0..scenarios {
         let seed = run.seed.wrapping_add(scenario);

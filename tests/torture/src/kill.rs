@@ -139,7 +139,7 @@ pub(crate) fn run(run: Run) -> Outcome {
     let mut random = Random::new(run.seed);
     let shared = numbers(SLOTS + 1);
     let slots = slots(shared);
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let path = dir.path().join("hubspot.vidcache");
     let mut cache = None;
     let mut reader: Option<libc::pid_t> = None;
@@ -215,7 +215,7 @@ pub(crate) fn run(run: Run) -> Outcome {
 
 /// Kills processes that are creating the file, from its first byte on. Whoever comes next must be able to use it.
 fn while_created(random: &mut Random, rounds: u64) -> Result<u64, String> {
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = crate::shared::folder()?;
     let start = Instant::now();
     drop(open(&dir.path().join("first")).map_err(|e| e.to_string())?);
     let usual = start.elapsed().as_micros() as u64;

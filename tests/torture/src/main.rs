@@ -2,6 +2,7 @@
 //! non-zero if the cache did not keep its word.
 
 mod allocation;
+mod attack;
 mod clock;
 mod descriptors;
 mod disk;
@@ -60,6 +61,8 @@ enum Fault {
     Files,
     /// the clock jumps
     Clock,
+    /// other code in our process opens and closes our files
+    Attack,
 }
 
 /// How a fault is to be run.
@@ -85,6 +88,7 @@ impl Fault {
             Self::Descriptors => descriptors::run(run),
             Self::Files => files::run(run),
             Self::Clock => clock::run(run),
+            Self::Attack => attack::run(run),
         }
     }
 }

@@ -7,6 +7,20 @@ use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tempfile::TempDir;
+
+/// A folder for the files of a run: in memory, where a run does not wait for a disk that others keep busy (what is
+/// written survives a `kill -9` there as anywhere), or in `TMPDIR`, if that is set.
+pub(crate) fn folder() -> Result<TempDir, String> {
+    let memory = Path::new("/dev/shm");
+    if std::env::var_os("TMPDIR").is_none() && memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .map_err(|e| format!("no temporary folder: {e}"))
+}
+
 /// Numbers that stay when a process that wrote them is killed.
 pub(crate) fn numbers(count: usize) -> &'static [AtomicI64] {
     let bytes = count * size_of::<AtomicI64>();
