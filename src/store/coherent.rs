@@ -79,6 +79,7 @@ impl Store {
             let reader = self.shared.reader(&mut slot)?;
             self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
             if !reader.stamped {
+                open::check_version(&reader.connection)?;
                 return lookup::user_state(&reader.connection, user);
             }
             self.shared.catch_up(reader)?;
@@ -111,6 +112,7 @@ impl Shared {
             return Ok(());
         }
         let header = self.stamp.read();
+        open::check_version(&reader.connection)?;
         let (changes, newest) = lookup::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
         if matches!(changes, Changes::Everybody) {
             self.hot.clear();

@@ -152,6 +152,7 @@ impl Store {
                 none => none.insert(self.shared.connect(open::Access::Write)?),
             };
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            open::check_version(&tx)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)

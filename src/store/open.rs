@@ -212,8 +212,14 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
     if application != APPLICATION_ID {
         return Err(Error::NotACache { path: path.into(), why: "it is a database of another program" });
     }
+    check_version(connection)
+}
+
+/// Refuses a file of a newer version. A microsecond: asked again whenever somebody has committed, since a newer version
+/// may have upgraded the file under us.
+pub(super) fn check_version(connection: &Connection) -> Result<()> {
     let known = SCHEMAS.len() as i64;
-    match pragma(connection, "user_version")? {
+    match connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get::<_, i64>(0))? {
         found if found > known => Err(Error::NewerSchema { found, known }),
         found if found < known => Err(Error::Corrupt(format!("schema version {found} was never released"))),
         _ => Ok(()),
@@ -294,10 +300,6 @@ fn check_portal(connection: &Connection, expected: i64) -> Result<()> {
 
 fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<Option<T>> {
     Ok(connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?)
-}
-
-fn pragma(connection: &Connection, name: &str) -> Result<i64> {
-    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
 }
 
 fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
