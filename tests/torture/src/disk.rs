@@ -204,7 +204,7 @@ pub(crate) fn run(run: Run) -> Outcome {
     let dir = crate::shared::folder()?;
     let folder = dir.path().join("small");
     fs::create_dir(&folder).map_err(|e| e.to_string())?;
-    if let Err(why) = own_namespace().and_then(|()| mount(&folder, 0, "size=600k,mode=700")) {
+    if let Err(why) = own_namespace().and_then(|()| mount(&folder, 0, "size=8m,mode=700")) {
         return Ok(format!("skipped because mounting is not permitted here ({why})"));
     }
     let mut random = Random::new(run.seed);

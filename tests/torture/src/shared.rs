@@ -96,8 +96,12 @@ pub(crate) fn locks(path: &Path) -> Locks {
         .collect();
     let ours = |line: &&str| inodes.iter().any(|inode| line.contains(inode));
     let pid = format!(" {} ", std::process::id());
-    let table = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let posix = table.lines().filter(ours).filter(|line| line.contains("POSIX") && line.contains(&pid)).count();
+    // The table is longer than the kernel gives at once, and moves while others lock: a line can be missed.
+    let count = || {
+        let table = fs::read_to_string("/proc/locks").unwrap_or_default();
+        table.lines().filter(ours).filter(|line| line.contains("POSIX") && line.contains(&pid)).count()
+    };
+    let posix = (0..20).map(|_| count()).find(|&found| found > 0).unwrap_or(0);
     let mut description = 0;
     for entry in fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten() {
         let info = fs::read_to_string(entry.path()).unwrap_or_default();
