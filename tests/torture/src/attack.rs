@@ -32,6 +32,7 @@ struct Second {
 }
 
 impl Second {
+    #[allow(clippy::missing_transmute_annotations)] // The fields that they go into are the annotation.
     fn load() -> Option<Self> {
         // SAFETY: a C string; the library stays loaded; the three functions are SQLite's, of these types in any version.
         unsafe {
