@@ -79,6 +79,8 @@ async function openSite(t, { ttl = 10_000, cacheable = false, delay = 0 } = {}) 
     },
     slowLoader: (ms) => fetch(new URL('/_double/config', hubspot), { method: 'PUT', body: JSON.stringify({ loader_delay_ms: ms }) }),
     requests: () => site.requests,
+    /** Waits until Turbo has put a page it left into its cache, which it does a moment after the next one is there. */
+    cached: (path) => tab.waitForFunction((left) => window.Turbo.session.view.snapshotCache.has(new URL(left, location.href)), path),
     /** Waits until so many page views were sent in all. */
     views: async (count) => {
       const late = AbortSignal.timeout(10_000);
@@ -106,6 +108,7 @@ test('a page that Turbo restores on the way back does not name the email', { ski
   site.change();
   await site.tab.click('text=b');
   await site.views(2);
+  await site.cached('/a');
   const requests = site.requests();
   await site.tab.goBack();
   const said = await site.views(3);
@@ -119,6 +122,7 @@ test("Turbo's preview of a page it has seen says nothing", { skip }, async (t) =
   await site.views(1);
   await site.tab.click('text=b');
   await site.views(2);
+  await site.cached('/a');
   site.change();
   site.slow(1_000);
   await site.tab.click('text=a');
