@@ -163,7 +163,29 @@ impl Vidcache {
 
     /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
     pub fn anonymous_snippet(&self, nonce: Option<&str>) -> String {
-        self.page(nonce).render(&Decision { email: None, id: None, reason: decision::Reason::NotLinked })
+        self.page(nonce).render(&decision::ANONYMOUS)
+    }
+
+    /// [`Vidcache::snippet`] into the caller's buffer, without an allocation when memory has the user. Returns its length.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], and the buffer is zeroed; else as [`Vidcache::resolve`].
+    pub fn snippet_into(
+        &self,
+        user: UserKey<'_>,
+        email: Option<&Email>,
+        nonce: Option<&str>,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        self.page(nonce).render_into(&self.decide(user, email)?, buffer)
+    }
+
+    /// [`Vidcache::anonymous_snippet`] into the caller's buffer. Returns its length.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
+    pub fn anonymous_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
+        self.page(nonce).render_into(&decision::ANONYMOUS, buffer)
     }
 
     /// Says that the user is this contact, without saying which email HubSpot holds for it.

@@ -33,6 +33,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason there is.
+    pub const ALL: &'static [Reason] = &[
+        Self::Agreed,
+        Self::ChangeOutstanding,
+        Self::EmailDiffers,
+        Self::EmailUnconfirmed,
+        Self::EmailAbsent,
+        Self::NotLinked,
+    ];
+
     /// The name, in snake case: `change_outstanding`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,6 +66,9 @@ pub struct Decision<'e> {
     /// Why.
     pub reason: Reason,
 }
+
+/// What a page says of a visitor whom the app does not know.
+pub(crate) const ANONYMOUS: Decision<'static> = Decision { email: None, id: None, reason: Reason::NotLinked };
 
 /// **The rule.** The page names an email only while the app and HubSpot agree on it: the
 /// fingerprint of the app's email equals the one that HubSpot last confirmed for the user's

@@ -56,6 +56,9 @@ impl Email {
         Ok(Self { bytes, len: text.len() as u8 })
     }
 
+    /// The longest email there may be, in bytes.
+    pub const MAX_LEN: usize = MAX_EMAIL;
+
     /// The normalised text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)])

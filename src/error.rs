@@ -42,6 +42,12 @@ pub enum Error {
         /// What its range is.
         why: &'static str,
     },
+    /// The caller's buffer is too small for what was to be written to it.
+    #[error("the buffer is too small: {needed} bytes are needed")]
+    BufferTooSmall {
+        /// How many bytes it takes.
+        needed: usize,
+    },
     /// The answer is not JSON, or a field that matters has the wrong type.
     #[error("invalid answer: {0}")]
     InvalidAnswer(String),
@@ -153,6 +159,7 @@ pub enum ErrorCode {
     InvalidPortal = 104,
     InvalidSecret = 105,
     InvalidOption = 106,
+    BufferTooSmall = 107,
     InvalidAnswer = 111,
     AnswerWithoutId = 112,
     AnswerWithoutEmail = 113,
@@ -186,6 +193,7 @@ impl ErrorCode {
         Self::InvalidPortal,
         Self::InvalidSecret,
         Self::InvalidOption,
+        Self::BufferTooSmall,
         Self::InvalidAnswer,
         Self::AnswerWithoutId,
         Self::AnswerWithoutEmail,
@@ -215,6 +223,7 @@ impl ErrorCode {
             Self::InvalidPortal => "invalid_portal",
             Self::InvalidSecret => "invalid_secret",
             Self::InvalidOption => "invalid_option",
+            Self::BufferTooSmall => "buffer_too_small",
             Self::InvalidAnswer => "invalid_answer",
             Self::AnswerWithoutId => "answer_without_id",
             Self::AnswerWithoutEmail => "answer_without_email",
@@ -252,6 +261,7 @@ impl Error {
             Self::InvalidPortal => ErrorCode::InvalidPortal,
             Self::InvalidSecret => ErrorCode::InvalidSecret,
             Self::InvalidOption { .. } => ErrorCode::InvalidOption,
+            Self::BufferTooSmall { .. } => ErrorCode::BufferTooSmall,
             Self::InvalidAnswer(_) => ErrorCode::InvalidAnswer,
             Self::AnswerWithoutId(_) => ErrorCode::AnswerWithoutId,
             Self::AnswerWithoutEmail => ErrorCode::AnswerWithoutEmail,

@@ -3,11 +3,12 @@
 //! The script guards what the decision could not know: that a page may run late, come out of a cache,
 //! or be shown again by Turbo. `snippet.js` says how.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::decision::Decision;
+use crate::error::{Error, Result};
 use crate::event::Millis;
 
 /// What a page needs besides the decision.
@@ -28,70 +29,100 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
 impl Page<'_> {
     pub(crate) fn render(&self, decision: &Decision<'_>) -> String {
         let mut html = String::with_capacity(SCRIPT.len() + 640);
-        html.push_str("<script");
-        self.push_nonce(&mut html);
-        html.push('>');
-        html.push_str(&SCRIPT);
-        html.push_str("(window,document,{");
-        let deadline = self.deadline.as_millis();
-        write!(
-            html,
-            "\"at\":{},\"ttl\":{deadline},\"src\":\"//{}/{}.js\"",
-            self.rendered_at, self.loader_host, self.portal
-        )
-        .expect("a String takes all that is written to it");
-        if let Some(id) = decision.id {
-            // As text: JavaScript's numbers lose digits above 2^53.
-            write!(html, ",\"id\":\"{id}\"").expect("a String takes all that is written to it");
-        }
-        if let Some(email) = decision.email {
-            html.push_str(",\"email\":");
-            push_json_string(&mut html, email);
-        }
-        html.push_str("});</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer");
-        // Turbo runs body scripts again on every visit; the loader belongs to the document.
-        html.push_str(" data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"");
-        self.push_nonce(&mut html);
-        write!(html, " src=\"//{}/{}.js\"></script>", self.loader_host, self.portal)
-            .expect("a String takes all that is written to it");
+        self.write(decision, &mut html).expect("a String takes all that is written to it");
         html
     }
 
-    fn push_nonce(&self, html: &mut String) {
-        if let Some(nonce) = self.nonce {
-            html.push_str(" nonce=\"");
-            for c in nonce.chars() {
-                match c {
-                    '&' => html.push_str("&amp;"),
-                    '<' => html.push_str("&lt;"),
-                    '>' => html.push_str("&gt;"),
-                    '"' => html.push_str("&quot;"),
-                    c => html.push(c),
-                }
-            }
-            html.push('"');
+    /// The same into a buffer of the caller's, for C, without an allocation. Returns how many bytes it came to.
+    pub(crate) fn render_into(&self, decision: &Decision<'_>, buffer: &mut [u8]) -> Result<usize> {
+        let mut out = Fixed { buffer, needed: 0 };
+        self.write(decision, &mut out).expect("what does not fit is counted");
+        let Fixed { buffer, needed } = out;
+        if needed > buffer.len() {
+            // Half a script must not look like a whole one to a caller who does not look.
+            buffer.fill(0);
+            return Err(Error::BufferTooSmall { needed });
         }
+        Ok(needed)
+    }
+
+    fn write(&self, decision: &Decision<'_>, html: &mut impl Write) -> fmt::Result {
+        html.write_str("<script")?;
+        self.write_nonce(html)?;
+        html.write_str(">")?;
+        html.write_str(&SCRIPT)?;
+        let deadline = self.deadline.as_millis();
+        write!(
+            html,
+            "(window,document,{{\"at\":{},\"ttl\":{deadline},\"src\":\"//{}/{}.js\"",
+            self.rendered_at, self.loader_host, self.portal
+        )?;
+        if let Some(id) = decision.id {
+            // As text: JavaScript's numbers lose digits above 2^53.
+            write!(html, ",\"id\":\"{id}\"")?;
+        }
+        if let Some(email) = decision.email {
+            html.write_str(",\"email\":")?;
+            write_json_string(html, email)?;
+        }
+        html.write_str("});</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer")?;
+        // Turbo runs body scripts again on every visit; the loader belongs to the document.
+        html.write_str(" data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"")?;
+        self.write_nonce(html)?;
+        write!(html, " src=\"//{}/{}.js\"></script>", self.loader_host, self.portal)
+    }
+
+    fn write_nonce(&self, html: &mut impl Write) -> fmt::Result {
+        let Some(nonce) = self.nonce else { return Ok(()) };
+        html.write_str(" nonce=\"")?;
+        for c in nonce.chars() {
+            match c {
+                '&' => html.write_str("&amp;")?,
+                '<' => html.write_str("&lt;")?,
+                '>' => html.write_str("&gt;")?,
+                '"' => html.write_str("&quot;")?,
+                c => html.write_char(c)?,
+            }
+        }
+        html.write_char('"')
+    }
+}
+
+/// A buffer that cannot grow, and how many bytes it should have had.
+struct Fixed<'b> {
+    buffer: &'b mut [u8],
+    needed: usize,
+}
+
+impl Write for Fixed<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.needed + text.len();
+        if let Some(place) = self.buffer.get_mut(self.needed..end) {
+            place.copy_from_slice(text.as_bytes());
+        }
+        self.needed = end;
+        Ok(())
     }
 }
 
 /// JSON that is safe inside `<script>`: no `</script>`, no `<!--`, no entity, and no U+2028 or U+2029,
 /// which end a line in old JavaScript.
-fn push_json_string(out: &mut String, text: &str) {
-    out.push('"');
+fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
     for c in text.chars() {
         match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => push_escape(out, c),
-            c if c.is_control() => push_escape(out, c),
-            c => out.push(c),
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => write_escape(out, c)?,
+            c if c.is_control() => write_escape(out, c)?,
+            c => out.write_char(c)?,
         }
     }
-    out.push('"');
+    out.write_char('"')
 }
 
-fn push_escape(out: &mut String, c: char) {
-    write!(out, "\\u{:04x}", c as u32).expect("a String takes all that is written to it");
+fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
+    write!(out, "\\u{:04x}", c as u32)
 }
 
 /// Letters, digits, dots and hyphens: what may stand in a URL's host without escaping.
@@ -134,6 +165,22 @@ mod tests {
         assert!(html.contains(r#","id":"5"})"#) && !html.contains("\"email\":"));
         let html = PAGE.render(&Decision { email: None, id: None, reason: Reason::NotLinked });
         assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
+    }
+
+    #[test]
+    fn a_buffer_gets_the_same_or_is_said_to_be_too_small_and_left_empty() {
+        let decision =
+            Decision { email: Some("\"\u{2028}ä@x.test"), id: Vid::try_from(7).ok(), reason: Reason::Agreed };
+        let html = PAGE.render(&decision);
+        let mut buffer = [1; 4096];
+        assert_eq!(PAGE.render_into(&decision, &mut buffer), Ok(html.len()));
+        assert_eq!(&buffer[..html.len()], html.as_bytes());
+        for short in [0, 1, html.len() - 1] {
+            let too_small = Err(Error::BufferTooSmall { needed: html.len() });
+            assert_eq!(PAGE.render_into(&decision, &mut buffer[..short]), too_small);
+            assert!(buffer[..short].iter().all(|&byte| byte == 0));
+        }
+        assert_eq!(PAGE.render_into(&decision, &mut buffer[..html.len()]), Ok(html.len()));
     }
 
     #[test]

@@ -4,8 +4,8 @@ require "test_helper"
 
 class ErrorsTest < CacheTest
   NAMES = %w[
-    InvalidUserKey InvalidVid InvalidEmail InvalidPortal InvalidSecret InvalidOption InvalidAnswer AnswerWithoutId
-    AnswerWithoutEmail UnknownChange ForeignChange VidTaken WrongPortal WrongSecret NotACache NewerSchema CannotOpen
+    InvalidUserKey InvalidVid InvalidEmail InvalidPortal InvalidSecret InvalidOption BufferTooSmall InvalidAnswer
+    AnswerWithoutId AnswerWithoutEmail UnknownChange ForeignChange VidTaken WrongPortal WrongSecret NotACache NewerSchema CannotOpen
     UnsupportedFilesystem Busy Cancelled Storage Corrupt Closed Internal
   ].freeze
 

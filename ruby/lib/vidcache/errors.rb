@@ -7,7 +7,7 @@ module Vidcache
   # The caller's input, and nothing was written::
   #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+,
   #   +InvalidAnswer+ (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact),
-  #   +AnswerWithoutEmail+ (it cannot finish a change)
+  #   +AnswerWithoutEmail+ (it cannot finish a change), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
   # What the rows say against it, and nothing was written::
   #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user)
   # The file, at open, which was left as it is::

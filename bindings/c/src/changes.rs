@@ -1,0 +1,132 @@
+//! Changes of email: begun before the app's commit, finished by `vidcache_record`, or abandoned.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use vidcache::{ChangeToken, Error};
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, out};
+use crate::lookup::{VIDCACHE_USER_SIZE, vidcache_user};
+
+/// A change that was begun and is outstanding.
+#[repr(C)]
+pub struct vidcache_stale_change {
+    /// The token that a fresh answer must be recorded with.
+    pub token: i64,
+    /// When it was begun: milliseconds since 1970 UTC, by the app's clock.
+    pub begun_at: i64,
+    /// The bytes of `user` without its NUL.
+    pub user_len: u32,
+    /// The user as text (an integer in decimal), NUL-terminated. What comes after the NUL is undefined.
+    pub user: [c_char; VIDCACHE_USER_SIZE],
+}
+
+/// Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it before the app's
+/// own commit. The worker tells HubSpot a quiet period later (longer than the page deadline by the time that a page
+/// view takes to reach HubSpot, 5 s say), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 -
+/// 1.
+///
+/// Fails as vidcache_link. Then no change was begun, and the app must not change the email.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_begin_email_change(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    token: *mut i64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let out = out(token, "token")?;
+        let token = handle.0.begin_email_change(user)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(token.get()) };
+        Ok(())
+    })
+}
+
+/// Ends a change that did not happen: the app rolled back, and HubSpot was not told. Ending an ended change again does
+/// nothing.
+///
+/// Fails with VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, and as vidcache_link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_abandon_email_change(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    token: i64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        handle.0.abandon_email_change(user, ChangeToken::try_from(token)?)
+    })
+}
+
+/// Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
+/// locked out.
+///
+/// Fails with VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, and as vidcache_resolve.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_is_change_outstanding(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    token: i64,
+    outstanding: *mut bool,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let out = out(outstanding, "outstanding")?;
+        let is = handle.0.is_change_outstanding(user, ChangeToken::try_from(token)?)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(is) };
+        Ok(())
+    })
+}
+
+/// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first, at most `capacity`
+/// of them, into the caller's array; `*count` is how many. Their users' pages give the id alone until an answer that is
+/// read now is recorded with the token.
+///
+/// Fails as vidcache_resolve.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_stale_changes(
+    handle: *const vidcache_handle,
+    older_than_ms: u64,
+    changes: *mut vidcache_stale_change,
+    capacity: usize,
+    count: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { input::handle(handle) }?;
+        let count = out(count, "count")?;
+        if capacity > 0 {
+            out(changes, "changes")?;
+        }
+        input::fits::<vidcache_stale_change>(capacity, "capacity")?;
+        let limit = u32::try_from(capacity).unwrap_or(u32::MAX);
+        let found = handle.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
+        if found.iter().any(|change| change.user.len() >= VIDCACHE_USER_SIZE) {
+            return Err(Error::Corrupt("a user key is too long".into()));
+        }
+        for (at, change) in found.iter().enumerate() {
+            // SAFETY: at most `capacity` of them, in an array that is not NULL and writable by the caller's contract;
+            // a key with its NUL fits, as just checked.
+            unsafe {
+                let row = changes.add(at);
+                (&raw mut (*row).token).write(change.token.get());
+                (&raw mut (*row).begun_at).write(change.begun_at);
+                (&raw mut (*row).user_len).write(change.user.len() as u32);
+                let user = (&raw mut (*row).user).cast::<u8>();
+                user.copy_from_nonoverlapping(change.user.as_ptr(), change.user.len());
+                user.add(change.user.len()).write(0);
+            }
+        }
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { count.write(found.len()) };
+        Ok(())
+    })
+}

@@ -1,0 +1,196 @@
+//! Opening and closing.
+
+use std::ffi::{OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+use vidcache::{Error, Options, Synchronous, Vidcache};
+
+use crate::edge::{edge, keep_panics_quiet};
+use crate::error::vidcache_result;
+use crate::input::{self, out};
+
+/// A write that returned survives a power failure. The default, and the only one with which the rule holds through one.
+pub const VIDCACHE_SYNCHRONOUS_FULL: u32 = 1;
+/// A write that returned survives a crash of the process; a power failure can take the last ones.
+pub const VIDCACHE_SYNCHRONOUS_NORMAL: u32 = 2;
+
+/// An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at
+/// once, and it stays right on both sides of a fork.
+pub struct vidcache_handle(pub(crate) Vidcache);
+
+/// How to open a cache. Set `size` and let `vidcache_options_init` fill in the rest.
+#[repr(C)]
+pub struct vidcache_options {
+    /// sizeof(vidcache_options), set by the caller.
+    pub size: usize,
+    /// What keys the fingerprints: at least 16 bytes, kept outside the file. NULL: a random key is made and kept in the
+    /// file, so whoever has the file can test a guessed email against it.
+    pub secret: *const c_char,
+    /// The bytes of `secret`, at most 4096.
+    pub secret_len: usize,
+    /// The host of HubSpot's loader. NULL: js.hs-scripts.com. Portals in the EU data centre have js-eu1.hs-scripts.com.
+    pub loader_host: *const c_char,
+    /// The bytes of `loader_host`.
+    pub loader_host_len: usize,
+    /// The most bytes that the in-process table takes. Default: 32 MiB, about 200,000 users.
+    pub memory: u64,
+    /// How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
+    /// Default: 5000.
+    pub busy_timeout_ms: u32,
+    /// How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
+    pub page_deadline_ms: u32,
+    /// VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
+    pub synchronous: u32,
+}
+
+/// Fills in the defaults. `options->size` must be set before.
+///
+/// Fails with VIDCACHE_INVALID_OPTION when `options` is NULL or its `size` is not one that this library knows.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_options_init(options: *mut vidcache_options) -> vidcache_result {
+    edge(|| {
+        let options = out(options, "options")?;
+        // SAFETY: not NULL, and with its `size` set by the caller's contract.
+        check_size::<vidcache_options>(unsafe { (*options).size })?;
+        let defaults = Options::default();
+        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            options.write(vidcache_options {
+                size: size_of::<vidcache_options>(),
+                secret: ptr::null(),
+                secret_len: 0,
+                loader_host: ptr::null(),
+                loader_host_len: 0,
+                memory: defaults.memory as u64,
+                busy_timeout_ms: milliseconds(defaults.busy_timeout),
+                page_deadline_ms: milliseconds(defaults.page_deadline),
+                synchronous: VIDCACHE_SYNCHRONOUS_FULL,
+            });
+        }
+        Ok(())
+    })
+}
+
+/// Of a struct that may grow one day.
+pub(crate) fn check_size<T>(size: usize) -> Result<(), Error> {
+    if size == size_of::<T>() {
+        return Ok(());
+    }
+    Err(Error::InvalidOption { name: "size", why: "it must be the sizeof of the struct, as the header has it" })
+}
+
+/// Opens the file at `path` (bytes of a file name, at most 4096) for a portal, the HubSpot account's id, creating it
+/// with mode 0600 where there is none. The folder must exist, on a local disk. `options` may be NULL for the defaults.
+/// What is in an existing file that is refused stays as it was.
+///
+/// Fails with VIDCACHE_INVALID_PORTAL, VIDCACHE_INVALID_SECRET, VIDCACHE_INVALID_OPTION for the arguments;
+/// VIDCACHE_CANNOT_OPEN, VIDCACHE_UNSUPPORTED_FILESYSTEM for the place; VIDCACHE_NOT_A_CACHE, VIDCACHE_NEWER_SCHEMA,
+/// VIDCACHE_WRONG_PORTAL, VIDCACHE_WRONG_SECRET, VIDCACHE_CORRUPT for what is in the file; VIDCACHE_BUSY,
+/// VIDCACHE_STORAGE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_open(
+    path: *const c_char,
+    path_len: usize,
+    portal: i64,
+    options: *const vidcache_options,
+    handle: *mut *mut vidcache_handle,
+) -> vidcache_result {
+    keep_panics_quiet();
+    edge(|| {
+        let handle = out(handle, "handle")?;
+        let wrong = |why| Error::InvalidOption { name: "path", why };
+        // SAFETY: the caller's contract.
+        let path = unsafe { input::bytes(path, path_len, input::MAX_OPTION, wrong) }?;
+        if path.is_empty() || path.contains(&0) {
+            return Err(wrong("it must not be empty, nor hold a NUL byte"));
+        }
+        // SAFETY: NULL, or readable with its `size` set by the caller's contract.
+        let options = unsafe { self::options(options) }?;
+        let opened = Vidcache::open(Path::new(OsStr::from_bytes(path)), portal, &options)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { handle.write(Box::into_raw(Box::new(vidcache_handle(opened)))) };
+        Ok(())
+    })
+}
+
+unsafe fn options<'a>(options: *const vidcache_options) -> Result<Options<'a>, Error> {
+    let defaults = Options::default();
+    if options.is_null() {
+        return Ok(defaults);
+    }
+    // SAFETY: not NULL, and its `size` is set by the caller's contract; more is read only when that is right.
+    check_size::<vidcache_options>(unsafe { (*options).size })?;
+    // SAFETY: a whole struct, initialised by the caller's contract.
+    let options = unsafe { &*options };
+    // SAFETY: the caller's contract.
+    let secret = unsafe {
+        input::optional_bytes(options.secret, options.secret_len, input::MAX_OPTION, |why| Error::InvalidOption {
+            name: "secret",
+            why,
+        })
+    }?;
+    // SAFETY: the caller's contract.
+    let loader_host = unsafe { input::option(options.loader_host, options.loader_host_len, "loader_host") }?;
+    Ok(Options {
+        secret,
+        synchronous: match options.synchronous {
+            VIDCACHE_SYNCHRONOUS_FULL => Synchronous::Full,
+            VIDCACHE_SYNCHRONOUS_NORMAL => Synchronous::Normal,
+            _ => {
+                return Err(Error::InvalidOption {
+                    name: "synchronous",
+                    why: "it must be VIDCACHE_SYNCHRONOUS_FULL or VIDCACHE_SYNCHRONOUS_NORMAL",
+                });
+            }
+        },
+        busy_timeout: Duration::from_millis(options.busy_timeout_ms.into()),
+        memory: usize::try_from(options.memory).unwrap_or(usize::MAX),
+        page_deadline: Duration::from_millis(options.page_deadline_ms.into()),
+        loader_host: loader_host.unwrap_or(defaults.loader_host),
+    })
+}
+
+/// Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other
+/// threads may be using it; their calls end first or fail. Closing again does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_close(handle: *const vidcache_handle) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        unsafe { input::handle(handle) }?.0.close();
+        Ok(())
+    })
+}
+
+/// Closes and frees a handle, and makes `*handle` NULL, so that freeing it again does nothing. NULL, and a handle that
+/// is NULL, are allowed. No other thread may be using the handle, nor use a copy of the pointer afterwards:
+/// `vidcache_close` it first, where they might.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_free(handle: *mut *mut vidcache_handle) {
+    edge(|| {
+        // SAFETY: NULL or writable, by the caller's contract.
+        let Some(handle) = (unsafe { handle.as_mut() }) else { return Ok(()) };
+        let owned = std::mem::replace(handle, ptr::null_mut());
+        if !owned.is_null() {
+            // SAFETY: made by `vidcache_open`, and not freed: whoever frees it clears its pointer.
+            drop(unsafe { Box::from_raw(owned) });
+        }
+        Ok(())
+    });
+}
+
+/// The portal of the file. It is known after closing, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_portal(handle: *const vidcache_handle, portal: *mut i64) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { input::handle(handle) }?;
+        let portal = out(portal, "portal")?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { portal.write(handle.0.portal()) };
+        Ok(())
+    })
+}

@@ -1,0 +1,275 @@
+//! The way out: who a user is, and what a page may say.
+
+use std::ffi::{CString, c_char};
+use std::slice;
+use std::sync::OnceLock;
+
+use vidcache::{Email, Error, Identity, Reason};
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, out};
+
+/// Room for any email and its NUL.
+pub const VIDCACHE_EMAIL_SIZE: usize = 255;
+/// Room for any user key as text and its NUL.
+pub const VIDCACHE_USER_SIZE: usize = 256;
+
+const _: () = assert!(VIDCACHE_EMAIL_SIZE == Email::MAX_LEN + 1 && VIDCACHE_USER_SIZE == input::MAX_KEY + 1);
+
+/// The user is `id`.
+pub const VIDCACHE_USER_ID: u32 = 1;
+/// The user is `text`.
+pub const VIDCACHE_USER_TEXT: u32 = 2;
+
+/// The app's own id of a user: an integer, or text of 1 to 255 bytes of UTF-8 without a NUL (a UUID, say). Never an
+/// email. The integer 42 and the text "42" are one user. Made by `vidcache_user_id` or `vidcache_user_text`; all zeros
+/// is no user.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct vidcache_user {
+    /// VIDCACHE_USER_ID or VIDCACHE_USER_TEXT.
+    pub kind: u32,
+    /// The integer.
+    pub id: i64,
+    /// The text, which need not be NUL-terminated.
+    pub text: *const c_char,
+    /// The bytes of `text`.
+    pub text_len: usize,
+}
+
+/// Which contact a user is. Both are 0 where they are linked to none.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct vidcache_identity {
+    /// The contact that the user is linked to now.
+    pub vid: i64,
+    /// What a page gives as HubSpot's external id: the vid as it was first linked.
+    pub external_id: i64,
+}
+
+/// The app and HubSpot agree on the email, and no change of it is outstanding.
+pub const VIDCACHE_REASON_AGREED: i32 = 1;
+/// A change of the user's email has begun and HubSpot's answer is not recorded yet.
+pub const VIDCACHE_REASON_CHANGE_OUTSTANDING: i32 = 2;
+/// HubSpot holds another email for this contact.
+pub const VIDCACHE_REASON_EMAIL_DIFFERS: i32 = 3;
+/// HubSpot has not said which email it holds for this contact.
+pub const VIDCACHE_REASON_EMAIL_UNCONFIRMED: i32 = 4;
+/// The app has no email for this user.
+pub const VIDCACHE_REASON_EMAIL_ABSENT: i32 = 5;
+/// The user is not linked to a contact.
+pub const VIDCACHE_REASON_NOT_LINKED: i32 = 6;
+
+/// What a page may say of a user: email and id, id alone, or nothing.
+#[repr(C)]
+pub struct vidcache_decision {
+    /// The external id to give; 0: none.
+    pub id: i64,
+    /// Why: one of VIDCACHE_REASON_….
+    pub reason: i32,
+    /// The bytes of `email` without its NUL; 0: no email may be named. Only ever more than 0 with an id, and when the
+    /// reason is VIDCACHE_REASON_AGREED.
+    pub email_len: u32,
+    /// The email to name, normalised, NUL-terminated. What comes after the NUL is undefined.
+    pub email: [c_char; VIDCACHE_EMAIL_SIZE],
+}
+
+/// 0 for a reason that this header does not know yet: then there is no email, as with every reason but one.
+pub(crate) fn reason(reason: Reason) -> i32 {
+    match reason {
+        Reason::Agreed => VIDCACHE_REASON_AGREED,
+        Reason::ChangeOutstanding => VIDCACHE_REASON_CHANGE_OUTSTANDING,
+        Reason::EmailDiffers => VIDCACHE_REASON_EMAIL_DIFFERS,
+        Reason::EmailUnconfirmed => VIDCACHE_REASON_EMAIL_UNCONFIRMED,
+        Reason::EmailAbsent => VIDCACHE_REASON_EMAIL_ABSENT,
+        Reason::NotLinked => VIDCACHE_REASON_NOT_LINKED,
+        _ => 0,
+    }
+}
+
+pub(crate) fn identity(found: Option<Identity>) -> vidcache_identity {
+    found.map_or(vidcache_identity { vid: 0, external_id: 0 }, |identity| vidcache_identity {
+        vid: identity.vid.get(),
+        external_id: identity.external_id.get(),
+    })
+}
+
+/// The static text of a reason, NUL-terminated, in snake case: "change_outstanding"; "unknown" for a number that is
+/// none.
+#[unsafe(no_mangle)]
+pub extern "C" fn vidcache_reason_name(reason: i32) -> *const c_char {
+    static NAMES: OnceLock<Vec<(i32, CString)>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        Reason::ALL
+            .iter()
+            .filter_map(|&reason| Some((self::reason(reason), CString::new(reason.name()).ok()?)))
+            .collect()
+    });
+    names.iter().find(|(number, _)| *number == reason).map_or(c"unknown", |(_, name)| name).as_ptr()
+}
+
+/// Which contact the user is. Nanoseconds, and no allocation, when memory has the answer.
+///
+/// Fails with VIDCACHE_INVALID_USER_KEY, VIDCACHE_BUSY, VIDCACHE_STORAGE, VIDCACHE_CORRUPT, VIDCACHE_CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_resolve(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    identity: *mut vidcache_identity,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let out = out(identity, "identity")?;
+        let found = self::identity(handle.0.resolve(user)?);
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(found) };
+        Ok(())
+    })
+}
+
+/// The same where memory has the answer: `*known` says whether. It never waits nor reads the file: for a thread that
+/// must not, such as that of an event loop.
+///
+/// Fails with VIDCACHE_INVALID_USER_KEY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_recall(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    identity: *mut vidcache_identity,
+    known: *mut bool,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let (identity, known) = (out(identity, "identity")?, out(known, "known")?);
+        let found = handle.0.recall(&user);
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            identity.write(self::identity(found.flatten()));
+            known.write(found.is_some());
+        }
+        Ok(())
+    })
+}
+
+/// What a page may say of the user, whose email the app believes to be `email`: UTF-8, NULL with a length of 0 where
+/// the app has none.
+///
+/// Fails with VIDCACHE_INVALID_EMAIL, and as vidcache_resolve.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_decide(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    email: *const c_char,
+    email_len: usize,
+    decision: *mut vidcache_decision,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, email) =
+            unsafe { (input::handle(handle)?, input::user(user)?, input::email(email, email_len)?) };
+        let out = out(decision, "decision")?;
+        let decided = handle.0.decide(user, email.as_ref())?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { write_decision(&decided, out) };
+        Ok(())
+    })
+}
+
+/// # Safety
+/// `out` is writable.
+pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut vidcache_decision) {
+    let email = decided.email.unwrap_or_default();
+    // SAFETY: writable by this function's contract, field by field since most of `email` is left as it is; it is
+    // longer than any email by its NUL (asserted above).
+    unsafe {
+        (&raw mut (*out).id).write(decided.id.map_or(0, |id| id.get()));
+        (&raw mut (*out).reason).write(reason(decided.reason));
+        (&raw mut (*out).email_len).write(email.len() as u32);
+        let text = (&raw mut (*out).email).cast::<u8>();
+        text.copy_from_nonoverlapping(email.as_ptr(), email.len());
+        text.add(email.len()).write(0);
+    }
+}
+
+/// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
+/// written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it
+/// has: about 2000. `nonce` is the page's Content-Security-Policy nonce, at most 4096 bytes of UTF-8; NULL with a
+/// length of 0: none. No allocation when memory has the user.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL: then the buffer is all zeros and `*length` is how many bytes it takes, a few
+/// more or less for the next call, as the decision is taken anew (`capacity` may be 0, with a `buffer` of NULL, to ask
+/// that). Else as vidcache_decide.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_snippet(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    email: *const c_char,
+    email_len: usize,
+    nonce: *const c_char,
+    nonce_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, email, nonce) = unsafe {
+            (
+                input::handle(handle)?,
+                input::user(user)?,
+                input::email(email, email_len)?,
+                input::nonce(nonce, nonce_len)?,
+            )
+        };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| handle.0.snippet_into(user, email.as_ref(), nonce, buffer)) }
+    })
+}
+
+/// The HTML for a page whose visitor the app does not know: the loader, and no identity. Otherwise as vidcache_snippet.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_anonymous_snippet(
+    handle: *const vidcache_handle,
+    nonce: *const c_char,
+    nonce_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| handle.0.anonymous_snippet_into(nonce, buffer)) }
+    })
+}
+
+/// Hands `write` the caller's buffer, and the caller the length that it came to or takes.
+unsafe fn fill(
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+    write: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
+) -> Result<(), Error> {
+    let length = out(length, "length")?;
+    input::fits::<u8>(capacity, "capacity")?;
+    let buffer = match (buffer.is_null(), capacity) {
+        (true, 0) => &mut [],
+        (true, _) => return Err(input::null("buffer")),
+        // SAFETY: not NULL, of a size that memory may have, writable and the caller's alone by their contract. Its bytes
+        // may be uninitialised: they are only written.
+        (false, _) => unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) },
+    };
+    let written = write(buffer);
+    if let Ok(bytes) | Err(Error::BufferTooSmall { needed: bytes }) = &written {
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { length.write(*bytes) };
+    }
+    written.map(|_| ())
+}

@@ -1,0 +1,119 @@
+//! The way in: what the app and HubSpot say.
+
+use std::ffi::c_char;
+
+use vidcache::{Error, Imported, Vid};
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, out};
+use crate::lookup::vidcache_user;
+
+/// What a recorded answer said.
+#[repr(C)]
+pub struct vidcache_recorded {
+    /// The contact that the answer described.
+    pub vid: i64,
+    /// Whether the answer said which email the contact holds, and since when.
+    pub email_observed: bool,
+}
+
+/// Says that the user is the contact `vid`, without saying which email HubSpot holds for it. It is durable when this
+/// returns.
+///
+/// Fails with VIDCACHE_INVALID_USER_KEY, VIDCACHE_INVALID_VID, VIDCACHE_VID_TAKEN, VIDCACHE_BUSY, VIDCACHE_STORAGE,
+/// VIDCACHE_CORRUPT, VIDCACHE_CLOSED; nothing is written then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_link(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    vid: i64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        handle.0.link(user, Vid::try_from(vid)?)
+    })
+}
+
+/// Records what a HubSpot API call about the user answered: the JSON body of a v1 createOrUpdate or profile answer, or
+/// of a v3 contact, told apart by shape; at most 1 GiB. It is durable when this returns. Recording an answer again, or
+/// an older one late, changes nothing. `change` is the token of the change that this finishes, 0 for none: that takes
+/// an answer that says which email the contact holds and since when, read after HubSpot was told.
+///
+/// Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
+/// VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user
+/// is written then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_record(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    answer: *const c_char,
+    answer_len: usize,
+    change: i64,
+    recorded: *mut vidcache_recorded,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, answer) =
+            unsafe { (input::handle(handle)?, input::user(user)?, input::answer(answer, answer_len)?) };
+        let out = out(recorded, "recorded")?;
+        let done = handle.0.record(user, answer, input::change(change)?)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(vidcache_recorded { vid: done.vid.get(), email_observed: done.email_observed }) };
+        Ok(())
+    })
+}
+
+/// A user whom vidcache_import takes in.
+#[repr(C)]
+pub struct vidcache_import_row {
+    /// The user.
+    pub user: vidcache_user,
+    /// Their contact.
+    pub vid: i64,
+    /// The email that HubSpot held for it; NULL with a length of 0 where that is not known.
+    pub email: *const c_char,
+    /// The bytes of `email`.
+    pub email_len: usize,
+    /// Since when, HubSpot's updatedAt: milliseconds since 1970 UTC.
+    pub email_at: i64,
+}
+
+/// What vidcache_import did.
+#[repr(C)]
+pub struct vidcache_import_report {
+    /// Users taken in, or known already.
+    pub imported: u64,
+    /// Users left out because another user has their contact.
+    pub vid_taken: u64,
+}
+
+/// Takes in what the app has long known: users and their contacts, for a first fill. 10,000 rows to a transaction,
+/// others' writes in between. A link that was made otherwise stands against an imported one, and so does a later email.
+/// Importing again changes nothing.
+///
+/// Fails with the code of the first row that cannot be right, and as vidcache_link. Whole transactions before it stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_import(
+    handle: *const vidcache_handle,
+    rows: *const vidcache_import_row,
+    count: usize,
+    report: *mut vidcache_import_report,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, rows) = unsafe { (input::handle(handle)?, input::array(rows, count, "rows")?) };
+        let out = out(report, "report")?;
+        let rows = rows.iter().map(|row| -> Result<_, Error> {
+            // SAFETY: the caller's contract.
+            let (user, email) = unsafe { (input::key(&row.user)?, input::email(row.email, row.email_len)?) };
+            Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
+        });
+        let done = handle.0.import(rows)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(vidcache_import_report { imported: done.imported, vid_taken: done.vid_taken }) };
+        Ok(())
+    })
+}

@@ -1,0 +1,53 @@
+//! A text of the library's, for what has no bound.
+
+use std::ffi::c_char;
+
+use vidcache::Error;
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::input::{null, out};
+
+/// A text that the library made. Opaque; freed by `vidcache_text_free`.
+pub struct vidcache_text(String);
+
+impl vidcache_text {
+    pub(crate) fn new(text: String) -> *mut Self {
+        Box::into_raw(Box::new(Self(text)))
+    }
+}
+
+/// The bytes of a text: UTF-8, not NUL-terminated. They stay until the text is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_text_get(
+    text: *const vidcache_text,
+    bytes: *mut *const c_char,
+    len: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: NULL, or made by this library and not freed, by the caller's contract.
+        let text = unsafe { text.as_ref() }.ok_or(null("text"))?;
+        let (bytes, len) = (out(bytes, "bytes")?, out(len, "len")?);
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            bytes.write(text.0.as_ptr().cast());
+            len.write(text.0.len());
+        }
+        Ok(())
+    })
+}
+
+/// Frees a text and makes `*text` NULL. NULL, and a text that is NULL, are allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_text_free(text: *mut *mut vidcache_text) {
+    edge(|| {
+        // SAFETY: NULL or writable, by the caller's contract.
+        let Some(text) = (unsafe { text.as_mut() }) else { return Ok::<(), Error>(()) };
+        let owned = std::mem::replace(text, std::ptr::null_mut());
+        if !owned.is_null() {
+            // SAFETY: made by `vidcache_text::new`, and not freed: whoever frees it clears its pointer.
+            drop(unsafe { Box::from_raw(owned) });
+        }
+        Ok(())
+    });
+}

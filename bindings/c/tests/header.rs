@@ -1,0 +1,166 @@
+//! `include/vidcache.h` is what this crate's source says. To write it anew: `VIDCACHE_WRITE_HEADER=1 cargo test -p vidcache-c`.
+
+#![allow(clippy::expect_used)] // A test has nothing better to do.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use vidcache::ErrorCode;
+
+const HEAD: &str = "\
+/**
+ * @file vidcache.h
+ * vidcache: may this page's HubSpot snippet name the user's email?
+ *
+ * An embedded identity cache in one SQLite file. Made of the library's source by cbindgen; do not edit.
+ *
+ * What holds for every function, with the reasons: docs/c-api.md.
+ *
+ * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the failed call
+ *   had to say: vidcache_last_error.
+ * - Outputs come last and are written on success only. They must not be NULL.
+ * - Texts are a pointer and a length in bytes, and need no NUL. An optional one is left out by NULL and 0.
+ * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library keeps none.
+ *   A pointer to const is not written through.
+ * - Handles are freed by their _free, which takes the pointer's address and makes it NULL. Freeing NULL does nothing.
+ * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept by thread.
+ * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its next call.
+ *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
+ *   one write. Not in a signal handler.
+ * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
+ *   none is larger than what it was asked to take in, ends the process, as Rust's do.
+ * - The file is the library's alone: no other SQLite, and no plain open and close, may touch it from the same process.
+ */";
+
+/// What a struct literal would be in a language that has one everywhere.
+const USERS: &str = "\
+/** The user whose key is an integer. */
+static inline vidcache_user vidcache_user_id(int64_t id)
+{
+  vidcache_user user = {VIDCACHE_USER_ID, 0, NULL, 0};
+  user.id = id;
+  return user;
+}
+
+/** The user whose key is text of `len` bytes. It is not copied. */
+static inline vidcache_user vidcache_user_text(const char *text, size_t len)
+{
+  vidcache_user user = {VIDCACHE_USER_TEXT, 0, NULL, 0};
+  user.text = text;
+  user.text_len = len;
+  return user;
+}
+";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn header() -> String {
+    let crate_dir = env!("CARGO_MANIFEST_DIR");
+    let mut config = cbindgen::Config::from_file(format!("{crate_dir}/cbindgen.toml")).expect("cbindgen.toml");
+    config.header = Some(HEAD.into());
+    config.after_includes = Some(version() + &codes());
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in ["error", "version", "text", "handle", "lookup", "record", "changes", "maintenance"] {
+        builder = builder.with_src(format!("{crate_dir}/src/{source}.rs"));
+    }
+    let mut text = Vec::new();
+    builder.generate().expect("the source is understood").write(&mut text);
+    let text = String::from_utf8(text).expect("UTF-8");
+    // Before the first function: inside `extern "C"`, after the types.
+    let (types, functions) =
+        text.split_once("#ifdef __cplusplus\nextern \"C\" {\n#endif // __cplusplus\n").expect("the part for C++");
+    let open = "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    let text = format!("{types}{open}{USERS}{functions}");
+    // C99 has these comments, but not in every compiler's pedantic mode.
+    text.lines()
+        .map(|line| {
+            line.split("  // ").next().unwrap_or(line).replace("#endif // __cplusplus", "#endif").trim_end().to_owned()
+                + "\n"
+        })
+        .collect()
+}
+
+fn version() -> String {
+    let parts: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
+    let [major, minor, patch] = parts[..] else { panic!("a version has three numbers") };
+    format!(
+        "\n/** The version of the library that this header came with. */\n\
+         #define VIDCACHE_VERSION \"{major}.{minor}.{patch}\"\n\
+         #define VIDCACHE_VERSION_MAJOR {major}\n#define VIDCACHE_VERSION_MINOR {minor}\n#define VIDCACHE_VERSION_PATCH {patch}\n\
+         /** What vidcache_abi_version() must return for a program that was built with this header. */\n\
+         #define VIDCACHE_ABI_VERSION {}\n",
+        env!("VIDCACHE_ABI_VERSION")
+    )
+}
+
+/// The enum of the core's table, each with the comment that the table has for it.
+fn codes() -> String {
+    let source = include_str!("../../../src/error.rs");
+    let mut text = String::from(
+        "\n/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows \
+         say\n * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */\nenum vidcache_code\n{\n  /** Nothing went wrong. */\n  VIDCACHE_OK = 0,\n",
+    );
+    for code in ErrorCode::ALL {
+        let variant: String = code.name().split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+        let docs = documentation(source, &variant);
+        writeln!(text, "  /** {docs} */\n  {} = {},", constant(code), code.number()).expect("a String takes all");
+    }
+    // Neither C++ nor pedantic C before C23 minds, but C90 readers of the enum do.
+    let text = text.trim_end().trim_end_matches(',').to_owned();
+    text + "\n};\n"
+}
+
+fn constant(code: &ErrorCode) -> String {
+    format!("VIDCACHE_{}", code.name().to_uppercase())
+}
+
+/// The first sentence of the comment above a variant of `Error`.
+fn documentation(source: &str, variant: &str) -> String {
+    let mut comment = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            comment = comment + " " + text;
+        } else if line.strip_prefix(variant).is_some_and(|rest| rest.starts_with([',', '(', ' ']))
+            && !comment.is_empty()
+        {
+            return comment.trim().to_owned();
+        } else if line.ends_with(['{', '}', ',']) || line.ends_with("},") {
+            comment.clear();
+        }
+    }
+    panic!("{variant} has no comment")
+}
+
+#[test]
+fn the_header_is_what_the_source_says() {
+    let path = root().join("include/vidcache.h");
+    let made = header();
+    if std::env::var_os("VIDCACHE_WRITE_HEADER").is_some() {
+        std::fs::write(&path, &made).expect("include/ is writable");
+    }
+    let kept = std::fs::read_to_string(&path).expect("include/vidcache.h");
+    assert!(kept == made, "include/vidcache.h is stale: VIDCACHE_WRITE_HEADER=1 cargo test -p vidcache-c");
+}
+
+#[test]
+fn every_code_of_the_table_is_in_the_header_with_its_number() {
+    let kept = std::fs::read_to_string(root().join("include/vidcache.h")).expect("include/vidcache.h");
+    for code in ErrorCode::ALL {
+        assert!(kept.contains(&format!("  {} = {}", constant(code), code.number())), "{}", code.name());
+    }
+}
+
+#[test]
+fn the_list_of_symbols_is_the_header_s_functions() {
+    let kept = std::fs::read_to_string(root().join("include/vidcache.h")).expect("include/vidcache.h");
+    let declared: BTreeSet<&str> = kept
+        .lines()
+        .filter(|line| !line.starts_with([' ', '*', '/', '#']) && !line.starts_with("static") && line.contains('('))
+        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next())
+        .collect();
+    let listed = std::fs::read_to_string(root().join("bindings/c/symbols.txt")).expect("symbols.txt");
+    assert_eq!(declared, listed.lines().collect());
+}

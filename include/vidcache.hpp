@@ -1,0 +1,298 @@
+/**
+ * @file vidcache.hpp
+ * vidcache for C++17, over vidcache.h and header only: a cache closes itself, what may be absent is a std::optional, texts are
+ * std::string_view, and what fails throws vidcache::error. The conventions of threads, forks and privacy are those of vidcache.h.
+ */
+
+#ifndef VIDCACHE_HPP
+#define VIDCACHE_HPP
+
+#include "vidcache.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vidcache {
+
+/** A failed call: its code (VIDCACHE_BUSY, say), and words for a person. */
+class error : public std::runtime_error {
+public:
+  error(vidcache_result code, const std::string &message, std::int64_t vid)
+      : std::runtime_error(message), code_(code), vid_(vid) {}
+
+  /** One of vidcache_code. */
+  vidcache_result code() const noexcept { return code_; }
+  /** Its name, the same in every language: "busy". */
+  const char *name() const noexcept { return vidcache_error_name(code_); }
+  /** The contact that the failure is about, if there is one. */
+  std::optional<std::int64_t> vid() const noexcept
+  {
+    return vid_ == 0 ? std::nullopt : std::optional<std::int64_t>(vid_);
+  }
+
+private:
+  vidcache_result code_;
+  std::int64_t vid_;
+};
+
+namespace detail {
+
+inline void check(vidcache_result result)
+{
+  if (result == VIDCACHE_OK) return;
+  vidcache_error last{};
+  last.size = sizeof last;
+  vidcache_last_error(&last);
+  if (last.code != result) throw error(result, vidcache_error_name(result), 0);
+  throw error(result, std::string(last.message, last.message_len), last.vid);
+}
+
+/** A pointer that is not NULL, for a text that is there but empty. */
+inline const char *data(std::string_view text) noexcept { return text.data() ? text.data() : ""; }
+
+inline const char *data(const std::optional<std::string_view> &text) noexcept { return text ? data(*text) : nullptr; }
+
+inline std::size_t size(const std::optional<std::string_view> &text) noexcept { return text ? text->size() : 0; }
+
+} // namespace detail
+
+/** The app's own id of a user: an integer or a text, which must outlive the call. Never an email. */
+class user {
+public:
+  user(std::int64_t id) noexcept : raw_(vidcache_user_id(id)) {}
+  user(int id) noexcept : raw_(vidcache_user_id(id)) {}
+  user(std::string_view text) noexcept : raw_(vidcache_user_text(detail::data(text), text.size())) {}
+  user(const char *text) noexcept : user(std::string_view(text)) {}
+  user(const std::string &text) noexcept : user(std::string_view(text)) {}
+  const vidcache_user *get() const noexcept { return &raw_; }
+
+private:
+  vidcache_user raw_;
+};
+
+/** Which contact a user is. */
+struct identity {
+  std::int64_t vid;
+  /** What a page gives as HubSpot's external id. */
+  std::int64_t external_id;
+};
+
+/** What a page may say of a user: email and id, id alone, or nothing. */
+struct decision {
+  std::optional<std::string> email;
+  std::optional<std::int64_t> id;
+  /** One of VIDCACHE_REASON_…. */
+  std::int32_t reason;
+  const char *reason_name() const noexcept { return vidcache_reason_name(reason); }
+};
+
+struct recorded {
+  std::int64_t vid;
+  bool email_observed;
+};
+
+struct stale_change {
+  std::string user;
+  std::int64_t token;
+  std::chrono::milliseconds begun_at;
+};
+
+/** How to open a cache; what is left as it is has the library's default. */
+struct options {
+  std::optional<std::string_view> secret;
+  std::optional<std::string_view> loader_host;
+  std::optional<std::uint64_t> memory;
+  std::optional<std::chrono::milliseconds> busy_timeout;
+  std::optional<std::chrono::milliseconds> page_deadline;
+  bool synchronous_full = true;
+};
+
+/** An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and destruction are of use. */
+class cache {
+public:
+  /** @throws vidcache::error */
+  cache(std::string_view path, std::int64_t portal, const options &chosen = {})
+  {
+    vidcache_options raw{};
+    raw.size = sizeof raw;
+    detail::check(vidcache_options_init(&raw));
+    raw.secret = detail::data(chosen.secret);
+    raw.secret_len = detail::size(chosen.secret);
+    raw.loader_host = detail::data(chosen.loader_host);
+    raw.loader_host_len = detail::size(chosen.loader_host);
+    if (chosen.memory) raw.memory = *chosen.memory;
+    if (chosen.busy_timeout) raw.busy_timeout_ms = milliseconds(*chosen.busy_timeout);
+    if (chosen.page_deadline) raw.page_deadline_ms = milliseconds(*chosen.page_deadline);
+    raw.synchronous = chosen.synchronous_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;
+    vidcache_handle *opened = nullptr;
+    detail::check(vidcache_open(detail::data(path), path.size(), portal, &raw, &opened));
+    handle_.reset(opened);
+  }
+
+  std::optional<identity> resolve(const user &who) const
+  {
+    vidcache_identity found;
+    detail::check(vidcache_resolve(handle_.get(), who.get(), &found));
+    if (found.vid == 0) return std::nullopt;
+    return identity{found.vid, found.external_id};
+  }
+
+  decision decide(const user &who, std::optional<std::string_view> email) const
+  {
+    vidcache_decision made;
+    detail::check(vidcache_decide(handle_.get(), who.get(), detail::data(email), detail::size(email), &made));
+    decision result{std::nullopt, std::nullopt, made.reason};
+    if (made.email_len > 0) result.email.emplace(made.email, made.email_len);
+    if (made.id != 0) result.id = made.id;
+    return result;
+  }
+
+  std::string snippet(const user &who, std::optional<std::string_view> email,
+                      std::optional<std::string_view> nonce = std::nullopt) const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_snippet(handle_.get(), who.get(), detail::data(email), detail::size(email), detail::data(nonce),
+                              detail::size(nonce), buffer, capacity, length);
+    });
+  }
+
+  std::string anonymous_snippet(std::optional<std::string_view> nonce = std::nullopt) const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_anonymous_snippet(handle_.get(), detail::data(nonce), detail::size(nonce), buffer, capacity,
+                                        length);
+    });
+  }
+
+  void link(const user &who, std::int64_t vid) { detail::check(vidcache_link(handle_.get(), who.get(), vid)); }
+
+  /** `change` is the token of the change that the answer finishes. */
+  recorded record(const user &who, std::string_view answer, std::optional<std::int64_t> change = std::nullopt)
+  {
+    vidcache_recorded made;
+    // 0 is "none" in C; here it is a number that is no token.
+    const std::int64_t token = change ? (*change == 0 ? -1 : *change) : 0;
+    detail::check(vidcache_record(handle_.get(), who.get(), detail::data(answer), answer.size(), token, &made));
+    return {made.vid, made.email_observed};
+  }
+
+  std::int64_t begin_email_change(const user &who)
+  {
+    std::int64_t token;
+    detail::check(vidcache_begin_email_change(handle_.get(), who.get(), &token));
+    return token;
+  }
+
+  void abandon_email_change(const user &who, std::int64_t token)
+  {
+    detail::check(vidcache_abandon_email_change(handle_.get(), who.get(), token));
+  }
+
+  bool is_change_outstanding(const user &who, std::int64_t token) const
+  {
+    bool outstanding;
+    detail::check(vidcache_is_change_outstanding(handle_.get(), who.get(), token, &outstanding));
+    return outstanding;
+  }
+
+  std::vector<stale_change> stale_changes(std::chrono::milliseconds older_than, std::size_t limit = 1000) const
+  {
+    std::vector<vidcache_stale_change> raw(limit);
+    std::size_t count = 0;
+    const std::uint64_t age = older_than.count() < 0 ? 0 : static_cast<std::uint64_t>(older_than.count());
+    detail::check(vidcache_stale_changes(handle_.get(), age, raw.data(), raw.size(), &count));
+    std::vector<stale_change> changes;
+    for (std::size_t at = 0; at < count; ++at) {
+      changes.push_back({std::string(raw[at].user, raw[at].user_len), raw[at].token,
+                         std::chrono::milliseconds(raw[at].begun_at)});
+    }
+    return changes;
+  }
+
+  vidcache_import_report import(const std::vector<vidcache_import_row> &rows)
+  {
+    vidcache_import_report report;
+    detail::check(vidcache_import(handle_.get(), rows.data(), rows.size(), &report));
+    return report;
+  }
+
+  vidcache_stats stats() const
+  {
+    vidcache_stats made{};
+    made.size = sizeof made;
+    detail::check(vidcache_get_stats(handle_.get(), &made));
+    return made;
+  }
+
+  /** What is wrong with the file, one a line; empty when nothing is. */
+  std::string verify() const
+  {
+    vidcache_text *raw = nullptr;
+    std::size_t count = 0;
+    detail::check(vidcache_verify(handle_.get(), &raw, &count));
+    return take(raw);
+  }
+
+  std::int64_t portal() const
+  {
+    std::int64_t number;
+    detail::check(vidcache_portal(handle_.get(), &number));
+    return number;
+  }
+
+  /** Every later call throws an error with VIDCACHE_CLOSED. */
+  void close() { detail::check(vidcache_close(handle_.get())); }
+
+  /** For functions of vidcache.h. */
+  vidcache_handle *get() const noexcept { return handle_.get(); }
+
+private:
+  struct free_handle {
+    void operator()(vidcache_handle *handle) const noexcept { vidcache_free(&handle); }
+  };
+  struct free_text {
+    void operator()(vidcache_text *text) const noexcept { vidcache_text_free(&text); }
+  };
+
+  static std::string take(vidcache_text *raw)
+  {
+    const std::unique_ptr<vidcache_text, free_text> text(raw);
+    const char *bytes = nullptr;
+    std::size_t length = 0;
+    detail::check(vidcache_text_get(text.get(), &bytes, &length));
+    return std::string(bytes, length);
+  }
+
+  /** Out of range is out of range in C, too. */
+  static std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept
+  {
+    return time.count() < 0 || time.count() > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(time.count());
+  }
+
+  template <typename Write> static std::string fill(const Write &write)
+  {
+    std::string html(2560, '\0');
+    std::size_t length = 0;
+    vidcache_result result = write(html.data(), html.size(), &length);
+    // The answer may have become longer in between, though not often.
+    while (result == VIDCACHE_BUFFER_TOO_SMALL) {
+      html.resize(length);
+      result = write(html.data(), html.size(), &length);
+    }
+    detail::check(result);
+    html.resize(length);
+    return html;
+  }
+
+  std::unique_ptr<vidcache_handle, free_handle> handle_;
+};
+
+} // namespace vidcache
+
+#endif

@@ -1,0 +1,504 @@
+/* Every function of the interface: what it does, and that bad input is a code that writes nothing. */
+#include "check.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *folder;
+
+static vidcache_user user_42(void) { return vidcache_user_id(42); }
+
+static void versions_are_the_header_s(void)
+{
+  EQUAL(VIDCACHE_ABI_VERSION, vidcache_abi_version());
+  CHECK(strcmp(VIDCACHE_VERSION, vidcache_version()) == 0);
+  char parts[32];
+  snprintf(parts, sizeof parts, "%d.%d.%d", VIDCACHE_VERSION_MAJOR, VIDCACHE_VERSION_MINOR, VIDCACHE_VERSION_PATCH);
+  CHECK(strcmp(VIDCACHE_VERSION, parts) == 0);
+}
+
+static void a_user_changes_their_email(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "change"));
+  vidcache_user user = user_42();
+  vidcache_identity identity;
+  EQUAL(VIDCACHE_OK, vidcache_resolve(cache, &user, &identity));
+  EQUAL(0, identity.vid);
+
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  EQUAL(901, recorded.vid);
+  CHECK(recorded.email_observed);
+  EQUAL(VIDCACHE_OK, vidcache_resolve(cache, &user, &identity));
+  EQUAL(901, identity.vid);
+  EQUAL(901, identity.external_id);
+
+  vidcache_decision decision;
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR(" Ann@Shop.test"), &decision));
+  EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
+  EQUAL(901, decision.id);
+  CHECK(strcmp(decision.email, "ann@shop.test") == 0);
+  EQUAL(strlen("ann@shop.test"), decision.email_len);
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, NULL, 0, &decision));
+  EQUAL(VIDCACHE_REASON_EMAIL_ABSENT, decision.reason);
+  CHECK(decision.email_len == 0 && decision.email[0] == '\0');
+
+  int64_t token = 0;
+  EQUAL(VIDCACHE_OK, vidcache_begin_email_change(cache, &user, &token));
+  CHECK(token > 0);
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@shop.test"), &decision));
+  EQUAL(VIDCACHE_REASON_CHANGE_OUTSTANDING, decision.reason);
+  EQUAL(0, decision.email_len);
+  bool outstanding = false;
+  EQUAL(VIDCACHE_OK, vidcache_is_change_outstanding(cache, &user, token, &outstanding));
+  CHECK(outstanding);
+
+  vidcache_stale_change stale[2];
+  size_t count = 9;
+  usleep(2000); /* by the clock, the change is older than 0 ms */
+  EQUAL(VIDCACHE_OK, vidcache_stale_changes(cache, 0, stale, 2, &count));
+  EQUAL(1, count);
+  EQUAL(token, stale[0].token);
+  CHECK(strcmp(stale[0].user, "42") == 0 && stale[0].user_len == 2 && stale[0].begun_at > 0);
+  EQUAL(VIDCACHE_OK, vidcache_stale_changes(cache, 0, NULL, 0, &count));
+  EQUAL(0, count);
+
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@home.test", "05")), token, &recorded));
+  EQUAL(VIDCACHE_OK, vidcache_is_change_outstanding(cache, &user, token, &outstanding));
+  CHECK(!outstanding);
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@home.test"), &decision));
+  EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
+
+  EQUAL(VIDCACHE_OK, vidcache_begin_email_change(cache, &user, &token));
+  EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
+  EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
+
+  bool known = false;
+  EQUAL(VIDCACHE_OK, vidcache_resolve(cache, &user, &identity));
+  EQUAL(VIDCACHE_OK, vidcache_recall(cache, &user, &identity, &known));
+  /* Valgrind cannot map the WAL index a second time; then there is no table, and recall knows nobody. */
+  const bool table = getenv("VALGRIND") == NULL;
+  CHECK(known == table);
+  EQUAL(table ? 901 : 0, identity.vid);
+  vidcache_user other = vidcache_user_text(STR("somebody else"));
+  EQUAL(VIDCACHE_OK, vidcache_recall(cache, &other, &identity, &known));
+  CHECK(!known);
+  EQUAL(0, identity.vid);
+
+  vidcache_stats stats;
+  stats.size = sizeof stats;
+  EQUAL(VIDCACHE_OK, vidcache_get_stats(cache, &stats));
+  if (table)
+    CHECK(stats.hits > 0 && stats.entries == 1 && stats.fallback == NULL && stats.last_error == VIDCACHE_OK);
+  else
+    CHECK(stats.misses > 0 && stats.entries == 0 && stats.fallback != NULL && stats.fallback_len > 0);
+  int64_t portal = 0;
+  EQUAL(VIDCACHE_OK, vidcache_portal(cache, &portal));
+  EQUAL(PORTAL, portal);
+  vidcache_text *problems = NULL;
+  EQUAL(VIDCACHE_OK, vidcache_verify(cache, &problems, &count));
+  EQUAL(0, count);
+  const char *bytes = NULL;
+  size_t length = 9;
+  EQUAL(VIDCACHE_OK, vidcache_text_get(problems, &bytes, &length));
+  CHECK(bytes != NULL && length == 0);
+  vidcache_text_free(&problems);
+  CHECK(problems == NULL);
+  vidcache_free(&cache);
+}
+
+static void users_are_imported(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "import"));
+  vidcache_import_row rows[3];
+  memset(rows, 0, sizeof rows);
+  rows[0].user = vidcache_user_text(STR("0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d"));
+  rows[0].vid = 1;
+  rows[0].email = "bea@shop.test";
+  rows[0].email_len = strlen(rows[0].email);
+  rows[0].email_at = INT64_C(1767225600000);
+  rows[1].user = vidcache_user_id(7);
+  rows[1].vid = 2;
+  rows[2].user = vidcache_user_id(8);
+  rows[2].vid = 2;
+  vidcache_import_report report;
+  EQUAL(VIDCACHE_OK, vidcache_import(cache, rows, 3, &report));
+  EQUAL(2, report.imported);
+  EQUAL(1, report.vid_taken);
+  EQUAL(VIDCACHE_OK, vidcache_import(cache, NULL, 0, &report));
+  EQUAL(0, report.imported);
+  vidcache_decision decision;
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &rows[0].user, STR("bea@shop.test"), &decision));
+  EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
+
+  vidcache_user nine = vidcache_user_id(9);
+  EQUAL(VIDCACHE_VID_TAKEN, vidcache_link(cache, &nine, 2));
+  vidcache_error error;
+  error.size = sizeof error;
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  EQUAL(VIDCACHE_VID_TAKEN, error.code);
+  EQUAL(2, error.vid);
+  CHECK(strlen(error.message) == error.message_len && strstr(error.message, "linked to user 7 already"));
+  rows[2].vid = -1;
+  EQUAL(VIDCACHE_INVALID_VID, vidcache_import(cache, rows, 3, &report));
+  EQUAL(VIDCACHE_OK, vidcache_close(cache));
+  vidcache_free(&cache);
+}
+
+static void a_snippet_goes_into_a_buffer_or_says_how_large_it_is(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "snippet"));
+  vidcache_user user = user_42();
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  size_t needed = 0, length = 0;
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL,
+        vidcache_snippet(cache, &user, STR("ann@shop.test"), STR("n0nce"), NULL, 0, &needed));
+  CHECK(needed > 1000 && needed < 4000);
+  char *buffer = malloc(needed);
+  CHECK(buffer != NULL);
+  memset(buffer, 'x', needed);
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL,
+        vidcache_snippet(cache, &user, STR("ann@shop.test"), STR("n0nce"), buffer, needed - 1, &length));
+  EQUAL(needed, length);
+  CHECK(buffer[0] == '\0' && buffer[needed - 2] == '\0' && buffer[needed - 1] == 'x');
+  /* As large as it must be: one byte more would be seen by the sanitizer. */
+  EQUAL(VIDCACHE_OK, vidcache_snippet(cache, &user, STR("ann@shop.test"), STR("n0nce"), buffer, needed, &length));
+  EQUAL(needed, length);
+  CHECK(memcmp(buffer, STR("<script nonce=\"n0nce\">")) == 0 && memcmp(buffer + length - 9, STR("</script>")) == 0);
+  CHECK(memmem(buffer, length, STR("\"id\":\"901\",\"email\":\"ann@shop.test\"")) != NULL);
+  EQUAL(VIDCACHE_OK, vidcache_anonymous_snippet(cache, NULL, 0, buffer, needed, &length));
+  CHECK(length < needed && memmem(buffer, length, STR("\"id\":")) == NULL);
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_anonymous_snippet(cache, NULL, 0, buffer, 10, &length));
+  free(buffer);
+  vidcache_free(&cache);
+}
+
+/* Filled with a pattern, so that a failed call that writes an output is seen. */
+static struct outputs {
+  vidcache_identity identity;
+  vidcache_decision decision;
+  vidcache_recorded recorded;
+  vidcache_import_report report;
+  vidcache_stale_change change;
+  bool flag;
+  int64_t number;
+  size_t length;
+  char buffer[4096];
+  vidcache_text *text;
+  const char *bytes;
+  vidcache_handle *handle;
+} out, untouched;
+
+#define REFUSED(code, call) \
+  do { \
+    memset(&out, 0x5a, sizeof out); \
+    EQUAL(code, call); \
+    CHECK(memcmp(&out, &untouched, sizeof out) == 0); \
+  } while (0)
+
+static void null_is_a_code_in_every_place(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "null"));
+  vidcache_user user = user_42(), none, textless = vidcache_user_text(NULL, 0);
+  memset(&none, 0, sizeof none);
+  const int option = VIDCACHE_INVALID_OPTION, key = VIDCACHE_INVALID_USER_KEY;
+
+  REFUSED(option, vidcache_open(NULL, 0, PORTAL, NULL, &out.handle));
+  REFUSED(option, vidcache_open(NULL, 5, PORTAL, NULL, &out.handle));
+  REFUSED(option, vidcache_open(STR("/dev/null/x"), PORTAL, NULL, NULL));
+  REFUSED(option, vidcache_close(NULL));
+  REFUSED(option, vidcache_portal(NULL, &out.number));
+  REFUSED(option, vidcache_portal(cache, NULL));
+  REFUSED(option, vidcache_options_init(NULL));
+  REFUSED(option, vidcache_last_error(NULL));
+
+#define USER_CALL(function, ...) \
+  REFUSED(option, function(NULL, &user, __VA_ARGS__)); \
+  REFUSED(key, function(cache, NULL, __VA_ARGS__)); \
+  REFUSED(key, function(cache, &none, __VA_ARGS__)); \
+  REFUSED(key, function(cache, &textless, __VA_ARGS__))
+
+  USER_CALL(vidcache_resolve, &out.identity);
+  REFUSED(option, vidcache_resolve(cache, &user, NULL));
+  USER_CALL(vidcache_recall, &out.identity, &out.flag);
+  REFUSED(option, vidcache_recall(cache, &user, NULL, &out.flag));
+  REFUSED(option, vidcache_recall(cache, &user, &out.identity, NULL));
+  USER_CALL(vidcache_decide, STR("a@x.test"), &out.decision);
+  REFUSED(option, vidcache_decide(cache, &user, STR("a@x.test"), NULL));
+  REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_decide(cache, &user, NULL, 3, &out.decision));
+  USER_CALL(vidcache_snippet, NULL, 0, NULL, 0, out.buffer, sizeof out.buffer, &out.length);
+  REFUSED(option, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, out.buffer, sizeof out.buffer, NULL));
+  REFUSED(option, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, NULL, 4096, &out.length));
+  REFUSED(option, vidcache_snippet(cache, &user, NULL, 0, NULL, 3, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_anonymous_snippet(NULL, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_anonymous_snippet(cache, NULL, 0, NULL, 4096, &out.length));
+  REFUSED(option, vidcache_anonymous_snippet(cache, NULL, 0, out.buffer, sizeof out.buffer, NULL));
+  USER_CALL(vidcache_link, 1);
+  USER_CALL(vidcache_record, STR("{}"), 0, &out.recorded);
+  REFUSED(option, vidcache_record(cache, &user, STR("{}"), 0, NULL));
+  REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, NULL, 0, 0, &out.recorded));
+  REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, NULL, 2, 0, &out.recorded));
+  USER_CALL(vidcache_begin_email_change, &out.number);
+  REFUSED(option, vidcache_begin_email_change(cache, &user, NULL));
+  USER_CALL(vidcache_abandon_email_change, 1);
+  USER_CALL(vidcache_is_change_outstanding, 1, &out.flag);
+  REFUSED(option, vidcache_is_change_outstanding(cache, &user, 1, NULL));
+  REFUSED(option, vidcache_stale_changes(NULL, 0, &out.change, 1, &out.length));
+  REFUSED(option, vidcache_stale_changes(cache, 0, NULL, 1, &out.length));
+  REFUSED(option, vidcache_stale_changes(cache, 0, &out.change, 1, NULL));
+  vidcache_import_row row;
+  memset(&row, 0, sizeof row);
+  row.vid = 1;
+  REFUSED(option, vidcache_import(NULL, &row, 1, &out.report));
+  REFUSED(option, vidcache_import(cache, NULL, 1, &out.report));
+  REFUSED(key, vidcache_import(cache, &row, 1, &out.report));
+  REFUSED(option, vidcache_import(cache, &row, 1, NULL));
+  vidcache_stats stats;
+  memset(&stats, 0, sizeof stats);
+  REFUSED(option, vidcache_get_stats(cache, &stats));
+  stats.size = sizeof stats;
+  REFUSED(option, vidcache_get_stats(NULL, &stats));
+  REFUSED(option, vidcache_get_stats(cache, NULL));
+  REFUSED(option, vidcache_verify(NULL, &out.text, &out.length));
+  REFUSED(option, vidcache_verify(cache, NULL, &out.length));
+  REFUSED(option, vidcache_verify(cache, &out.text, NULL));
+  REFUSED(option, vidcache_text_get(NULL, &out.bytes, &out.length));
+  vidcache_text *text = NULL;
+  size_t count;
+  EQUAL(VIDCACHE_OK, vidcache_verify(cache, &text, &count));
+  REFUSED(option, vidcache_text_get(text, NULL, &out.length));
+  REFUSED(option, vidcache_text_get(text, &out.bytes, NULL));
+  vidcache_text_free(&text);
+  vidcache_text_free(&text);
+  vidcache_text_free(NULL);
+  vidcache_free(&cache);
+  CHECK(cache == NULL);
+  vidcache_free(&cache);
+  vidcache_free(NULL);
+  REFUSED(option, vidcache_resolve(cache, &user, &out.identity));
+}
+
+static void no_length_is_believed_and_no_byte_trusted(void)
+{
+  const char *path = path_in(folder, "lengths");
+  vidcache_handle *cache = open_cache(path);
+  vidcache_user user = user_42();
+  static const size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, (size_t)1 << 41};
+  for (size_t i = 0; i < sizeof huge / sizeof *huge; i++) {
+    const size_t n = huge[i];
+    vidcache_user text = vidcache_user_text("x", n);
+    REFUSED(VIDCACHE_INVALID_USER_KEY, vidcache_resolve(cache, &text, &out.identity));
+    REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_decide(cache, &user, "x", n, &out.decision));
+    REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, "{", n, 0, &out.recorded));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_open("x", n, PORTAL, NULL, &out.handle));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_snippet(cache, &user, NULL, 0, "x", n, out.buffer, 9, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, out.buffer, n, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_anonymous_snippet(cache, "x", n, out.buffer, 9, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_anonymous_snippet(cache, NULL, 0, out.buffer, n, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_stale_changes(cache, 0, &out.change, n, &out.length));
+    vidcache_import_row row;
+    memset(&row, 0, sizeof row);
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_import(cache, &row, n, &out.report));
+  }
+  static const char *const bad[] = {"", "\xff", "a\0b"};
+  static const size_t bad_length[] = {0, 1, 3};
+  for (int i = 0; i < 3; i++) {
+    vidcache_user text = vidcache_user_text(bad[i], bad_length[i]);
+    REFUSED(VIDCACHE_INVALID_USER_KEY, vidcache_resolve(cache, &text, &out.identity));
+    REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_decide(cache, &user, bad[i], bad_length[i], &out.decision));
+    REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, bad[i], bad_length[i], 0, &out.recorded));
+  }
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_open(STR(""), PORTAL, NULL, &out.handle));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_open(STR("a\0b"), PORTAL, NULL, &out.handle));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_snippet(cache, &user, NULL, 0, STR("\xff"), out.buffer, 9, &out.length));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_anonymous_snippet(cache, STR("\xff"), out.buffer, 9, &out.length));
+  REFUSED(VIDCACHE_INVALID_VID, vidcache_link(cache, &user, 0));
+  REFUSED(VIDCACHE_INVALID_VID, vidcache_link(cache, &user, INT64_MIN));
+  REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_abandon_email_change(cache, &user, -1));
+  REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_abandon_email_change(cache, &user, 0));
+  REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_is_change_outstanding(cache, &user, 5, &out.flag));
+  REFUSED(VIDCACHE_UNKNOWN_CHANGE,
+          vidcache_record(cache, &user, STR(ANSWER("1", "a@x.test", "00")), -7, &out.recorded));
+  vidcache_free(&cache);
+
+  vidcache_options options;
+  options.size = sizeof options - 1;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_options_init(&options));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_open(path, strlen(path), PORTAL, &options, &out.handle));
+  options.size = sizeof options;
+  EQUAL(VIDCACHE_OK, vidcache_options_init(&options));
+  REFUSED(VIDCACHE_INVALID_PORTAL, vidcache_open(path, strlen(path), 0, &options, &out.handle));
+#define WITH(field, value, code) \
+  do { \
+    vidcache_options changed = options; \
+    changed.field = value; \
+    REFUSED(code, vidcache_open(path, strlen(path), PORTAL, &changed, &out.handle)); \
+  } while (0)
+  WITH(secret, "short", VIDCACHE_INVALID_SECRET);
+  WITH(secret_len, 5, VIDCACHE_INVALID_OPTION);
+  WITH(secret_len, SIZE_MAX, VIDCACHE_INVALID_OPTION);
+  WITH(loader_host, "a/b", VIDCACHE_INVALID_OPTION);
+  WITH(loader_host_len, SIZE_MAX, VIDCACHE_INVALID_OPTION);
+  WITH(synchronous, 0, VIDCACHE_INVALID_OPTION);
+  WITH(busy_timeout_ms, UINT32_MAX, VIDCACHE_INVALID_OPTION);
+  WITH(page_deadline_ms, 99, VIDCACHE_INVALID_OPTION);
+  WITH(size, 0, VIDCACHE_INVALID_OPTION);
+}
+
+static void a_closed_handle_answers_with_a_code(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "closed"));
+  vidcache_user user = user_42();
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  EQUAL(VIDCACHE_OK, vidcache_close(cache));
+  EQUAL(VIDCACHE_OK, vidcache_close(cache));
+  const int closed = VIDCACHE_CLOSED;
+  vidcache_import_row row;
+  memset(&row, 0, sizeof row);
+  row.user = user;
+  row.vid = 5;
+  REFUSED(closed, vidcache_resolve(cache, &user, &out.identity));
+  REFUSED(closed, vidcache_decide(cache, &user, NULL, 0, &out.decision));
+  REFUSED(closed, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(closed, vidcache_link(cache, &user, 1));
+  REFUSED(closed, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &out.recorded));
+  REFUSED(closed, vidcache_import(cache, &row, 1, &out.report));
+  REFUSED(closed, vidcache_begin_email_change(cache, &user, &out.number));
+  REFUSED(closed, vidcache_abandon_email_change(cache, &user, 1));
+  REFUSED(closed, vidcache_is_change_outstanding(cache, &user, 1, &out.flag));
+  REFUSED(closed, vidcache_stale_changes(cache, 0, &out.change, 1, &out.length));
+  REFUSED(closed, vidcache_verify(cache, &out.text, &out.length));
+  bool known = true;
+  vidcache_identity identity;
+  EQUAL(VIDCACHE_OK, vidcache_recall(cache, &user, &identity, &known));
+  CHECK(!known);
+  int64_t portal = 0;
+  EQUAL(VIDCACHE_OK, vidcache_portal(cache, &portal));
+  vidcache_free(&cache);
+}
+
+static void parent_and_child_use_and_free_the_same_handle(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "fork"));
+  vidcache_user user = user_42(), child_s = vidcache_user_text(STR("of the child"));
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    vidcache_identity identity;
+    EQUAL(VIDCACHE_OK, vidcache_resolve(cache, &user, &identity));
+    EQUAL(901, identity.vid);
+    EQUAL(VIDCACHE_OK, vidcache_link(cache, &child_s, 77));
+    EQUAL(VIDCACHE_INVALID_VID, vidcache_link(cache, &child_s, -1));
+    vidcache_free(&cache);
+    vidcache_free(&cache);
+    _exit(0);
+  }
+  int status = 1;
+  CHECK(waitpid(child, &status, 0) == child);
+  EQUAL(0, status);
+  vidcache_identity identity;
+  EQUAL(VIDCACHE_OK, vidcache_resolve(cache, &child_s, &identity));
+  EQUAL(77, identity.vid);
+  EQUAL(VIDCACHE_OK, vidcache_link(cache, &child_s, 78));
+
+  /* Closed before the fork, it stays closed in the child. */
+  EQUAL(VIDCACHE_OK, vidcache_close(cache));
+  child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    EQUAL(VIDCACHE_CLOSED, vidcache_resolve(cache, &user, &identity));
+    vidcache_free(&cache);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child);
+  EQUAL(0, status);
+  vidcache_free(&cache);
+}
+
+enum { THREADS = 8, CALLS = 200 };
+static vidcache_handle *shared;
+
+static void *work(void *argument)
+{
+  const int64_t number = (int64_t)(intptr_t)argument;
+  vidcache_user user = vidcache_user_id(number);
+  vidcache_identity identity;
+  vidcache_recorded recorded;
+  char answer[200], buffer[4096];
+  size_t length;
+  snprintf(answer, sizeof answer, ANSWER("%d", "user%d@shop.test", "00"), (int)number + 1000, (int)number);
+  EQUAL(VIDCACHE_OK, vidcache_record(shared, &user, answer, strlen(answer), 0, &recorded));
+  for (int call = 0; call < CALLS; call++) {
+    EQUAL(VIDCACHE_OK, vidcache_resolve(shared, &user, &identity));
+    EQUAL(number + 1000, identity.vid);
+    EQUAL(VIDCACHE_OK, vidcache_snippet(shared, &user, NULL, 0, NULL, 0, buffer, sizeof buffer, &length));
+  }
+  /* Each thread has its own failure, however they fall together. */
+  const vidcache_result failed =
+    number % 2 ? vidcache_link(shared, &user, 0) : vidcache_abandon_email_change(shared, &user, 12345);
+  vidcache_error error;
+  error.size = sizeof error;
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  EQUAL(failed, error.code);
+  EQUAL(number % 2 ? VIDCACHE_INVALID_VID : VIDCACHE_UNKNOWN_CHANGE, error.code);
+  return NULL;
+}
+
+static void threads_share_a_handle(void)
+{
+  shared = open_cache(path_in(folder, "threads"));
+  pthread_t threads[THREADS];
+  for (intptr_t i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, work, (void *)(i + 1)) == 0);
+  for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  vidcache_free(&shared);
+}
+
+static void the_last_error_says_what_and_nothing_of_whom(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "detail"));
+  vidcache_user user = user_42();
+  vidcache_error error;
+  error.size = sizeof error;
+  vidcache_decision decision;
+  EQUAL(VIDCACHE_INVALID_EMAIL, vidcache_decide(cache, &user, STR("ann.of.shop"), &decision));
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, NULL, 0, &decision));
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  EQUAL(VIDCACHE_INVALID_EMAIL, error.code);
+  CHECK(strcmp(error.message, "invalid email: it has no @") == 0);
+  EQUAL(0, error.vid);
+  error.size = 3;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_last_error(&error));
+  CHECK(strcmp(vidcache_error_name(VIDCACHE_VID_TAKEN), "vid_taken") == 0);
+  CHECK(strcmp(vidcache_error_name(12345), "unknown") == 0);
+  CHECK(strcmp(vidcache_reason_name(VIDCACHE_REASON_NOT_LINKED), "not_linked") == 0);
+  vidcache_free(&cache);
+}
+
+int main(int count, char **arguments)
+{
+  CHECK(count == 2);
+  folder = arguments[1];
+  memset(&untouched, 0x5a, sizeof untouched);
+  vidcache_error error;
+  error.size = sizeof error;
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  CHECK(error.code == VIDCACHE_OK && error.message[0] == '\0');
+
+  versions_are_the_header_s();
+  a_user_changes_their_email();
+  users_are_imported();
+  a_snippet_goes_into_a_buffer_or_says_how_large_it_is();
+  null_is_a_code_in_every_place();
+  no_length_is_believed_and_no_byte_trusted();
+  a_closed_handle_answers_with_a_code();
+  parent_and_child_use_and_free_the_same_handle();
+  threads_share_a_handle();
+  the_last_error_says_what_and_nothing_of_whom();
+  puts("api: sound");
+  return 0;
+}

@@ -1,0 +1,83 @@
+// vidcache.hpp: what it adds to the C functions.
+#include <vidcache.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#define CHECK(condition) \
+  do { \
+    if (!(condition)) { \
+      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort(); \
+    } \
+  } while (0)
+
+static_assert(!std::is_copy_constructible_v<vidcache::cache> && std::is_nothrow_move_constructible_v<vidcache::cache>);
+
+template <typename Call> static vidcache::error failure(const Call &call)
+{
+  try {
+    call();
+  } catch (const vidcache::error &error) {
+    return error;
+  }
+  std::fprintf(stderr, "nothing was thrown\n");
+  std::abort();
+}
+
+static std::string answer(const char *vid, const char *email, const char *second)
+{
+  return std::string("{\"id\":\"") + vid + "\",\"properties\":{\"email\":\"" + email +
+         "\"},\"updatedAt\":\"2026-03-01T10:00:" + second + ".000Z\"}";
+}
+
+int main(int count, char **arguments)
+{
+  CHECK(count == 2);
+  vidcache::options options;
+  options.secret = "thirty-two bytes kept out of it.";
+  options.page_deadline = std::chrono::seconds(2);
+  const std::string path = std::string(arguments[1]) + "/wrapper";
+  vidcache::cache opened(path, 62515, options);
+  vidcache::cache cache = std::move(opened);
+
+  CHECK(!cache.resolve(42));
+  CHECK(cache.record(42, answer("901", "ann@shop.test", "00")).email_observed);
+  CHECK(cache.resolve(42)->vid == 901 && cache.resolve("42")->external_id == 901);
+  CHECK(cache.decide(42, "Ann@shop.test").email == "ann@shop.test");
+  CHECK(!cache.decide(42, std::nullopt).email && cache.decide(42, std::nullopt).id == 901);
+  CHECK(std::string(cache.decide("nobody", std::nullopt).reason_name()) == "not_linked");
+
+  const std::int64_t change = cache.begin_email_change(42);
+  CHECK(cache.is_change_outstanding(42, change));
+  CHECK(cache.snippet(42, "ann@shop.test").find("\"email\"") == std::string::npos);
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  CHECK(cache.stale_changes(std::chrono::milliseconds(0)).at(0).user == "42");
+  cache.record(42, answer("901", "ann@home.test", "05"), change);
+  CHECK(cache.snippet(42, "ann@home.test", "n0nce").find("\"email\":\"ann@home.test\"") != std::string::npos);
+  // Longer than the buffer that is tried first.
+  CHECK(cache.anonymous_snippet(std::string(4000, 'n')).size() > 8000);
+  cache.abandon_email_change(42, cache.begin_email_change(42));
+
+  vidcache_import_row row{};
+  row.user = *vidcache::user("bea").get();
+  row.vid = 7;
+  CHECK(cache.import({row}).imported == 1);
+  cache.link("cid", 8);
+  const vidcache::error taken = failure([&] { cache.link("dot", 8); });
+  CHECK(taken.code() == VIDCACHE_VID_TAKEN && taken.vid() == 8 && std::string(taken.name()) == "vid_taken");
+  CHECK(!failure([&] { cache.decide(42, ""); }).vid());
+  CHECK(failure([&] { cache.decide(42, std::string_view()); }).code() == VIDCACHE_INVALID_EMAIL);
+  CHECK(failure([&] { cache.record(42, answer("901", "a@x.test", "00"), 0); }).code() == VIDCACHE_UNKNOWN_CHANGE);
+  CHECK(failure([&] { vidcache::cache(path, 1, options); }).code() == VIDCACHE_WRONG_PORTAL);
+  options.busy_timeout = std::chrono::milliseconds(-1);
+  CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_INVALID_OPTION);
+
+  CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
+  cache.close();
+  CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);
+  std::puts("wrapper: sound");
+}
