@@ -63,6 +63,7 @@ impl Hot {
         self.identity_of_wide(user)
     }
 
+    #[inline(never)]
     fn identity_of_wide(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
         match user.repr() {
             Repr::Int(_) => None,
@@ -261,21 +262,22 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
             let bucket = &self.buckets[at];
             let sequence = bucket.sequence.load(Ordering::Acquire);
             // Without a branch for each way: which of them it is cannot be predicted, and a wrong guess is found out
-            // only after the cache miss.
-            let mut found = 0;
-            for way in 0..WAYS {
-                let taken = bucket.heads[way].load(Ordering::Relaxed) != 0;
-                found |= usize::from(taken & bucket.holds(way, key)) << way;
+            // only after the cache miss. So all are read, and all but one masked out.
+            let (mut head, mut way) = (0, 0);
+            for each in 0..WAYS {
+                let here = bucket.heads[each].load(Ordering::Relaxed) & mask_if(bucket.holds(each, key));
+                head |= here;
+                way |= usize::from(here != 0) * each;
             }
-            if found != 0 {
-                let way = (found.trailing_zeros() as usize).min(WAYS - 1);
-                let value = read(bucket.heads[way].load(Ordering::Relaxed), &self.details[at][way]);
+            if head != 0 {
+                let value = read(head, &self.details[at][way.min(WAYS - 1)]);
                 fence(Ordering::Acquire);
                 if sequence & 1 == 1 || bucket.sequence.load(Ordering::Relaxed) != sequence {
                     return None;
                 }
-                if bucket.used[way].load(Ordering::Relaxed) == 0 {
-                    bucket.used[way].store(1, Ordering::Relaxed);
+                let used = &bucket.used[way.min(WAYS - 1)];
+                if used.load(Ordering::Relaxed) == 0 {
+                    used.store(1, Ordering::Relaxed);
                 }
                 return Some(value);
             }
@@ -429,6 +431,12 @@ impl<const WORDS: usize, const WAYS: usize> Bucket<WORDS, WAYS> {
     fn key(&self, way: usize) -> [u64; WORDS] {
         self.keys[way].each_ref().map(|word| word.load(Ordering::Relaxed))
     }
+}
+
+/// All ones, or none.
+#[inline]
+fn mask_if(yes: bool) -> u64 {
+    u64::from(yes).wrapping_neg()
 }
 
 /// Types of which all-zero bytes are a value.

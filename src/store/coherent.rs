@@ -32,7 +32,7 @@ pub(super) struct Reader {
 
 impl Store {
     /// Which contact the user is, as of the last commit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn identity(&self, user: UserKey<'_>) -> Result<Option<Identity>> {
         match self.recall(&user) {
             Some(identity) => Ok(identity),
