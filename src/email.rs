@@ -52,7 +52,7 @@ impl Email {
         }
         let mut bytes = [0; MAX_EMAIL];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
-        bytes.make_ascii_lowercase();
+        bytes[..text.len()].make_ascii_lowercase();
         Ok(Self { bytes, len: text.len() as u8 })
     }
 

@@ -1,7 +1,8 @@
 //! `Vidcache::Decision`, made here for each page.
 
+use magnus::rb_sys::{AsRawId, AsRawValue, FromRawValue, protect};
 use magnus::value::{Lazy, LazyId};
-use magnus::{Error, IntoValue, RClass, RObject, RString, Ruby, TryConvert, Value, prelude::*};
+use magnus::{Error, IntoValue, RClass, RString, Ruby, Value, prelude::*};
 use vidcache_core::{Decision, Reason, Vid};
 
 /// The class of the Ruby layer, which is loaded before the extension.
@@ -58,14 +59,26 @@ fn reused(ruby: &Ruby, given: Value, email: &str) -> Option<Value> {
     same.then_some(given)
 }
 
-/// Without `Decision.new`, whose call from here costs more than all the rest.
+/// Without `Decision.new`, whose call from here costs more than all the rest, and with all of Ruby's own calls
+/// behind one guard against its exceptions, where each would have one.
 fn build(ruby: &Ruby, email: Value, id: Option<Vid>, reason: Reason) -> Result<Value, Error> {
-    let object = RObject::try_convert(ruby.get_inner(&CLASS).obj_alloc()?)?;
-    object.ivar_set(LazyId::get_inner_with(&EMAIL, ruby), email)?;
-    object.ivar_set(LazyId::get_inner_with(&ID, ruby), id.map(Vid::get))?;
-    object.ivar_set(LazyId::get_inner_with(&REASON, ruby), symbol(ruby, reason))?;
-    object.freeze();
-    Ok(object.as_value())
+    let class = ruby.get_inner(&CLASS);
+    let id = id.map(Vid::get).into_value_with(ruby);
+    let reason = symbol(ruby, reason);
+    let values = [(&EMAIL, email), (&ID, id), (&REASON, reason)]
+        .map(|(name, value)| (LazyId::get_inner_with(name, ruby).as_raw(), value.as_raw()));
+    // SAFETY: this thread has the GVL, since it has `ruby`. The class is an ordinary one, whose objects have instance
+    // variables; the values are on this stack until they are in the object. An exception of Ruby's jumps over nothing
+    // of Rust's that would have to be dropped.
+    let object = protect(|| unsafe {
+        let object = rb_sys::rb_obj_alloc(class.as_raw());
+        for (name, value) in values {
+            rb_sys::rb_ivar_set(object, name, value);
+        }
+        rb_sys::rb_obj_freeze(object)
+    })?;
+    // SAFETY: just made by Ruby.
+    Ok(unsafe { Value::from_raw(object) })
 }
 
 fn symbol(ruby: &Ruby, reason: Reason) -> Value {
