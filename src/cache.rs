@@ -1,6 +1,6 @@
 //! The facade: one type that every binding wraps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::decision::{self, Decision};
@@ -124,6 +124,19 @@ impl Vidcache {
             memory: options.memory,
         })?;
         Ok(Self { store, portal: portal_id, page_deadline, loader_host: options.loader_host.into() })
+    }
+
+    /// Moves a file that will not open out of the way, with its log and index, so that `open` can make a new one. The
+    /// library never does this by itself. The new file knows nothing of changes begun in the old one: their jobs get
+    /// [`Error::UnknownChange`], and no page names an email until an answer is recorded again.
+    ///
+    /// Returns where it is now: `NAME.aside-MILLISECONDS` in the same folder.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while any process, this one included, has it open; [`Error::CannotOpen`] when there is nothing
+    /// at `path` or it may not be moved; [`Error::UnsupportedFilesystem`]. Then nothing was moved.
+    pub fn move_aside(path: impl AsRef<Path>) -> Result<PathBuf> {
+        store::move_aside(path.as_ref())
     }
 
     /// Which contact the user is, or `None` when they are not linked to one.

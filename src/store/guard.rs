@@ -17,10 +17,12 @@ use crate::error::{Error, Result};
 
 /// Device and inode.
 type FileId = (u64, u64);
+/// A range of a file's bytes: where it starts, and how many.
+pub(super) type Range = (libc::off_t, libc::off_t);
 
 /// SQLite's SHARED range of the database, and the byte of the WAL index that every user of it holds.
-const SHARED: (libc::off_t, libc::off_t) = (0x4000_0002, 510);
-const INDEX_IN_USE: (libc::off_t, libc::off_t) = (128, 1);
+pub(super) const SHARED: Range = (0x4000_0002, 510);
+pub(super) const INDEX_IN_USE: Range = (128, 1);
 
 /// The database and its WAL index, held.
 #[derive(Default)]
@@ -31,7 +33,7 @@ pub(super) struct Guards {
 struct Guard {
     file: File,
     id: FileId,
-    range: (libc::off_t, libc::off_t),
+    range: Range,
     /// False until the lock could be had: the descriptor stays for the next try, since it must not be closed.
     done: bool,
 }
@@ -97,7 +99,7 @@ impl Guards {
 }
 
 #[cfg(target_os = "linux")]
-fn set_lock(file: &File, kind: libc::c_short, range: (libc::off_t, libc::off_t)) -> io::Result<()> {
+pub(super) fn set_lock(file: &File, kind: libc::c_short, range: Range) -> io::Result<()> {
     let lock = libc::flock {
         l_type: kind,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -113,7 +115,7 @@ fn set_lock(file: &File, kind: libc::c_short, range: (libc::off_t, libc::off_t))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn set_lock(_file: &File, _kind: libc::c_short, _range: (libc::off_t, libc::off_t)) -> io::Result<()> {
+pub(super) fn set_lock(_file: &File, _kind: libc::c_short, _range: Range) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::EINVAL))
 }
 

@@ -7,6 +7,7 @@
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod apply;
+mod aside;
 mod coherent;
 mod fork;
 mod guard;
@@ -33,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::hot::Hot;
 
 pub(crate) use apply::apply;
+pub(crate) use aside::move_aside;
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
 #[cfg(test)]

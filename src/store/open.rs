@@ -104,7 +104,7 @@ pub(super) fn reopen(shared: &Shared, access: Access) -> Result<Connection> {
 }
 
 /// The absolute path, in a folder that exists, on a file system that can carry it.
-fn place(path: &Path) -> Result<PathBuf> {
+pub(super) fn place(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -311,11 +311,11 @@ fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
     }
 }
 
-fn refuse(path: &Path, why: &str) -> Error {
+pub(super) fn refuse(path: &Path, why: &str) -> Error {
     Error::CannotOpen { path: path.into(), why: why.into() }
 }
 
-fn cannot_open(path: &Path, error: io::Error) -> Error {
+pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
     Error::CannotOpen { path: path.into(), why: error.to_string() }
 }
 

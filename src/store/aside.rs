@@ -1,0 +1,78 @@
+//! Moving a file aside that will not open, on the user's word only: a new one can then be made in its place, and nothing
+//! of the old one is lost.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{guard, open};
+use crate::error::{Error, Result};
+
+const DATABASE: &str = "";
+const LOG: &str = "-wal";
+const INDEX: &str = "-shm";
+
+/// Moves the file at `path`, with its log and index, to a name of its own in the same folder, which is returned. Only
+/// while nobody has it open: the locks that everybody who has it open holds are taken for that moment.
+pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
+    let path = open::place(path)?;
+    let with = |suffix: &str, name: &Path| {
+        let mut name = name.to_owned().into_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let found = |suffix: &&str| fs::symlink_metadata(with(suffix, &path)).is_ok();
+    // The database first: a log whose database is gone is refused, a database without its log would be believed.
+    let there: Vec<&str> = [DATABASE, LOG, INDEX].into_iter().filter(found).collect();
+    if there.is_empty() {
+        return Err(open::refuse(&path, "there is no such file"));
+    }
+    let mut held = Vec::new();
+    for (suffix, range) in [(DATABASE, guard::SHARED), (INDEX, guard::INDEX_IN_USE)] {
+        if there.contains(&suffix) {
+            held.push(alone(&with(suffix, &path), range)?);
+        }
+    }
+    let aside = with(&format!(".aside-{}", now()), &path);
+    if fs::symlink_metadata(&aside).is_ok() {
+        return Err(Error::Busy);
+    }
+    for suffix in there {
+        fs::rename(with(suffix, &path), with(suffix, &aside)).map_err(|e| open::cannot_open(&path, e))?;
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| open::cannot_open(&path, e))?;
+    Ok(aside)
+}
+
+/// Holds a file as nobody can who has not got it alone.
+fn alone(file: &Path, range: guard::Range) -> Result<fs::File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(file)
+        .map_err(|e| open::cannot_open(file, e))?;
+    match guard::set_lock(&opened, libc::F_WRLCK as libc::c_short, range) {
+        // A system without such locks has no guards either: there the caller's word must do.
+        Ok(()) => {}
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Err(Error::Busy),
+        Err(e) => return Err(open::cannot_open(file, e)),
+    }
+    // Somebody else may have moved it while we opened it.
+    let same = |found: fs::Metadata, held: fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
+    match fs::metadata(file).and_then(|found| Ok(same(found, opened.metadata()?))) {
+        Ok(true) => Ok(opened),
+        Ok(false) => Err(Error::Busy),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::Busy),
+        Err(e) => Err(open::cannot_open(file, e)),
+    }
+}
+
+/// Milliseconds, for a name that sorts.
+fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis())
+}
