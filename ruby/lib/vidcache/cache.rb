@@ -148,8 +148,8 @@ module Vidcache
     # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
     #   email the contact holds and since when, read after HubSpot was told.
     # @return [Recorded]
-    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
-    #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
+    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, ContactConflict, ContactMissing,
+    #   RateLimited, UnknownChange, ForeignChange, VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
       native_record(user_id, json(answer), change)
     end
