@@ -19,11 +19,14 @@
 module Vidcache
 end
 
+require "rbconfig"
 require "vidcache/version"
 require "vidcache/decision"
 require "vidcache/recorded"
 require "vidcache/stale_change"
-require "vidcache/vidcache"
+# A gem that was compiled beforehand has a library for each Ruby.
+own = "vidcache/#{RUBY_VERSION[/\A\d+\.\d+/]}/vidcache"
+require File.exist?("#{__dir__}/#{own}.#{RbConfig::CONFIG["DLEXT"]}") ? own : "vidcache/vidcache"
 require "vidcache/errors"
 require "vidcache/cache"
 require "vidcache/railtie" if defined?(Rails::Railtie)

@@ -11,7 +11,7 @@ class BuildTest < CacheTest
   end
 
   test "without cargo the build says so in one sentence" do
-    output, status = extconf({"CARGO" => nil, "PATH" => @folder})
+    output, status = extconf({ "CARGO" => nil, "PATH" => @folder })
     refute_predicate status, :success?
     assert_match(/\Avidcache: cargo was not found; .*\n\z/, output)
     refute_path_exists "#{@folder}/Makefile"
@@ -19,7 +19,7 @@ class BuildTest < CacheTest
 
   test "without libclang the build says so in one sentence" do
     File.write("#{@folder}/no_files.rb", "def Dir.glob(*) = []")
-    output, status = extconf({"LIBCLANG_PATH" => nil}, "-r#{@folder}/no_files")
+    output, status = extconf({ "LIBCLANG_PATH" => nil }, "-r#{@folder}/no_files")
     refute_predicate status, :success?
     assert_match(/\Avidcache: libclang was not found; .*\n\z/, output)
   end
@@ -28,7 +28,7 @@ class BuildTest < CacheTest
     output, status = extconf({})
     assert status.success?, output
     makefile = File.read("#{@folder}/Makefile")
-    assert_includes makefile, "--locked -p vidcache-ruby"
+    assert_includes makefile, "cargo rustc --release --locked --lib --package vidcache-ruby".sub("cargo", "$(CARGO)")
     assert_includes makefile, "RUBYARCHDIR = $(sitearchdir)/vidcache"
   end
 end

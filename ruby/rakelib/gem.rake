@@ -1,0 +1,131 @@
+# frozen_string_literal: true
+
+require "fileutils"
+require "rbconfig"
+require "rubygems/package"
+require_relative "../lib/vidcache/version"
+
+# The gem carries what it is built from: the core, and a workspace of the two crates with a lock file of their own.
+module GemPackage
+  ROOT = File.expand_path("../..", __dir__)
+  STAGE = "#{ROOT}/ruby/pkg/stage".freeze
+  PACKAGES = "#{ROOT}/ruby/pkg".freeze
+
+  module_function
+
+  # @return [String] the folder that the gem is built in
+  def stage
+    FileUtils.rm_rf(STAGE)
+    FileUtils.mkdir_p(STAGE)
+    FileUtils.cp_r(["#{ROOT}/src", *%w[README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
+    FileUtils.cp_r(%w[vidcache.gemspec lib sig ext].map { |name| "#{ROOT}/ruby/#{name}" }.select { |path| File.exist?(path) }, STAGE)
+    FileUtils.rm_f(Dir["#{STAGE}/{lib,ext}/**/*.{so,bundle}", "#{STAGE}/ext/**/{Makefile,mkmf.log}"])
+    write_manifests
+    prune_lock_file
+    STAGE
+  end
+
+  # The core's own manifest, without what the gem has no need of; the extension's, under the name that rb_sys looks for.
+  def write_manifests
+    core = File.read("#{ROOT}/Cargo.toml")
+    core = replace(core, /^members = \[.*?\]/m, 'members = [".", "ext/vidcache"]')
+    core = core.sub(/^#[^\n]*\n(?:#[^\n]*\n)*(?=default-members)/, "").sub(/^default-members = \[.*?\]\n/m, "")
+    core = core.gsub(/^\[(?:dev-dependencies|profile\.torture)\]\n.*?(?=^\[|\z)/m, "")
+    File.write("#{STAGE}/Cargo.toml", core)
+
+    extension = File.read("#{ROOT}/ruby/ext/vidcache/Cargo.toml")
+    extension = replace(extension, 'path = "../../.."', 'path = "../.."')
+    extension = replace(extension, 'name = "vidcache_ruby"', 'name = "vidcache"')
+    File.write("#{STAGE}/ext/vidcache/Cargo.toml", extension)
+  end
+
+  def replace(text, part, by)
+    text.sub(part, by).tap { |replaced| abort "rake gem: no #{part.inspect} in the manifest" if replaced == text }
+  end
+
+  # Cargo drops what nobody needs any more, and changes no version: that is checked.
+  def prune_lock_file
+    before = locked
+    cargo = ENV.fetch("CARGO", "cargo")
+    system(cargo, "metadata", "--offline", "--format-version=1", "--manifest-path=#{STAGE}/Cargo.toml", out: File::NULL, err: File::NULL) ||
+      system(cargo, "metadata", "--format-version=1", "--manifest-path=#{STAGE}/Cargo.toml", out: File::NULL) ||
+      abort("rake gem: cargo cannot read the staged workspace")
+    added = locked - before
+    abort "rake gem: the lock file changed: #{added.join(", ")}" unless added.empty?
+  end
+
+  def locked
+    File.read("#{STAGE}/Cargo.lock").scan(/^name = "(.+)"\nversion = "(.+)"/).map { |pair| pair.join(" ") }
+  end
+
+  # @yieldparam spec [Gem::Specification] to be changed
+  # @return [String] the gem's path
+  def build(folder)
+    Dir.chdir(folder) do
+      spec = Gem::Specification.load("vidcache.gemspec").dup
+      yield spec if block_given?
+      FileUtils.mv(Gem::Package.build(spec), PACKAGES)
+      "#{PACKAGES}/#{spec.file_name}"
+    end
+  end
+
+  # @return [String] this machine's, with musl told apart from glibc, which older RubyGems leave out
+  def platform
+    local = Gem::Platform.local
+    return "#{local.cpu}-darwin" if local.os == "darwin"
+
+    "#{local.cpu}-#{local.os}-#{RbConfig::CONFIG["host_os"].include?("musl") ? "musl" : "gnu"}"
+  end
+
+  # A gem with libraries in it, one for each Ruby that it is for: no Rust is needed to install it.
+  #
+  # @param libraries [Hash{String => String}] such as "3.3" to the library's path
+  def build_native(platform, libraries)
+    folder = stage
+    libraries.each do |ruby, library|
+      FileUtils.mkdir_p("#{folder}/lib/vidcache/#{ruby}")
+      FileUtils.cp(library, "#{folder}/lib/vidcache/#{ruby}/vidcache#{File.extname(library)}")
+    end
+    newest = libraries.keys.max_by { |ruby| Gem::Version.new(ruby) }
+    oldest = libraries.keys.min_by { |ruby| Gem::Version.new(ruby) }
+    build(folder) do |spec|
+      # Plain "linux" is glibc to every RubyGems; the longer name is not known to all of them.
+      spec.platform = platform.delete_suffix("-gnu")
+      spec.extensions = []
+      spec.required_ruby_version = [">= #{oldest}", "< #{newest.sub(/\d+\z/) { |minor| (minor.to_i + 1).to_s }}.dev"]
+      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"]
+    end
+  end
+end
+
+# The test of the installed gem has the module alone.
+return unless defined?(Rake::TaskManager)
+
+desc "Build the gem that is compiled where it is installed: pkg/vidcache-VERSION.gem"
+task :gem do
+  puts GemPackage.build(GemPackage.stage)
+end
+
+namespace :gem do
+  native = "#{GemPackage::PACKAGES}/native"
+
+  desc "Compile for this platform and this Ruby, into pkg/native/PLATFORM/RUBY/"
+  task compile: :compile do
+    folder = "#{native}/#{GemPackage.platform}/#{RUBY_VERSION[/\A\d+\.\d+/]}"
+    FileUtils.mkdir_p(folder)
+    FileUtils.cp(Dir["lib/vidcache/vidcache.{so,bundle}"], folder)
+    puts "#{folder}/"
+  end
+
+  # A release has these folders from each platform's own machine, or container: x86_64-linux-gnu, x86_64-linux-musl,
+  # aarch64-linux-gnu, aarch64-linux-musl, x86_64-darwin, arm64-darwin.
+  desc "Build a gem for each platform that pkg/native/ has libraries of"
+  task :native do
+    platforms = Dir["#{native}/*/"].map { |path| File.basename(path) }
+    abort "rake gem:native: nothing in pkg/native/; run `rake gem:compile` on each platform first" if platforms.empty?
+    platforms.sort.each do |platform|
+      libraries = Dir["#{native}/#{platform}/*/vidcache.{so,bundle}"].to_h { |path| [File.basename(File.dirname(path)), path] }
+      puts GemPackage.build_native(platform, libraries)
+    end
+  end
+end
