@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-require "json"
-require "time"
+require "vidcache/answer"
 
+# See {Vidcache.open}.
 module Vidcache
   # Opens the file of a portal, creating it with mode 0600 where there is none.
   #
@@ -29,7 +29,7 @@ module Vidcache
   #   is left as it was
   # @raise [Busy] when another process is at work in it for too long
   def self.open(path, portal_id:, secret: nil, synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
-    loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
+                loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
     Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host, memory)
   end
 
@@ -144,14 +144,16 @@ module Vidcache
     # of a v3 contact, told apart by shape. It is durable when this returns. Recording an answer again, or an
     # older one late, changes nothing.
     # @param user_id [Integer, String]
-    # @param answer [String, Hash] JSON; or a Hash of it, with String or Symbol keys and Times where HubSpot has text
+    # @param answer [String, Hash, Array, Object] JSON; a Hash of it, with String or Symbol keys; a client's response (Net::HTTP,
+    #   Faraday, Typhoeus), contact, or error: {Answer} lists the shapes
     # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
     #   email the contact holds and since when, read after HubSpot was told.
     # @return [Recorded]
-    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, ContactConflict, ContactMissing,
-    #   RateLimited, UnknownChange, ForeignChange, VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
+    # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404, 409, 429, another
+    # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
+    #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
-      native_record(user_id, json(answer), change)
+      native_record(user_id, Answer.json(answer), change)
     end
 
     # The changes begun more than +older_than+ seconds ago and still outstanding, oldest first. Their users' pages
@@ -167,19 +169,6 @@ module Vidcache
     # @return [String] no more than whose file it is
     def inspect
       "#<#{self.class} portal_id=#{portal_id}#{" closed" if closed?}>"
-    end
-
-    private
-
-    def json(answer)
-      case answer
-      when String then answer
-      when Hash then JSON.generate(answer.transform_values { |value| value.respond_to?(:iso8601) ? value.iso8601(3) : value })
-      else raise InvalidAnswer, "invalid answer: it is neither a String nor a Hash"
-      end
-    rescue JSON::JSONError, EncodingError
-      # Without the cause: JSON's messages quote what they could not turn into JSON.
-      raise InvalidAnswer, "invalid answer: the Hash cannot be turned into JSON", cause: nil
     end
   end
 end

@@ -7,11 +7,9 @@ module Vidcache
   # The caller's input, and nothing was written::
   #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+,
   #   +InvalidAnswer+ (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact),
-  #   +AnswerWithoutEmail+ (it cannot finish a change), +InvalidWebhook+ (no batch of events, or a field of the wrong type),
-  #   +InvalidSignature+ (the request is not HubSpot's, or not of now), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
-  # What the rows, or HubSpot, say against it, and nothing was written about the user::
-  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user),
-  #   +ContactConflict+ (409: another contact holds that email), +ContactMissing+ (404), +RateLimited+ (429)
+  #   +AnswerWithoutEmail+ (it cannot finish a change), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
+  # What the rows say against it, and nothing was written::
+  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user)
   # The file, at open, which was left as it is::
   #   +WrongPortal+, +WrongSecret+, +NotACache+, +NewerSchema+, +CannotOpen+, +UnsupportedFilesystem+
   # While working::
@@ -44,6 +42,44 @@ module Vidcache
     # @return [Integer, nil] see {Error.code_number}
     def code_number
       self.class.code_number
+    end
+  end
+
+  # HubSpot answered 409: another contact holds that email. What this one holds can be read and recorded.
+  class ContactConflict < Error
+    # @return [Integer, nil] the contact that holds the email, where HubSpot said which
+    attr_reader :vid
+  end
+
+  # HubSpot answered 404: there is no such contact, or none any more.
+  class ContactMissing < Error; end
+
+  # HubSpot answered 429: the call may be made again later.
+  class RateLimited < Error
+    # @return [Float, nil] seconds to wait, where HubSpot said so
+    attr_reader :retry_after
+
+    # @api private
+    def initialize(message = nil, retry_after: nil)
+      @retry_after = retry_after
+      super(message)
+    end
+  end
+
+  # HubSpot answered with an error that says nothing of a contact: 401, 500 and the like.
+  class HubspotError < Error
+    # @return [Integer, nil] the HTTP status
+    attr_reader :status
+
+    # @api private
+    def initialize(message = nil, status: nil)
+      @status = status
+      super(message)
+    end
+
+    # @return [Symbol] not one of the core's codes, which reads no HTTP statuses
+    def code
+      :hubspot_error
     end
   end
 end

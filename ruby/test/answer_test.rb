@@ -1,0 +1,126 @@
+# frozen_string_literal: true
+
+require "test_helper"
+require "net/http"
+
+# HubSpot's answers in the shapes that Ruby's clients give them. The clients themselves are not here: these are doubles of what
+# they hand out, with the methods that they have.
+class AnswerTest < CacheTest
+  TIME = Time.utc(2026, 3, 1, 10, 0, 0.25r)
+  AGREED = { vid: 901, email_observed: true }.freeze
+  LINKED = { vid: 901, email_observed: false }.freeze
+
+  # hubspot-api-client
+  SimplePublicObject = Struct.new(:id, :properties, :created_at, :updated_at, :archived, :archived_at, keyword_init: true)
+  class ApiError < StandardError
+    attr_reader :code, :response_headers, :response_body
+
+    def initialize(code, body = nil, headers = {})
+      super("Error message: the server returns an error for ann@shop.test")
+      @code = code
+      @response_body = body
+      @response_headers = headers
+    end
+  end
+  # hubspot-ruby 0.x, and its unreleased 0.7
+  LegacyContact = Struct.new(:vid, :properties, :is_new)
+  Resource = Struct.new(:id, :properties, :metadata)
+  # Faraday, Typhoeus
+  FaradayResponse = Struct.new(:status, :headers, :body)
+  TyphoeusResponse = Struct.new(:code, :headers, :body)
+
+  def fields
+    { "id" => "901", "properties" => { "email" => EMAIL }, "updatedAt" => "2026-03-01T10:00:00.250Z" }
+  end
+
+  def assert_taken(expected, answer)
+    assert_equal expected, cache.record(1, answer).to_h.slice(:vid, :email_observed), answer.class
+    assert_equal expected[:email_observed], cache.decide(1, EMAIL).agreed?, answer.class
+  end
+
+  def net_http(status, body, headers = {})
+    text = "HTTP/1.1 #{status} x\r\nContent-Length: #{body.bytesize}\r\n#{headers.map { |pair| "#{pair.join(": ")}\r\n" }.join}\r\n#{body}"
+    socket = Net::BufferedIO.new(StringIO.new(text))
+    Net::HTTPResponse.read_new(socket).tap { |response| response.reading_body(socket, true) { response.body } }
+  end
+
+  test "hashes with either kind of key and of either spelling" do
+    assert_taken AGREED, fields
+    assert_taken AGREED, fields.transform_keys(&:to_sym)
+    assert_taken AGREED, { id: "901", properties: { email: EMAIL }, updated_at: TIME, created_at: TIME }
+    assert_taken AGREED, { "vid" => 901, properties: { "email" => { value: EMAIL, versions: [{ value: EMAIL, timestamp: 1 }] } } }
+    assert_taken AGREED, fields.merge("updatedAt" => DateTime.new(2026, 3, 1, 12, 0, 0, "+2"))
+  end
+
+  test "the responses of the usual http clients" do
+    body = JSON.generate(fields)
+    [net_http(200, body), FaradayResponse.new(200, {}, body), FaradayResponse.new(201, {}, fields),
+     TyphoeusResponse.new(200, {}, body), [SimplePublicObject.new(id: "901", properties: { "email" => EMAIL }, updated_at: TIME), 200, {}],
+     [fields, 200, {}]].each { |answer| assert_taken AGREED, answer }
+  end
+
+  test "the objects of hubspot-api-client and hubspot-sdk" do
+    contact = SimplePublicObject.new(id: "901", properties: { "email" => EMAIL }, created_at: TIME, updated_at: TIME, archived: false)
+    assert_taken AGREED, contact
+    assert_taken AGREED, contact.to_h
+    archived = contact.dup.tap { |object| object.archived = true }
+    cache.record(1, archived)
+    assert_equal :email_unconfirmed, cache.decide(1, EMAIL).reason, "an archived contact holds no email"
+  end
+
+  test "the contacts of hubspot-ruby link and confirm nothing since they carry no time" do
+    assert_taken LINKED, LegacyContact.new(901, { "email" => EMAIL }, false)
+    assert_taken LINKED, Resource.new(901, { "email" => EMAIL }, { "isNew" => false })
+    assert_taken LINKED, Resource.new(7, {}, { "canonical-vid" => 901 })
+  end
+
+  test "hubspot's errors are errors of one kind whichever client hands them over" do
+    refusal = '{"status":"error","message":"Contact already exists. Existing ID: 902","category":"CONFLICT"}'
+    missing = '{"status":"error","message":"resource not found ann@shop.test"}'
+    { 404 => Vidcache::ContactMissing, 409 => Vidcache::ContactConflict, 429 => Vidcache::RateLimited, 401 => Vidcache::HubspotError,
+      500 => Vidcache::HubspotError, 302 => Vidcache::HubspotError }.each do |status, error|
+      body = status == 409 ? refusal : missing
+      [net_http(status, body), FaradayResponse.new(status, {}, body), TyphoeusResponse.new(status, {}, body), ApiError.new(status, body),
+       [body, status, {}]].each do |answer|
+        raised = assert_raises(error, answer.class) { cache.record(1, answer) }
+        assert_names_no_email raised.full_message(highlight: false).lines.first
+      end
+    end
+    assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(0)) } # No answer at all.
+    assert_nil cache.resolve(1), "nothing was written"
+  end
+
+  test "how long to wait is understood however the header is spelt" do
+    { { "Retry-After" => "12" } => 12.0, { "retry-after" => ["1.5"] } => 1.5, { "RETRY-AFTER": 3 } => 3.0, {} => nil,
+      { "Retry-After" => "-1" } => nil, { "Retry-After" => "soon" } => nil, nil => nil }.each do |headers, seconds|
+      error = assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, "", headers)) }
+      assert_equal [seconds], [error.retry_after], headers.inspect
+    end
+    assert_equal 7.0, assert_raises(Vidcache::RateLimited) { cache.record(1, net_http(429, "", "Retry-After" => "7")) }.retry_after
+  end
+
+  test "an answer without a body names no contact" do
+    [net_http(200, ""), FaradayResponse.new(204, {}, nil), TyphoeusResponse.new(204, {}, ""), [nil, 204, {}]].each do |answer|
+      assert_raises(Vidcache::AnswerWithoutId, Vidcache::InvalidAnswer) { cache.record(1, answer) }
+    end
+  end
+
+  test "whatever else is given is an invalid answer" do
+    loud = Object.new
+    def loud.to_s = raise("boom")
+    cycle = {}.tap { |hash| hash["id"] = hash }
+    [nil, 1, 1.5, :x, Object.new, BasicObject, [], [1, 2], [1, 2, 3], loud, { id: Float::NAN }, { "id" => "\xFF" },
+     FaradayResponse.new(200, {}, 5)].each do |answer|
+      error = assert_raises(Vidcache::Error, answer.class) { cache.record(1, answer) }
+      assert_equal Vidcache::InvalidAnswer, error.class
+      assert_nil error.cause
+    end
+    assert_raises(Vidcache::InvalidAnswer, SystemStackError) { cache.record(1, cycle) }
+  end
+
+  test "an object that raises is the app's own error" do
+    broken = Object.new
+    def broken.vid = raise(IOError, "mine")
+    assert_raises(IOError) { cache.record(1, broken) }
+  end
+end
