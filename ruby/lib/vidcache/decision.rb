@@ -44,7 +44,7 @@ module Vidcache
 
     # @return [Hash{Symbol => Object}] +email+, +id+ and +reason+
     def to_h
-      {email: @email, id: @id, reason: @reason}
+      { email: @email, id: @id, reason: @reason }
     end
 
     # @return [String] without the email, which has no place in a log

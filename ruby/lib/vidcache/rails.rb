@@ -5,10 +5,17 @@ require "vidcache/rails/settings"
 require "vidcache/rails/failure"
 require "vidcache/rails/change"
 require "vidcache/rails/model"
+require "vidcache/rails/instrumentation"
+require "vidcache/rails/health"
 require "vidcache/rails/view_helper"
 
 # What a Rails app uses: {Vidcache.cache}, {Vidcache::Model} and {Vidcache::ViewHelper}. The railtie loads this.
 module Vidcache
+  autoload :ContactJob, "vidcache/rails/contact_job"
+  autoload :Backfill, "vidcache/rails/backfill"
+
+  Cache.prepend(Instrumentation::Recording)
+
   # `config.vidcache.portal_id` is not set, and no cache was given by {Vidcache.cache=}.
   class NotConfigured < Error
     # @return [Symbol] not one of the core's codes: it is about the app's configuration, not about a file
@@ -19,6 +26,14 @@ module Vidcache
     # @return [nil]
     def code_number
       nil
+    end
+  end
+
+  # `hubspot_tracking_tag` stands in a `cache` block of a template: everybody would be told who the first visitor was.
+  class InFragmentCache < Error
+    # @return [Symbol] not one of the core's codes
+    def code
+      :in_fragment_cache
     end
   end
 
@@ -60,6 +75,17 @@ module Vidcache
     # @return [Vidcache::Settings] `config.vidcache`, with the defaults filled in
     def settings
       @settings || Settings.new(::Rails.application)
+    end
+
+    # For a dashboard: {Cache#stats} of this process, and the changes of email that are outstanding, of all processes.
+    #
+    # @return [Hash{Symbol => Object}] besides those of {Cache#stats}: `:outstanding` (changes), `:oldest_outstanding` (seconds since
+    #   the oldest was begun, nil if there is none), `:portal_id`
+    # @raise [Vidcache::Error]
+    def stats
+      changes = cache.stale_changes(older_than: 0, limit: (2**32) - 1)
+      oldest = changes.first && (Time.now - changes.first.begun_at)
+      cache.stats.merge(outstanding: changes.size, oldest_outstanding: oldest, portal_id: cache.portal_id)
     end
 
     # @api private

@@ -15,6 +15,9 @@ module Vidcache
   # | `quiet_period` | `page_deadline` + 5 s: how long the worker waits before it tells HubSpot of a change |
   # | `synchronous` | `:full` |
   # | `busy_timeout` | 5 s |
+  # | `access_token` | none: of a private app, for {ContactJob} |
+  # | `api_url` | HubSpot's, for {ContactJob} |
+  # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
   # | `loader_host` | `js.hs-scripts.com`; portals in the EU data centre have `js-eu1.hs-scripts.com` |
   class Railtie < ::Rails::Railtie
     config.vidcache = ActiveSupport::OrderedOptions.new
@@ -26,6 +29,13 @@ module Vidcache
     initializer "vidcache.action_view" do
       ActiveSupport.on_load(:action_view) { include Vidcache::ViewHelper }
     end
+
+    initializer "vidcache.log_subscriber", after: :initialize_logger do
+      Vidcache::Instrumentation::LogSubscriber.attach_to(:vidcache)
+      Vidcache::Instrumentation::PageLogSubscriber.attach_to(:vidcache) if ::Rails.logger&.debug?
+    end
+
+    rake_tasks { load "vidcache/rails/tasks.rake" }
 
     # After the app's own initializers, where `config.vidcache` is usually set. The file itself is opened at its first use, so
     # that `rails assets:precompile` and the like need none.

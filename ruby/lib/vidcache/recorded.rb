@@ -26,7 +26,7 @@ module Vidcache
 
     # @return [Hash{Symbol => Object}] +vid+ and +email_observed+
     def to_h
-      {vid: @vid, email_observed: @email_observed}
+      { vid: @vid, email_observed: @email_observed }
     end
   end
 end

@@ -28,7 +28,7 @@ module Vidcache
 
     # @return [Hash{Symbol => Object}] +user_id+, +token+ and +begun_at+
     def to_h
-      {user_id: @user_id, token: @token, begun_at: @begun_at}
+      { user_id: @user_id, token: @token, begun_at: @begun_at }
     end
   end
 end

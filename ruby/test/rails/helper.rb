@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
 # Other people's code warns a lot; what is tested here may not. (`rake test` runs with -w.)
-verbose, $VERBOSE = $VERBOSE, nil
+verbose = $VERBOSE
+$VERBOSE = nil
 require "logger"
 require "rails"
 require "active_record/railtie"
@@ -27,11 +28,13 @@ class TestApp < Rails::Application
   config.logger = Logger.new(LOG)
   config.secret_key_base = "0" * 64
   config.active_job.queue_adapter = :test
+  config.cache_store = :memory_store
   config.hosts.clear
 end
 
 ENV["DATABASE_URL"] = "sqlite3:#{SCRATCH}/app.sqlite3"
-verbose, $VERBOSE = $VERBOSE, nil
+verbose = $VERBOSE
+$VERBOSE = nil
 TestApp.initialize!
 ActiveRecord::Base.establish_connection
 ActiveRecord::Schema.verbose = false

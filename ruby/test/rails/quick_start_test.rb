@@ -86,6 +86,7 @@ class Vidcache::QuickStartTest < Minitest::Test
     @app.write("config/initializers/patience.rb", <<~RUBY)
       Rails.application.config.vidcache.quiet_period = 4
       Rails.application.config.vidcache.page_deadline = 1
+      Rails.application.config.vidcache.api_url = ENV["HUBSPOT_API"]
     RUBY
   end
 

@@ -14,6 +14,10 @@ class PagesController < ActionController::Base
     render inline: "<p>A page</p><%= hubspot_tracking_tag(controller.user, **controller.options) %>"
   end
 
+  def cached
+    render inline: "<p>A page</p><% cache('x') do %><%= hubspot_tracking_tag(controller.user) %><% end %>"
+  end
+
   def twice
     render inline: "<%= hubspot_tracking_tag(controller.user) %><%= hubspot_tracking_tag(controller.user) %>"
   end
@@ -22,6 +26,7 @@ end
 TestApp.routes.draw do
   get "/page", to: "pages#show"
   get "/twice", to: "pages#twice"
+  get "/cached", to: "pages#cached"
 end
 
 class Vidcache::ViewHelperTest < Vidcache::RailsTest
@@ -195,14 +200,81 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     end
   end
 
-  def test_in_a_fragment_cache_it_says_nothing_where_rails_can_tell
-    in_fragment = view
-    in_fragment.define_singleton_method(:caching?) { true } # Rails 7.0 and later have it.
-    assert_empty in_fragment.hubspot_tracking_tag(agreed_user)
-    assert_equal 1, @reported.size
+  def test_in_a_fragment_cache_it_is_loud_in_development_and_says_nothing_elsewhere
+    PagesController.user = agreed_user
+    @session.get("/cached")
+    assert_equal 500, @session.response.status
+    assert_includes LOG.string, "hubspot_tracking_tag stands in a fragment cache"
+    assert_equal :in_fragment_cache, Vidcache::InFragmentCache.new.code
+    in_production { assert_equal "<p>A page</p>", get("/cached") }
+    assert_equal [Vidcache::InFragmentCache], @reported.map(&:class)
+  end
+
+  def test_without_consent_or_with_do_not_track_there_is_nothing
+    user = agreed_user
+    PagesController.options = { consent: false }
+    assert_equal "<p>A page</p>", page_of(user)
+    PagesController.options = { consent: true }
+    assert_includes page_of(user), "ann@shop.test"
+    %w[DNT Sec-GPC].each do |header|
+      PagesController.user = user
+      @session.get("/page", headers: { header => "1" })
+      assert_includes @session.response.body, "ann@shop.test", "only where the app wants it"
+      TestApp.config.vidcache.respect_do_not_track = true
+      @session.get("/page", headers: { header => "1" })
+      assert_equal "<p>A page</p>", @session.response.body
+      @session.get("/page", headers: { header => "0" })
+      assert_includes @session.response.body, "ann@shop.test"
+    ensure
+      TestApp.config.vidcache.respect_do_not_track = nil
+    end
+  end
+
+  def test_events_and_page_views_are_pushed_once_and_stay_inside_their_script
+    html = view.hubspot_event_tag("signed_up", { plan: "</script><!--\u2028", count: 2 }, nonce: "n\"0")
+    assert_predicate html, :html_safe?
+    assert_equal 1, html.scan("</script>").size
+    assert_includes html, %(<script nonce="n&quot;0">)
+    assert_includes html, 'q.push(["trackCustomBehavioralEvent",{"name":"signed_up","properties":{"plan":"\\u003c/script\\u003e'
+    refute_equal html, view.hubspot_event_tag("signed_up"), "each rendering is its own event"
+    assert_includes view.hubspot_page_view_tag("/step/2"), 'q.push(["setPath","/step/2"]);q.push(["trackPageView"]);'
+    assert_includes view.hubspot_path_tag("/reset"), 'q.push(["setPath","/reset"]);}'
+    assert_includes view.hubspot_do_not_track_tag, 'q.push(["doNotTrack"]);'
+    assert_includes view.hubspot_revoke_consent_tag, 'q.push(["revokeCookieConsent"]);'
+    assert_empty view.hubspot_event_tag("x", Class.new { def as_json(*) = raise("boom") }.new)
+    assert_equal [RuntimeError], @reported.map(&:class)
+    with_settings(portal_id: nil) { assert_empty view.hubspot_event_tag("x") }
+  end
+
+  def test_who_listens_hears_why_a_page_named_no_email
+    heard = []
+    user = agreed_user
+    page_of(user)
+    subscriptions = %w[decision.vidcache resolve_miss.vidcache].map do |name|
+      ActiveSupport::Notifications.subscribe(name) { |*, payload| heard << [name, payload] }
+    end
+    page_of(user)
+    assert_empty heard, "agreed"
+    user.update!(email: "ann@new.test")
+    page_of(user)
+    assert_equal [["decision.vidcache", { user_id: user.id, reason: :change_outstanding }]], heard
+    heard.clear
+    page_of(User.create!(email: "bob@shop.test"))
+    assert_equal %w[decision.vidcache resolve_miss.vidcache], heard.map(&:first)
+    assert_equal :not_linked, heard.first.last[:reason]
+    refute_includes vidcache_lines.join, "bob"
+  ensure
+    subscriptions&.each { |subscription| ActiveSupport::Notifications.unsubscribe(subscription) }
   end
 
   private
+
+  def in_production
+    Rails.env = "production"
+    yield
+  ensure
+    Rails.env = "development"
+  end
 
   def get(path)
     @session.get(path)
@@ -228,7 +300,7 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
 
   # @return [Hash] what the page tells HubSpot
   def said(html)
-    JSON.parse(html[/\(window,document,(\{.*\})\);<\/script>/, 1]).slice("id", "email")
+    JSON.parse(html[%r{\(window,document,(\{.*\})\);</script>}, 1]).slice("id", "email")
   end
 
   def assert_fails(user, error)

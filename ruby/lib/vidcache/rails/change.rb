@@ -21,8 +21,8 @@ module Vidcache
     end
 
     # `connection` is deprecated from Rails 7.2 on. Within a save either is the connection that the save uses.
-    def self.with_connection(model)
-      model.respond_to?(:with_connection) ? model.with_connection { |c| yield c } : yield(model.connection)
+    def self.with_connection(model, &block)
+      model.respond_to?(:with_connection) ? model.with_connection(&block) : yield(model.connection)
     end
     private_class_method :with_connection
 

@@ -50,6 +50,21 @@ module Vidcache
       (@options.quiet_period.presence || page_deadline + TRANSIT).to_f
     end
 
+    # @return [String, nil] what {ContactJob} calls HubSpot with
+    def access_token
+      @options.access_token.presence
+    end
+
+    # @return [String, nil] another address than HubSpot's, for {ContactJob}; a double's, in tests
+    def api_url
+      @options.api_url.presence
+    end
+
+    # @return [Boolean] whether visitors whose browser says `DNT: 1` or `Sec-GPC: 1` get no tracking code
+    def respect_do_not_track?
+      @options.respect_do_not_track ? true : false
+    end
+
     # @return [self]
     # @raise [ArgumentError] the worker would not wait for pages that may still name the old email
     def check

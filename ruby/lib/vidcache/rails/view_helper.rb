@@ -1,54 +1,162 @@
 # frozen_string_literal: true
 
 require "active_support/core_ext/string/output_safety"
+require "securerandom"
 
 module Vidcache
   # For the layout:
   #
   #     <%= hubspot_tracking_tag(current_user) %>
+  #
+  # None of these ever breaks a page: whatever goes wrong, it goes out without what the tag stands for, and the failure is reported once
+  # per page. (In development and tests a tag in a fragment cache raises: see {#hubspot_tracking_tag}.)
   module ViewHelper
     # HubSpot's tracking code for this portal, identifying the user as far as that is safe: by email and id while app and HubSpot
     # agree on the email, else by id alone, else not at all. It takes the place of HubSpot's own embed code; put it at the end of
-    # `<body>`, in the layout, **outside any fragment cache**: it says what is so at this moment. (Rails 7 and later can tell; there a
-    # tag in a `cache` block says nothing and is reported. Rails 6.1 cannot.)
+    # `<body>`, in the layout, **outside any fragment cache**: it says what is so at this moment. In a `cache` block it raises in
+    # development and tests; elsewhere it says nothing there, and that is reported.
     #
     # Turbo and Turbolinks need nothing more: the script counts each visit once, and neither previews nor restored pages.
     #
-    # Never raises. Whatever goes wrong, the page goes out without tracking code, and the failure is reported once per page:
-    # `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the log.
+    # Failures: `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the log.
     # Without `config.vidcache.portal_id` it renders nothing.
     #
     # A page that carries an identity is sent with `Cache-Control: private, no-store`.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator
+    # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without, nothing is
+    #   rendered. (HubSpot's own banner needs nothing here: it is part of what the loader loads.)
     # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
-    def hubspot_tracking_tag(user, nonce: nil)
-      return ActiveSupport::SafeBuffer.new unless Vidcache.configured?
-      raise Error, "hubspot_tracking_tag stands in a fragment cache" if respond_to?(:caching?) && caching?
+    # @raise [InFragmentCache] in development and tests
+    def hubspot_tracking_tag(user, nonce: nil, consent: true)
+      return ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
+      raise InFragmentCache, "hubspot_tracking_tag stands in a fragment cache: move it out of the cache block" if vidcache_in_fragment?
+      return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
 
-      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
-      vidcache_snippet(user, nonce.presence).html_safe
+      vidcache_snippet(user, vidcache_nonce(nonce)).html_safe
     rescue StandardError, ScriptError => e
+      raise if e.is_a?(InFragmentCache) && (::Rails.env.development? || ::Rails.env.test?)
+
       vidcache_failed(e)
       ActiveSupport::SafeBuffer.new
     end
 
+    # Tells HubSpot of an event of the visitor's, once per rendered page: neither Turbo's previews nor pages that it restores tell it again.
+    #
+    #     <%= hubspot_event_tag("pe62515_signed_up", plan: "pro") %>
+    #
+    # @param name [String, Symbol] the event's internal name at HubSpot
+    # @param properties [Hash] of it; **no email**, which belongs in `hubspot_tracking_tag` alone
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer]
+    def hubspot_event_tag(name, properties = {}, nonce: nil)
+      vidcache_calls([["trackCustomBehavioralEvent", { name: name.to_s, properties: properties }]], nonce)
+    end
+
+    # A page view that no visit of the browser's is: a step of a form, the content of a Turbo frame. Turbo's own visits count
+    # by themselves.
+    #
+    # @param path [String] from the first `/` on
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer]
+    def hubspot_page_view_tag(path, nonce: nil)
+      vidcache_calls([["setPath", path.to_s], ["trackPageView"]], nonce)
+    end
+
+    # The path that HubSpot books this page's view under, where it is another than the browser's: one without a token in it, say. Before
+    # `hubspot_tracking_tag`, on a page that is loaded in full.
+    #
+    # @param path [String] from the first `/` on
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer]
+    def hubspot_path_tag(path, nonce: nil)
+      vidcache_calls([["setPath", path.to_s]], nonce)
+    end
+
+    # Has HubSpot's code set its `__hs_do_not_track` cookie: this browser is not tracked any more, until that is removed.
+    #
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer]
+    def hubspot_do_not_track_tag(nonce: nil)
+      vidcache_calls([["doNotTrack"]], nonce)
+    end
+
+    # Takes the visitor's consent back: HubSpot's code removes its cookies. What HubSpot holds already stays.
+    #
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer]
+    def hubspot_revoke_consent_tag(nonce: nil)
+      vidcache_calls([["revokeCookieConsent"]], nonce)
+    end
+
+    # @return [Boolean] whether the browser asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`) and `config.vidcache.respect_do_not_track` is
+    #   set. No tag but the two that end tracking renders anything then.
+    def hubspot_do_not_track?
+      return false unless Vidcache.settings.respect_do_not_track? && respond_to?(:request) && request
+
+      [request.headers["DNT"], request.headers["Sec-GPC"]].include?("1")
+    end
+
+    # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is off.
+    # @api private
+    def cache(name = {}, options = {}, &block)
+      @vidcache_fragments = @vidcache_fragments.to_i + 1
+      super
+    ensure
+      @vidcache_fragments -= 1
+    end
+
     private
+
+    ENDING = %w[doNotTrack revokeCookieConsent].freeze
+    private_constant :ENDING
+
+    def vidcache_in_fragment?
+      @vidcache_fragments.to_i.positive? || (respond_to?(:caching?) && caching?)
+    end
+
+    def vidcache_nonce(nonce)
+      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
+      nonce.presence
+    end
 
     def vidcache_snippet(user, nonce)
       cache = Vidcache.cache
       return cache.anonymous_snippet(nonce: nonce) unless user
 
       key = user.vidcache_key
+      email = user.vidcache_email
       html = begin
-        cache.snippet(key, user.vidcache_email, nonce: nonce)
+        cache.snippet(key, email, nonce: nonce)
       rescue InvalidEmail
         # No address HubSpot could hold, so none to agree on.
-        cache.snippet(key, nil, nonce: nonce)
+        cache.snippet(key, email = nil, nonce: nonce)
       end
       vidcache_keep_from_caches if cache.resolve(key)
+      Instrumentation.page(key) { cache.decide(key, email) }
       html
+    end
+
+    # Pushed onto HubSpot's queue, whether its code is there yet or not; JSON that no `</script>` gets out of.
+    def vidcache_calls(calls, nonce)
+      return ActiveSupport::SafeBuffer.new unless Vidcache.configured?
+      return ActiveSupport::SafeBuffer.new if hubspot_do_not_track? && !ENDING.include?(calls.dig(0, 0))
+
+      script = "(function(w,d,id){var r=d.documentElement,seen=w.__vidcacheCalls=w.__vidcacheCalls||{};" \
+               "if(seen[id]||r.hasAttribute('data-turbo-preview')||r.hasAttribute('data-turbolinks-preview'))return;seen[id]=1;" \
+               "var q=w._hsq=w._hsq||[];#{calls.map { |call| "q.push(#{vidcache_json(call)});" }.join}" \
+               "})(window,document,#{vidcache_json(SecureRandom.hex(8))});"
+      nonce = vidcache_nonce(nonce)
+      attribute = %( nonce="#{ERB::Util.html_escape(nonce)}") if nonce
+      "<script#{attribute}>#{script}</script>".html_safe
+    rescue StandardError, ScriptError => e
+      vidcache_failed(e)
+      ActiveSupport::SafeBuffer.new
+    end
+
+    def vidcache_json(value)
+      ERB::Util.json_escape(JSON.generate(value.as_json))
     end
 
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set

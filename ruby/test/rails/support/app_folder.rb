@@ -148,7 +148,7 @@ class AppFolder
   # @return [String] what it printed
   # @raise [RuntimeError] it failed
   def run(ruby, **env)
-    output = IO.popen([environment(env), RbConfig.ruby, "-e", ruby, chdir: @path, err: [:child, :out]], &:read)
+    output = IO.popen([environment(env), RbConfig.ruby, "-e", ruby, { chdir: @path, err: %i[child out] }], &:read)
     $?.success? ? output : raise(output)
   end
 

@@ -18,8 +18,8 @@ class Processes
   # @param env [Hash{String => String}] besides the present one
   # @param log [String] where its output goes
   # @return [Integer] its pid
-  def start(*command, env: {}, log:, chdir: "/")
-    pid = spawn(env, *command, out: log, err: [:child, :out], in: File::NULL, chdir: chdir, pgroup: true)
+  def start(*command, log:, env: {}, chdir: "/")
+    pid = spawn(env, *command, out: log, err: %i[child out], in: File::NULL, chdir: chdir, pgroup: true)
     @running[pid] = log
     pid
   end
@@ -144,7 +144,7 @@ class Visitor
 
   # @return [Hash] what the page tells HubSpot: of `id` and `email`, those that it names
   def said
-    data = @page[/\(window,document,(\{.*\})\);<\/script>/, 1]
+    data = @page[%r{\(window,document,(\{.*\})\);</script>}, 1]
     return JSON.parse(data).slice("id", "email") if data
 
     email = @page[/_hsq\.push\(\["identify", \{ email: "([^"]*)"/, 1]

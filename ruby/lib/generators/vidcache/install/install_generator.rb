@@ -1,0 +1,78 @@
+# frozen_string_literal: true
+
+require "rails/generators/named_base"
+
+module Vidcache
+  module Generators
+    # `rails generate vidcache:install [MODEL]`
+    class InstallGenerator < ::Rails::Generators::Base
+      source_root File.expand_path("templates", __dir__)
+      desc "Sets vidcache up: the initializer, the worker's job, the model, the layout, the folder of the file."
+      argument :model, type: :string, default: "User", banner: "MODEL", desc: "the model of the users that HubSpot has contacts for"
+
+      # @!visibility private
+      def copy_initializer
+        template "initializer.rb.tt", "config/initializers/vidcache.rb"
+      end
+
+      # @!visibility private
+      def copy_job
+        template "hubspot_contact_job.rb.tt", "app/jobs/hubspot_contact_job.rb"
+      end
+
+      # @!visibility private
+      def ignore_the_file
+        empty_directory "storage"
+        create_file ".gitignore", "" unless exists?(".gitignore")
+        append_once ".gitignore", "/storage/*.vidcache*\n"
+      end
+
+      # @!visibility private
+      def mark_the_model
+        path = "app/models/#{model.underscore}.rb"
+        return say_status(:skip, "#{path} is not there: put `has_vid email: :email, key: :id` into the model", :yellow) unless exists?(path)
+        return say_status(:identical, path, :blue) if read(path).include?("has_vid")
+
+        inject_into_class path, model.camelize, "  has_vid email: :email, key: :id, job: \"HubspotContactJob\"\n"
+      end
+
+      # @!visibility private
+      def tag_the_layout
+        path = "app/views/layouts/application.html.erb"
+        tag = "<%= hubspot_tracking_tag(current_user) %>"
+        return say_status(:skip, "#{path} is not there: put `#{tag}` at the end of <body>", :yellow) unless exists?(path)
+        return say_status(:identical, path, :blue) if read(path).include?("hubspot_tracking_tag")
+
+        inject_into_file path, "    #{tag}\n", before: %r{^[ \t]*</body>}
+      end
+
+      # @!visibility private
+      def say_what_is_left
+        say <<~TEXT
+
+          vidcache is in place. What is left to do:
+            - set HUBSPOT_PORTAL and HUBSPOT_TOKEN; without a portal vidcache does nothing
+            - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
+            - `rails vidcache:backfill` once, for the users that are there already
+            - take HubSpot's own embed code out of the layout, if it is there
+        TEXT
+      end
+
+      private
+
+      def exists?(path)
+        File.exist?(File.join(destination_root, path))
+      end
+
+      def read(path)
+        File.read(File.join(destination_root, path))
+      end
+
+      def append_once(path, line)
+        return if exists?(path) && read(path).lines.include?(line)
+
+        append_to_file path, exists?(path) && read(path).match?(/[^\n]\z/) ? "\n#{line}" : line
+      end
+    end
+  end
+end

@@ -1,0 +1,208 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+
+# The job, against what HubSpot may answer. What it does against the double over HTTP is in install_generator_test.rb.
+class Vidcache::ContactJobTest < Vidcache::RailsTest
+  ApiError = Class.new(StandardError) do
+    attr_reader :code, :response_body, :response_headers
+
+    define_method(:initialize) do |code, body = "{}", headers = {}|
+      super("the server answered")
+      @code = code
+      @response_body = body
+      @response_headers = headers
+    end
+  end
+
+  # Plays a client: calls are noted, answers come from the test.
+  class Job < Vidcache::ContactJob
+    cattr_accessor :calls, :answers
+
+    private
+
+    %i[update create read read_by_email].each do |name|
+      define_method(name) do |*arguments|
+        calls << [name, *arguments]
+        answer = answers.shift
+        answer.is_a?(Exception) ? raise(answer) : answer
+      end
+    end
+  end
+
+  def setup
+    super
+    Job.calls = []
+    Job.answers = []
+    @settings = Vidcache.settings
+    with_quiet_period(0.05)
+  end
+
+  def teardown
+    Vidcache.settings = nil
+    super
+  end
+
+  def test_a_new_user_is_created_and_linked
+    user = new_user
+    run_job(user, nil, contact(901, "ann@shop.test"))
+    assert_equal [[:create, "ann@shop.test"]], Job.calls
+    assert_predicate user.vidcache_decision, :agreed?
+    run_job(user, nil)
+    assert_equal 1, Job.calls.size, "delivered twice, told once"
+  end
+
+  def test_the_email_is_the_user_s_present_one_and_the_token_finishes_the_change
+    user = agreed_user
+    token = change(user, "ann@new.test")
+    user.update_columns(email: "ann@newer.test")
+    run_job(User.find(user.id), token, contact(901, "ann@newer.test"))
+    assert_equal [[:update, 901, "ann@newer.test"]], Job.calls
+    assert_predicate User.find(user.id).vidcache_decision, :agreed?
+    refute @cache.change_outstanding?(user.id, token)
+  end
+
+  def test_before_the_quiet_period_is_over_hubspot_is_told_nothing_and_the_job_comes_again
+    with_quiet_period(60)
+    user = agreed_user
+    token = change(user, "ann@new.test", wait: false)
+    run_job(user, token)
+    assert_empty Job.calls
+    assert_equal 1, jobs.size
+    assert_in_delta 60, jobs.first[:at] - Time.now.to_f, 5
+    assert_equal :change_outstanding, reason(user)
+  end
+
+  def test_a_contact_that_is_gone_is_made_anew
+    user = agreed_user
+    token = change(user, "ann@new.test")
+    run_job(user, token, ApiError.new(404), contact(902, "ann@new.test"))
+    assert_equal %i[update create], Job.calls.map(&:first)
+    assert_equal 902, @cache.resolve(user.id)
+    assert_predicate User.find(user.id).vidcache_decision, :agreed?
+  end
+
+  def test_an_email_that_another_contact_holds_ends_the_change_with_the_id_alone
+    user = agreed_user
+    token = change(user, "taken@shop.test")
+    run_job(user, token, ApiError.new(409, '{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 5"}'),
+            contact(901, "ann@shop.test"))
+    assert_equal [[:update, 901, "taken@shop.test"], [:read, 901]], Job.calls
+    assert_equal :email_differs, reason(user)
+  end
+
+  def test_a_new_user_whom_hubspot_knows_is_linked_to_that_contact
+    user = new_user
+    run_job(user, nil, ApiError.new(409), contact(77, "ann@shop.test"))
+    assert_equal [[:create, "ann@shop.test"], [:read_by_email, "ann@shop.test"]], Job.calls
+    assert_equal 77, @cache.resolve(user.id)
+  end
+
+  def test_a_client_that_returns_its_error_is_understood_as_one_that_raises_it
+    user = new_user
+    Job.answers = [[nil, 409, {}], contact(77, "ann@shop.test")]
+    Job.perform_now(user, nil)
+    assert_equal 77, @cache.resolve(user.id)
+  end
+
+  def test_a_limited_rate_is_waited_out_as_long_as_hubspot_says
+    user = new_user
+    run_job(user, nil, ApiError.new(429, "{}", { "Retry-After" => "17" }))
+    assert_equal 1, jobs.size
+    assert_in_delta 17, jobs.first[:at] - Time.now.to_f, 5
+    assert_nil @cache.resolve(user.id)
+  end
+
+  def test_what_may_pass_is_tried_again_and_given_up_in_the_end
+    user = agreed_user
+    token = change(user, "ann@new.test")
+    [ApiError.new(500), ApiError.new(401), Errno::ECONNREFUSED.new, Timeout::Error.new, IOError.new].each do |failure|
+      jobs.clear
+      run_job(user, token, failure)
+      assert_equal 1, jobs.size, failure.class
+    end
+    job = Job.new(user, token)
+    job.exception_executions = Hash.new(Vidcache::ContactJob::ATTEMPTS)
+    job.executions = Vidcache::ContactJob::ATTEMPTS
+    Job.answers = [ApiError.new(429)]
+    assert_raises(Vidcache::RateLimited) { job.perform_now }
+    assert_equal :change_outstanding, reason(user), "until retry_email_changes"
+  end
+
+  def test_a_contact_of_another_user_s_is_reported_and_breaks_nothing
+    agreed_user
+    user = User.create!(email: "bob@shop.test")
+    run_job(user, nil, ApiError.new(409), contact(901, "bob@shop.test"))
+    assert_equal [Vidcache::VidTaken], @reported.map(&:class)
+    assert_nil @cache.resolve(user.id)
+  end
+
+  def test_a_change_to_no_email_of_a_user_without_a_contact_tells_nobody
+    user = new_user
+    token = change(user, nil)
+    run_job(user, token)
+    assert_empty Job.calls
+    refute @cache.change_outstanding?(user.id, token)
+  end
+
+  def test_one_job_of_a_user_at_a_time
+    user = new_user
+    locked = false
+    job = Job.new(user, nil)
+    job.define_singleton_method(:exclusively) do |record, &block|
+      locked = true
+      record.with_lock(&block).tap { locked = false }
+    end
+    Job.calls = [].tap { |calls| calls.define_singleton_method(:<<) { |call| locked ? super(call) : raise("not locked") } }
+    Job.answers = [contact(901, "ann@shop.test")]
+    job.perform_now
+    assert_equal 1, Job.calls.size
+    assert_equal 901, @cache.resolve(user.id)
+  end
+
+  def test_records_and_conflicts_are_heard
+    heard = []
+    subscriptions = %w[record.vidcache conflict.vidcache].map do |name|
+      ActiveSupport::Notifications.subscribe(name) { |*, payload| heard << [name, payload] }
+    end
+    user = new_user
+    run_job(user, nil, contact(901, "ann@shop.test"))
+    assert_equal ["record.vidcache", { user_id: user.id, vid: 901, change: nil, email_observed: true }], heard.first
+    other = User.create!(email: "bob@shop.test")
+    assert_raises(Vidcache::VidTaken) { confirm(other.id, "bob@shop.test", vid: 901) }
+    assert_equal ["conflict.vidcache", :vid_taken], [heard.last.first, heard.last.last[:code]]
+    refute_match(/ann@|bob@/, heard.inspect)
+    assert_includes LOG.string, "vidcache: nothing was recorded: vid_taken"
+  ensure
+    subscriptions&.each { |subscription| ActiveSupport::Notifications.unsubscribe(subscription) }
+  end
+
+  private
+
+  def with_quiet_period(seconds)
+    settings = Vidcache::Settings.new(TestApp.instance)
+    settings.define_singleton_method(:quiet_period) { seconds }
+    Vidcache.settings = settings
+  end
+
+  def new_user
+    User.create!(email: "ann@shop.test").tap { jobs.clear }
+  end
+
+  # @return [Integer] the change's token, once its quiet period is over
+  def change(user, email, wait: true)
+    user.update!(email: email)
+    jobs.clear
+    sleep 0.06 if wait
+    user.vidcache_change
+  end
+
+  def run_job(user, token, *answers)
+    Job.answers = answers
+    Job.perform_now(user, token)
+  end
+
+  def contact(vid, email)
+    { id: vid.to_s, properties: { email: email }, updatedAt: Time.now.utc.iso8601(3), archived: false }
+  end
+end

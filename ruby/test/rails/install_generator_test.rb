@@ -1,0 +1,101 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require_relative "support/processes"
+require_relative "support/app_folder"
+
+# `rails generate vidcache:install` in a fresh app, and what it made at work against the HubSpot double.
+class Vidcache::InstallGeneratorTest < Minitest::Test
+  GENERATE = <<~RUBY
+    require "./config/environment"
+    require "rails/generators"
+    Rails::Generators.invoke("vidcache:install", ARGV + ["--quiet"], behavior: :invoke, destination_root: Rails.root.to_s)
+  RUBY
+
+  def setup
+    @processes = Processes.new
+    @folder = Dir.mktmpdir("generated-", SCRATCH)
+    @app = AppFolder.new(@folder)
+  end
+
+  def teardown
+    @processes.stop_all
+  end
+
+  def test_it_writes_what_an_app_needs_and_a_second_time_nothing
+    @app.write(".gitignore", "/log/*\n/tmp/*")
+    @app.run(GENERATE)
+    assert_equal "/log/*\n/tmp/*\n/storage/*.vidcache*\n", File.read(@app.file(".gitignore"))
+    assert_path_exists @app.file("storage")
+    assert_includes File.read(@app.file("app/models/user.rb")), %(has_vid email: :email, key: :id, job: "HubspotContactJob")
+    assert_match(%r{hubspot_tracking_tag\(current_user\) %>\n\s*</body>}, File.read(@app.file("app/views/layouts/application.html.erb")))
+    assert_includes File.read(@app.file("app/jobs/hubspot_contact_job.rb")), "class HubspotContactJob < Vidcache::ContactJob"
+    before = contents
+    @app.run(GENERATE)
+    assert_equal before, contents
+    assert_equal "", @app.run("require './config/environment'; print Vidcache.configured? ? 'configured' : ''"), "no portal, no vidcache"
+  end
+
+  def test_a_model_or_layout_that_is_not_there_is_said_and_costs_nothing
+    File.delete(@app.file("app/views/layouts/application.html.erb"))
+    output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", "[\"Customer\"]"))
+    assert_includes output, "app/models/customer.rb is not there"
+    assert_includes output, "application.html.erb is not there"
+    assert_path_exists @app.file("config/initializers/vidcache.rb")
+  end
+
+  def test_what_it_made_makes_no_duplicate
+    skip "skipped because #{HubspotDouble.missing}" if HubspotDouble.missing
+    double = HubspotDouble.new(@processes, @folder)
+    @app.run(GENERATE)
+    # The defaults are 15 and 10 s.
+    @app.write("config/initializers/vidcache_test.rb", <<~RUBY)
+      Rails.application.config.vidcache.quiet_period = 3
+      Rails.application.config.vidcache.page_deadline = 1
+      Rails.application.config.vidcache.api_url = #{double.url.inspect}
+    RUBY
+    visitor = Visitor.new(@app.serve(@processes, HUBSPOT_PORTAL: HubspotDouble::PORTAL, HUBSPOT_TOKEN: "test"))
+    visitor.get("/sign_up")
+    visitor.submit("/sign_up", "email" => "ann@shop.test")
+    wait_until(visitor) { visitor.said["email"] == "ann@shop.test" }
+
+    visitor.get("/settings")
+    visitor.submit("/settings", "email" => "ann@new.test")
+    assert_equal %w[id], visitor.said.keys
+    assert_equal %w[ann@shop.test], double.emails
+    wait_until(visitor) { visitor.said["email"] == "ann@new.test" }
+    assert_equal %w[ann@new.test], double.emails
+
+    # Another contact has the email: the change ends, and the page gives the id alone.
+    double.create("taken@elsewhere.test")
+    visitor.get("/settings")
+    visitor.submit("/settings", "email" => "taken@elsewhere.test")
+    wait_until(visitor) { rake("vidcache:stale", "OLDER_THAN" => "0").include?("0 outstanding") }
+    assert_equal %w[id], visitor.said.keys
+    assert_empty double.state.fetch("duplicates")
+    assert_includes rake("vidcache:verify"), "vidcache: nothing is wrong\n"
+  end
+
+  private
+
+  def rake(task, env = {})
+    script = "require './config/environment'; require 'rake'; Rails.application.load_tasks; Rake::Task[#{task.inspect}].invoke"
+    @app.run(script, HUBSPOT_PORTAL: HubspotDouble::PORTAL, **env.transform_keys(&:to_sym))
+  end
+
+  def contents
+    Dir.glob("{app,config,.gitignore}/**/*", base: @folder).select { |file| File.file?(@app.file(file)) }
+       .to_h { |file| [file, File.read(@app.file(file))] }
+  end
+
+  def wait_until(visitor, seconds: 40)
+    Timeout.timeout(seconds) do
+      until yield
+        sleep 0.1
+        visitor.get("/")
+      end
+    end
+  rescue Timeout::Error
+    flunk "after #{seconds} s the page said #{visitor.said}: #{File.read(@app.file("log/production.log")).lines.grep(/Job|vidcache/).last(10).join}"
+  end
+end

@@ -1,0 +1,85 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require "rake"
+
+class Vidcache::TasksTest < Vidcache::RailsTest
+  def setup
+    super
+    Rake.application = Rake::Application.new
+    Rake::Task.define_task(:environment)
+    load "vidcache/rails/tasks.rake"
+  end
+
+  def test_backfill_from_a_column_links_and_says_how_far_it_is
+    User.create!([{ name: "901" }, { name: "902" }, { name: "902" }, { name: "nonsense" }, { name: nil }])
+    output = run_task("backfill", "VID" => "name")
+    assert_equal "vidcache: 4 of 4 users, 2 linked, 1 whose contact is another user's, 1 without a valid id\n", output
+    assert_equal [901, 902], User.order(:id).first(2).map { |user| @cache.resolve(user.id) }
+    assert_equal :email_unconfirmed, User.first.tap { |user| user.email = "ann@shop.test" }.vidcache_decision.reason
+    confirm(User.first.id, "ann@shop.test", vid: 77)
+    run_task("backfill", "VID" => "name")
+    assert_equal 77, @cache.resolve(User.first.id), "what an answer said stands"
+  end
+
+  def test_backfill_without_a_column_enqueues_a_job_for_those_who_are_not_linked
+    User.create!([{ email: "ann@shop.test" }, { email: "bob@shop.test" }])
+    jobs.clear
+    @cache.link(User.first.id, 901)
+    assert_equal "vidcache: 2 of 2 users, 1 linked already, 1 enqueued\n", run_task("backfill")
+    assert_equal [nil], tokens
+    Person.delete_all
+    assert_equal "vidcache: no users\n", run_task("backfill", "MODEL" => "Person")
+  end
+
+  def test_a_model_without_has_vid_is_named
+    error = assert_raises(SystemExit) { run_task("backfill", "MODEL" => "ActiveRecord::Base") }
+    assert_includes error.message, "ActiveRecord::Base is no model with has_vid"
+  end
+
+  def test_stale_lists_and_enqueues_anew
+    user = agreed_user
+    user.update!(email: "ann@new.test")
+    jobs.clear
+    sleep 0.002
+    assert_match(/\Auser #{user.id}: begun 20\S+Z, token #{user.vidcache_change}\n1 outstanding for longer than 0 s\n\z/,
+                 run_task("stale", "OLDER_THAN" => "0"))
+    assert_empty jobs
+    assert_equal "0 outstanding for longer than 3600 s\n0 jobs enqueued\n", run_task("stale", "RETRY" => "1")
+  end
+
+  def test_verify_says_that_nothing_is_wrong
+    assert_equal "vidcache: nothing is wrong\n", run_task("verify")
+  end
+
+  def test_stats_and_health
+    user = agreed_user
+    assert_equal({ outstanding: 0, oldest_outstanding: nil, portal_id: 62_515 }, Vidcache.stats.slice(:outstanding, :oldest_outstanding, :portal_id))
+    user.update!(email: "ann@new.test")
+    sleep 0.002
+    assert_equal 1, Vidcache.stats[:outstanding]
+    assert_operator Vidcache.stats[:oldest_outstanding], :>, 0
+    assert_includes Vidcache.stats, :hits
+
+    assert_equal [200, ["ok"]], Vidcache::Health.call({}).values_at(0, 2)
+    assert_nil Vidcache::Health.problem
+    @cache.close
+    assert_equal [503, ["closed"]], Vidcache::Health.call({}).values_at(0, 2)
+    Vidcache.cache = nil
+    assert_equal :not_configured, Vidcache::Health.problem
+  end
+
+  private
+
+  def run_task(name, env = {})
+    before = ENV.to_h
+    ENV.update(env)
+    output, = capture_io do
+      Rake::Task["vidcache:#{name}"].reenable
+      Rake::Task["vidcache:#{name}"].invoke
+    end
+    output
+  ensure
+    ENV.replace(before)
+  end
+end
