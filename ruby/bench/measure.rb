@@ -11,7 +11,7 @@ require "vidcache"
 require_relative "rounds"
 require_relative "peers"
 
-PORTAL = 62515
+PORTAL = 62_515
 SECRET = "thirty-two bytes kept out of it."
 
 User = Struct.new(:id, :uuid, :vid, :email) do

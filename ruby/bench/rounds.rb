@@ -29,7 +29,7 @@ class Rounds
   end
 
   def fact(id, **values)
-    @facts.puts(JSON.generate({id: id, **values}))
+    @facts.puts(JSON.generate({ id: id, **values }))
   end
 
   private
@@ -61,7 +61,7 @@ class Rounds
 
   def report(subject, times)
     own = times[subject.id]
-    values = {median_ns: median(own)}
+    values = { median_ns: median(own) }
     if (baseline = times[subject.baseline])
       values.update(baseline: median(baseline), ratio: median(own.zip(baseline).map { |time, base| time / base }))
     end

@@ -27,7 +27,7 @@ class Servers
 
   # The folder of the socket. It may take a moment more before it takes connections.
   def postgres
-    programs = [*ENV["PATH"].split(":"), *Dir["/usr/lib/postgresql/*/bin"].sort.reverse]
+    programs = [*ENV["PATH"].split(":"), *Dir["/usr/lib/postgresql/*/bin"].reverse]
     initdb, server = %w[initdb postgres].map do |name|
       programs.map { |place| "#{place}/#{name}" }.find { |path| File.executable?(path) } or raise Missing, "there is no #{name}"
     end

@@ -15,7 +15,7 @@ class ConformanceTest < CacheTest
       assert_equal [name.to_sym, code["number"]], [error.code, error.code_number]
     end
     classes = Vidcache.constants.map { |name| Vidcache.const_get(name) }.grep(Class)
-    assert_equal CODES.size, classes.count { |klass| klass < Vidcache::Error }
+    assert_equal CODES.size, classes.count { |klass| klass < Vidcache::Error && klass.const_defined?(:CODE, false) }
   end
 
   Dir[File.join(FOLDER, "*.json")].sort.each do |file|

@@ -5,19 +5,20 @@ require "test_helper"
 # Each bad input: the right error, with nothing written, and without the input in its message.
 class InputTest < CacheTest
   LONG = "ann#{"n" * 245}@shop.test"
-  USER_KEYS = [nil, 1.0, 1r, :ann, true, Object.new, ["ann"], {ann: 1}, "", "ann" * 86, "ann\xFF", "ann\0", "ann\xE9".b,
-    2**63, -2**63 - 1, 2**64, "ann\xD8".dup.force_encoding("UTF-16LE"), "ann".dup.force_encoding("UTF-16")].freeze
+  USER_KEYS = [nil, 1.0, 1r, :ann, true, Object.new, ["ann"], { ann: 1 }, "", "ann" * 86, "ann\xFF", "ann\0", "ann\xE9".b,
+               2**63, -2**63 - 1, 2**64, "ann\xD8".dup.force_encoding("UTF-16LE"), "ann".dup.force_encoding("UTF-16")].freeze
   VIDS = [nil, 0, -1, 2**63, -2**64, 1.0, 1.5, :ann, "", "0", "-1", "+1", " 1", "1.0", "ann", "9223372036854775808", [901]].freeze
   EMAILS = ["", "ann", "ann.shop.test", "@shop.test", "ann@", LONG, "ann\0@shop.test", "an\nn@shop.test", "an\u0085n@shop.test",
-    "ann\xFF@shop.test", "ann\xE9@shop.test".b, :"ann@shop.test", 5, false, ["ann@shop.test"],
-    "ann@shop.tes".dup.force_encoding("UTF-16LE") + "\xD8\x00".dup.force_encoding("UTF-16LE"),
-    "ann@shop.test".dup.force_encoding("UTF-16")].freeze
-  NO_JSON = ["ann@shop.test", "{\"ann", "\0", "[\"ann@shop.test\"]", "5", "null", "[" * 100_000,
-    '{"id":"ann@shop.test"}', '{"id":0}', '{"id":"-5"}', '{"id":9223372036854775808}', '{"vid":1.5}', '{"id":null}',
-    '{"id":"1","updatedAt":"ann@shop.test"}', '{"vid":1,"properties":{"email":"ann@shop.test"}}', "{\"id\":\"\xFF\"}",
-    nil, 5, [], :ann, true, {id: Float::NAN}, {id: "\xFF"}, {"ann@shop.test" => "ann\xFF"}].freeze
-  NO_ID = ["", "SUCCESS", "{}", {}, '{"results":[]}', {email: "ann@shop.test"},
-    {status: "error", message: "ann@shop.test", category: "ann@shop.test"}].freeze
+            "ann\xFF@shop.test", "ann\xE9@shop.test".b, :"ann@shop.test", 5, false, ["ann@shop.test"],
+            "ann@shop.tes".dup.force_encoding("UTF-16LE") + "\xD8\x00".dup.force_encoding("UTF-16LE"),
+            "ann@shop.test".dup.force_encoding("UTF-16")].freeze
+  NO_JSON = ["", "SUCCESS", "ann@shop.test", "{\"ann", "\0", "[\"ann@shop.test\"]", "5", "null", "[" * 100_000,
+             '{"id":"ann@shop.test"}', '{"id":0}', '{"id":"-5"}', '{"id":9223372036854775808}', '{"vid":1.5}', '{"id":null}',
+             '{"id":"1","updatedAt":"ann@shop.test"}', '{"vid":1,"properties":{"email":"ann@shop.test"}}', "{\"id\":\"\xFF\"}",
+             nil, 5, [], :ann, true, { id: Float::NAN }, { id: "\xFF" }, { "ann@shop.test" => "ann\xFF" }].freeze
+  NO_ID = ["{}", {}, '{"results":[]}', { email: "ann@shop.test" },
+           '{"status":"error","message":"Contact ann@shop.test already exists. Existing ID: 51","category":"CONFLICT"}',
+           { status: "error", message: "ann@shop.test", category: "ann@shop.test" }].freeze
 
   def setup
     super
@@ -32,8 +33,8 @@ class InputTest < CacheTest
     super
   end
 
-  def refused(error)
-    raised = assert_raises(error) { yield }
+  def refused(error, &block)
+    raised = assert_raises(error, &block)
     assert_equal error, raised.class
     assert_nil raised.cause
     assert_names_no_email(raised.message)
@@ -72,17 +73,14 @@ class InputTest < CacheTest
     NO_ID.each { |answer| refused(Vidcache::AnswerWithoutId) { cache.record(42, answer, change: @token) } }
   end
 
-  test "a refusal of HubSpot's is told apart" do
-    conflict = '{"status":"error","message":"Contact ann@shop.test exists. Existing ID: 51","category":"CONFLICT"}'
-    refused(Vidcache::ContactConflict) { cache.record(42, conflict, change: @token) }
-    refused(Vidcache::ContactMissing) { cache.record(42, {status: "error", message: "resource not found"}, change: @token) }
-    refused(Vidcache::RateLimited) { cache.record(42, {status: "error", policyName: "SECONDLY"}, change: @token) }
-  end
-
   test "an answer without an email and its time finishes no change" do
-    ['{"vid":901}', {id: "901", properties: {email: "ann@shop.test"}}, {id: "901", updatedAt: Time.now}].each do |answer|
+    ['{"vid":901}', { id: "901", properties: { email: "ann@shop.test" } }, { id: "901", updatedAt: Time.now }].each do |answer|
       refused(Vidcache::AnswerWithoutEmail) { cache.record(42, answer, change: @token) }
     end
+  end
+
+  test "a token of the wrong type is an unknown one" do
+    refused(Vidcache::UnknownChange) { cache.change_outstanding?(1, "token") }
   end
 
   test "a token that is unknown or of another user is refused" do

@@ -21,10 +21,12 @@ class PumaTest < CacheTest
     super
     File.write("#{@folder}/config.ru", APP)
     @port = TCPServer.open("127.0.0.1", 0) { |server| server.addr[1] }
-    File.write("#{@folder}/puma.rb", "workers 2\nthreads 1, 2\npreload_app!\nbind 'tcp://127.0.0.1:#{@port}'\nsilence_single_worker_warning rescue nil\n")
+    File.write("#{@folder}/puma.rb",
+               "workers 2\nthreads 1, 2\npreload_app!\nbind 'tcp://127.0.0.1:#{@port}'\n")
     @log = "#{@folder}/log"
-    @puma = spawn({"VIDCACHE_PATH" => path, "RUBYLIB" => LIB}, RbConfig.ruby, "-S", "puma", "-q", "-C", "#{@folder}/puma.rb", "#{@folder}/config.ru",
-      chdir: @folder, out: @log, err: [:child, :out])
+    @puma = spawn({ "VIDCACHE_PATH" => path, "RUBYLIB" => LIB }, RbConfig.ruby, "-S", "puma", "-q", "-C", "#{@folder}/puma.rb",
+                  "#{@folder}/config.ru",
+                  chdir: @folder, out: @log, err: %i[child out])
     @children << @puma
   end
 
@@ -39,7 +41,9 @@ class PumaTest < CacheTest
 
   def request(verb, user, body = nil)
     # A connection each: which worker takes it is up to the kernel.
-    response = Net::HTTP.start("127.0.0.1", @port, read_timeout: 10) { |http| http.send_request(verb, "/?#{user}", body, "Content-Type" => "text/plain") }
+    response = Net::HTTP.start("127.0.0.1", @port, read_timeout: 10) do |http|
+      http.send_request(verb, "/?#{user}", body, "Content-Type" => "text/plain")
+    end
     assert_equal "200", response.code, response.body
     JSON.parse(response.body, symbolize_names: true)
   rescue Errno::ECONNREFUSED

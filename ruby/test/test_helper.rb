@@ -11,7 +11,7 @@ require "vidcache"
 
 # A cache in a folder of its own, and what looks at it from outside. No mocks: files, processes and locks are real.
 class CacheTest < Minitest::Test
-  PORTAL = 62515
+  PORTAL = 62_515
   SECRET = "thirty-two bytes kept out of it."
   EMAIL = "ann@shop.test"
   LIB = File.expand_path("../lib", __dir__)
@@ -47,7 +47,7 @@ class CacheTest < Minitest::Test
 
   # What HubSpot's v3 API answers for a contact.
   def answer(vid, email = EMAIL, second: 0)
-    {id: vid.to_s, properties: {email: email}, updatedAt: format("2026-03-01T10:00:%02d.000Z", second)}.to_json
+    { id: vid.to_s, properties: { email: email }, updatedAt: format("2026-03-01T10:00:%02d.000Z", second) }.to_json
   end
 
   # All rows of the file, as another process reads them.

@@ -24,7 +24,7 @@ class ThreadsTest < CacheTest
     100.times do |count|
       token = cache.begin_email_change(1)
       raise "named during a change" if (0..4).any? { |number| cache.decide(1, "user-#{number}@shop.test").agreed? }
-      answer = {id: "1", properties: {email: "user-#{count % 5}@shop.test"}, updatedAt: Time.at(1_800_000_000 + count).utc.iso8601(3)}
+      answer = { id: "1", properties: { email: "user-#{count % 5}@shop.test" }, updatedAt: Time.at(1_800_000_000 + count).utc.iso8601(3) }
       cache.record(1, answer, change: token)
       assert_predicate cache.decide(1, "user-#{count % 5}@shop.test"), :agreed?
     end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 require "test_helper"
-require "pp"
+require "pp" # rubocop:disable Lint/RedundantRequireStatement
 
 class ValuesTest < CacheTest
   test "a decision is frozen and so is all that it holds" do
