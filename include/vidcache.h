@@ -63,12 +63,22 @@ enum vidcache_code
   VIDCACHE_ANSWER_WITHOUT_ID = 112,
   /** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
   VIDCACHE_ANSWER_WITHOUT_EMAIL = 113,
+  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied. */
+  VIDCACHE_INVALID_WEBHOOK = 114,
+  /** The request was not signed by HubSpot with this secret, or was signed at another time. */
+  VIDCACHE_INVALID_SIGNATURE = 115,
   /** No change with this token is known. */
   VIDCACHE_UNKNOWN_CHANGE = 201,
   /** The change token belongs to another user. */
   VIDCACHE_FOREIGN_CHANGE = 202,
   /** The contact is linked to another user. */
   VIDCACHE_VID_TAKEN = 203,
+  /** HubSpot refused: another contact holds the email (409). */
+  VIDCACHE_CONTACT_CONFLICT = 204,
+  /** HubSpot has no such contact (404). */
+  VIDCACHE_CONTACT_MISSING = 205,
+  /** HubSpot's rate limit was reached, and the call was not carried out (429). */
+  VIDCACHE_RATE_LIMITED = 206,
   /** The file belongs to another HubSpot portal. */
   VIDCACHE_WRONG_PORTAL = 301,
   /** The file's fingerprints were made with another secret. */
@@ -185,7 +195,7 @@ typedef struct vidcache_error {
    */
   vidcache_result code;
   /**
-   * The contact that the failure is about (VIDCACHE_VID_TAKEN), else 0.
+   * The contact that the failure is about (VIDCACHE_VID_TAKEN, VIDCACHE_CONTACT_CONFLICT), else 0.
    */
   int64_t vid;
   /**
@@ -617,8 +627,8 @@ vidcache_result vidcache_link(const struct vidcache_handle *handle, const struct
  * an answer that says which email the contact holds and since when, read after HubSpot was told.
  *
  * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
- * VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user
- * is written then.
+ * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
+ * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then.
  */
 vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 const struct vidcache_user *user,

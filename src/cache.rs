@@ -210,7 +210,7 @@ impl Vidcache {
     }
 
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate` or profile
-    /// answer, or of a v3 contact (create, get, update, merge), told apart by shape.
+    /// answer, or of a v3 contact (create, get, update, merge), told apart by shape. A list counts where it has one contact.
     ///
     /// With the token of a change it also finishes that change. That takes an answer that says which email
     /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
@@ -218,8 +218,8 @@ impl Vidcache {
     /// does an older answer that comes late.
     ///
     /// # Errors
-    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
-    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
+    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::ContactConflict`],
+    /// [`Error::ContactMissing`], [`Error::RateLimited`], [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
     /// [`Error::Corrupt`], [`Error::Closed`]: nothing is written. [`Error::VidTaken`]: nothing about the user is
     /// written, but what HubSpot said of the contact is believed, whoever has it.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {

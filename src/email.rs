@@ -66,6 +66,14 @@ impl Email {
     }
 }
 
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Email {}
+
 /// An email never prints itself.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

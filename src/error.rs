@@ -9,6 +9,7 @@
 //! quote an email, so it is never repeated).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::identity::Vid;
 
@@ -61,6 +62,20 @@ pub enum Error {
          change: read the contact (v1 profile, v3 get) and record that"
     )]
     AnswerWithoutEmail,
+    /// The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
+    /// applied.
+    #[error("invalid webhook: {}{field}: {why}", .event.map(|n| format!("event {n}, ")).unwrap_or_default())]
+    InvalidWebhook {
+        /// Which event of the batch, from 0. `None` when it is the body itself.
+        event: Option<usize>,
+        /// The field's name; `body` when it is the body itself.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The request was not signed by HubSpot with this secret, or was signed at another time.
+    #[error("invalid signature: {0}")]
+    InvalidSignature(&'static str),
 
     /// No change with this token is known.
     #[error("unknown change token")]
@@ -77,6 +92,21 @@ pub enum Error {
         linked_to: String,
         /// The user who was to get it, as text.
         user: String,
+    },
+    /// HubSpot refused: another contact holds the email (409).
+    #[error("HubSpot refused: {} holds that email already", .vid.map_or("another contact".into(), |vid| format!("contact {vid}")))]
+    ContactConflict {
+        /// The contact that holds it, where the answer names it.
+        vid: Option<Vid>,
+    },
+    /// HubSpot has no such contact (404).
+    #[error("HubSpot has no such contact")]
+    ContactMissing,
+    /// HubSpot's rate limit was reached, and the call was not carried out (429).
+    #[error("HubSpot's rate limit was reached{}", .retry_after.map(|t| format!("; try again in {} s", t.as_secs())).unwrap_or_default())]
+    RateLimited {
+        /// How long that limit lasts at most, where the answer names one whose length is known.
+        retry_after: Option<Duration>,
     },
 
     /// The file belongs to another HubSpot portal.
@@ -163,10 +193,15 @@ pub enum ErrorCode {
     InvalidAnswer = 111,
     AnswerWithoutId = 112,
     AnswerWithoutEmail = 113,
-    // 2xx: what the rows say against it.
+    InvalidWebhook = 114,
+    InvalidSignature = 115,
+    // 2xx: what the rows, or HubSpot, say against it.
     UnknownChange = 201,
     ForeignChange = 202,
     VidTaken = 203,
+    ContactConflict = 204,
+    ContactMissing = 205,
+    RateLimited = 206,
     // 3xx: the file.
     WrongPortal = 301,
     WrongSecret = 302,
@@ -197,9 +232,14 @@ impl ErrorCode {
         Self::InvalidAnswer,
         Self::AnswerWithoutId,
         Self::AnswerWithoutEmail,
+        Self::InvalidWebhook,
+        Self::InvalidSignature,
         Self::UnknownChange,
         Self::ForeignChange,
         Self::VidTaken,
+        Self::ContactConflict,
+        Self::ContactMissing,
+        Self::RateLimited,
         Self::WrongPortal,
         Self::WrongSecret,
         Self::NotACache,
@@ -227,9 +267,14 @@ impl ErrorCode {
             Self::InvalidAnswer => "invalid_answer",
             Self::AnswerWithoutId => "answer_without_id",
             Self::AnswerWithoutEmail => "answer_without_email",
+            Self::InvalidWebhook => "invalid_webhook",
+            Self::InvalidSignature => "invalid_signature",
             Self::UnknownChange => "unknown_change",
             Self::ForeignChange => "foreign_change",
             Self::VidTaken => "vid_taken",
+            Self::ContactConflict => "contact_conflict",
+            Self::ContactMissing => "contact_missing",
+            Self::RateLimited => "rate_limited",
             Self::WrongPortal => "wrong_portal",
             Self::WrongSecret => "wrong_secret",
             Self::NotACache => "not_a_cache",
@@ -265,9 +310,14 @@ impl Error {
             Self::InvalidAnswer(_) => ErrorCode::InvalidAnswer,
             Self::AnswerWithoutId(_) => ErrorCode::AnswerWithoutId,
             Self::AnswerWithoutEmail => ErrorCode::AnswerWithoutEmail,
+            Self::InvalidWebhook { .. } => ErrorCode::InvalidWebhook,
+            Self::InvalidSignature(_) => ErrorCode::InvalidSignature,
             Self::UnknownChange => ErrorCode::UnknownChange,
             Self::ForeignChange => ErrorCode::ForeignChange,
             Self::VidTaken { .. } => ErrorCode::VidTaken,
+            Self::ContactConflict { .. } => ErrorCode::ContactConflict,
+            Self::ContactMissing => ErrorCode::ContactMissing,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::WrongPortal { .. } => ErrorCode::WrongPortal,
             Self::WrongSecret => ErrorCode::WrongSecret,
             Self::NotACache { .. } => ErrorCode::NotACache,

@@ -65,5 +65,6 @@ pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};
 pub use error::{Error, ErrorCode, Result};
 pub use event::{ChangeToken, Millis};
+pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use store::{StaleChange, Stats, Synchronous};

@@ -5,8 +5,9 @@ require "test_helper"
 class ErrorsTest < CacheTest
   NAMES = %w[
     InvalidUserKey InvalidVid InvalidEmail InvalidPortal InvalidSecret InvalidOption BufferTooSmall InvalidAnswer
-    AnswerWithoutId AnswerWithoutEmail UnknownChange ForeignChange VidTaken WrongPortal WrongSecret NotACache NewerSchema CannotOpen
-    UnsupportedFilesystem Busy Cancelled Storage Corrupt Closed Internal
+    AnswerWithoutId AnswerWithoutEmail InvalidWebhook InvalidSignature UnknownChange ForeignChange VidTaken ContactConflict
+    ContactMissing RateLimited WrongPortal WrongSecret NotACache NewerSchema CannotOpen UnsupportedFilesystem Busy Cancelled
+    Storage Corrupt Closed Internal
   ].freeze
 
   test "there is a class for every code and each knows its name and number" do

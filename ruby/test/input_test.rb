@@ -12,12 +12,11 @@ class InputTest < CacheTest
             "ann\xFF@shop.test", "ann\xE9@shop.test".b, :"ann@shop.test", 5, false, ["ann@shop.test"],
             "ann@shop.tes".dup.force_encoding("UTF-16LE") + "\xD8\x00".dup.force_encoding("UTF-16LE"),
             "ann@shop.test".dup.force_encoding("UTF-16")].freeze
-  NO_JSON = ["", "SUCCESS", "ann@shop.test", "{\"ann", "\0", "[\"ann@shop.test\"]", "5", "null", "[" * 100_000,
+  NO_JSON = ["ann@shop.test", "{\"ann", "\0", "[\"ann@shop.test\"]", "5", "null", "[" * 100_000,
              '{"id":"ann@shop.test"}', '{"id":0}', '{"id":"-5"}', '{"id":9223372036854775808}', '{"vid":1.5}', '{"id":null}',
              '{"id":"1","updatedAt":"ann@shop.test"}', '{"vid":1,"properties":{"email":"ann@shop.test"}}', "{\"id\":\"\xFF\"}",
              nil, 5, [], :ann, true, { id: Float::NAN }, { id: "\xFF" }, { "ann@shop.test" => "ann\xFF" }].freeze
-  NO_ID = ["{}", {}, '{"results":[]}', { email: "ann@shop.test" },
-           '{"status":"error","message":"Contact ann@shop.test already exists. Existing ID: 51","category":"CONFLICT"}',
+  NO_ID = ["", "SUCCESS", "{}", {}, '{"results":[]}', { email: "ann@shop.test" },
            { status: "error", message: "ann@shop.test", category: "ann@shop.test" }].freeze
 
   def setup
@@ -71,6 +70,13 @@ class InputTest < CacheTest
 
   test "an answer that holds no id is refused" do
     NO_ID.each { |answer| refused(Vidcache::AnswerWithoutId) { cache.record(42, answer, change: @token) } }
+  end
+
+  test "a refusal of HubSpot's is told apart" do
+    conflict = '{"status":"error","message":"Contact ann@shop.test exists. Existing ID: 51","category":"CONFLICT"}'
+    refused(Vidcache::ContactConflict) { cache.record(42, conflict, change: @token) }
+    refused(Vidcache::ContactMissing) { cache.record(42, {status: "error", message: "resource not found"}, change: @token) }
+    refused(Vidcache::RateLimited) { cache.record(42, {status: "error", policyName: "SECONDLY"}, change: @token) }
   end
 
   test "an answer without an email and its time finishes no change" do

@@ -30,6 +30,26 @@ pub(super) struct Reader {
     stamped: bool,
 }
 
+/// Several reads as of one commit, at the price of one: a third of a read is in taking SQLite's lock for it.
+struct Snapshot<'c>(&'c Connection);
+
+impl<'c> Snapshot<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self> {
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        // Nothing was written, so nothing is lost whatever it says; after some errors SQLite has ended it by itself.
+        let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if !self.0.is_autocommit() {
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
+    }
+}
+
 impl Store {
     /// Which contact the user is, as of the last commit.
     #[inline(always)]
@@ -77,14 +97,21 @@ impl Store {
         self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             let reader = self.shared.reader(&mut slot)?;
-            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
-            if !reader.stamped {
+            if reader.stamped {
+                self.shared.catch_up(reader)?;
+                // What others committed was mostly about others; or another thread has fetched it meanwhile.
+                if let Some(state) = self.shared.hot.state(&user) {
+                    self.shared.stats.hit();
+                    return Ok(state);
+                }
+            } else {
                 open::check_version(&reader.connection)?;
-                return lookup::user_state(&reader.connection, user);
             }
-            self.shared.catch_up(reader)?;
+            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
             let state = lookup::user_state(&reader.connection, user)?;
-            self.shared.hot.put(user, &state);
+            if reader.stamped {
+                self.shared.hot.put(user, &state);
+            }
             Ok(state)
         }))
     }
@@ -112,8 +139,10 @@ impl Shared {
             return Ok(());
         }
         let header = self.stamp.read();
+        let snapshot = Snapshot::begin(&reader.connection)?;
         open::check_version(&reader.connection)?;
         let (changes, newest) = lookup::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
+        drop(snapshot);
         if matches!(changes, Changes::Everybody) {
             self.hot.clear();
         }

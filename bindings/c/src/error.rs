@@ -17,7 +17,7 @@ pub struct vidcache_error {
     pub size: usize,
     /// The call's code; VIDCACHE_OK when no call of this thread has failed yet.
     pub code: vidcache_result,
-    /// The contact that the failure is about (VIDCACHE_VID_TAKEN), else 0.
+    /// The contact that the failure is about (VIDCACHE_VID_TAKEN, VIDCACHE_CONTACT_CONFLICT), else 0.
     pub vid: i64,
     /// Words for a person, NUL-terminated UTF-8, never NULL. No email, secret or value of an answer is in it. It is the
     /// library's, and stays until the thread's next failed call.
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
 /// The contact that an error names.
 fn vid_of(error: &Error) -> i64 {
     match error {
-        Error::VidTaken { vid, .. } => vid.get(),
+        Error::VidTaken { vid, .. } | Error::ContactConflict { vid: Some(vid) } => vid.get(),
         _ => 0,
     }
 }

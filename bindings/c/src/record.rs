@@ -43,8 +43,8 @@ pub unsafe extern "C" fn vidcache_link(
 /// an answer that says which email the contact holds and since when, read after HubSpot was told.
 ///
 /// Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
-/// VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user
-/// is written then.
+/// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
+/// VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_record(
     handle: *const vidcache_handle,

@@ -7,9 +7,11 @@ module Vidcache
   # The caller's input, and nothing was written::
   #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+,
   #   +InvalidAnswer+ (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact),
-  #   +AnswerWithoutEmail+ (it cannot finish a change), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
-  # What the rows say against it, and nothing was written::
-  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user)
+  #   +AnswerWithoutEmail+ (it cannot finish a change), +InvalidWebhook+ (no batch of events, or a field of the wrong type),
+  #   +InvalidSignature+ (the request is not HubSpot's, or not of now), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
+  # What the rows, or HubSpot, say against it, and nothing was written about the user::
+  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user),
+  #   +ContactConflict+ (409: another contact holds that email), +ContactMissing+ (404), +RateLimited+ (429)
   # The file, at open, which was left as it is::
   #   +WrongPortal+, +WrongSecret+, +NotACache+, +NewerSchema+, +CannotOpen+, +UnsupportedFilesystem+
   # While working::
