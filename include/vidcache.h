@@ -199,6 +199,10 @@ typedef struct vidcache_error {
    */
   int64_t vid;
   /**
+   * VIDCACHE_RATE_LIMITED: how long the limit lasts at most, in milliseconds, where HubSpot's answer tells; else 0.
+   */
+  uint64_t retry_after_ms;
+  /**
    * Words for a person, NUL-terminated UTF-8, never NULL. No email, secret or value of an answer is in it. It is the
    * library's, and stays until the thread's next failed call.
    */
@@ -391,6 +395,74 @@ typedef struct vidcache_stale_change {
 } vidcache_stale_change;
 
 /**
+ * What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
+ * with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
+ */
+typedef struct vidcache_signed_request {
+  /**
+   * sizeof(vidcache_signed_request), set by the caller.
+   */
+  size_t size;
+  /**
+   * The request's method in capitals: POST.
+   */
+  const char *method;
+  /**
+   * The bytes of `method`.
+   */
+  size_t method_len;
+  /**
+   * The whole address that HubSpot called, `https://…`, with its query: the public one, not what a proxy made of it.
+   */
+  const char *uri;
+  /**
+   * The bytes of `uri`.
+   */
+  size_t uri_len;
+  /**
+   * The body's bytes as they came, before anything parsed them.
+   */
+  const char *body;
+  /**
+   * The bytes of `body`.
+   */
+  size_t body_len;
+  /**
+   * X-HubSpot-Signature-v3. Where there is one it alone counts.
+   */
+  const char *signature_v3;
+  /**
+   * The bytes of `signature_v3`.
+   */
+  size_t signature_v3_len;
+  /**
+   * X-HubSpot-Request-Timestamp.
+   */
+  const char *timestamp;
+  /**
+   * The bytes of `timestamp`.
+   */
+  size_t timestamp_len;
+  /**
+   * X-HubSpot-Signature, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
+   * leave it NULL to take v3 only.
+   */
+  const char *signature;
+  /**
+   * The bytes of `signature`.
+   */
+  size_t signature_len;
+  /**
+   * X-HubSpot-Signature-Version: v1 or v2.
+   */
+  const char *version;
+  /**
+   * The bytes of `version`.
+   */
+  size_t version_len;
+} vidcache_signed_request;
+
+/**
  * What a handle has done since it was opened, in this process.
  */
 typedef struct vidcache_stats {
@@ -522,6 +594,17 @@ vidcache_result vidcache_open(const char *path,
                               int64_t portal,
                               const struct vidcache_options *options,
                               struct vidcache_handle **handle);
+
+/**
+ * Moves a file that will not open out of the way, with its log and index, so that vidcache_open can make a new one.
+ * The library never does this by itself. The new file knows nothing of changes begun in the old one: their jobs get
+ * VIDCACHE_UNKNOWN_CHANGE, and no page names an email until an answer is recorded again. `*moved_to`, where it is now,
+ * is to be freed by vidcache_text_free.
+ *
+ * Fails with VIDCACHE_BUSY while any process, this one included, has it open; VIDCACHE_CANNOT_OPEN when there is
+ * nothing at `path` or it may not be moved; VIDCACHE_UNSUPPORTED_FILESYSTEM. Then nothing was moved.
+ */
+vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vidcache_text **moved_to);
 
 /**
  * Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other
@@ -694,6 +777,18 @@ vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
                                        struct vidcache_stale_change *changes,
                                        size_t capacity,
                                        size_t *count);
+
+/**
+ * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes); by v3, also that it was
+ * signed within five minutes of `now_ms`, this host's clock in milliseconds since 1970. Takes the same time whatever the
+ * signature is. Any thread may call it, and it needs no handle.
+ *
+ * Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
+ */
+vidcache_result vidcache_verify_signature(const char *secret,
+                                          size_t secret_len,
+                                          const struct vidcache_signed_request *request,
+                                          int64_t now_ms);
 
 /**
  * What the handle has done in this process. Cheap. `stats->size` must be set before.

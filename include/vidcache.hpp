@@ -23,8 +23,8 @@ namespace vidcache {
 /** A failed call: its code (VIDCACHE_BUSY, say), and words for a person. */
 class error : public std::runtime_error {
 public:
-  error(vidcache_result code, const std::string &message, std::int64_t vid)
-      : std::runtime_error(message), code_(code), vid_(vid) {}
+  error(vidcache_result code, const std::string &message, std::int64_t vid = 0, std::uint64_t retry_after_ms = 0)
+      : std::runtime_error(message), code_(code), vid_(vid), retry_after_(retry_after_ms) {}
 
   /** One of vidcache_code. */
   vidcache_result code() const noexcept { return code_; }
@@ -36,9 +36,13 @@ public:
     return vid_ == 0 ? std::nullopt : std::optional<std::int64_t>(vid_);
   }
 
+  /** How long HubSpot's rate limit lasts at most; zero where that is not known. */
+  std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+
 private:
   vidcache_result code_;
   std::int64_t vid_;
+  std::chrono::milliseconds retry_after_;
 };
 
 namespace detail {
@@ -49,8 +53,8 @@ inline void check(vidcache_result result)
   vidcache_error last{};
   last.size = sizeof last;
   vidcache_last_error(&last);
-  if (last.code != result) throw error(result, vidcache_error_name(result), 0);
-  throw error(result, std::string(last.message, last.message_len), last.vid);
+  if (last.code != result) throw error(result, vidcache_error_name(result));
+  throw error(result, std::string(last.message, last.message_len), last.vid, last.retry_after_ms);
 }
 
 /** A pointer that is not NULL, for a text that is there but empty. */
@@ -112,6 +116,31 @@ struct options {
   std::optional<std::chrono::milliseconds> page_deadline;
   bool synchronous_full = true;
 };
+
+namespace detail {
+
+struct free_text {
+  void operator()(vidcache_text *text) const noexcept { vidcache_text_free(&text); }
+};
+
+inline std::string take(vidcache_text *raw)
+{
+  const std::unique_ptr<vidcache_text, free_text> text(raw);
+  const char *bytes = nullptr;
+  std::size_t length = 0;
+  check(vidcache_text_get(text.get(), &bytes, &length));
+  return std::string(bytes, length);
+}
+
+} // namespace detail
+
+/** Moves a file that will not open out of the way, and says where to: see vidcache_move_aside. */
+inline std::string move_aside(std::string_view path)
+{
+  vidcache_text *moved_to = nullptr;
+  detail::check(vidcache_move_aside(detail::data(path), path.size(), &moved_to));
+  return detail::take(moved_to);
+}
 
 /** An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and destruction are of use. */
 class cache {
@@ -236,7 +265,7 @@ public:
     vidcache_text *raw = nullptr;
     std::size_t count = 0;
     detail::check(vidcache_verify(handle_.get(), &raw, &count));
-    return take(raw);
+    return detail::take(raw);
   }
 
   std::int64_t portal() const
@@ -256,19 +285,6 @@ private:
   struct free_handle {
     void operator()(vidcache_handle *handle) const noexcept { vidcache_free(&handle); }
   };
-  struct free_text {
-    void operator()(vidcache_text *text) const noexcept { vidcache_text_free(&text); }
-  };
-
-  static std::string take(vidcache_text *raw)
-  {
-    const std::unique_ptr<vidcache_text, free_text> text(raw);
-    const char *bytes = nullptr;
-    std::size_t length = 0;
-    detail::check(vidcache_text_get(text.get(), &bytes, &length));
-    return std::string(bytes, length);
-  }
-
   /** Out of range is out of range in C, too. */
   static std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept
   {

@@ -29,7 +29,7 @@ func TestAnErrorHasItsNameAndItsWords(t *testing.T) {
 	if !ok || failed.Name != "invalid_answer" || failed.Message == "" {
 		t.Fatalf("%v", err)
 	}
-	if err := cache.Record(42, "", 0); err == nil || err.(*Error).Name != "invalid_answer" {
+	if err := cache.Record(42, "", 0); err == nil || err.(*Error).Name != "answer_without_id" {
 		t.Fatalf("%v", err)
 	}
 	if err := cache.Close(); err != nil {

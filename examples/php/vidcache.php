@@ -19,7 +19,7 @@ final class Vidcache
 
     private const DECLARATIONS = <<<'C'
         typedef struct vidcache_handle vidcache_handle;
-        typedef struct { size_t size; int32_t code; int64_t vid; const char *message; size_t message_len; } vidcache_error;
+        typedef struct { size_t size; int32_t code; int64_t vid; uint64_t retry_after_ms; const char *message; size_t message_len; } vidcache_error;
         typedef struct {
           size_t size; const char *secret; size_t secret_len; const char *loader_host; size_t loader_host_len;
           uint64_t memory; uint32_t busy_timeout_ms; uint32_t page_deadline_ms; uint32_t synchronous;

@@ -460,6 +460,89 @@ static void threads_share_a_handle(void)
   vidcache_free(&shared);
 }
 
+static void a_refusal_of_hubspot_s_names_what_it_can(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "refusals"));
+  vidcache_user user = user_42();
+  vidcache_error error;
+  error.size = sizeof error;
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_CONTACT_CONFLICT,
+        vidcache_record(cache, &user, STR("{\"status\":\"error\",\"message\":\"Contact already exists. Existing ID: 51\","
+                                          "\"category\":\"CONFLICT\"}"), 0, &recorded));
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  EQUAL(51, error.vid);
+  EQUAL(0, error.retry_after_ms);
+  EQUAL(VIDCACHE_RATE_LIMITED,
+        vidcache_record(cache, &user, STR("{\"status\":\"error\",\"errorType\":\"RATE_LIMIT\","
+                                          "\"policyName\":\"TEN_SECONDLY_ROLLING\"}"), 0, &recorded));
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error));
+  EQUAL(0, error.vid);
+  EQUAL(10000, error.retry_after_ms);
+  vidcache_free(&cache);
+}
+
+static void a_file_is_moved_aside(void)
+{
+  const char *path = path_in(folder, "aside");
+  vidcache_handle *cache = open_cache(path);
+  REFUSED(VIDCACHE_BUSY, vidcache_move_aside(path, strlen(path), &out.text));
+  vidcache_free(&cache);
+  vidcache_text *moved_to = NULL;
+  EQUAL(VIDCACHE_OK, vidcache_move_aside(path, strlen(path), &moved_to));
+  const char *bytes;
+  size_t length;
+  EQUAL(VIDCACHE_OK, vidcache_text_get(moved_to, &bytes, &length));
+  CHECK(memmem(bytes, length, STR("aside.aside-")) != NULL);
+  vidcache_text_free(&moved_to);
+  REFUSED(VIDCACHE_CANNOT_OPEN, vidcache_move_aside(path, strlen(path), &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(NULL, 0, &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(path, SIZE_MAX, &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(path, strlen(path), NULL));
+}
+
+static void a_request_is_signed_or_not(void)
+{
+  const int64_t now = INT64_C(1700000300000);
+  vidcache_signed_request request;
+  memset(&request, 0, sizeof request);
+#define SET(field, text) (request.field = (text), request.field##_len = strlen(text))
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &request, now));
+  request.size = sizeof request;
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &request, now));
+  SET(method, "POST");
+  SET(uri, "https://www.example.com/webhook_uri");
+  SET(body, "{'example_field':'example_value'}");
+  SET(signature_v3, "RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw=");
+  SET(timestamp, "1700000300000");
+  EQUAL(VIDCACHE_OK, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &request, now));
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("another"), &request, now));
+  EQUAL(VIDCACHE_INVALID_SIGNATURE,
+        vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &request, now + 300001));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR(""), &request, now));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(NULL, 0, &request, now));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature("x", SIZE_MAX, &request, now));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), NULL, now));
+  static const size_t lengths[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 41};
+  for (int i = 0; i < 3; i++) {
+#define HUGE_LENGTH(field) \
+  do { \
+    vidcache_signed_request changed = request; \
+    changed.field##_len = lengths[i]; \
+    EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), &changed, now)); \
+  } while (0)
+    HUGE_LENGTH(method);
+    HUGE_LENGTH(uri);
+    HUGE_LENGTH(body);
+    HUGE_LENGTH(signature_v3);
+    HUGE_LENGTH(timestamp);
+    HUGE_LENGTH(signature);
+    HUGE_LENGTH(version);
+  }
+  SET(timestamp, "\xff");
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), &request, now));
+}
+
 static void the_last_error_says_what_and_nothing_of_whom(void)
 {
   vidcache_handle *cache = open_cache(path_in(folder, "detail"));
@@ -501,6 +584,9 @@ int main(int count, char **arguments)
   parent_and_child_use_and_free_the_same_handle();
   threads_share_a_handle();
   the_last_error_says_what_and_nothing_of_whom();
+  a_refusal_of_hubspot_s_names_what_it_can();
+  a_file_is_moved_aside();
+  a_request_is_signed_or_not();
   puts("api: sound");
   return 0;
 }

@@ -79,5 +79,10 @@ int main(int count, char **arguments)
   CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
   cache.close();
   CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);
+  cache = vidcache::cache(std::string(arguments[1]) + "/other", 62515);
+  CHECK(vidcache::move_aside(path).find("wrapper.aside-") != std::string::npos);
+  const vidcache::error limited = failure(
+    [&] { cache.record(1, R"({"status":"error","errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING"})"); });
+  CHECK(limited.code() == VIDCACHE_RATE_LIMITED && limited.retry_after() == std::chrono::seconds(10));
   std::puts("wrapper: sound");
 }

@@ -19,6 +19,8 @@ pub struct vidcache_error {
     pub code: vidcache_result,
     /// The contact that the failure is about (VIDCACHE_VID_TAKEN, VIDCACHE_CONTACT_CONFLICT), else 0.
     pub vid: i64,
+    /// VIDCACHE_RATE_LIMITED: how long the limit lasts at most, in milliseconds, where HubSpot's answer tells; else 0.
+    pub retry_after_ms: u64,
     /// Words for a person, NUL-terminated UTF-8, never NULL. No email, secret or value of an answer is in it. It is the
     /// library's, and stays until the thread's next failed call.
     pub message: *const c_char,
@@ -54,11 +56,18 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
         size: size_of::<vidcache_error>(),
         code: failure.error.code().number(),
         vid: vid_of(&failure.error),
+        retry_after_ms: retry_after_of(&failure.error),
         message: failure.message.as_ptr(),
         message_len: failure.message.count_bytes(),
     });
-    let none =
-        vidcache_error { size: size_of::<vidcache_error>(), code: 0, vid: 0, message: c"".as_ptr(), message_len: 0 };
+    let none = vidcache_error {
+        size: size_of::<vidcache_error>(),
+        code: 0,
+        vid: 0,
+        retry_after_ms: 0,
+        message: c"".as_ptr(),
+        message_len: 0,
+    };
     // SAFETY: not NULL, and writable by the caller's contract.
     unsafe { error.write(found.unwrap_or(none)) };
     0
@@ -68,6 +77,13 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
 fn vid_of(error: &Error) -> i64 {
     match error {
         Error::VidTaken { vid, .. } | Error::ContactConflict { vid: Some(vid) } => vid.get(),
+        _ => 0,
+    }
+}
+
+fn retry_after_of(error: &Error) -> u64 {
+    match error {
+        Error::RateLimited { retry_after: Some(time) } => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         _ => 0,
     }
 }

@@ -11,6 +11,7 @@ use vidcache::{Error, Options, Synchronous, Vidcache};
 use crate::edge::{edge, keep_panics_quiet};
 use crate::error::vidcache_result;
 use crate::input::{self, out};
+use crate::text::vidcache_text;
 
 /// A write that returned survives a power failure. The default, and the only one with which the rule holds through one.
 pub const VIDCACHE_SYNCHRONOUS_FULL: u32 = 1;
@@ -102,17 +103,48 @@ pub unsafe extern "C" fn vidcache_open(
     keep_panics_quiet();
     edge(|| {
         let handle = out(handle, "handle")?;
-        let wrong = |why| Error::InvalidOption { name: "path", why };
         // SAFETY: the caller's contract.
-        let path = unsafe { input::bytes(path, path_len, input::MAX_OPTION, wrong) }?;
-        if path.is_empty() || path.contains(&0) {
-            return Err(wrong("it must not be empty, nor hold a NUL byte"));
-        }
+        let path = unsafe { self::path(path, path_len) }?;
         // SAFETY: NULL, or readable with its `size` set by the caller's contract.
         let options = unsafe { self::options(options) }?;
-        let opened = Vidcache::open(Path::new(OsStr::from_bytes(path)), portal, &options)?;
+        let opened = Vidcache::open(path, portal, &options)?;
         // SAFETY: not NULL, and writable by the caller's contract.
         unsafe { handle.write(Box::into_raw(Box::new(vidcache_handle(opened)))) };
+        Ok(())
+    })
+}
+
+unsafe fn path<'a>(path: *const c_char, len: usize) -> Result<&'a Path, Error> {
+    let wrong = |why| Error::InvalidOption { name: "path", why };
+    // SAFETY: the caller's contract.
+    let path = unsafe { input::bytes(path, len, input::MAX_OPTION, wrong) }?;
+    if path.is_empty() || path.contains(&0) {
+        return Err(wrong("it must not be empty, nor hold a NUL byte"));
+    }
+    Ok(Path::new(OsStr::from_bytes(path)))
+}
+
+/// Moves a file that will not open out of the way, with its log and index, so that vidcache_open can make a new one.
+/// The library never does this by itself. The new file knows nothing of changes begun in the old one: their jobs get
+/// VIDCACHE_UNKNOWN_CHANGE, and no page names an email until an answer is recorded again. `*moved_to`, where it is now,
+/// is to be freed by vidcache_text_free.
+///
+/// Fails with VIDCACHE_BUSY while any process, this one included, has it open; VIDCACHE_CANNOT_OPEN when there is
+/// nothing at `path` or it may not be moved; VIDCACHE_UNSUPPORTED_FILESYSTEM. Then nothing was moved.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_move_aside(
+    path: *const c_char,
+    path_len: usize,
+    moved_to: *mut *mut vidcache_text,
+) -> vidcache_result {
+    keep_panics_quiet();
+    edge(|| {
+        let moved_to = out(moved_to, "moved_to")?;
+        // SAFETY: the caller's contract.
+        let path = unsafe { self::path(path, path_len) }?;
+        let place = Vidcache::move_aside(path)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { moved_to.write(vidcache_text::new(place.to_string_lossy().into_owned())) };
         Ok(())
     })
 }
@@ -134,7 +166,8 @@ unsafe fn options<'a>(options: *const vidcache_options) -> Result<Options<'a>, E
         })
     }?;
     // SAFETY: the caller's contract.
-    let loader_host = unsafe { input::option(options.loader_host, options.loader_host_len, "loader_host") }?;
+    let loader_host =
+        unsafe { input::text(options.loader_host, options.loader_host_len, input::MAX_OPTION, "loader_host") }?;
     Ok(Options {
         secret,
         synchronous: match options.synchronous {

@@ -70,11 +70,16 @@ fn utf8(bytes: &[u8], wrong: impl FnOnce(&'static str) -> Error) -> Result<&str>
     std::str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8"))
 }
 
-/// A text that is an option, None where it is left out.
-pub(crate) unsafe fn option<'a>(text: *const c_char, len: usize, name: &'static str) -> Result<Option<&'a str>> {
+/// A text that may be left out, by its name in the header.
+pub(crate) unsafe fn text<'a>(
+    text: *const c_char,
+    len: usize,
+    max: usize,
+    name: &'static str,
+) -> Result<Option<&'a str>> {
     let wrong = |why| Error::InvalidOption { name, why };
     // SAFETY: the caller's contract.
-    let bytes = unsafe { optional_bytes(text, len, MAX_OPTION, wrong) }?;
+    let bytes = unsafe { optional_bytes(text, len, max, wrong) }?;
     bytes.map(|bytes| utf8(bytes, wrong)).transpose()
 }
 
@@ -108,11 +113,9 @@ pub(crate) unsafe fn email(text: *const c_char, len: usize) -> Result<Option<Ema
     bytes.map(|bytes| Email::parse(utf8(bytes, Error::InvalidEmail)?)).transpose()
 }
 
-pub(crate) unsafe fn nonce<'a>(text: *const c_char, len: usize) -> Result<Option<&'a str>> {
-    let wrong = |why| Error::InvalidOption { name: "nonce", why };
+pub(crate) unsafe fn nonce<'a>(nonce: *const c_char, len: usize) -> Result<Option<&'a str>> {
     // SAFETY: the caller's contract.
-    let bytes = unsafe { optional_bytes(text, len, MAX_NONCE, wrong) }?;
-    bytes.map(|bytes| utf8(bytes, wrong)).transpose()
+    unsafe { text(nonce, len, MAX_NONCE, "nonce") }
 }
 
 pub(crate) unsafe fn answer<'a>(answer: *const c_char, len: usize) -> Result<&'a [u8]> {

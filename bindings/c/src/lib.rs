@@ -16,6 +16,7 @@ mod input;
 pub mod lookup;
 pub mod maintenance;
 pub mod record;
+pub mod signature;
 pub mod text;
 pub mod version;
 

@@ -1,0 +1,89 @@
+//! Whether a request comes from HubSpot.
+
+use std::ffi::c_char;
+
+use vidcache::Error;
+use vidcache::signature::{self, SignedRequest};
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::input;
+
+/// What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
+/// with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
+#[repr(C)]
+pub struct vidcache_signed_request {
+    /// sizeof(vidcache_signed_request), set by the caller.
+    pub size: usize,
+    /// The request's method in capitals: POST.
+    pub method: *const c_char,
+    /// The bytes of `method`.
+    pub method_len: usize,
+    /// The whole address that HubSpot called, `https://…`, with its query: the public one, not what a proxy made of it.
+    pub uri: *const c_char,
+    /// The bytes of `uri`.
+    pub uri_len: usize,
+    /// The body's bytes as they came, before anything parsed them.
+    pub body: *const c_char,
+    /// The bytes of `body`.
+    pub body_len: usize,
+    /// X-HubSpot-Signature-v3. Where there is one it alone counts.
+    pub signature_v3: *const c_char,
+    /// The bytes of `signature_v3`.
+    pub signature_v3_len: usize,
+    /// X-HubSpot-Request-Timestamp.
+    pub timestamp: *const c_char,
+    /// The bytes of `timestamp`.
+    pub timestamp_len: usize,
+    /// X-HubSpot-Signature, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
+    /// leave it NULL to take v3 only.
+    pub signature: *const c_char,
+    /// The bytes of `signature`.
+    pub signature_len: usize,
+    /// X-HubSpot-Signature-Version: v1 or v2.
+    pub version: *const c_char,
+    /// The bytes of `version`.
+    pub version_len: usize,
+}
+
+/// Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes); by v3, also that it was
+/// signed within five minutes of `now_ms`, this host's clock in milliseconds since 1970. Takes the same time whatever the
+/// signature is. Any thread may call it, and it needs no handle.
+///
+/// Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_verify_signature(
+    secret: *const c_char,
+    secret_len: usize,
+    request: *const vidcache_signed_request,
+    now_ms: i64,
+) -> vidcache_result {
+    edge(|| {
+        let wrong = |name| move |why| Error::InvalidOption { name, why };
+        // SAFETY: the caller's contract.
+        let secret = unsafe { input::bytes(secret, secret_len, input::MAX_OPTION, wrong("secret")) }?;
+        // SAFETY: NULL, or with its `size` set by the caller's contract; more is read only when that is right.
+        if request.is_null() || unsafe { (*request).size } != size_of::<vidcache_signed_request>() {
+            return Err(Error::InvalidOption { name: "request", why: "it must not be NULL, and its size must be set" });
+        }
+        // SAFETY: a whole struct, initialised by the caller's contract.
+        let request = unsafe { &*request };
+        // SAFETY: the caller's contract, for each of them.
+        let text = |text, len, name| unsafe { input::text(text, len, MAX_HEADER, name) };
+        // SAFETY: the caller's contract.
+        let body = unsafe { input::optional_bytes(request.body, request.body_len, input::MAX_ANSWER, wrong("body")) }?;
+        let request = SignedRequest {
+            method: text(request.method, request.method_len, "method")?.unwrap_or_default(),
+            uri: text(request.uri, request.uri_len, "uri")?.unwrap_or_default(),
+            body: body.unwrap_or_default(),
+            signature_v3: text(request.signature_v3, request.signature_v3_len, "signature_v3")?,
+            timestamp: text(request.timestamp, request.timestamp_len, "timestamp")?,
+            signature: text(request.signature, request.signature_len, "signature")?,
+            version: text(request.version, request.version_len, "version")?,
+        };
+        signature::verify(secret, &request, now_ms)
+    })
+}
+
+/// Above what any server takes as a header or an address.
+const MAX_HEADER: usize = 64 << 10;
