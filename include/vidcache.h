@@ -282,7 +282,7 @@ typedef struct vidcache_user {
 } vidcache_user;
 
 /**
- * Which contact a user is. Both are 0 where they are linked to none.
+ * Which contact a user is. The vid is 0 where they are linked to none.
  */
 typedef struct vidcache_identity {
   /**
@@ -290,7 +290,7 @@ typedef struct vidcache_identity {
    */
   int64_t vid;
   /**
-   * What a page gives as HubSpot's external id: the vid as it was first linked.
+   * What a page gives as HubSpot's external id: the vid as it was first linked; 0 where another user gives that one.
    */
   int64_t external_id;
 } vidcache_identity;

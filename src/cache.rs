@@ -1,13 +1,18 @@
 //! The facade: one type that every binding wraps.
 
+mod account;
+mod intake;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use account::Explanation;
+pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
 use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
-use crate::hubspot::response;
 use crate::identity::{Identity, UserKey, Vid};
 use crate::snippet::{self, Page};
 use crate::store::{self, Settings, StaleChange, Stats, Store, Synchronous};
@@ -47,39 +52,6 @@ impl Default for Options<'_> {
             loader_host: "js.hs-scripts.com",
         }
     }
-}
-
-/// A user whom [`Vidcache::import`] takes in.
-#[derive(Debug, Clone, Copy)]
-pub struct Imported<'a> {
-    /// The user.
-    pub user: UserKey<'a>,
-    /// Their contact.
-    pub vid: Vid,
-    /// The email that HubSpot held for it, and when (`updatedAt`, in milliseconds), if known.
-    pub email: Option<(Email, Millis)>,
-}
-
-/// What [`Vidcache::import`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ImportReport {
-    /// Users taken in, or known already.
-    pub imported: u64,
-    /// Users left out because another user has their contact.
-    pub vid_taken: u64,
-}
-
-/// Rows to a transaction: enough that its fsync costs little, few enough that others need not wait long.
-const IMPORT_BATCH: usize = 10_000;
-
-/// What [`Vidcache::record`] learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recorded {
-    /// The contact that the answer described: the user's now, unless HubSpot has said something newer of another one.
-    pub vid: Vid,
-    /// Whether the answer said which email that contact holds, and since when. Without that no
-    /// page names an email on the strength of it.
-    pub email_observed: bool,
 }
 
 /// A user → contact cache in one SQLite file, for one HubSpot portal.
@@ -165,6 +137,23 @@ impl Vidcache {
         Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
+    /// [`Vidcache::resolve`] for many users, in their order.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn resolve_many(&self, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
+        users.iter().map(|user| self.resolve(*user)).collect()
+    }
+
+    /// [`Vidcache::decide`] for many users, in their order. Each decision is current as of this call; they need not be
+    /// of one commit, since none depends on another user.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn decide_many<'e>(&self, users: &'e [(UserKey<'_>, Option<Email>)]) -> Result<Vec<Decision<'e>>> {
+        users.iter().map(|(user, email)| self.decide(*user, email.as_ref())).collect()
+    }
+
     /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements.
     /// `nonce` is the page's Content-Security-Policy nonce.
     ///
@@ -206,57 +195,19 @@ impl Vidcache {
     /// # Errors
     /// [`Error::VidTaken`], and as [`Vidcache::begin_email_change`].
     pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
-        self.store.write(|tx| link(tx, user, vid))
+        self.store.write(|tx| {
+            store::check_free(tx, user, vid)?;
+            link(tx, user, vid)
+        })
     }
 
-    /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate` or profile
-    /// answer, or of a v3 contact (create, get, update, merge), told apart by shape. A list counts where it has one contact.
-    ///
-    /// With the token of a change it also finishes that change. That takes an answer that says which email
-    /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
-    /// been overtaken by another worker's. Recording the same answer again changes nothing, and neither
-    /// does an older answer that comes late.
+    /// [`Vidcache::link`] to a contact that may be another user's too: the explicit choice that they share it. A
+    /// change of one's email then keeps all of them from naming theirs.
     ///
     /// # Errors
-    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::ContactConflict`],
-    /// [`Error::ContactMissing`], [`Error::RateLimited`], [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
-    /// [`Error::Corrupt`], [`Error::Closed`]: nothing is written. [`Error::VidTaken`]: nothing about the user is
-    /// written, but what HubSpot said of the contact is believed, whoever has it.
-    pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
-        let contact = response::contact(answer)?;
-        if change.is_some() && contact.email.is_none() {
-            return Err(Error::AnswerWithoutEmail);
-        }
-        let observed = contact.email.map(|fact| Event::EmailObserved {
-            vid: contact.vid,
-            email: fact.email.map(|email| self.store.key().fingerprint(&email)),
-            at: fact.at,
-        });
-        let about_user = |tx: &rusqlite::Connection| -> Result<()> {
-            let outstanding = change.map_or(Ok(false), |token| store::is_outstanding(tx, user, token))?;
-            let overtaken = match contact.email {
-                Some(fact) if !outstanding => store::is_overtaken(tx, user, contact.vid, fact.at)?,
-                _ => false,
-            };
-            if !overtaken {
-                link(tx, user, contact.vid)?;
-            }
-            match change {
-                Some(token) => store::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
-                None => Ok(()),
-            }
-        };
-        self.store.write(|tx| {
-            // What HubSpot says of a contact is believed, whoever has the contact.
-            if let Some(event) = &observed {
-                store::apply(tx, event)?;
-            }
-            match about_user(tx) {
-                Err(refused @ Error::VidTaken { .. }) => Ok(Err(refused)),
-                done => done.map(Ok),
-            }
-        })??;
-        Ok(Recorded { vid: contact.vid, email_observed: observed.is_some() })
+    /// As [`Vidcache::begin_email_change`].
+    pub fn link_shared(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
+        self.store.write(|tx| link(tx, user, vid))
     }
 
     /// Begins a change of the user's email: from here until the change is finished or abandoned, no page
@@ -285,36 +236,6 @@ impl Vidcache {
             store::is_outstanding(tx, user, token)?;
             store::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
         })
-    }
-
-    /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at
-    /// which time, if the source says so. For a first fill: half a million rows a second, 10,000 to a
-    /// transaction, others' writes in between. A link that was made by [`Vidcache::link`] or
-    /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error
-    /// of `users`. Whole transactions before it stay.
-    pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
-        let mut report = ImportReport::default();
-        let mut users = users.into_iter();
-        loop {
-            let batch = users.by_ref().take(IMPORT_BATCH).collect::<Result<Vec<_>>>()?;
-            if batch.is_empty() {
-                return Ok(report);
-            }
-            let taken = self.store.write(|tx| {
-                let mut import = store::Import::new(tx)?;
-                let mut taken = 0;
-                for row in &batch {
-                    let email = row.email.as_ref().map(|(email, at)| (self.store.key().fingerprint(email), *at));
-                    taken += u64::from(import.put(&store::Known { user: row.user, vid: row.vid, email })?);
-                }
-                Ok(taken)
-            })?;
-            report.imported += taken;
-            report.vid_taken += batch.len() as u64 - taken;
-        }
     }
 
     /// Runs SQLite's own check of the file and the library's of its rows. Empty: nothing is wrong. Reads the
@@ -377,9 +298,8 @@ impl Vidcache {
 /// Links the user, unless they are linked to that contact already. A later link wins even when the
 /// clock has gone back since the last one.
 fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
-    store::check_free(tx, user, vid)?;
     let at = match store::link_of(tx, user)? {
-        Some((current, _)) if current == vid => return Ok(()),
+        Some((current, _)) if current == store::canonical(tx, vid)? => return Ok(()),
         Some((_, linked_at)) => now().max(linked_at + 1),
         None => now(),
     };

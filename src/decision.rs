@@ -59,9 +59,9 @@ impl Reason {
 /// What a page may say of a user: email and id, id alone, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision<'e> {
-    /// The email to name, normalised. Only ever with an id, and only when [`Reason::Agreed`].
+    /// The email to name, normalised. Only ever when [`Reason::Agreed`].
     pub email: Option<&'e str>,
-    /// The external id to give.
+    /// The external id to give; `None` when the user has no contact, or one whose id another user gives.
     pub id: Option<Vid>,
     /// Why.
     pub reason: Reason,
@@ -89,11 +89,7 @@ pub(crate) fn decide<'e>(
         (Some(held), Some(email)) if held == fingerprint(email) => Reason::Agreed,
         _ => Reason::EmailDiffers,
     };
-    Decision {
-        email: email.filter(|_| reason == Reason::Agreed).map(Email::as_str),
-        id: Some(identity.external_id),
-        reason,
-    }
+    Decision { email: email.filter(|_| reason == Reason::Agreed).map(Email::as_str), id: identity.external_id, reason }
 }
 
 #[cfg(test)]
@@ -109,7 +105,7 @@ mod tests {
     fn an_email_is_named_exactly_when_it_is_agreed_and_no_change_is_outstanding() {
         let email = Email::parse("ann@shop.test").unwrap();
         let vid = |n: i64| Vid::try_from(n).unwrap();
-        let linked = Identity { vid: vid(9), external_id: vid(5) };
+        let linked = Identity { vid: vid(9), external_id: Some(vid(5)) };
         for identity in [None, Some(linked)] {
             for confirmed in [None, Some(HELD), Some(OTHER)] {
                 for changing in [false, true] {

@@ -19,12 +19,55 @@ pub(crate) enum Event<'a> {
     /// HubSpot said: this contact held that email (or none that a page could name) at that time.
     /// `at` is HubSpot's own clock; the latest wins, and two emails at one time are neither.
     EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis },
+    /// HubSpot merged `old` into `into`: from then on `old` stands for it. `born`: the merge made `into`, so all that
+    /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown.
+    Merged { old: Vid, into: Vid, at: Millis, born: bool },
+    /// HubSpot deleted the contact. It may be restored, and merging it away deletes it too.
+    Deleted { vid: Vid, at: Millis },
+    /// HubSpot restored the contact.
+    Restored { vid: Vid, at: Millis },
+    /// HubSpot erased the contact for privacy. Final, whatever else is said at whatever time.
+    Erased { vid: Vid },
     /// The app is about to change the user's email.
     ChangeBegun { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// HubSpot was told of the change, or refused it, and what it holds was observed.
     ChangeFinished { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
+}
+
+/// What an entry of the log says has happened: its number in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum What {
+    Linked = 1,
+    EmailObserved = 2,
+    Merged = 3,
+    Deleted = 4,
+    Restored = 5,
+    ChangeBegun = 7,
+    ChangeFinished = 8,
+    ChangeAbandoned = 9,
+    /// Another user's link decides who gives an external id.
+    ExternalId = 10,
+}
+
+impl What {
+    /// What happened, as a sentence's end.
+    pub(crate) const fn words(number: i64) -> &'static str {
+        match number {
+            1 => "the user was linked to a contact",
+            2 => "HubSpot said which email the contact holds",
+            3 => "the contact was merged",
+            4 => "the contact was deleted",
+            5 => "the contact was restored",
+            7 => "an email change began",
+            8 => "an email change was finished by HubSpot's answer",
+            9 => "an email change was abandoned",
+            10 => "it was settled anew which user gives the external id",
+            _ => "something happened that this version does not know",
+        }
+    }
 }
 
 /// An outstanding email change: begun, and not yet finished or abandoned.

@@ -133,7 +133,7 @@ fn words(bytes: &[u8; 16]) -> [u64; 2] {
 struct Packed {
     head: u64,
     print: [u64; 2],
-    /// The external id in the low 63 bits; the top bit: a change is outstanding.
+    /// The external id in the low 63 bits, zero for none; the top bit: a change is outstanding.
     tail: u64,
 }
 
@@ -147,8 +147,9 @@ impl From<&UserState> for Packed {
         match state.identity {
             None => Self { head: TOP, print, tail: changing },
             Some(Identity { vid, external_id }) => {
-                let differs = if vid == external_id { 0 } else { TOP };
-                Self { head: vid.get() as u64 | differs, print, tail: external_id.get() as u64 | changing }
+                let differs = if external_id == Some(vid) { 0 } else { TOP };
+                let external_id = external_id.map_or(0, Vid::get);
+                Self { head: vid.get() as u64 | differs, print, tail: external_id as u64 | changing }
             }
         }
     }
@@ -157,7 +158,7 @@ impl From<&UserState> for Packed {
 impl Packed {
     fn identity(head: u64, tail: u64) -> Option<Identity> {
         let vid = Vid::new((head & !TOP) as i64)?;
-        Some(Identity { vid, external_id: Vid::new((tail & !TOP) as i64)? })
+        Some(Identity { vid, external_id: Vid::new((tail & !TOP) as i64) })
     }
 }
 
@@ -526,7 +527,11 @@ mod tests {
     fn numbered(n: i64) -> UserState {
         let identity = Vid::try_from(n).ok().map(|vid| Identity {
             vid,
-            external_id: if n % 3 == 0 { Vid::try_from(n + 1).expect("positive") } else { vid },
+            external_id: match n % 4 {
+                0 => Some(Vid::try_from(n + 1).expect("positive")),
+                1 => None,
+                _ => Some(vid),
+            },
         });
         let confirmed = (n % 2 == 1).then_some(Fingerprint((n as u128).to_le_bytes()));
         UserState { identity, confirmed, changing: n % 5 == 0 }

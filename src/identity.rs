@@ -212,11 +212,12 @@ impl fmt::Display for Vid {
 /// Which contact a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// The contact the user is linked to now.
+    /// The contact the user is linked to now, after merges.
     pub vid: Vid,
     /// What a page gives as HubSpot's external id: the vid as it was first linked. HubSpot binds
-    /// only the first id it sees to a contact, so this one never follows a merge.
-    pub external_id: Vid,
+    /// only the first id it sees to a contact, so this one never follows a merge. `None`: another user, of another
+    /// contact, was linked to that vid before and gives it.
+    pub external_id: Option<Vid>,
 }
 
 #[cfg(test)]

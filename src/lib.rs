@@ -38,6 +38,18 @@
 //! # Ok::<(), vidcache::Error>(())
 //! ```
 //!
+//! # What a page says
+//! | what is known | the page | [`Reason`] |
+//! | --- | --- | --- |
+//! | no contact, or one that was erased | says nothing | `NotLinked` |
+//! | a change is outstanding, of this user or of one who shares the contact | id alone | `ChangeOutstanding` |
+//! | the app has no email | id alone | `EmailAbsent` |
+//! | HubSpot never said which email it holds; or not since the contact was merged or deleted; or named two at one time | id alone | `EmailUnconfirmed` |
+//! | HubSpot holds another email; one of the contact's secondary emails, too | id alone | `EmailDiffers` |
+//! | both have the same email | email and id | `Agreed` |
+//!
+//! The id is left out where another user, of another contact, gives it.
+//!
 //! # What it does not do
 //! It never calls HubSpot, keeps no email (only keyed fingerprints), starts no threads, and does not work on a
 //! network file system. The file is private to it: no other SQLite, and no plain `open` and `close`, may
@@ -59,7 +71,7 @@ mod store;
 #[path = "../tests/model/mod.rs"]
 mod model;
 
-pub use cache::{ImportReport, Imported, Options, Recorded, Vidcache};
+pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

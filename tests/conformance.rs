@@ -120,7 +120,7 @@ impl Run {
             }
             "resolve" => match cache.resolve(user()?)? {
                 None => Value::Null,
-                Some(found) => json!({"vid": found.vid.get(), "external_id": found.external_id.get()}),
+                Some(found) => json!({"vid": found.vid.get(), "external_id": found.external_id.map(Vid::get)}),
             },
             "decide" => {
                 let email = email(&step["email"])?;

@@ -36,11 +36,13 @@ pub(crate) enum Notice {
         email: Option<Email>,
         at: Millis,
     },
-    /// These ids, at least one and none of them `into`, stand for that contact.
+    /// These ids, at least one and none of them `into`, stand for that contact, which this merge made (`born`) or which was
+    /// one of those merged.
     Merged {
         from: Vec<Vid>,
         into: Vid,
         at: Millis,
+        born: bool,
     },
     /// Put in the archive. A merge says this of the ids that were merged away too, before or after itself.
     Deleted {
@@ -221,12 +223,13 @@ impl Event<'_> {
         if from.is_empty() && primary.is_none_or(|primary| primary == into) {
             return Err(Wrong { field: "mergedObjectIds", why: "it is missing" });
         }
+        let born = primary.is_some_and(|primary| primary != into) && !from.contains(&into);
         from.extend(primary);
         from.retain(|id| *id != into);
         from.sort_unstable();
         from.dedup();
         // Merged into itself: nothing changes.
-        Ok((!from.is_empty()).then_some(Notice::Merged { from, into, at }))
+        Ok((!from.is_empty()).then_some(Notice::Merged { from, into, at, born }))
     }
 }
 
@@ -274,7 +277,7 @@ mod tests {
             [
                 Notice::Created { vid: vid(1246978), at: 1462216307945 },
                 Notice::EmailChanged { vid: vid(1246978), email, at: 1462216309000 },
-                Notice::Merged { from: vec![vid(123), vid(456)], into: vid(999), at: 1736900000000 },
+                Notice::Merged { from: vec![vid(123), vid(456)], into: vid(999), at: 1736900000000, born: true },
                 Notice::Deleted { vid: vid(456), at: 1736900000500 },
                 Notice::Erased { vid: vid(789), at: 1736900100000 },
                 Notice::Restored { vid: vid(790), at: 1736900200000 },

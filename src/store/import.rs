@@ -25,6 +25,8 @@ pub(crate) struct Import<'tx> {
     tx: &'tx Connection,
     contact: CachedStatement<'tx>,
     user: CachedStatement<'tx>,
+    /// Nobody was ever merged, deleted, erased or linked twice, so a row that meets nothing means nothing else.
+    plain: bool,
 }
 
 impl<'tx> Import<'tx> {
@@ -34,16 +36,21 @@ impl<'tx> Import<'tx> {
         )?;
         let user =
             tx.prepare_cached("INSERT INTO user (key, vid, linked_at) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING")?;
+        let plain: bool = tx
+            .prepare_cached(
+                "SELECT NOT (EXISTS (SELECT 1 FROM past) OR EXISTS (SELECT 1 FROM erased) OR EXISTS (SELECT 1 FROM link))",
+            )?
+            .query_row([], |row| row.get(0))?;
         // One entry for the whole batch: a table in another process that held any of it is emptied.
         log_everybody(tx)?;
-        Ok(Self { tx, contact, user })
+        Ok(Self { tx, contact, user, plain })
     }
 
     /// Takes one user in. False: the contact is another user's, and nothing was written.
     pub(crate) fn put(&mut self, known: &Known<'_>) -> Result<bool> {
         let &Known { user, vid, email } = known;
         let (print, at) = (email.map(|(print, _)| print.0), email.map(|(_, at)| at));
-        let new_contact = self.contact.execute(params![vid.get(), user, print, at])? == 1;
+        let new_contact = self.plain && self.contact.execute(params![vid.get(), user, print, at])? == 1;
         if new_contact && self.user.execute(params![user, vid.get()])? == 1 {
             return Ok(true);
         }

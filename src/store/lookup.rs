@@ -1,8 +1,10 @@
 //! Reading rows. Nothing here writes.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::apply::{fate, key};
+use super::link::users_of;
 use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
@@ -18,9 +20,10 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         )?
         .query_row([user], |row| {
             Ok(UserState {
-                identity: match (vid(row, 0)?, vid(row, 1)?) {
-                    (Some(vid), Some(external_id)) => Some(Identity { vid, external_id }),
-                    _ => None,
+                identity: match vid(row, 0)? {
+                    // Below zero: another user gives it.
+                    Some(vid) => Some(Identity { vid, external_id: Vid::new(row.get(1)?) }),
+                    None => None,
                 },
                 confirmed: row.get::<_, Option<[u8; 16]>>(2)?.map(Fingerprint),
                 changing: row.get::<_, i64>(3)? != 0,
@@ -38,6 +41,9 @@ pub(super) enum Changes {
     Everybody,
 }
 
+/// How many revisions are read one by one. To empty the table costs less than to read more.
+const READ_AT_MOST: i64 = 4096;
+
 /// Names every user whose state changed after revision `seen`, and says up to which revision that is.
 pub(super) fn changes_since(
     connection: &Connection,
@@ -50,6 +56,11 @@ pub(super) fn changes_since(
         Ok((Changes::Everybody, newest.unwrap_or(0)))
     };
     let Some(seen) = seen else { return everybody() };
+    let last: Option<i64> =
+        connection.prepare_cached("SELECT max(revision) FROM log")?.query_row([], |row| row.get(0))?;
+    if last.unwrap_or(0) - seen > READ_AT_MOST {
+        return everybody();
+    }
     let mut newest = seen;
     let mut statement =
         connection.prepare_cached("SELECT revision, user FROM log WHERE revision > ?1 ORDER BY revision")?;
@@ -84,19 +95,25 @@ pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Opti
 
 /// Whether HubSpot has said something newer than `at` of the contact that the user has, which is not `vid`.
 pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<bool> {
+    let vid = canonical(connection, vid)?;
     let sql =
         "SELECT 1 FROM user u JOIN contact c ON c.vid = u.vid WHERE u.key = ?1 AND u.vid <> ?2 AND c.email_at > ?3";
     Ok(connection.prepare_cached(sql)?.exists(params![user, vid.get(), at])?)
 }
 
-/// Refuses to link a contact that another user has. Two users on one contact would break the rule: while
-/// one's change is on its way, the other's page would still name the email it takes away.
+/// The contact that a vid stands for after merges.
+pub(crate) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
+    Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))
+}
+
+/// Refuses to link a contact that another user has: most often that is a mistake of the app's, and one of the two
+/// pages would be about somebody else. Who has it already, because HubSpot merged two contacts, may keep it.
 pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
-    let other = connection
-        .prepare_cached("SELECT user FROM contact WHERE vid = ?1 AND user <> ?2")?
-        .query_row(params![vid.get(), user], |row| user_text(row, 0))
-        .optional()?;
-    match other {
+    let users = users_of(connection, canonical(connection, vid)?.get())?;
+    if users.contains(&key(user)) {
+        return Ok(());
+    }
+    match users.into_iter().next().map(key_text) {
         None => Ok(()),
         Some(linked_to) => Err(Error::VidTaken { vid, linked_to, user: user.to_text() }),
     }
@@ -149,9 +166,15 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
 }
 
 fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Integer(id) => id.to_string(),
-        ValueRef::Blob(_) => uuid_text(&row.get(column)?),
-        _ => row.get(column)?,
-    })
+    Ok(key_text(row.get(column)?))
+}
+
+/// A user key of the file, as the app would write it.
+pub(super) fn key_text(key: Value) -> String {
+    match key {
+        Value::Integer(id) => id.to_string(),
+        Value::Text(text) => text,
+        Value::Blob(bytes) => bytes.try_into().map_or_else(|_| String::new(), |uuid| uuid_text(&uuid)),
+        Value::Null | Value::Real(_) => String::new(),
+    }
 }

@@ -6,12 +6,16 @@
 //!
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
+mod account;
 mod apply;
 mod aside;
 mod coherent;
+mod contact;
+mod forget;
 mod fork;
 mod guard;
 mod import;
+mod link;
 mod lookup;
 mod open;
 #[cfg(test)]
@@ -33,13 +37,13 @@ use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::hot::Hot;
 
+pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use aside::move_aside;
+pub(crate) use forget::{erase, forget};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
-#[cfg(test)]
-pub(crate) use lookup::user_state;
-pub(crate) use lookup::{check_free, is_outstanding, is_overtaken, link_of, stale_changes};
+pub(crate) use lookup::{canonical, check_free, is_outstanding, is_overtaken, link_of, stale_changes, user_state};
 pub use stats::Stats;
 
 /// How hard an acknowledged write is kept.
@@ -138,7 +142,9 @@ impl Store {
         self.shared.check_files();
         self.noting(retry(self.busy_timeout, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
-            work(&self.shared.reader(&mut slot)?.connection)
+            let connection = &self.shared.reader(&mut slot)?.connection;
+            open::check_version(connection)?;
+            work(connection)
         }))
     }
 
@@ -158,6 +164,21 @@ impl Store {
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
+        }))
+    }
+
+    /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.
+    ///
+    /// Waits like a write, and for whoever is reading.
+    pub(crate) fn empty_wal(&self) -> Result<()> {
+        self.noting(self.shared.turns.take(self.busy_timeout, || {
+            let mut slot = self.shared.lock(&self.shared.writer)?;
+            let connection = match &mut *slot {
+                Some(connection) => connection,
+                none => none.insert(self.shared.connect(open::Access::Write)?),
+            };
+            let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if busy { Err(Error::Busy) } else { Ok(()) }
         }))
     }
 

@@ -9,7 +9,11 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "users whose number of outstanding changes is wrong",
         "SELECT count(*) FROM user u
-         WHERE changes <> (SELECT count(*) FROM change c WHERE c.user = u.key AND ended_at IS NULL)",
+         WHERE changes <> (SELECT count(*) FROM change c WHERE c.user = u.key AND ended_at IS NULL)
+           AND NOT EXISTS (SELECT 1 FROM sharer s WHERE s.vid = u.vid)
+            OR changes <> (SELECT count(*) FROM change c WHERE ended_at IS NULL AND c.user IN (
+                 SELECT user FROM contact WHERE vid = u.vid UNION SELECT user FROM sharer WHERE vid = u.vid))
+           AND EXISTS (SELECT 1 FROM sharer s WHERE s.vid = u.vid)",
     ),
     (
         "outstanding changes of users who are not known",
@@ -19,17 +23,33 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "users whose contact does not say so",
         "SELECT count(*) FROM user u
-         WHERE vid IS NOT NULL AND (SELECT user FROM contact c WHERE c.vid = u.vid) IS NOT u.key",
+         WHERE vid IS NOT NULL AND (SELECT user FROM contact c WHERE c.vid = u.vid) IS NOT u.key
+           AND NOT EXISTS (SELECT 1 FROM sharer s WHERE s.vid = u.vid AND s.user = u.key)",
     ),
     (
         "contacts whose user does not say so",
-        "SELECT count(*) FROM contact c
-         WHERE user IS NOT NULL AND (SELECT vid FROM user u WHERE u.key = c.user) IS NOT c.vid",
+        "SELECT (SELECT count(*) FROM contact c
+                 WHERE user IS NOT NULL AND (SELECT vid FROM user u WHERE u.key = c.user) IS NOT c.vid)
+              + (SELECT count(*) FROM sharer s WHERE (SELECT vid FROM user u WHERE u.key = s.user) IS NOT s.vid)",
+    ),
+    (
+        "users whose links do not say so",
+        "SELECT (SELECT count(*) FROM user u WHERE (SELECT count(*) FROM link l WHERE l.user = u.key) > 0
+                   AND (SELECT coalesce((SELECT canonical FROM past p WHERE p.vid = l.vid), l.vid) FROM link l
+                        WHERE l.user = u.key ORDER BY last_at DESC, vid DESC LIMIT 1) IS NOT vid)
+              + (SELECT count(*) FROM link l WHERE NOT EXISTS (SELECT 1 FROM user u WHERE u.key = l.user))",
+    ),
+    (
+        "merged or erased contacts that are there all the same",
+        "SELECT (SELECT count(*) FROM past p JOIN contact c USING (vid) WHERE p.canonical <> p.vid)
+              + (SELECT count(*) FROM past p WHERE (SELECT canonical FROM past c WHERE c.vid = p.canonical) IS NOT canonical)
+              + (SELECT count(*) FROM erased WHERE vid IN (SELECT vid FROM contact UNION SELECT vid FROM past
+                   UNION SELECT vid FROM link UNION SELECT old FROM merge UNION SELECT into_vid FROM merge))",
     ),
     (
         "ids that are not positive, times without an email or halves of a link",
-        "SELECT (SELECT count(*) FROM user WHERE vid <= 0 OR first_vid <= 0
-                   OR (vid IS NULL) <> (linked_at IS NULL) OR (first_vid IS NULL) <> (first_at IS NULL))
+        "SELECT (SELECT count(*) FROM user WHERE vid <= 0 OR first_vid = 0
+                   OR (vid IS NULL) <> (linked_at IS NULL))
               + (SELECT count(*) FROM contact WHERE vid <= 0 OR (email IS NOT NULL AND email_at IS NULL)
                    OR length(email) <> 16)
               + (SELECT count(*) FROM change WHERE token <= 0 OR (begun_at IS NULL AND ended_at IS NULL))",

@@ -2,23 +2,23 @@
 //! `apply` on SQLite and its own `decide`.
 //!
 //! One user, one contact. The app changes the email, pages render and run when they please, jobs are reordered, time
-//! out after HubSpot took them, and are delivered twice; webhooks come late. A page that names an email which HubSpot does not hold
+//! out after HubSpot took them, and are delivered twice; webhooks come late and in any order. Somebody at HubSpot merges the
+//! contact with another, or deletes it. A page that names an email which HubSpot does not hold
 //! makes a duplicate. The search must find one for every weaker policy, and none for ours.
+//!
+//! What is done at HubSpot itself no cache can know at once: a page counts only if it was rendered after that was heard.
 //!
 //! It is a module of the crate (`src/lib.rs` names this file) because it drives what is not public.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+mod rows;
+
 use std::time::Instant;
 
-use rusqlite::{Connection, params};
+use rows::{Happening, Rows, print};
 use stateright::{Checker, Model, Property};
 
-use crate::decision::{UserState, decide};
-use crate::email::{Email, Fingerprint};
-use crate::event::{ChangeToken, Event};
-use crate::identity::{UserKey, Vid};
-use crate::store;
+use crate::decision::decide;
+use crate::email::Email;
 
 /// What a page says, and when the worker tells HubSpot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ enum Policy {
     ArrivalOrder,
     /// Ours, but a job that comes twice does not ask whether its change is still outstanding.
     NoQuestion,
+    /// Ours, but a merged contact is believed to hold the email that the user's contact held.
+    MergeConfirms,
+    /// Ours, but a deletion is not heeded.
+    DeletionIgnored,
 }
 
 /// How much happens.
@@ -52,23 +56,24 @@ struct World {
     timeouts: u8,
     redeliveries: u8,
     webhooks: bool,
+    merges: u8,
+    deletions: u8,
 }
 
 const EMAILS: u8 = 3;
 
-/// The file's rows, as far as they tell these states apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-struct Rows {
-    contact: Option<(Option<[u8; 16]>, i64)>,
-    /// Token and whether it has ended.
-    changes: Vec<(i64, bool)>,
-}
+/// The email of the contact that the user's is merged with.
+const FOREIGN: u8 = 9;
+
+/// The user's contact, and the one that a merge makes of it.
+const CONTACT: u8 = 1;
+const MERGED: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Job {
     Queued,
-    /// HubSpot took its email at this time.
-    Answered(u8),
+    /// HubSpot took its email at this time, for this contact.
+    Answered(u8, u8),
     Done,
 }
 
@@ -78,6 +83,16 @@ struct Page {
     names: Option<u8>,
     /// How many changes had begun when it was rendered.
     after: u8,
+    /// How much of what was done at HubSpot had been heard of.
+    heard: u8,
+}
+
+/// What HubSpot will tell by webhook: of which contact, and at which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Notice {
+    Email(u8, u8, u8),
+    Merged(u8),
+    Deleted(u8, u8),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,8 +106,15 @@ struct State {
     jobs: Vec<(u8, u8, Job)>,
     hubspot_email: u8,
     hubspot_clock: u8,
+    /// The id that the user's contact has there.
+    contact: u8,
+    deleted: bool,
+    /// How much was done at HubSpot itself, and how much of it has been heard of.
+    done: u8,
+    heard: u8,
+    merges: u8,
     arrivals: u8,
-    webhooks: Vec<(u8, u8)>,
+    webhooks: Vec<Notice>,
     pages: Vec<Page>,
     rendered: u8,
     timeouts: u8,
@@ -112,6 +134,11 @@ enum Action {
     Record(usize),
     DeliverAgain(usize),
     Hear(usize),
+    /// At HubSpot, somebody merges the contact with another: into this one, or it into the other.
+    Merge {
+        ours: bool,
+    },
+    Delete,
 }
 
 impl Model for World {
@@ -123,10 +150,15 @@ impl Model for World {
             app_email: 0,
             begun: 0,
             open: None,
-            rows: applied(&Rows::default(), Happening::Observed(0, 1)),
+            rows: Rows::default().after(Happening::Linked(CONTACT)).after(Happening::Observed(CONTACT, 0, 1)),
             jobs: Vec::new(),
             hubspot_email: 0,
             hubspot_clock: 1,
+            contact: CONTACT,
+            deleted: false,
+            done: 0,
+            heard: 0,
+            merges: 0,
             arrivals: 1,
             webhooks: Vec::new(),
             pages: Vec::new(),
@@ -166,6 +198,12 @@ impl Model for World {
             }
         }
         actions.extend((0..state.webhooks.len()).map(Action::Hear));
+        if state.merges < self.merges && !state.deleted {
+            actions.extend([Action::Merge { ours: true }, Action::Merge { ours: false }]);
+        }
+        if self.deletions > 0 && !state.deleted {
+            actions.push(Action::Delete);
+        }
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
@@ -174,7 +212,7 @@ impl Model for World {
             Action::Begin(email) => {
                 state.begun += 1;
                 state.open = Some((state.begun, email));
-                state.rows = applied(&state.rows, Happening::Begun(state.begun));
+                state.rows = state.rows.after(Happening::Begun(state.begun));
             }
             Action::Commit => {
                 let (token, email) = state.open.take()?;
@@ -183,47 +221,84 @@ impl Model for World {
             }
             Action::RollBack => {
                 let (number, _) = state.open.take()?;
-                state.rows = applied(&state.rows, Happening::Abandoned(number));
+                state.rows = state.rows.after(Happening::Abandoned(number));
             }
             Action::Render => {
                 state.rendered += 1;
                 let names = self.named(&state);
-                state.pages.push(Page { names, after: state.begun });
+                state.pages.push(Page { names, after: state.begun, heard: state.heard });
             }
             Action::Run(at) => {
                 let page = state.pages.remove(at);
-                state.duplicate = page.names.is_some_and(|email| email != state.hubspot_email);
+                let held = |email| !state.deleted && email == state.hubspot_email;
+                state.duplicate = page.heard == state.done && page.names.is_some_and(|email| !held(email));
             }
             Action::Tell(at) => {
                 let (number, email, _) = state.jobs[at];
-                if self.policy == Policy::NoQuestion || outstanding(&state.rows, number) {
+                let asks = self.policy != Policy::NoQuestion;
+                // HubSpot answers 404 for a contact that was deleted. The change stays outstanding.
+                if !state.deleted && (!asks || state.rows.outstanding(number)) {
                     self.tell(&mut state, number, email);
-                    state.jobs[at].2 = Job::Answered(state.hubspot_clock);
+                    state.jobs[at].2 = Job::Answered(state.hubspot_clock, state.contact);
                 } else {
                     state.jobs[at].2 = Job::Done;
                 }
             }
             Action::TellAndTimeOut(at) => {
                 let (number, email, _) = state.jobs[at];
-                if self.policy != Policy::NoQuestion && !outstanding(&state.rows, number) {
+                if state.deleted || self.policy != Policy::NoQuestion && !state.rows.outstanding(number) {
                     return None;
                 }
                 state.timeouts += 1;
                 self.tell(&mut state, number, email);
             }
             Action::Record(at) => {
-                let (number, email, Job::Answered(time)) = state.jobs[at] else { return None };
+                let (number, email, Job::Answered(time, contact)) = state.jobs[at] else { return None };
                 state.jobs[at].2 = Job::Done;
-                self.observe(&mut state, email, time);
-                state.rows = applied(&state.rows, Happening::Finished(number));
+                self.observe(&mut state, contact, email, time);
+                if state.rows.vid() != Some(contact) && contact == MERGED {
+                    state.rows = state.rows.after(Happening::Linked(contact));
+                }
+                state.rows = state.rows.after(Happening::Finished(number));
             }
             Action::DeliverAgain(at) => {
                 state.redeliveries += 1;
                 state.jobs[at].2 = Job::Queued;
             }
-            Action::Hear(at) => {
-                let (email, time) = state.webhooks.remove(at);
-                self.observe(&mut state, email, time);
+            Action::Hear(at) => match state.webhooks.remove(at) {
+                Notice::Email(contact, email, time) => self.observe(&mut state, contact, email, time),
+                Notice::Merged(time) => {
+                    state.heard += 1;
+                    let known = state.rows.user_state().confirmed;
+                    state.rows = state.rows.after(Happening::Merged(time));
+                    if let (Policy::MergeConfirms, Some(print)) = (self.policy, known) {
+                        self.observe(&mut state, MERGED, print.0[0], time);
+                    }
+                }
+                Notice::Deleted(contact, time) => {
+                    // A merge deletes what it merged, and that is no news.
+                    state.heard += u8::from(contact == state.contact);
+                    if self.policy != Policy::DeletionIgnored {
+                        state.rows = state.rows.after(Happening::Deleted(contact, time));
+                    }
+                }
+            },
+            Action::Merge { ours } => {
+                state.merges += 1;
+                state.done += 1;
+                state.hubspot_clock += 1;
+                let time = state.hubspot_clock;
+                state.webhooks.extend([Notice::Merged(time), Notice::Deleted(state.contact, time)]);
+                state.contact = MERGED;
+                if !ours {
+                    state.hubspot_email = FOREIGN;
+                }
+            }
+            Action::Delete => {
+                state.done += 1;
+                state.hubspot_clock += 1;
+                state.deleted = true;
+                state.webhooks.push(Notice::Deleted(state.contact, state.hubspot_clock));
             }
         }
         // The order in which pages, jobs and webhooks are listed says nothing.
@@ -250,130 +325,29 @@ impl World {
         state.hubspot_email = email;
         state.hubspot_clock += 1;
         if self.webhooks {
-            state.webhooks.push((state.hubspot_email, state.hubspot_clock));
+            state.webhooks.push(Notice::Email(state.contact, state.hubspot_email, state.hubspot_clock));
         }
     }
 
-    fn observe(&self, state: &mut State, email: u8, time: u8) {
+    fn observe(&self, state: &mut State, contact: u8, email: u8, time: u8) {
         state.arrivals += 1;
         let at = if self.policy == Policy::ArrivalOrder { state.arrivals } else { time };
-        state.rows = applied(&state.rows, Happening::Observed(email, at));
+        state.rows = state.rows.after(Happening::Observed(contact, email, at));
     }
 
     /// The email that a page rendered now would name.
     fn named(&self, state: &State) -> Option<u8> {
-        let mut known = user_state(&state.rows);
+        let mut known = state.rows.user_state();
         match self.policy {
             Policy::AppEmail => return Some(state.app_email),
             Policy::ConfirmedEmail => return known.confirmed.map(|print| print.0[0]),
             Policy::Equal => known.changing = false,
-            Policy::NewestChangeOnly => known.changing = outstanding(&state.rows, state.begun),
+            Policy::NewestChangeOnly => known.changing = state.rows.outstanding(state.begun),
             _ => {}
         }
         let email = Email::parse(&format!("{}@x.test", state.app_email)).expect("an email");
         decide(&known, Some(&email), |email| print(email.as_str().as_bytes()[0] - b'0')).email.map(|_| state.app_email)
     }
-}
-
-fn user() -> UserKey<'static> {
-    UserKey::from(1)
-}
-
-fn vid() -> Vid {
-    Vid::try_from(901).expect("positive")
-}
-
-fn token(number: u8) -> ChangeToken {
-    ChangeToken::try_from(i64::from(number)).expect("positive")
-}
-
-fn print(email: u8) -> Fingerprint {
-    Fingerprint([email; 16])
-}
-
-/// An event of this world, in a form that can be a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Happening {
-    Observed(u8, u8),
-    Begun(u8),
-    Finished(u8),
-    Abandoned(u8),
-}
-
-impl Happening {
-    fn event(self) -> Event<'static> {
-        let user = user();
-        match self {
-            Self::Observed(email, at) => Event::EmailObserved { vid: vid(), email: Some(print(email)), at: at.into() },
-            Self::Begun(number) => Event::ChangeBegun { user, token: token(number), at: 1 },
-            Self::Finished(number) => Event::ChangeFinished { user, token: token(number), at: 1 },
-            Self::Abandoned(number) => Event::ChangeAbandoned { user, token: token(number), at: 1 },
-        }
-    }
-}
-
-thread_local! {
-    static FILE: Connection = {
-        let db = Connection::open_in_memory().expect("memory");
-        db.execute_batch(include_str!("../../src/store/schema/1.sql")).expect("the schema");
-        db
-    };
-    /// Few events meet few rows, again and again: what SQLite made of them is remembered.
-    static APPLIED: RefCell<HashMap<(Rows, Happening), Rows>> = RefCell::default();
-    static STATES: RefCell<HashMap<Rows, UserState>> = RefCell::default();
-}
-
-/// Puts the rows into SQLite, so that the library's own SQL works on them.
-fn load(db: &Connection, rows: &Rows) {
-    db.execute_batch("DELETE FROM user; DELETE FROM contact; DELETE FROM change; DELETE FROM log").expect("emptied");
-    store::apply(db, &Event::Linked { user: user(), vid: vid(), at: 1 }).expect("linked");
-    if let Some((email, at)) = rows.contact {
-        db.execute("UPDATE contact SET email = ?1, email_at = ?2", params![email, at]).expect("a contact");
-    }
-    for (number, ended) in &rows.changes {
-        let ended_at = ended.then_some(1);
-        db.execute("INSERT INTO change VALUES (?1, 1, 1, ?2)", params![number, ended_at]).expect("a change");
-    }
-    let outstanding = rows.changes.iter().filter(|(_, ended)| !ended).count() as i64;
-    db.execute("UPDATE user SET changes = ?1", [outstanding]).expect("counted");
-}
-
-fn unload(db: &Connection) -> rusqlite::Result<Rows> {
-    let contact = db.query_row("SELECT email, email_at FROM contact", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut changes = db.prepare("SELECT token, ended_at IS NOT NULL FROM change ORDER BY token")?;
-    let changes = changes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-    Ok(Rows { contact: Some(contact), changes })
-}
-
-/// What `apply` makes of the rows.
-fn applied(rows: &Rows, happening: Happening) -> Rows {
-    let key = (rows.clone(), happening);
-    let known = APPLIED.with(|applied| applied.borrow().get(&key).cloned());
-    known.unwrap_or_else(|| {
-        let next = FILE.with(|db| {
-            load(db, rows);
-            store::apply(db, &happening.event()).expect("an event applies");
-            unload(db).expect("rows")
-        });
-        APPLIED.with(|applied| applied.borrow_mut().insert(key, next.clone()));
-        next
-    })
-}
-
-fn user_state(rows: &Rows) -> UserState {
-    let known = STATES.with(|states| states.borrow().get(rows).copied());
-    known.unwrap_or_else(|| {
-        let state = FILE.with(|db| {
-            load(db, rows);
-            store::user_state(db, user()).expect("a state")
-        });
-        STATES.with(|states| states.borrow_mut().insert(rows.clone(), state));
-        state
-    })
-}
-
-fn outstanding(rows: &Rows, number: u8) -> bool {
-    rows.changes.iter().any(|(token, ended)| *token == i64::from(number) && !ended)
 }
 
 /// Searches; returns the number of states, and the actions that lead to a duplicate, if any do.
@@ -391,8 +365,16 @@ fn search(world: World) -> (usize, Option<Vec<Action>>) {
     (checker.unique_state_count(), found)
 }
 
-const WORLD: World =
-    World { policy: Policy::Ours, changes: 3, pages: 3, timeouts: 1, redeliveries: 1, webhooks: false };
+const WORLD: World = World {
+    policy: Policy::Ours,
+    changes: 3,
+    pages: 3,
+    timeouts: 1,
+    redeliveries: 1,
+    webhooks: false,
+    merges: 0,
+    deletions: 0,
+};
 
 #[test]
 fn no_interleaving_makes_a_duplicate() {
@@ -406,6 +388,19 @@ fn no_interleaving_with_late_webhooks_makes_a_duplicate() {
     let (states, found) = search(World { changes: 2, pages: 2, webhooks: true, ..WORLD });
     assert_eq!(found, None);
     assert!(states > 10_000, "only {states} states");
+}
+
+/// Each with as much else as can be searched in some seconds.
+#[test]
+fn no_merge_or_deletion_at_hubspot_makes_a_duplicate() {
+    let world = World { changes: 2, pages: 2, timeouts: 1, redeliveries: 0, webhooks: true, ..WORLD };
+    for world in [World { merges: 1, ..world }, World { deletions: 1, ..world }] {
+        let (states, found) = search(world);
+        assert_eq!(found, None);
+        assert!(states > 10_000, "only {states} states");
+    }
+    let (_, found) = search(World { changes: 1, merges: 1, deletions: 1, ..world });
+    assert_eq!(found, None);
 }
 
 #[test]
@@ -422,5 +417,9 @@ fn every_weaker_policy_makes_one() {
     ] {
         let (_, found) = search(World { policy, ..WORLD });
         assert!(found.is_some(), "{policy:?} was found safe: the search is blind to what it is weak in");
+    }
+    for (policy, merges, deletions) in [(Policy::MergeConfirms, 1, 0), (Policy::DeletionIgnored, 0, 1)] {
+        let world = World { policy, merges, deletions, changes: 1, pages: 1, webhooks: true, ..WORLD };
+        assert!(search(world).1.is_some(), "{policy:?} was found safe");
     }
 }

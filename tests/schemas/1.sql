@@ -6,29 +6,79 @@ CREATE TABLE meta (
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A user as the app knows them. The key is an INTEGER, a 16-byte BLOB (a UUID) or TEXT.
+-- A user as the app knows them: linked, or with a change outstanding. The key is an INTEGER, a 16-byte BLOB (a
+-- UUID) or TEXT.
 CREATE TABLE user (
   key       ANY PRIMARY KEY,
-  vid       INTEGER,                    -- the contact now; NULL before the first link
+  vid       INTEGER,                    -- the contact now, after merges; NULL: none
   linked_at INTEGER,                    -- the app's clock, ms; the latest link wins
-  first_vid INTEGER,                    -- the external id, where it is not vid
-  first_at  INTEGER,
-  changes   INTEGER NOT NULL DEFAULT 0  -- outstanding changes: derived from change
+  first_vid INTEGER,                    -- the external id, where it is not vid; negative: another user gives it
+  changes   INTEGER NOT NULL DEFAULT 0  -- outstanding changes of all users of the contact: derived
 ) STRICT, WITHOUT ROWID;
 
--- A contact as HubSpot describes it.
+-- All contacts that a user was linked to, and when, where the user's row does not say it all: more than one, or one
+-- that was merged into another.
+CREATE TABLE link (
+  user     ANY,
+  vid      INTEGER,                     -- as linked
+  first_at INTEGER NOT NULL,
+  last_at  INTEGER NOT NULL,
+  PRIMARY KEY (user, vid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX link_vid ON link (vid);
+
+-- A contact as HubSpot describes it. An id that was merged into another has no row.
 CREATE TABLE contact (
   vid      INTEGER PRIMARY KEY,
-  user     ANY,                         -- whose it is: the user whose vid this is, or NULL
+  user     ANY,                         -- whose it is: the user whose vid this is, the least of several; or NULL
   email    BLOB,                        -- fingerprint; NULL: unknown, none, or two at one time
   email_at INTEGER                      -- HubSpot's clock, ms; the latest wins; NULL: unknown
 ) STRICT;
 
+-- The other users of a contact that has several.
+CREATE TABLE sharer (
+  vid  INTEGER,
+  user ANY,
+  PRIMARY KEY (vid, user)
+) STRICT, WITHOUT ROWID;
+
+-- What was said of each id that was merged, deleted or restored. For these, contact is derived.
+CREATE TABLE past (
+  vid         INTEGER PRIMARY KEY,
+  canonical   INTEGER NOT NULL,         -- the id that lives: derived from merge
+  email       BLOB,                     -- as in contact
+  email_at    INTEGER,
+  deleted_at  INTEGER,                  -- HubSpot's clock, ms; the latest
+  restored_at INTEGER
+) STRICT;
+CREATE INDEX past_canonical ON past (canonical);
+
+-- Merges, as they were told.
+CREATE TABLE merge (
+  old  INTEGER,
+  into_vid INTEGER,
+  at   INTEGER NOT NULL,                -- HubSpot's clock, ms; 0: unknown
+  born INTEGER NOT NULL,                -- 1: into_vid was made by this merge
+  PRIMARY KEY (old, into_vid)
+) STRICT, WITHOUT ROWID;
+
+-- Contacts that were erased for privacy, for ever, and what stops their emails from being learnt again: a hash of
+-- the fingerprint.
+CREATE TABLE erased (
+  vid INTEGER PRIMARY KEY
+) STRICT;
+CREATE TABLE buried (
+  email BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- Whose state changed, oldest first: how the in-process tables of other processes learn what to
--- forget. Only the last few thousand are kept; who missed more forgets everything.
+-- forget, and what explain tells of. Only the last of it is kept.
 CREATE TABLE log (
   revision INTEGER PRIMARY KEY,
-  user     ANY                          -- NULL: everybody's
+  user     ANY,                         -- NULL: everybody's
+  what     INTEGER,                     -- a number of event::What
+  vid      INTEGER,
+  at       INTEGER                      -- the event's time, ms
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs

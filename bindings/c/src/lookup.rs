@@ -39,13 +39,13 @@ pub struct vidcache_user {
     pub text_len: usize,
 }
 
-/// Which contact a user is. Both are 0 where they are linked to none.
+/// Which contact a user is. The vid is 0 where they are linked to none.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct vidcache_identity {
     /// The contact that the user is linked to now.
     pub vid: i64,
-    /// What a page gives as HubSpot's external id: the vid as it was first linked.
+    /// What a page gives as HubSpot's external id: the vid as it was first linked; 0 where another user gives that one.
     pub external_id: i64,
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn reason(reason: Reason) -> i32 {
 pub(crate) fn identity(found: Option<Identity>) -> vidcache_identity {
     found.map_or(vidcache_identity { vid: 0, external_id: 0 }, |identity| vidcache_identity {
         vid: identity.vid.get(),
-        external_id: identity.external_id.get(),
+        external_id: identity.external_id.map_or(0, |vid| vid.get()),
     })
 }
 

@@ -1,0 +1,95 @@
+//! One user, for people to read: why a page says what it says, what is held, and forgetting it.
+
+use std::fmt;
+
+use super::Vidcache;
+use crate::decision::{self, Decision, Reason};
+use crate::email::Email;
+use crate::error::Result;
+use crate::identity::UserKey;
+use crate::store;
+
+/// Why a page says what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation<'e> {
+    /// What the page may say, and the reason in one word.
+    pub decision: Decision<'e>,
+    /// What that rests on, a sentence each, then the user's last events, oldest first. They name contacts and times,
+    /// no email and no user.
+    pub sentences: Vec<String>,
+}
+
+/// A sentence to a line.
+impl fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentences.join("\n"))
+    }
+}
+
+impl Vidcache {
+    /// Why a page says of the user what it says, for whoever asks. Reads the file: tens of microseconds and more, so
+    /// not for a page itself.
+    ///
+    /// The events come from the file's log, which keeps the last 32,768 of all users.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn explain<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Explanation<'e>> {
+        self.store.read(|rows| {
+            let rows = rows.unchecked_transaction()?;
+            let state = store::user_state(&rows, user)?;
+            let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
+            let mut sentences = vec![sentence(&decision)];
+            sentences.extend(store::account(&rows, user)?.sentences());
+            Ok(Explanation { decision, sentences })
+        })
+    }
+
+    /// All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the
+    /// last events. Of emails the file holds keyed fingerprints only; vids are text. For an unknown user it is as empty.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn export(&self, user: UserKey<'_>) -> Result<String> {
+        self.store.read(|rows| Ok(store::account(&*rows.unchecked_transaction()?, user)?.json()))
+    }
+
+    /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
+    /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log.
+    ///
+    /// A change that is outstanding goes with it, and a job that asks for it is told [`Error::UnknownChange`]: it must not tell
+    /// HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding
+    /// ([`Vidcache::stale_changes`]).
+    ///
+    /// # Errors
+    /// As [`Vidcache::begin_email_change`]. After [`Error::Busy`] the rows may be gone and the log not emptied yet, because
+    /// somebody was reading it: call again.
+    ///
+    /// [`Error::UnknownChange`]: crate::Error::UnknownChange
+    /// [`Error::Busy`]: crate::Error::Busy
+    pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
+        let known = self.store.write(|tx| store::forget(tx, user))?;
+        // Even if nothing was: an earlier call may have come this far.
+        self.store.empty_wal()?;
+        Ok(known)
+    }
+}
+
+fn sentence(decision: &Decision<'_>) -> String {
+    let says = match (decision.email, decision.id) {
+        (Some(_), Some(id)) => format!("The page names the email and the id {id}"),
+        (Some(_), None) => "The page names the email".into(),
+        (None, Some(id)) => format!("The page gives the id {id} alone"),
+        (None, None) => "The page says nothing".into(),
+    };
+    let why = match decision.reason {
+        Reason::Agreed => "the app and HubSpot agree on it, and no change of it is outstanding",
+        Reason::ChangeOutstanding => "a change of the email is outstanding",
+        Reason::EmailDiffers => "HubSpot holds another email for the contact than the app",
+        Reason::EmailUnconfirmed => "HubSpot has not said which email it holds for the contact now",
+        Reason::EmailAbsent => "the app has no email for the user",
+        Reason::NotLinked => "the user is linked to no contact",
+    };
+    format!("{says}: {why}.")
+}

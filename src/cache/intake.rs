@@ -1,0 +1,252 @@
+//! What comes in from HubSpot and from the app's own tables: from facts to events.
+
+use rusqlite::Connection;
+
+use super::{Vidcache, link, now};
+use crate::email::Email;
+use crate::error::{Error, Result};
+use crate::event::{ChangeToken, Event, Millis};
+use crate::hubspot::response::{self, Answer, Contact};
+use crate::hubspot::webhook::{self, Notice};
+use crate::identity::{UserKey, Vid};
+use crate::store;
+
+/// What [`Vidcache::record`] learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The contact that the answer described: the user's now, unless HubSpot has said something newer of another one.
+    pub vid: Vid,
+    /// Whether that is the id that was asked for. If not, the id that was asked for was merged into it.
+    pub canonical: bool,
+    /// Whether the call made the contact, if the answer says so.
+    pub created: Option<bool>,
+    /// Whether the answer said which email that contact holds, and since when. Without that no
+    /// page names an email on the strength of it.
+    pub email_observed: bool,
+}
+
+/// What [`Vidcache::observe`] learnt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Observed {
+    /// The contacts that the answer described, by the ids that live.
+    pub contacts: Vec<Vid>,
+    /// The ids for which HubSpot says it has no contact. An id that is neither here nor in `contacts` although it was asked for
+    /// was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+    pub missing: Vec<Vid>,
+}
+
+/// What [`Vidcache::apply_webhook`] did with the events of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct WebhookReport {
+    /// Events that told something new.
+    pub applied: u64,
+    /// Events that came before, or were overtaken by something newer.
+    pub repeated: u64,
+    /// Events of other types, objects, properties or portals.
+    pub ignored: u64,
+}
+
+/// A user whom [`Vidcache::import`] takes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Imported<'a> {
+    /// The user.
+    pub user: UserKey<'a>,
+    /// Their contact.
+    pub vid: Vid,
+    /// The email that HubSpot held for it, and when (`updatedAt`, in milliseconds), if known.
+    pub email: Option<(Email, Millis)>,
+}
+
+/// What [`Vidcache::import`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportReport {
+    /// Users taken in, or known already.
+    pub imported: u64,
+    /// Users left out because another user has their contact.
+    pub vid_taken: u64,
+}
+
+/// Rows to a transaction: enough that its fsync costs little, few enough that others need not wait long.
+const IMPORT_BATCH: usize = 10_000;
+
+impl Vidcache {
+    /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
+    /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told apart by
+    /// shape.
+    ///
+    /// With the token of a change it also finishes that change. That takes an answer that says which email
+    /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
+    /// been overtaken by another worker's. Recording the same answer again changes nothing, and neither
+    /// does an older answer that comes late.
+    ///
+    /// # Errors
+    /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
+    /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`], [`Error::RateLimited`]: as HubSpot
+    /// answered. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
+    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
+    /// [`Error::Corrupt`], [`Error::Closed`]. With all of these nothing is written. [`Error::VidTaken`]: nothing about the
+    /// user is written, but what HubSpot said of the contact is believed, whoever has it.
+    pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
+        let contact = response::contact(answer)?;
+        if change.is_some() && contact.email.is_none() {
+            return Err(Error::AnswerWithoutEmail);
+        }
+        let about_user = |tx: &Connection| -> Result<()> {
+            let outstanding = change.map_or(Ok(false), |token| store::is_outstanding(tx, user, token))?;
+            let overtaken = match contact.email {
+                Some(fact) if !outstanding => store::is_overtaken(tx, user, contact.vid, fact.at)?,
+                _ => false,
+            };
+            if !overtaken {
+                store::check_free(tx, user, contact.vid)?;
+                link(tx, user, contact.vid)?;
+            }
+            match change {
+                Some(token) => store::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
+                None => Ok(()),
+            }
+        };
+        self.store.write(|tx| {
+            // What HubSpot says of a contact is believed, whoever has the contact.
+            self.take_in(tx, &contact)?;
+            match about_user(tx) {
+                Err(refused @ Error::VidTaken { .. }) => Ok(Err(refused)),
+                done => done.map(Ok),
+            }
+        })??;
+        Ok(Recorded {
+            vid: contact.vid,
+            canonical: contact.asked.is_none(),
+            created: contact.created,
+            email_observed: contact.email.is_some(),
+        })
+    }
+
+    /// Takes in what an answer says of contacts, without saying whose they are: of a search, a batch read or upsert,
+    /// or of any call that [`Vidcache::record`] understands. One transaction.
+    ///
+    /// # Errors
+    /// As [`Vidcache::record`], of those that are not about a user or a change. Nothing is written then.
+    pub fn observe(&self, answer: &[u8]) -> Result<Observed> {
+        let (contacts, missing) = match response::answer(answer)? {
+            Answer::Contact(contact) => (vec![contact], Vec::new()),
+            Answer::Contacts(list) => (list.contacts, list.missing),
+            Answer::Done => return Ok(Observed::default()),
+            Answer::Conflict { vid } => return Err(Error::ContactConflict { vid }),
+            Answer::Missing => return Err(Error::ContactMissing),
+            Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
+        };
+        if !contacts.is_empty() {
+            self.store.write(|tx| contacts.iter().try_for_each(|contact| self.take_in(tx, contact)))?;
+        }
+        Ok(Observed { contacts: contacts.iter().map(|contact| contact.vid).collect(), missing })
+    }
+
+    /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
+    /// one transaction, or none. Check the signature first ([`signature::verify`]).
+    ///
+    /// When an event says that a contact was erased for privacy, then on return nothing of the contact is left, nor of
+    /// users who were linked to it alone: not in the file, its free pages or its log. That takes a look at every contact,
+    /// seconds at ten million.
+    ///
+    /// # Errors
+    /// [`Error::InvalidWebhook`]: nothing was written, and the same body will fail again. Others as
+    /// [`Vidcache::begin_email_change`]: answer HubSpot with a 5xx, so that it sends the body again.
+    ///
+    /// [`signature::verify`]: crate::signature::verify
+    pub fn apply_webhook(&self, body: &[u8]) -> Result<WebhookReport> {
+        let batch = webhook::notices(body, self.portal)?;
+        let mut report = WebhookReport::default();
+        if !batch.notices.is_empty() {
+            report = self.store.write(|tx| {
+                let mut report = WebhookReport::default();
+                for notice in &batch.notices {
+                    let before = tx.total_changes();
+                    match self.notice(tx, notice)? {
+                        false => report.ignored += 1,
+                        true if tx.total_changes() == before => report.repeated += 1,
+                        true => report.applied += 1,
+                    }
+                }
+                Ok(report)
+            })?;
+        }
+        if batch.notices.iter().any(|notice| matches!(notice, Notice::Erased { .. })) {
+            // Even if it came before: that time it may not have come this far.
+            self.store.empty_wal()?;
+        }
+        report.ignored += batch.ignored as u64;
+        Ok(report)
+    }
+
+    /// False: it says nothing that matters here.
+    fn notice(&self, tx: &Connection, notice: &Notice) -> Result<bool> {
+        match notice {
+            // An email it was made with comes as a change of its own.
+            Notice::Created { .. } => return Ok(false),
+            &Notice::EmailChanged { vid, email, at } => {
+                let email = email.map(|email| self.store.key().fingerprint(&email));
+                store::apply(tx, &Event::EmailObserved { vid, email, at })?;
+            }
+            &Notice::Merged { ref from, into, at, born } => {
+                for &old in from {
+                    store::apply(tx, &Event::Merged { old, into, at, born })?;
+                }
+            }
+            &Notice::Deleted { vid, at } => store::apply(tx, &Event::Deleted { vid, at })?,
+            &Notice::Restored { vid, at } => store::apply(tx, &Event::Restored { vid, at })?,
+            &Notice::Erased { vid, .. } => store::erase(tx, vid)?,
+        }
+        Ok(true)
+    }
+
+    /// What an answer says of one contact.
+    fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<()> {
+        let &Contact { vid: into, asked, deleted, at, email, .. } = contact;
+        // When these were merged it does not say, nor by which merge.
+        for &old in asked.iter().chain(&contact.merged) {
+            store::apply(tx, &Event::Merged { old, into, at: 0, born: false })?;
+        }
+        if deleted {
+            store::apply(tx, &Event::Deleted { vid: into, at: at.unwrap_or_else(now) })?;
+        }
+        if let Some(fact) = email {
+            let email = fact.email.map(|email| self.store.key().fingerprint(&email));
+            store::apply(tx, &Event::EmailObserved { vid: into, email, at: fact.at })?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at
+    /// which time, if the source says so. For a first fill: half a million rows a second, 10,000 to a
+    /// transaction, others' writes in between. A link that was made by [`Vidcache::link`] or
+    /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error
+    /// of `users`. Whole transactions before it stay.
+    pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
+        let mut report = ImportReport::default();
+        let mut users = users.into_iter();
+        loop {
+            let batch = users.by_ref().take(IMPORT_BATCH).collect::<Result<Vec<_>>>()?;
+            if batch.is_empty() {
+                return Ok(report);
+            }
+            let taken = self.store.write(|tx| {
+                let mut import = store::Import::new(tx)?;
+                let mut taken = 0;
+                for row in &batch {
+                    let email = row.email.as_ref().map(|(email, at)| (self.store.key().fingerprint(email), *at));
+                    taken += u64::from(import.put(&store::Known { user: row.user, vid: row.vid, email })?);
+                }
+                Ok(taken)
+            })?;
+            report.imported += taken;
+            report.vid_taken += batch.len() as u64 - taken;
+        }
+    }
+}

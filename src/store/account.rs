@@ -1,0 +1,204 @@
+//! An account of one user for people to read: why a page says what it says, and all that is held.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::apply::{fate, key};
+use super::link::{links_of, users_of};
+use super::lookup::key_text;
+use crate::error::Result;
+use crate::event::{Millis, What};
+use crate::identity::UserKey;
+
+/// How many entries of the log an account repeats.
+const LATEST: i64 = 50;
+
+/// What the file has on one user.
+pub(crate) struct Account {
+    user: String,
+    vid: Option<i64>,
+    /// Whether the user gives their first contact's id as external id.
+    gives_id: bool,
+    links: Vec<(i64, Millis, Millis)>,
+    contact: Option<Contact>,
+    changes: Vec<(i64, Option<Millis>, Option<Millis>)>,
+    shared_with: usize,
+    others_change: bool,
+    log: Vec<(i64, Option<i64>, Option<Millis>)>,
+}
+
+#[derive(Default)]
+struct Contact {
+    email: Option<[u8; 16]>,
+    email_at: Option<Millis>,
+    merged: Vec<i64>,
+    deleted_at: Option<Millis>,
+    restored_at: Option<Millis>,
+}
+
+pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
+    let user = key(user);
+    let row: Option<(Option<i64>, bool, i64)> = db
+        .prepare_cached("SELECT vid, ifnull(first_vid > 0, true), changes FROM user WHERE key = ?1")?
+        .query_row([&user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (vid, gives_id, outstanding) = row.unwrap_or((None, false, 0));
+    let changes: Vec<(i64, Option<Millis>, Option<Millis>)> = db
+        .prepare_cached("SELECT token, begun_at, ended_at FROM change WHERE user = ?1 ORDER BY begun_at, token")?
+        .query_map([&user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut log: Vec<(i64, Option<i64>, Option<Millis>)> = db
+        .prepare_cached("SELECT ifnull(what, 0), vid, at FROM log WHERE user = ?1 ORDER BY revision DESC LIMIT ?2")?
+        .query_map((&user, LATEST), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    log.reverse();
+    let own = changes.iter().filter(|(_, _, ended_at)| ended_at.is_none()).count() as i64;
+    Ok(Account {
+        vid,
+        gives_id,
+        links: links_of(db, &user)?.iter().map(|link| (link.vid, link.first_at, link.last_at)).collect(),
+        contact: vid.map(|vid| contact(db, vid)).transpose()?,
+        changes,
+        shared_with: match vid {
+            Some(vid) => users_of(db, vid)?.iter().filter(|other| **other != user).count(),
+            None => 0,
+        },
+        others_change: outstanding > own,
+        log,
+        user: key_text(user),
+    })
+}
+
+fn contact(db: &Connection, vid: i64) -> Result<Contact> {
+    let said: Option<(Option<[u8; 16]>, Option<Millis>)> = db
+        .prepare_cached("SELECT email, email_at FROM contact WHERE vid = ?1")?
+        .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (email, email_at) = said.unwrap_or_default();
+    let mut contact = Contact { email, email_at, ..Contact::default() };
+    if fate(db, vid)?.1.is_some() {
+        (contact.deleted_at, contact.restored_at) = db
+            .prepare_cached("SELECT deleted_at, restored_at FROM past WHERE vid = ?1")?
+            .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        contact.merged = db
+            .prepare_cached("SELECT vid FROM past WHERE canonical = ?1 AND vid <> ?1 ORDER BY vid")?
+            .query_map([vid], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+    }
+    Ok(contact)
+}
+
+impl Account {
+    /// What the account says, a sentence each. No email, no fingerprint.
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let first = self.links.iter().min_by_key(|(vid, first_at, _)| (*first_at, *vid));
+        match (self.vid, first) {
+            (Some(vid), Some((first, first_at, _))) => {
+                all.push(format!(
+                    "The user is contact {vid}, and was first linked, to contact {first}, {}.",
+                    When(*first_at)
+                ));
+                if !self.gives_id {
+                    all.push(format!(
+                        "Another user, of another contact, was linked to contact {first} before, so this one gives no id."
+                    ));
+                }
+            }
+            _ => all.push("The user is linked to no contact.".into()),
+        }
+        if let Some(contact) = &self.contact {
+            if !contact.merged.is_empty() {
+                let ids: Vec<_> = contact.merged.iter().map(i64::to_string).collect();
+                all.push(format!("HubSpot merged it with {}.", ids.join(", ")));
+            }
+            if let Some(at) = contact.deleted_at {
+                all.push(format!("HubSpot deleted it {}; what it held before does not count.", When(at)));
+            }
+            if let Some(at) = contact.restored_at {
+                all.push(format!("HubSpot restored it {}.", When(at)));
+            }
+            all.push(match (contact.email_at, contact.email) {
+                (Some(at), Some(_)) => format!("HubSpot said which email it held {}.", When(at)),
+                (Some(at), None) => {
+                    format!("HubSpot said that it held no email, or none that may be named, {}.", When(at))
+                }
+                (None, _) if contact.merged.is_empty() => "HubSpot has not said which email it holds.".into(),
+                (None, _) => "HubSpot has not said which email it holds since the merge.".into(),
+            });
+        }
+        if self.shared_with > 0 {
+            all.push(format!("{} more of the app's users are that contact.", self.shared_with));
+        }
+        for (_, begun_at, _) in self.changes.iter().filter(|(_, _, ended_at)| ended_at.is_none()) {
+            all.push(format!("A change of the email began {} and is outstanding.", When(begun_at.unwrap_or(0))));
+        }
+        if self.others_change {
+            all.push("A change of another user of that contact is outstanding.".into());
+        }
+        for (what, vid, at) in &self.log {
+            let of = vid.map_or(String::new(), |vid| format!(" (contact {vid})"));
+            all.push(format!("Log: {}: {}{of}.", When(at.unwrap_or(0)), What::words(*what)));
+        }
+        all
+    }
+
+    /// All of it, as JSON. Fingerprints in hexadecimal: they are held, so they are in it.
+    pub(crate) fn json(&self) -> String {
+        let links: Vec<_> = self
+            .links
+            .iter()
+            .map(|(vid, first_at, last_at)| json!({"vid": vid.to_string(), "first_at": first_at, "last_at": last_at}))
+            .collect();
+        let changes: Vec<_> = self
+            .changes
+            .iter()
+            .map(|(token, begun_at, ended_at)| json!({"token": token, "begun_at": begun_at, "ended_at": ended_at}))
+            .collect();
+        let log: Vec<_> = self
+            .log
+            .iter()
+            .map(|(what, vid, at)| json!({"what": What::words(*what), "vid": vid.map(|vid| vid.to_string()), "at": at}))
+            .collect();
+        let contact = self.contact.as_ref().map(|contact| {
+            json!({
+                "email_fingerprint": contact.email.map(|email| email.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+                "email_at": contact.email_at,
+                "merged": contact.merged.iter().map(i64::to_string).collect::<Vec<_>>(),
+                "deleted_at": contact.deleted_at,
+                "restored_at": contact.restored_at,
+                "other_users": self.shared_with,
+            })
+        });
+        json!({
+            "user": self.user,
+            "vid": self.vid.map(|vid| vid.to_string()),
+            "gives_external_id": self.gives_id,
+            "links": links,
+            "contact": contact,
+            "changes": changes,
+            "log": log,
+        })
+        .to_string()
+    }
+}
+
+/// A time in words: `at 2026-03-01 10:00:00 UTC`.
+struct When(Millis);
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000)) {
+            Ok(_) if self.0 <= 0 => f.write_str("at an unknown time"),
+            Ok(t) => {
+                let (date, time) = (t.date(), t.time());
+                let (h, m, s) = time.as_hms();
+                write!(f, "at {}-{:02}-{:02} {h:02}:{m:02}:{s:02} UTC", date.year(), u8::from(date.month()), date.day())
+            }
+            Err(_) => f.write_str("at an unknown time"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What HubSpot says of contacts: emails, merges, deletions, erasures.
+//!
+//! Most contacts only ever have an email, and `contact` holds it as it was observed. Once one is merged, deleted or
+//! restored, `past` keeps what was said of each id, `merge` what became of it, and `contact` what follows from them:
+//! a pure function of those rows, so the order of events cannot matter. docs/adr/0007 says why it is this function.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::apply::{fate, keys, log_everybody, log_users};
+use super::link::{Link, drop_empty, links_of, settle, users_of};
+use crate::email::Fingerprint;
+use crate::error::Result;
+use crate::event::{Millis, What};
+use crate::identity::Vid;
+
+pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<()> {
+    // In one question, since most of what HubSpot says is this. Hashing costs more than asking if anybody was ever erased.
+    let (erased, canonical, graves): (bool, Option<i64>, bool) = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM erased WHERE vid = ?1), (SELECT canonical FROM past WHERE vid = ?1),
+               EXISTS (SELECT 1 FROM buried)",
+        )?
+        .query_row([vid.get()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if erased {
+        return email.map_or(Ok(()), |email| bury(tx, &email.0));
+    }
+    let email = match email {
+        Some(email) if !(graves && is_buried(tx, &email.0)?) => Some(email.0),
+        _ => None,
+    };
+    // One time, two emails: neither is known to be the later, so neither is named.
+    if let Some(canonical) = canonical {
+        tx.prepare_cached(
+            "UPDATE past SET
+               email = CASE WHEN email_at IS NULL OR ?3 > email_at THEN ?2 END, email_at = ?3
+             WHERE vid = ?1 AND (email_at IS NULL OR ?3 > email_at OR (?3 = email_at AND email IS NOT ?2))",
+        )?
+        .execute(params![vid.get(), email, at])?;
+        return derive(tx, canonical, What::EmailObserved, at);
+    }
+    let changed: Option<Value> = tx
+        .prepare_cached(
+            "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (vid) DO UPDATE SET
+               email = CASE WHEN email_at IS NULL OR excluded.email_at > email_at THEN excluded.email END,
+               email_at = excluded.email_at
+             WHERE email_at IS NULL OR excluded.email_at > email_at
+                OR (excluded.email_at = email_at AND email IS NOT excluded.email)
+             RETURNING user",
+        )?
+        .query_row(params![vid.get(), email, at], |row| row.get(0))
+        .optional()?;
+    match changed {
+        Some(user) if user != Value::Null => log_users(tx, vid.get(), What::EmailObserved, at),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn deleted(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
+    told(tx, vid, at, What::Deleted, "UPDATE past SET deleted_at = ?2 WHERE vid = ?1 AND ifnull(deleted_at < ?2, true)")
+}
+
+pub(super) fn restored(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
+    told(
+        tx,
+        vid,
+        at,
+        What::Restored,
+        "UPDATE past SET restored_at = ?2 WHERE vid = ?1 AND ifnull(restored_at < ?2, true)",
+    )
+}
+
+fn told(tx: &Connection, vid: Vid, at: Millis, what: What, sql: &str) -> Result<()> {
+    let (erased, canonical) = fate(tx, vid.get())?;
+    if erased {
+        return Ok(());
+    }
+    begin_past(tx, vid.get())?;
+    let changed = tx.prepare_cached(sql)?.execute(params![vid.get(), at])?;
+    if changed == 0 {
+        return Ok(());
+    }
+    let canonical = canonical.unwrap_or(vid.get());
+    derive(tx, canonical, what, at)?;
+    // Whether or not a page says something else now, `explain` has something to tell.
+    if canonical == vid.get() { log_users(tx, canonical, what, at) } else { Ok(()) }
+}
+
+/// From now on what is said of this id is kept apart from what follows from it.
+fn begin_past(tx: &Connection, vid: i64) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO past (vid, canonical, email, email_at)
+         SELECT ?1, ?1, email, email_at FROM (SELECT 1) LEFT JOIN contact ON vid = ?1 WHERE true
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute([vid])?;
+    Ok(())
+}
+
+/// Ids that were ever merged, in whatever direction, are one contact. Which of them lives: the one that was not merged
+/// on; of several, or of none where reports contradict one another, the one that the latest merge named.
+pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool) -> Result<()> {
+    let (old, into) = (old.get(), into.get());
+    if old == into {
+        return Ok(());
+    }
+    let (old_erased, old_lives) = fate(tx, old)?;
+    let (into_erased, into_lives) = fate(tx, into)?;
+    if old_erased || into_erased {
+        erased(tx, old)?;
+        return erased(tx, into);
+    }
+    begin_past(tx, old)?;
+    begin_past(tx, into)?;
+    let news = tx
+        .prepare_cached(
+            "INSERT INTO merge (old, into_vid, at, born) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (old, into_vid) DO UPDATE SET at = max(at, excluded.at), born = max(born, excluded.born)
+             WHERE excluded.at > at OR excluded.born > born",
+        )?
+        .execute(params![old, into, at, born])?;
+    if news == 0 {
+        return Ok(());
+    }
+    let lived = [old_lives.unwrap_or(old), into_lives.unwrap_or(into)];
+    let mut users: Vec<(Value, Vec<Link>)> = Vec::new();
+    for vid in if lived[0] == lived[1] { &lived[..1] } else { &lived[..] } {
+        for user in users_of(tx, *vid)? {
+            let links = links_of(tx, &user)?;
+            users.push((user, links));
+        }
+    }
+    let lives: i64 = tx
+        .prepare_cached(
+            "SELECT into_vid FROM merge WHERE old IN (SELECT vid FROM past WHERE canonical IN (?1, ?2))
+             GROUP BY into_vid
+             ORDER BY EXISTS (SELECT 1 FROM merge later WHERE later.old = merge.into_vid), max(at) DESC, into_vid DESC
+             LIMIT 1",
+        )?
+        .query_row(lived, |row| row.get(0))?;
+    tx.prepare_cached("UPDATE past SET canonical = ?3 WHERE canonical IN (?1, ?2) AND canonical <> ?3")?
+        .execute(params![lived[0], lived[1], lives])?;
+    for (user, links) in &users {
+        settle(tx, user, links, What::Merged, at)?;
+    }
+    tx.prepare_cached("DELETE FROM contact WHERE vid IN (?1, ?2) AND vid <> ?3")?
+        .execute(params![lived[0], lived[1], lives])?;
+    derive(tx, lives, What::Merged, at)
+}
+
+/// What one id of a contact was said to hold.
+struct Said {
+    vid: i64,
+    email: Option<[u8; 16]>,
+    email_at: Option<Millis>,
+    deleted_at: Option<Millis>,
+}
+
+/// Writes down which email the contact holds, from all that was said of its ids.
+///
+/// A merge confirms nothing: what was said of the id that lives counts from the merge on (always, where the merge made
+/// it), what was said of the others counts once it is newer than every merge. A deletion ends what was said before
+/// it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and say nothing.
+fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
+    let (of_all, of_living): (Option<Millis>, Option<Millis>) = tx
+        .prepare_cached(
+            "SELECT max(at), max(CASE WHEN NOT born THEN at END) FROM merge
+             WHERE old IN (SELECT vid FROM past WHERE canonical = ?1)",
+        )?
+        .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let said: Vec<Said> = tx
+        .prepare_cached("SELECT vid, email, email_at, deleted_at FROM past WHERE canonical = ?1")?
+        .query_map([vid], |row| {
+            Ok(Said { vid: row.get(0)?, email: row.get(1)?, email_at: row.get(2)?, deleted_at: row.get(3)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let deleted_at = said.iter().find(|said| said.vid == vid).and_then(|said| said.deleted_at);
+    let mut held: Option<(Millis, Option<[u8; 16]>)> = None;
+    for said in &said {
+        let Some(at) = said.email_at else { continue };
+        let since = if said.vid == vid { of_living } else { of_all };
+        if since.max(deleted_at).is_some_and(|since| at <= since) {
+            continue;
+        }
+        held = match held {
+            Some((newest, _)) if newest > at => held,
+            Some((newest, email)) if newest == at && email != said.email => Some((at, None)),
+            _ => Some((at, said.email)),
+        };
+    }
+    let (held_at, email) = (held.map(|held| held.0), held.and_then(|held| held.1));
+    let changed = if held_at.is_some() {
+        tx.prepare_cached(
+            "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (vid) DO UPDATE SET email = excluded.email, email_at = excluded.email_at
+             WHERE email IS NOT excluded.email OR email_at IS NOT excluded.email_at",
+        )?
+        .execute(params![vid, email, held_at])?
+    } else {
+        tx.prepare_cached("UPDATE contact SET email = NULL, email_at = NULL WHERE vid = ?1 AND email_at IS NOT NULL")?
+            .execute([vid])?
+    };
+    drop_empty(tx, vid)?;
+    if changed == 0 { Ok(()) } else { log_users(tx, vid, what, at) }
+}
+
+/// Takes a contact out for ever: all of its ids, what they held, and every link to them.
+pub(super) fn erased(tx: &Connection, vid: i64) -> Result<()> {
+    let (erased, canonical) = fate(tx, vid)?;
+    if erased {
+        return Ok(());
+    }
+    let ids = ids_of(tx, vid, canonical)?;
+    let users = holders(tx, vid)?;
+    for id in &ids {
+        tx.prepare_cached("INSERT INTO erased (vid) VALUES (?1)")?.execute([id])?;
+    }
+    for user in &users {
+        let mut links = links_of(tx, user)?;
+        links.retain(|link| !ids.contains(&link.vid));
+        settle(tx, user, &links, What::Deleted, 0)?;
+    }
+    for id in &ids {
+        for email in keys(
+            tx,
+            "SELECT email FROM contact WHERE vid = ?1 AND email IS NOT NULL
+             UNION SELECT email FROM past WHERE vid = ?1 AND email IS NOT NULL",
+            [id],
+        )? {
+            if let Value::Blob(email) = email {
+                bury(tx, &email)?;
+            }
+        }
+    }
+    for id in &ids {
+        for sql in [
+            "DELETE FROM merge WHERE old = ?1",
+            "DELETE FROM past WHERE vid = ?1",
+            "DELETE FROM contact WHERE vid = ?1",
+            "UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE vid = ?1",
+        ] {
+            tx.prepare_cached(sql)?.execute([id])?;
+        }
+    }
+    log_everybody(tx)
+}
+
+/// All ids that stand for the same contact.
+fn ids_of(tx: &Connection, vid: i64, canonical: Option<i64>) -> Result<Vec<i64>> {
+    let Some(canonical) = canonical else { return Ok(vec![vid]) };
+    let mut ids = tx.prepare_cached("SELECT vid FROM past WHERE canonical = ?1")?;
+    Ok(ids.query_map([canonical], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every user who is, or once was, linked to the contact.
+pub(super) fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
+    let (_, canonical) = fate(tx, vid)?;
+    let mut users = users_of(tx, canonical.unwrap_or(vid))?;
+    for id in ids_of(tx, vid, canonical)? {
+        for user in keys(tx, "SELECT user FROM link WHERE vid = ?1", [id])? {
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
+    }
+    Ok(users)
+}
+
+/// What stands for the email of an erased contact: the fingerprint, hashed once more, so that the fingerprint itself
+/// is in the file no longer and an email that comes again is still known.
+fn grave(email: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(b"vidcache 1: erased email").chain_update(email).finalize().into()
+}
+
+fn is_buried(tx: &Connection, email: &[u8]) -> Result<bool> {
+    Ok(tx.prepare_cached("SELECT 1 FROM buried WHERE email = ?1")?.exists([&grave(email)[..]])?)
+}
+
+/// Takes an email out of the file for ever. It is looked for in every contact: seconds at ten million of them.
+fn bury(tx: &Connection, email: &[u8]) -> Result<()> {
+    if tx
+        .prepare_cached("INSERT INTO buried (email) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([&grave(email)[..]])?
+        == 0
+    {
+        return Ok(());
+    }
+    tx.prepare_cached("UPDATE past SET email = NULL WHERE email = ?1")?.execute([email])?;
+    if tx.prepare_cached("UPDATE contact SET email = NULL WHERE email = ?1")?.execute([email])? > 0 {
+        log_everybody(tx)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Taking people out of the file: the app forgets a user, or HubSpot erased a contact.
+//!
+//! `secure_delete` writes zeros over what is deleted; the write-ahead log is emptied after the commit (`Store::empty_wal`).
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::apply::{apply, fate, key, keys, log_everybody};
+use super::contact::holders;
+use super::link::{links_of, settle, users_of};
+use crate::error::Result;
+use crate::event::{Event, What};
+use crate::identity::{UserKey, Vid};
+
+/// Takes out an erased contact, and every user who was linked to no other.
+pub(crate) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
+    let users = holders(tx, vid.get())?;
+    apply(tx, &Event::Erased { vid })?;
+    for user in users {
+        if links_of(tx, &user)?.is_empty() {
+            wipe(tx, &user)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes out all that is held on the user. False: nothing was.
+pub(crate) fn forget(tx: &Connection, user: UserKey<'_>) -> Result<bool> {
+    let user = key(user);
+    let known = tx
+        .prepare_cached(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM user WHERE key = ?1) OR EXISTS (SELECT 1 FROM change WHERE user = ?1)
+               OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
+        )?
+        .exists([&user])?;
+    if known {
+        wipe(tx, &user)?;
+    }
+    Ok(known)
+}
+
+fn wipe(tx: &Connection, user: &Value) -> Result<()> {
+    let mut contacts = Vec::new();
+    for link in links_of(tx, user)? {
+        let vid = fate(tx, link.vid)?.1.unwrap_or(link.vid);
+        if !contacts.contains(&vid) {
+            contacts.push(vid);
+        }
+    }
+    // A change that is on its way takes the email away from whoever shares the contact. It is theirs now.
+    let heir = match keys(tx, "SELECT vid FROM user WHERE key = ?1", [user])?.first() {
+        Some(&Value::Integer(vid)) => users_of(tx, vid)?.into_iter().find(|other| other != user),
+        _ => None,
+    };
+    if let Some(heir) = &heir {
+        tx.prepare_cached("UPDATE change SET user = ?2 WHERE user = ?1 AND ended_at IS NULL")?.execute([user, heir])?;
+    }
+    tx.prepare_cached("DELETE FROM change WHERE user = ?1")?.execute([user])?;
+    tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
+    settle(tx, user, &[], What::Linked, 0)?;
+    for vid in contacts {
+        if users_of(tx, vid)?.is_empty() {
+            // The time stays: an older answer that comes late must not be believed.
+            tx.prepare_cached("UPDATE past SET email = NULL WHERE canonical = ?1")?.execute([vid])?;
+            tx.prepare_cached("UPDATE contact SET email = NULL WHERE vid = ?1")?.execute([vid])?;
+        }
+    }
+    tx.prepare_cached("UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE user = ?1")?
+        .execute([user])?;
+    log_everybody(tx)
+}
