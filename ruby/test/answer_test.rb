@@ -90,6 +90,19 @@ class AnswerTest < CacheTest
     assert_nil cache.resolve(1), "nothing was written"
   end
 
+  test "an error says which contact and how long as far as hubspot does" do
+    refusal = '{"status":"error","message":"Contact already exists. Existing ID: 902","category":"CONFLICT"}'
+    assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(409, refusal)) }.vid
+    assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, refusal) }.vid
+    assert_nil assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(409, "no JSON")) }.vid
+    limit = '{"status":"error","policyName":"TEN_SECONDLY_ROLLING"}'
+    assert_equal 10.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit)) }.retry_after
+    assert_equal 3.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit, "Retry-After" => "3")) }.retry_after
+    assert_equal 503, assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(503)) }.status
+    cache.link(7, 901)
+    assert_equal 901, assert_raises(Vidcache::VidTaken) { cache.link(8, 901) }.vid
+  end
+
   test "how long to wait is understood however the header is spelt" do
     { { "Retry-After" => "12" } => 12.0, { "retry-after" => ["1.5"] } => 1.5, { "RETRY-AFTER": 3 } => 3.0, {} => nil,
       { "Retry-After" => "-1" } => nil, { "Retry-After" => "soon" } => nil, nil => nil }.each do |headers, seconds|

@@ -73,16 +73,22 @@ module Vidcache
       case status
       when 404 then raise ContactMissing, "HubSpot has no such contact"
       when 409 then conflict(body)
-      when 429 then raise RateLimited.new("HubSpot limits the rate of calls", retry_after: retry_after(headers))
+      when 429 then limit(body, retry_after(headers))
       else raise HubspotError.new("HubSpot answered with #{status || "no HTTP status"}", status: status)
       end
     end
 
-    # Which contact it is stands in the body, which the core reads.
+    # What the body says besides, the core reads: which contact it is, how long the limit lasts.
     def conflict(body)
-      return body(body) if ContactConflict.code && body.to_s != ""
+      return body if body.is_a?(String) && body.match?(/already exist|CONTACT_EXISTS/i)
 
-      raise ContactConflict, "another contact holds that email"
+      raise ContactConflict, "HubSpot refused: another contact holds that email already"
+    end
+
+    def limit(body, seconds)
+      return body if seconds.nil? && body.is_a?(String) && body.match?(/policyName|RATE_LIMIT/)
+
+      raise RateLimited.new("HubSpot's rate limit was reached", retry_after: seconds)
     end
 
     def body(body)

@@ -47,6 +47,12 @@ module Vidcache
     end
   end
 
+  # The contact is linked to another user.
+  class VidTaken < Error
+    # @return [Integer] the contact
+    attr_reader :vid
+  end
+
   # HubSpot answered 409: another contact holds that email. What this one holds can be read and recorded.
   class ContactConflict < Error
     # @return [Integer, nil] the contact that holds the email, where HubSpot said which

@@ -135,6 +135,7 @@ module Vidcache
     def vidcache_answer
       json = Answer.json(yield)
       raise ContactConflict, "another contact holds that email" if json.match?(/"(?:category|error)"\s*:\s*"(?:CONFLICT|CONTACT_EXISTS)"/)
+      raise RateLimited, "HubSpot's rate limit was reached" if json.match?(/"policyName"|"RATE_LIMITS?"/)
 
       json
     rescue Error

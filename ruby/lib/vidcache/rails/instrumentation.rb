@@ -26,8 +26,7 @@ module Vidcache
                                                                      email_observed: recorded.email_observed?)
         end
       rescue VidTaken, ContactConflict => e
-        vid = e.vid if e.respond_to?(:vid)
-        ActiveSupport::Notifications.instrument("conflict.vidcache", user_id: user_id, vid: vid, code: e.code)
+        ActiveSupport::Notifications.instrument("conflict.vidcache", user_id: user_id, vid: e.vid, code: e.code)
         raise
       end
     end
@@ -55,7 +54,7 @@ module Vidcache
 
       # @!visibility private
       def conflict(event)
-        info { "vidcache: nothing was recorded: #{event.payload[:code] || "contact_conflict"}" }
+        info { "vidcache: nothing was recorded: #{event.payload[:code]}" }
       end
     end
 
