@@ -1,0 +1,238 @@
+# frozen_string_literal: true
+
+require "cgi"
+require "fileutils"
+require "json"
+require "time"
+require "tmpdir"
+require "vidcache"
+
+module Vidcache
+  # For the tests of an app. Nothing of it is loaded but by `require "vidcache/testing"`.
+  #
+  #     # test/test_helper.rb                              # spec/rails_helper.rb
+  #     class ActiveSupport::TestCase                      RSpec.configure do |config|
+  #       include Vidcache::Testing::Minitest                config.include Vidcache::Testing::RSpec
+  #     end                                                end
+  #
+  # Either gives each test a cache of its own, in `vidcache`, and puts it where the app looks (`Vidcache.cache`). Then:
+  #
+  #     vidcache_confirm(user)                             vidcache_confirm(user)
+  #     get "/"                                            get "/"
+  #     assert_names_email user.email, response.body       expect(response.body).to name_email(user.email)
+  #     user.update!(email: "new@example.test")            user.update!(email: "new@example.test")
+  #     get "/"                                            get "/"
+  #     assert_names_no_unconfirmed_email response.body    expect(response.body).to name_no_unconfirmed_email
+  module Testing
+    # The portal of the caches here.
+    PORTAL = 62_515
+
+    # A cache in a temporary folder, which goes with it.
+    class TemporaryCache
+      # @return [Cache]
+      attr_reader :cache
+
+      # @param options [Hash] as for {Vidcache.open}
+      def initialize(**options)
+        @folder = Dir.mktmpdir("vidcache-test-")
+        @cache = Vidcache.open(File.join(@folder, "hubspot.vidcache"), portal_id: PORTAL, synchronous: :normal, **options)
+      end
+
+      # Closes the cache and removes the folder.
+      # @return [void]
+      def remove
+        @cache.close
+        FileUtils.rm_rf(@folder)
+      end
+    end
+
+    # What a page says to HubSpot, found in its HTML.
+    class Page
+      # @param html [String]
+      def initialize(html)
+        @html = html.to_s
+      end
+
+      # @return [Array<String>] the emails that the page identifies its visitor by, whoever wrote the script: in vidcache's data,
+      #   and in any `_hsq` call to `identify`
+      def emails
+        scripts = @html.scan(%r{<script\b[^>]*>(.*?)</script>}mi).flatten
+        scripts.flat_map { |script| own(script) || others(script) }.map { |email| email.strip.downcase }.uniq
+      end
+
+      # @return [Integer, nil] the contact id that vidcache's script gives
+      def id
+        @html[/\(window,document,\{[^<]*?"id":"(\d+)"/, 1]&.to_i
+      end
+
+      private
+
+      def own(script)
+        data = script[/\(window,document,(\{.*\})\);\s*\z/m, 1] or return
+        [JSON.parse(data)["email"]].compact
+      rescue JSON::ParserError
+        nil
+      end
+
+      # Quoted in any way, and escaped as JSON or HTML.
+      def others(script)
+        return [] unless script.match?(/identify/)
+
+        script.scan(/["']?email["']?\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')/).map do |double, single|
+          CGI.unescapeHTML((double || single).gsub(/\\u(\h{4})/) { [Regexp.last_match(1).hex].pack("U") }.gsub(/\\(.)/, '\1'))
+        end
+      end
+    end
+
+    # What both frameworks' modules have.
+    module Support
+      # @return [Cache] of this test alone
+      def vidcache
+        @vidcache_temporary ||= TemporaryCache.new
+        @vidcache_temporary.cache
+      end
+
+      # Says that HubSpot holds this email for the user, as if it had just answered so.
+      #
+      # @param user [Vidcache::Model, Integer, String] a model with `has_vid`, or a user key
+      # @param email [String, nil] nil: the model's own
+      # @param vid [Integer] of the contact
+      # @return [Recorded]
+      def vidcache_confirm(user, email: nil, vid: nil)
+        key = vidcache_key_of(user)
+        email ||= user.vidcache_email
+        vid ||= vidcache.resolve(key) || (@vidcache_next_vid = (@vidcache_next_vid || 900) + 1)
+        sleep 0.002 # The clock of the file counts milliseconds.
+        changes = vidcache.stale_changes(older_than: 0).select { |change| change.user_id == key.to_s }
+        vidcache_users << key
+        answer = { id: vid, properties: { email: email }, updatedAt: Time.now }
+        changes.each { |change| vidcache.record(key, answer, change: change.token) }
+        vidcache.record(key, answer)
+      end
+
+      # The emails that the page names although app and HubSpot do not agree on them.
+      #
+      # @param html [String]
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {#vidcache_confirm} was called for
+      # @return [Array<String>]
+      def vidcache_unconfirmed(html, user = nil)
+        keys = user.nil? ? vidcache_users : [vidcache_key_of(user)]
+        Page.new(html).emails.reject { |email| keys.any? { |key| vidcache_agreed?(key, email) } }
+      end
+
+      # @api private
+      def vidcache_start
+        Vidcache.cache = vidcache if Vidcache.respond_to?(:cache=)
+      end
+
+      # @api private
+      def vidcache_stop
+        Vidcache.cache = nil if Vidcache.respond_to?(:cache=)
+        @vidcache_temporary&.remove
+        @vidcache_temporary = nil
+      end
+
+      private
+
+      def vidcache_key_of(user)
+        user.respond_to?(:vidcache_key) ? user.vidcache_key : user
+      end
+
+      def vidcache_users
+        @vidcache_users ||= []
+      end
+
+      def vidcache_agreed?(key, email)
+        vidcache.decide(key, email).agreed?
+      rescue InvalidEmail
+        false
+      end
+    end
+
+    # For Minitest, and so for Rails' own test cases.
+    module Minitest
+      include Support
+
+      # @api private
+      def before_setup
+        super
+        vidcache_start
+      end
+
+      # @api private
+      def after_teardown
+        vidcache_stop
+        super
+      end
+
+      # @param email [String]
+      # @param html [String] a page
+      # @return [true]
+      def assert_names_email(email, html)
+        found = Page.new(html).emails
+        assert_includes found, email.strip.downcase, "the page names #{found.empty? ? "no email" : "another email"}"
+      end
+
+      # @param html [String] a page
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {Support#vidcache_confirm} was called for
+      # @return [true]
+      def assert_names_no_unconfirmed_email(html, user = nil)
+        assert_empty vidcache_unconfirmed(html, user), "the page names an email that HubSpot is not known to hold: that makes a duplicate"
+      end
+
+      # @param html [String] a page
+      # @return [true]
+      def assert_names_no_email(html)
+        assert_empty Page.new(html).emails, "the page names an email"
+      end
+    end
+
+    # For RSpec.
+    module RSpec
+      include Support
+
+      # What `expect` asks.
+      # @api private
+      Matcher = Struct.new(:description, :check) do
+        def matches?(html)
+          @found = check.call(html)
+          @found == true
+        end
+
+        def failure_message
+          "expected the page to #{description}, and it names #{@found.inspect}"
+        end
+
+        def failure_message_when_negated
+          "expected the page not to #{description}"
+        end
+      end
+
+      # @api private
+      def self.included(group)
+        return unless group.respond_to?(:before)
+
+        group.before { vidcache_start }
+        group.after { vidcache_stop }
+      end
+
+      # @param email [String]
+      # @return [Matcher]
+      def name_email(email)
+        Matcher.new("name the email #{email}", ->(html) { Page.new(html).emails.then { |found| found.include?(email.strip.downcase) || found } })
+      end
+
+      # @return [Matcher]
+      def name_no_email
+        Matcher.new("name no email", ->(html) { Page.new(html).emails.then { |found| found.empty? || found } })
+      end
+
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {Support#vidcache_confirm} was called for
+      # @return [Matcher]
+      def name_no_unconfirmed_email(user = nil)
+        check = ->(html) { vidcache_unconfirmed(html, user).then { |found| found.empty? || found } }
+        Matcher.new("name no email that HubSpot is not known to hold", check)
+      end
+    end
+  end
+end
