@@ -20,7 +20,7 @@ pub(crate) const MAX_USER_KEY: usize = 255;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserKey<'a>(Repr<'a>);
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Repr<'a> {
     Int(i64),
     Uuid([u8; 16]),

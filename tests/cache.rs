@@ -303,10 +303,10 @@ fn the_last_failure_is_a_code_and_names_no_user() {
 fn an_import_stops_at_the_first_bad_row_and_keeps_whole_batches() {
     let (_dir, path) = temporary();
     let cache = open(&path);
-    let rows = (1..15_000).map(|n| imported(n, n, "a@x.test", 1)).chain([imported(20_000, 0, "a@x.test", 1)]);
+    let rows = (1..150_000).map(|n| imported(n, n, "a@x.test", 1)).chain([imported(200_000, 0, "a@x.test", 1)]);
     assert!(matches!(cache.import(rows), Err(Error::InvalidVid(_))));
-    assert!(cache.resolve(UserKey::from(10_000)).unwrap().is_some());
-    assert!(cache.resolve(UserKey::from(10_001)).unwrap().is_none());
+    assert!(cache.resolve(UserKey::from(100_000)).unwrap().is_some());
+    assert!(cache.resolve(UserKey::from(100_001)).unwrap().is_none());
 }
 
 /// Rows that no event could have made, put in by hand, are named.
@@ -370,4 +370,19 @@ fn options_out_of_range_are_refused_before_a_file_is_made() {
         assert_eq!(Vidcache::open(&path, portal, &options()).err(), Some(Error::InvalidPortal));
     }
     assert!(!path.exists());
+}
+
+/// Within a batch the users go in by their keys; who gets a contact that two of them claim is still who came first.
+#[test]
+fn an_import_gives_a_contact_to_whoever_is_listed_first() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let report = cache.import([imported(9, 901, "a@x.test", 1), imported(2, 901, "a@x.test", 1)]).unwrap();
+    assert_eq!((report.imported, report.vid_taken), (1, 1));
+    assert!(cache.resolve(UserKey::from(9)).unwrap().is_some());
+    assert!(cache.resolve(UserKey::from(2)).unwrap().is_none());
+    let again = cache.import([imported(2, 902, "b@x.test", 1), imported(2, 903, "c@x.test", 1)]).unwrap();
+    assert_eq!((again.imported, again.vid_taken), (2, 0));
+    assert_eq!(cache.resolve(UserKey::from(2)).unwrap().unwrap().vid.get(), 902, "the first of two for one user, too");
+    assert_eq!(cache.verify().unwrap(), [""; 0]);
 }

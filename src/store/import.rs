@@ -46,18 +46,44 @@ impl<'tx> Import<'tx> {
         Ok(Self { tx, contact, user, plain })
     }
 
-    /// Takes one user in. False: the contact is another user's, and nothing was written.
-    pub(crate) fn put(&mut self, known: &Known<'_>) -> Result<bool> {
-        let &Known { user, vid, email } = known;
-        let (print, at) = (email.map(|(print, _)| print.0), email.map(|(_, at)| at));
-        let new_contact = self.plain && self.contact.execute(params![vid.get(), user, print, at])? == 1;
-        if new_contact && self.user.execute(params![user, vid.get()])? == 1 {
-            return Ok(true);
+    /// Takes users in, and says how many: the others' contacts are another user's, and nothing of theirs was written.
+    ///
+    /// First the contacts in the order given, then the users in the order of their keys: a page of a B-tree is then
+    /// written once for all that goes into it, where random UUIDs would come back to each again and again. Who met
+    /// something goes the usual way at the end.
+    pub(crate) fn put(&mut self, batch: &[Known<'_>]) -> Result<u64> {
+        let mut new = Vec::with_capacity(batch.len());
+        let mut usual = Vec::new();
+        for known in batch {
+            let &Known { user, vid, email } = known;
+            let (print, at) = (email.map(|(print, _)| print.0), email.map(|(_, at)| at));
+            if self.plain && self.contact.execute(params![vid.get(), user, print, at])? == 1 {
+                new.push(known);
+            } else {
+                usual.push(known);
+            }
         }
-        if new_contact {
-            // The user is known already: let the usual way decide which link stands.
-            self.tx.prepare_cached("UPDATE contact SET user = NULL WHERE vid = ?1")?.execute([vid.get()])?;
-        } else if super::check_free(self.tx, user, vid).is_err() {
+        new.sort_by_key(|known| *known.user.repr());
+        let mut taken = 0;
+        for known in new {
+            if self.user.execute(params![known.user, known.vid.get()])? == 1 {
+                taken += 1;
+            } else {
+                // The user is known already: let the usual way decide which link stands.
+                self.tx.prepare_cached("UPDATE contact SET user = NULL WHERE vid = ?1")?.execute([known.vid.get()])?;
+                usual.push(known);
+            }
+        }
+        for known in usual {
+            taken += u64::from(self.put_usual(known)?);
+        }
+        Ok(taken)
+    }
+
+    /// One user, by way of `apply`. False: the contact is another user's.
+    fn put_usual(&self, known: &Known<'_>) -> Result<bool> {
+        let &Known { user, vid, email } = known;
+        if super::check_free(self.tx, user, vid).is_err() {
             return Ok(false);
         }
         // A link that was made stands, and so does the external id that pages have given since.
