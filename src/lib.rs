@@ -64,6 +64,9 @@ mod event;
 mod hot;
 mod hubspot;
 mod identity;
+#[cfg(feature = "parsers")]
+#[doc(hidden)]
+pub mod parsers;
 mod snippet;
 mod store;
 

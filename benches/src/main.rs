@@ -14,6 +14,7 @@ mod files;
 mod keys;
 mod lookups;
 mod measure;
+mod parsing;
 mod report;
 mod table;
 mod writes;
@@ -66,6 +67,8 @@ fn measure(folder: &Path, facts: &Path, quick: bool) -> Result<()> {
     let run = Run { folder: folder.into(), quick, users: 1_000_000, facts };
     let step = |name: &str| eprintln!("bench: {name}");
 
+    step("reading what HubSpot says");
+    parsing::run(&run)?;
     step("filling files");
     let ints = files::fill(&run, Keys::Int, run.users)?;
     let uuids = files::fill(&run, Keys::Uuid, run.users)?;
