@@ -33,6 +33,35 @@ module Vidcache
     Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host, memory)
   end
 
+  # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the last five
+  # minutes. Takes the same time whatever the signature is.
+  #
+  # @param secret [String] the HubSpot app's client secret
+  # @param method [String] the request's
+  # @param uri [String] the whole address that HubSpot called, with its query, as it is known outside
+  # @param body [String] the bytes as they came
+  # @param signature_v3 [String, nil] the header `X-HubSpot-Signature-v3`; where there is one it alone counts
+  # @param timestamp [String, nil] `X-HubSpot-Request-Timestamp`
+  # @param signature [String, nil] `X-HubSpot-Signature`. Versions 1 and 2 name no time: who has seen such a request can send it again.
+  # @param version [String, nil] `X-HubSpot-Signature-Version`
+  # @param now [Time]
+  # @return [nil]
+  # @raise [InvalidSignature, InvalidOption, InvalidSecret]
+  def self.verify_signature(secret, method:, uri:, body:, signature_v3: nil, timestamp: nil, signature: nil, version: nil, now: Time.now)
+    request = { method: method, uri: uri, body: body, signature_v3: signature_v3, timestamp: timestamp, signature: signature, version: version }
+    native_verify_signature(secret, request, (now.to_r * 1000).floor)
+  end
+
+  # Puts a file that will not open away, with its -wal and -shm, under a name beside it. For a person to call, and no other process
+  # may have it open.
+  #
+  # @param path [String, Pathname]
+  # @return [String] where it is now
+  # @raise [Error]
+  def self.move_aside(path)
+    native_move_aside(path)
+  end
+
   # Which HubSpot contact is this user, and may this page name their email? See {Vidcache.open}.
   #
   # A +user_id+ is an Integer of 64 bits, or a String of 1 to 255 bytes of UTF-8 (a UUID, say); +42+ and +"42"+ are
@@ -100,6 +129,47 @@ module Vidcache
     #   @return [Boolean]
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
+    # @!method resolve_many(user_ids)
+    #   {#resolve} for many users.
+    #   @param user_ids [Array<Integer, String>]
+    #   @return [Array<Integer, nil>] in their order
+    #   @raise [InvalidUserKey]
+
+    # @!method apply_webhook(body)
+    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it or none. Check the
+    #   signature first ({Vidcache.verify_signature}; {Vidcache::Webhook} does both).
+    #   @param body [String] the bytes as they came
+    #   @return [WebhookReport]
+    #   @raise [InvalidWebhook] and then nothing was written, and the same body will fail again
+
+    # @!method link_shared(user_id, vid)
+    #   {#link} to a contact that may be another user's too: the explicit choice that they share it. A change of one's email
+    #   then keeps all of them from naming theirs.
+    #   @param user_id [Integer, String]
+    #   @param vid [Integer, String] from 1 to 2^63 - 1; text in decimal
+    #   @return [nil]
+    #   @raise [InvalidUserKey, InvalidVid]
+
+    # @!method explain(user_id, email)
+    #   Why a page says of the user what it says, for whoever asks: not for a page itself.
+    #   @param user_id [Integer, String]
+    #   @param email [String, nil] as for {#decide}
+    #   @return [Array<String>] a sentence each, the decision first, then what it rests on and the user's last events. No emails.
+    #   @raise [InvalidUserKey, InvalidEmail]
+
+    # @!method export(user_id)
+    #   All that the file holds on the user. Of emails it holds keyed fingerprints only.
+    #   @param user_id [Integer, String]
+    #   @return [String] a JSON object
+    #   @raise [InvalidUserKey]
+
+    # @!method forget(user_id)
+    #   Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too: from the
+    #   file, its free pages and its log. A change that is outstanding goes with it.
+    #   @param user_id [Integer, String]
+    #   @return [Boolean] whether anything was held
+    #   @raise [InvalidUserKey]
+
     # @!method stats
     #   What this handle has done in this process. Cheap.
     #   @return [Hash{Symbol => Integer, String, nil}] +:hits+, +:misses+ (look-ups that read the file), +:syncs+ (times the
@@ -154,6 +224,36 @@ module Vidcache
     #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
       native_record(user_id, Answer.json(answer), change)
+    end
+
+    # Takes in what an answer says of contacts without saying whose they are: of a search, a batch read or upsert, or of any call
+    # that {#record} takes.
+    # @param answer [String, Hash, Array, Object] as for {#record}
+    # @return [Observed]
+    # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, HubspotError] and then nothing was written
+    def observe(answer)
+      native_observe(Answer.json(answer))
+    end
+
+    # {#decide} for many users.
+    # @param emails [Hash{Integer, String => String, nil}, Array<Array(Integer | String, String | nil)>] each user's email
+    # @return [Array<Decision>] in their order
+    # @raise [InvalidUserKey, InvalidEmail]
+    def decide_many(emails)
+      native_decide_many(emails.to_a)
+    end
+
+    # Takes in what the app has long known, for a first fill: half a million users a second, 10,000 to a transaction. What
+    # {#link} or {#record} said stands against it, and so does a later email. Importing again changes nothing.
+    # @param rows [Enumerable<Array>] a user's id, their vid, and, if known, the email that HubSpot held and the Time (`updatedAt`)
+    #   at which it did
+    # @return [ImportReport]
+    # @raise [InvalidUserKey, InvalidVid, InvalidEmail] and then the batches of 10,000 before that one stay
+    def import(rows)
+      rows.each_slice(10_000).reduce(ImportReport.new(0, 0)) do |report, batch|
+        timed = batch.map { |user_id, vid, email, at| [user_id, vid, email, at && (at.to_r * 1000).floor] }
+        report + native_import(timed)
+      end
     end
 
     # The changes begun more than +older_than+ seconds ago and still outstanding, oldest first. Their users' pages

@@ -13,6 +13,7 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)
 

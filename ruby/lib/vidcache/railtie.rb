@@ -16,6 +16,8 @@ module Vidcache
   # | `synchronous` | `:full` |
   # | `busy_timeout` | 5 s |
   # | `access_token` | none: of a private app, for {ContactJob} |
+  # | `client_secret` | none: what webhooks are signed with, for {Webhook} |
+  # | `webhook_url` | as the request says, for {Webhook} |
   # | `api_url` | HubSpot's, for {ContactJob} |
   # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
   # | `loader_host` | `js.hs-scripts.com`; portals in the EU data centre have `js-eu1.hs-scripts.com` |

@@ -10,10 +10,15 @@ module Vidcache
     # @return [Integer] the contact that the answer described, now the user's
     attr_reader :vid
 
+    # @return [Boolean, nil] whether the call made the contact, nil where the answer does not say
+    attr_reader :created
+
     # Recorded answers come from {Cache#record}.
     # @api private
-    def initialize(vid, email_observed)
+    def initialize(vid, canonical, created, email_observed)
       @vid = vid
+      @canonical = canonical
+      @created = created
       @email_observed = email_observed
       freeze
     end
@@ -24,9 +29,14 @@ module Vidcache
       @email_observed
     end
 
-    # @return [Hash{Symbol => Object}] +vid+ and +email_observed+
+    # @return [Boolean] whether {#vid} is the id that HubSpot was asked for. If not, that one was merged into it.
+    def canonical?
+      @canonical
+    end
+
+    # @return [Hash{Symbol => Object}] +vid+, +canonical+, +created+ and +email_observed+
     def to_h
-      { vid: @vid, email_observed: @email_observed }
+      { vid: @vid, canonical: @canonical, created: @created, email_observed: @email_observed }
     end
   end
 end

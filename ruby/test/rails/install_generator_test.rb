@@ -30,6 +30,7 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     assert_includes File.read(@app.file("app/models/user.rb")), %(has_vid email: :email, key: :id, job: "HubspotContactJob")
     assert_match(%r{hubspot_tracking_tag\(current_user\) %>\n\s*</body>}, File.read(@app.file("app/views/layouts/application.html.erb")))
     assert_includes File.read(@app.file("app/jobs/hubspot_contact_job.rb")), "class HubspotContactJob < Vidcache::ContactJob"
+    assert_includes File.read(@app.file("config/routes.rb")), 'post "/hubspot/webhooks", to: Vidcache::Webhook'
     before = contents
     @app.run(GENERATE)
     assert_equal before, contents

@@ -48,6 +48,15 @@ class Vidcache::TasksTest < Vidcache::RailsTest
     assert_equal "0 outstanding for longer than 3600 s\n0 jobs enqueued\n", run_task("stale", "RETRY" => "1")
   end
 
+  def test_forget_and_explain
+    user = agreed_user
+    assert_includes run_task("explain", "USER_ID" => user.id.to_s, "EMAIL" => user.email), "The page names the email and the id 901"
+    assert_equal "vidcache: forgotten\n", run_task("forget", "USER_ID" => user.id.to_s)
+    assert_nil @cache.resolve(user.id)
+    assert_equal "vidcache: nothing was held\n", run_task("forget", "USER_ID" => user.id.to_s)
+    assert_raises(SystemExit) { run_task("forget") }
+  end
+
   def test_verify_says_that_nothing_is_wrong
     assert_equal "vidcache: nothing is wrong\n", run_task("verify")
   end

@@ -15,12 +15,13 @@ use crate::convert::{self, Key};
 use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;
+use crate::intake;
 use crate::recall;
 
 /// The object is frozen and its parts are `Sync`, so Ractors may share it.
 #[derive(TypedData)]
 #[magnus(class = "Vidcache::Cache", free_immediately, size, frozen_shareable)]
-struct Cache {
+pub(crate) struct Cache {
     core: Vidcache,
     busy_timeout: Duration,
     closed: AtomicBool,
@@ -37,6 +38,7 @@ macro_rules! value_class {
         })
     };
 }
+pub(crate) use value_class;
 static RECORDED: Lazy<RClass> = value_class!("Recorded");
 static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
 
@@ -66,7 +68,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
-    Ok(())
+    intake::define(ruby, vidcache, class)
 }
 
 /// `Cache#resolve`: from memory if it can be, else as the other methods go.
@@ -167,7 +169,12 @@ impl Cache {
             let answer = convert::bytes(answer);
             let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
             let recorded = this.write(ruby, |core| core.record(user.get()?, &answer, change))?;
-            Ok(ruby.get_inner(&RECORDED).new_instance((recorded.vid.get(), recorded.email_observed))?)
+            Ok(ruby.get_inner(&RECORDED).new_instance((
+                recorded.vid.get(),
+                recorded.canonical,
+                recorded.created,
+                recorded.email_observed,
+            ))?)
         })
     }
 
@@ -265,11 +272,19 @@ impl Cache {
         self.core.portal()
     }
 
-    fn read<T>(&self, ruby: &Ruby, work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync) -> Result<T, Failure> {
+    pub(crate) fn read<T>(
+        &self,
+        ruby: &Ruby,
+        work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync,
+    ) -> Result<T, Failure> {
         gvl::read(ruby, self.busy_timeout, || work(&self.core))
     }
 
-    fn write<T>(&self, ruby: &Ruby, work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync) -> Result<T, Failure> {
+    pub(crate) fn write<T>(
+        &self,
+        ruby: &Ruby,
+        work: impl Fn(&Vidcache) -> Result<T, CoreError> + Sync,
+    ) -> Result<T, Failure> {
         gvl::without(ruby, self.busy_timeout, || work(&self.core))
     }
 }

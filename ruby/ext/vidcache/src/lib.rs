@@ -11,6 +11,7 @@ mod convert;
 mod decision;
 mod error;
 mod gvl;
+mod intake;
 mod recall;
 
 use magnus::{Error, Ruby};

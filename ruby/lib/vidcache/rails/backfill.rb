@@ -38,14 +38,16 @@ module Vidcache
     private
 
     def link(users)
-      users.each do |user|
-        Vidcache.cache.link(user.vidcache_key, user.public_send(@vid)) unless Vidcache.cache.resolve(user.vidcache_key)
-        @counts[:linked] += 1
-      rescue VidTaken
-        @counts[:"whose contact is another user's"] += 1
-      rescue InvalidVid
-        @counts[:"without a valid id"] += 1
-      end
+      rows = users.map { |user| [user.vidcache_key, user.public_send(@vid)] }
+      valid = rows.select { |_, vid| vid.to_s.match?(/\A[1-9]\d{0,18}\z/) && vid.to_i < 2**63 }
+      report = Vidcache.cache.import(valid)
+      count("linked", report.imported)
+      count("whose contact is another user's", report.vid_taken)
+      count("without a valid id", rows.size - valid.size)
+    end
+
+    def count(what, users)
+      @counts[what.to_sym] += users if users.positive?
     end
 
     def enqueue(users)

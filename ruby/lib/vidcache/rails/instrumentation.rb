@@ -12,6 +12,7 @@ module Vidcache
   # | `resolve_miss.vidcache` | `user_id` | a page was rendered for a user who is linked to no contact |
   # | `record.vidcache` | `user_id`, `vid`, `email_observed`, `change` | an answer of HubSpot's was recorded |
   # | `conflict.vidcache` | `user_id`, `vid`, `code` | the contact is another user's, or another contact holds the email |
+  # | `webhook.vidcache` | `applied`, `repeated`, `ignored` | a webhook's events were taken in |
   # | `failure.vidcache` | `error`, `during` | the app went on without vidcache |
   #
   # No payload holds an email. The first two cost a page nothing while nobody listens.

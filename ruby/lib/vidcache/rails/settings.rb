@@ -55,6 +55,16 @@ module Vidcache
       @options.access_token.presence
     end
 
+    # @return [String, nil] the HubSpot app's, that its webhooks are signed with
+    def client_secret
+      @options.client_secret.presence
+    end
+
+    # @return [String, nil] the address that HubSpot calls, where it cannot be told from the request
+    def webhook_url
+      @options.webhook_url.presence
+    end
+
     # @return [String, nil] another address than HubSpot's, for {ContactJob}; a double's, in tests
     def api_url
       @options.api_url.presence

@@ -22,6 +22,18 @@ namespace :vidcache do
     puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
   end
 
+  desc "Take out all that is held on a user who is gone: USER_ID=their key"
+  task forget: :environment do
+    key = ENV.fetch("USER_ID") { abort "vidcache: say which user with USER_ID=…" }
+    puts Vidcache.cache.forget(key) ? "vidcache: forgotten" : "vidcache: nothing was held"
+  end
+
+  desc "Say why a page says what it says: USER_ID=their key, EMAIL=the app's"
+  task explain: :environment do
+    key = ENV.fetch("USER_ID") { abort "vidcache: say which user with USER_ID=…" }
+    puts Vidcache.cache.explain(key, ENV["EMAIL"].presence)
+  end
+
   desc "Check the file; ends non-zero if anything is wrong"
   task verify: :environment do
     problems = Vidcache.cache.verify

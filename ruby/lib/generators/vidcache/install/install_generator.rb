@@ -7,7 +7,7 @@ module Vidcache
     # `rails generate vidcache:install [MODEL]`
     class InstallGenerator < ::Rails::Generators::Base
       source_root File.expand_path("templates", __dir__)
-      desc "Sets vidcache up: the initializer, the worker's job, the model, the layout, the folder of the file."
+      desc "Sets vidcache up: the initializer, the worker's job, the webhooks' route, the model, the layout, the folder of the file."
       argument :model, type: :string, default: "User", banner: "MODEL", desc: "the model of the users that HubSpot has contacts for"
 
       # @!visibility private
@@ -18,6 +18,14 @@ module Vidcache
       # @!visibility private
       def copy_job
         template "hubspot_contact_job.rb.tt", "app/jobs/hubspot_contact_job.rb"
+      end
+
+      # @!visibility private
+      def route_the_webhooks
+        return say_status(:skip, "config/routes.rb is not there", :yellow) unless exists?("config/routes.rb")
+        return say_status(:identical, "config/routes.rb", :blue) if read("config/routes.rb").include?("Vidcache::Webhook")
+
+        route 'post "/hubspot/webhooks", to: Vidcache::Webhook'
       end
 
       # @!visibility private
@@ -51,7 +59,7 @@ module Vidcache
         say <<~TEXT
 
           vidcache is in place. What is left to do:
-            - set HUBSPOT_PORTAL and HUBSPOT_TOKEN; without a portal vidcache does nothing
+            - set HUBSPOT_PORTAL, HUBSPOT_TOKEN and, for webhooks, HUBSPOT_CLIENT_SECRET; without a portal vidcache does nothing
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
             - `rails vidcache:backfill` once, for the users that are there already
             - take HubSpot's own embed code out of the layout, if it is there

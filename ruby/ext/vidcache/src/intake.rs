@@ -1,0 +1,197 @@
+//! What of `Vidcache::Cache` takes in more than one user's fact, and what tells of one user for people to read.
+
+use magnus::value::Lazy;
+use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value, function, method, prelude::*};
+use vidcache_core::signature::{self, SignedRequest};
+use vidcache_core::{Email, Error as CoreError, Imported, UserKey, Vid, Vidcache};
+
+use crate::cache::{Cache, value_class};
+use crate::convert::{self, Key};
+use crate::decision;
+use crate::error::{Failure, edge};
+use crate::gvl;
+
+static OBSERVED: Lazy<RClass> = value_class!("Observed");
+static WEBHOOK_REPORT: Lazy<RClass> = value_class!("WebhookReport");
+static IMPORT_REPORT: Lazy<RClass> = value_class!("ImportReport");
+
+pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<(), Error> {
+    for class in [&OBSERVED, &WEBHOOK_REPORT, &IMPORT_REPORT] {
+        Lazy::force(class, ruby);
+    }
+    let module = vidcache.singleton_class()?;
+    module.define_private_method("native_verify_signature", function!(verify_signature, 3))?;
+    module.define_private_method("native_move_aside", function!(move_aside, 1))?;
+    class.define_private_method("native_observe", method!(observe, 1))?;
+    class.define_private_method("native_import", method!(import, 1))?;
+    class.define_private_method("native_decide_many", method!(decide_many, 1))?;
+    class.define_method("resolve_many", method!(resolve_many, 1))?;
+    class.define_method("apply_webhook", method!(apply_webhook, 1))?;
+    class.define_method("link_shared", method!(link_shared, 2))?;
+    class.define_method("explain", method!(explain, 2))?;
+    class.define_method("export", method!(export, 1))?;
+    class.define_method("forget", method!(forget, 1))?;
+    Ok(())
+}
+
+fn resolve_many(ruby: &Ruby, this: &Cache, users: RArray) -> Result<RArray, Error> {
+    edge(ruby, || {
+        let users = keys(ruby, users)?;
+        let found = this.read(ruby, |core| {
+            let users = users.iter().map(Key::get).collect::<Result<Vec<_>, _>>()?;
+            core.resolve_many(&users)
+        })?;
+        Ok(ruby.ary_from_iter(found.into_iter().map(|identity| identity.map(|identity| identity.vid.get()))))
+    })
+}
+
+/// Of pairs of a user and an email.
+fn decide_many(ruby: &Ruby, this: &Cache, pairs: RArray) -> Result<RArray, Error> {
+    edge(ruby, || {
+        let mut users = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let pair =
+                RArray::from_value(pair).ok_or(CoreError::InvalidUserKey("it is not in a pair with its email"))?;
+            let email = convert::email(ruby, pair.entry(1)?)?;
+            users.push((Key::new(ruby, pair.entry(0)?)?, email));
+        }
+        // As look-ups go, one by one: each is current, and none has to wait for the others.
+        let decisions = ruby.ary_new_capa(users.len());
+        for (key, email) in &users {
+            let decision = this.read(ruby, |core| core.decide(key.get()?, email.as_ref()))?;
+            decisions.push(decision::new(ruby, &decision, ruby.qnil().as_value())?)?;
+        }
+        Ok(decisions)
+    })
+}
+
+fn observe(ruby: &Ruby, this: &Cache, answer: RString) -> Result<Value, Error> {
+    edge(ruby, || {
+        let answer = convert::bytes(answer);
+        let observed = this.write(ruby, |core| core.observe(&answer))?;
+        let ids = |vids: Vec<Vid>| {
+            let array = ruby.ary_from_iter(vids.into_iter().map(Vid::get));
+            array.freeze();
+            array
+        };
+        Ok(ruby.get_inner(&OBSERVED).new_instance((ids(observed.contacts), ids(observed.missing)))?)
+    })
+}
+
+fn apply_webhook(ruby: &Ruby, this: &Cache, body: Value) -> Result<Value, Error> {
+    edge(ruby, || {
+        let body = RString::from_value(body).map(convert::bytes).ok_or(CoreError::InvalidWebhook {
+            event: None,
+            field: "body",
+            why: "it is not a String",
+        })?;
+        let report = this.write(ruby, |core| core.apply_webhook(&body))?;
+        Ok(ruby.get_inner(&WEBHOOK_REPORT).new_instance((report.applied, report.repeated, report.ignored))?)
+    })
+}
+
+/// The email, and when HubSpot held it.
+type Row = (Key, Vid, Option<(Email, i64)>);
+
+/// Of rows of a user, a vid, and an email with HubSpot's time in milliseconds or two nils.
+fn import(ruby: &Ruby, this: &Cache, rows: RArray) -> Result<Value, Error> {
+    edge(ruby, || {
+        let mut users: Vec<Row> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let row =
+                RArray::from_value(row).ok_or(CoreError::InvalidUserKey("it is not in a row with its contact"))?;
+            let email = match (convert::email(ruby, row.entry(2)?)?, row.entry::<Option<i64>>(3)?) {
+                (Some(email), Some(at)) => Some((email, at)),
+                _ => None,
+            };
+            users.push((Key::new(ruby, row.entry(0)?)?, convert::vid(ruby, row.entry(1)?)?, email));
+        }
+        let report = this.write(ruby, |core| {
+            core.import(
+                users.iter().map(|(key, vid, email)| Ok(Imported { user: key.get()?, vid: *vid, email: *email })),
+            )
+        })?;
+        Ok(ruby.get_inner(&IMPORT_REPORT).new_instance((report.imported, report.vid_taken))?)
+    })
+}
+
+fn link_shared(ruby: &Ruby, this: &Cache, user: Value, vid: Value) -> Result<(), Error> {
+    edge(ruby, || {
+        let user = Key::new(ruby, user)?;
+        let vid = convert::vid(ruby, vid)?;
+        this.write(ruby, |core| core.link_shared(user.get()?, vid))
+    })
+}
+
+fn explain(ruby: &Ruby, this: &Cache, user: Value, email: Value) -> Result<Vec<String>, Error> {
+    edge(ruby, || {
+        let email = convert::email(ruby, email)?;
+        about(ruby, this, user, |core, user| Ok(core.explain(user, email.as_ref())?.sentences))
+    })
+}
+
+fn export(ruby: &Ruby, this: &Cache, user: Value) -> Result<String, Error> {
+    edge(ruby, || about(ruby, this, user, Vidcache::export))
+}
+
+fn forget(ruby: &Ruby, this: &Cache, user: Value) -> Result<bool, Error> {
+    edge(ruby, || about(ruby, this, user, Vidcache::forget))
+}
+
+/// Not as look-ups go: it reads many rows, or writes.
+fn about<T>(
+    ruby: &Ruby,
+    this: &Cache,
+    user: Value,
+    work: impl Fn(&Vidcache, UserKey<'_>) -> Result<T, CoreError> + Sync,
+) -> Result<T, Failure> {
+    let user = Key::new(ruby, user)?;
+    this.write(ruby, |core| work(core, user.get()?))
+}
+
+fn keys(ruby: &Ruby, users: RArray) -> Result<Vec<Key>, Failure> {
+    users.into_iter().map(|user| Key::new(ruby, user)).collect()
+}
+
+fn move_aside(ruby: &Ruby, path: Value) -> Result<RString, Error> {
+    edge(ruby, || {
+        let path = convert::path(path)?;
+        let aside = gvl::without(ruby, std::time::Duration::from_secs(60), || Vidcache::move_aside(&path))?;
+        Ok(ruby.str_new(&aside.to_string_lossy()))
+    })
+}
+
+/// `request` has a String or nil for each Symbol.
+fn verify_signature(ruby: &Ruby, secret: Value, request: RHash, now: i64) -> Result<(), Error> {
+    edge(ruby, || {
+        let refused = |why| Failure::Core(CoreError::InvalidSignature(why));
+        let bytes = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
+            let value: Option<Value> = request.lookup::<Symbol, _>(ruby.to_symbol(name))?;
+            match value {
+                None => Ok(None),
+                Some(value) => Ok(Some(convert::bytes(
+                    RString::from_value(value).ok_or_else(|| refused("a part of it is no String"))?,
+                ))),
+            }
+        };
+        let text = |name: &str| -> Result<Option<String>, Failure> {
+            let found = bytes(name)?.map(String::from_utf8).transpose();
+            found.map_err(|_| refused("a part of it is not UTF-8"))
+        };
+        let secret = convert::secret(secret)?.unwrap_or_default();
+        let (method, uri) = (text("method")?.unwrap_or_default(), text("uri")?.unwrap_or_default());
+        let body = bytes("body")?.unwrap_or_default();
+        let [v3, timestamp] = [text("signature_v3")?, text("timestamp")?];
+        let [other, version] = [text("signature")?, text("version")?];
+        let request = SignedRequest {
+            method: &method,
+            uri: &uri,
+            body: &body,
+            signature_v3: v3.as_deref(),
+            timestamp: timestamp.as_deref(),
+            signature: other.as_deref(),
+            version: version.as_deref(),
+        };
+        Ok(signature::verify(&secret, &request, now)?)
+    })
+}
