@@ -81,19 +81,6 @@ pub(crate) struct Contacts {
     pub(crate) missing_unnamed: usize,
 }
 
-impl Contacts {
-    /// Which of the ids that were asked for are neither here nor called missing. A batch update leaves an id that was
-    /// merged away out of its answer without a word.
-    #[allow(dead_code)] // the facade's, once it takes in lists
-    pub(crate) fn unanswered(&self, asked: &[Vid]) -> Vec<Vid> {
-        let known = |vid: &Vid| {
-            let named = |c: &Contact| c.vid == *vid || c.asked == Some(*vid) || c.merged.contains(vid);
-            self.missing.contains(vid) || self.contacts.iter().any(named)
-        };
-        asked.iter().filter(|vid| !known(vid)).copied().collect()
-    }
-}
-
 /// Reads an answer's body.
 ///
 /// # Errors
@@ -477,8 +464,6 @@ mod tests {
         let Ok(Answer::Contacts(list)) = answer(json.as_bytes()) else { panic!("not a list") };
         assert_eq!(list.contacts.iter().map(|c| c.vid.get()).collect::<Vec<_>>(), [902, 901]);
         assert_eq!((ids(&list.missing), list.missing_unnamed), (vec![77, 78], 1));
-        let asked: Vec<Vid> = [901, 51, 77, 60].iter().map(|id| Vid::try_from(*id).unwrap()).collect();
-        assert_eq!(ids(&list.unanswered(&asked)), [60], "left out without a word");
         assert!(matches!(read(json), Err(Error::AnswerWithoutId(_))), "which of them?");
         assert_eq!(fact(r#"{"total":1,"results":[{"id":"901"}]}"#), (901, None));
         for (json, field) in [
