@@ -99,6 +99,26 @@ fn an_answer_names_the_contact_that_a_merged_one_became() {
     assert_eq!(cache.verify().unwrap(), [""; 0]);
 }
 
+/// Here `identify` would name a secondary email, and nobody knows what that does.
+#[test]
+fn a_merge_of_unknown_time_does_not_lend_the_other_contact_s_email() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    cache.record(user(ANN), &answer(5, "a@x.test", 9), None).unwrap();
+    let profile = |at: i64| {
+        let body = json!({"vid": 5, "canonical-vid": 9, "merged-vids": [5, 9],
+            "properties": {"email": {"value": "b@x.test", "versions": [{"value": "b@x.test", "timestamp": at}]}}});
+        cache.record(user(ANN), body.to_string().as_bytes(), None).unwrap();
+        (says(&cache, ANN, "a@x.test").0, says(&cache, ANN, "b@x.test").0)
+    };
+    assert_eq!(profile(1_000), (false, false));
+    cache.observe(&answer(5, "b@x.test", 9)).unwrap();
+    assert_eq!(profile(1_000), (false, false), "two at one time");
+    assert_eq!(profile(10_000), (false, true));
+    cache.observe(&answer(5, "b@x.test", 11)).unwrap();
+    assert_eq!(profile(10_000), (false, true), "both say the same");
+}
+
 #[test]
 fn a_deleted_contact_names_no_email_and_a_merge_that_comes_later_revives_it() {
     let (_dir, path) = temporary();

@@ -81,7 +81,7 @@ impl Vidcache {
     /// With the token of a change it also finishes that change. That takes an answer that says which email
     /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
     /// been overtaken by another worker's. Recording the same answer again changes nothing, and neither
-    /// does an older answer that comes late.
+    /// does an older answer that comes late. Of a contact that was erased for privacy nothing is recorded.
     ///
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still

@@ -161,22 +161,24 @@ struct Said {
 /// Writes down which email the contact holds, from all that was said of its ids.
 ///
 /// A merge confirms nothing: what was said of the id that lives counts from the merge on (always, where the merge made
-/// it), what was said of the others counts once it is newer than every merge. A deletion ends what was said before
+/// it), what was said of the others counts once it is newer than every merge. Where a merge has no time, what was said of
+/// the others last may be from before it or after: then nobody knows, unless it is the same. A deletion ends what was said before
 /// it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and say nothing.
 fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
-    let (of_all, of_living): (Option<Millis>, Option<Millis>) = tx
+    let (of_all, of_living, untimed): (Option<Millis>, Option<Millis>, bool) = tx
         .prepare_cached(
-            "SELECT max(at), max(CASE WHEN NOT born THEN at END) FROM merge
+            "SELECT max(at), max(CASE WHEN NOT born THEN at END), ifnull(min(at) = 0, false) FROM merge
              WHERE old IN (SELECT vid FROM past WHERE canonical = ?1)",
         )?
-        .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let said: Vec<Said> = tx
         .prepare_cached("SELECT vid, email, email_at, deleted_at FROM past WHERE canonical = ?1")?
         .query_map([vid], |row| {
             Ok(Said { vid: row.get(0)?, email: row.get(1)?, email_at: row.get(2)?, deleted_at: row.get(3)? })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let deleted_at = said.iter().find(|said| said.vid == vid).and_then(|said| said.deleted_at);
+    let living = said.iter().find(|said| said.vid == vid);
+    let deleted_at = living.and_then(|said| said.deleted_at);
     let mut held: Option<(Millis, Option<[u8; 16]>)> = None;
     for said in &said {
         let Some(at) = said.email_at else { continue };
@@ -184,10 +186,12 @@ fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
         if since.max(deleted_at).is_some_and(|since| at <= since) {
             continue;
         }
+        let doubtful = untimed && living.is_none_or(|living| living.email != said.email);
+        let email = said.email.filter(|_| !doubtful);
         held = match held {
             Some((newest, _)) if newest > at => held,
-            Some((newest, email)) if newest == at && email != said.email => Some((at, None)),
-            _ => Some((at, said.email)),
+            Some((newest, other)) if newest == at && other != email => Some((at, None)),
+            _ => Some((at, email)),
         };
     }
     let (held_at, email) = (held.map(|held| held.0), held.and_then(|held| held.1));
