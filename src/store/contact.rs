@@ -125,13 +125,6 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
         return Ok(());
     }
     let lived = [old_lives.unwrap_or(old), into_lives.unwrap_or(into)];
-    let mut users: Vec<(Value, Vec<Link>)> = Vec::new();
-    for vid in if lived[0] == lived[1] { &lived[..1] } else { &lived[..] } {
-        for user in users_of(tx, *vid)? {
-            let links = links_of(tx, &user)?;
-            users.push((user, links));
-        }
-    }
     let lives: i64 = tx
         .prepare_cached(
             "SELECT into_vid FROM merge WHERE old IN (SELECT vid FROM past WHERE canonical IN (?1, ?2))
@@ -140,6 +133,14 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
              LIMIT 1",
         )?
         .query_row(lived, |row| row.get(0))?;
+    // Read before the ids change: a user's row alone says which of them was linked.
+    let mut users: Vec<(Value, Vec<Link>)> = Vec::new();
+    for vid in lived.into_iter().filter(|vid| *vid != lives) {
+        for user in users_of(tx, vid)? {
+            let links = links_of(tx, &user)?;
+            users.push((user, links));
+        }
+    }
     tx.prepare_cached("UPDATE past SET canonical = ?3 WHERE canonical IN (?1, ?2) AND canonical <> ?3")?
         .execute(params![lived[0], lived[1], lives])?;
     for (user, links) in &users {

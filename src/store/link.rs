@@ -187,6 +187,22 @@ pub(super) fn recount(tx: &Connection, vid: i64, what: What, at: Millis) -> Resu
 /// Settles who gives `vid` as their external id. HubSpot binds an id to one contact, so of several users whose first
 /// contact it was, the earliest gives it, and with them those who share their contact now; others give none.
 fn hand_out(tx: &Connection, vid: i64, at: Millis) -> Result<()> {
+    // Mostly nobody else was ever linked to it.
+    let contested = tx
+        .prepare_cached(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM link WHERE vid = ?1) OR EXISTS (SELECT 1 FROM sharer WHERE vid = ?1)",
+        )?
+        .exists([vid])?;
+    if !contested {
+        let free = tx
+            .prepare_cached(
+                "UPDATE user SET first_vid = NULL
+                 WHERE key = (SELECT user FROM contact WHERE vid = ?1) AND first_vid = -?1 RETURNING key",
+            )?
+            .query_row([vid], |row| row.get(0))
+            .optional()?;
+        return free.map_or(Ok(()), |user| log(tx, &user, What::ExternalId, Some(vid), at));
+    }
     let candidates = keys(
         tx,
         "SELECT user FROM link WHERE vid = ?1
