@@ -39,7 +39,7 @@ pub(crate) fn run(run: &Run, path: &Path, users: &[i64]) -> Result<()> {
 }
 
 #[inline]
-fn resolve(cache: &Vidcache, user: i64) -> i64 {
+pub(crate) fn resolve(cache: &Vidcache, user: i64) -> i64 {
     match cache.resolve(UserKey::from(user)) {
         Ok(Some(identity)) => identity.vid.get(),
         _ => 0,

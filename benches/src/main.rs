@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used)] // A measurement that fails has nothing better to do than to say so.
 
+mod c_library;
 mod chart;
 mod child;
 mod fact;
@@ -81,6 +82,8 @@ fn measure(folder: &Path, facts: &Path, quick: bool) -> Result<()> {
 
     step("look-ups from memory, and from LMDB and redb");
     lookups::run(&run, &ints, &users)?;
+    step("the same through the C library");
+    c_library::run(&run, &ints, &users)?;
     step("look-ups from the file");
     files::miss(&run, "miss_1m", &ints, run.users)?;
     if large != ints {
