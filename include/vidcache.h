@@ -173,6 +173,11 @@ enum vidcache_code
 typedef struct vidcache_handle vidcache_handle;
 
 /**
+ * What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
+ */
+typedef struct vidcache_observed vidcache_observed;
+
+/**
  * A text that the library made. Opaque; freed by `vidcache_text_free`.
  */
 typedef struct vidcache_text vidcache_text;
@@ -319,6 +324,24 @@ typedef struct vidcache_decision {
 } vidcache_decision;
 
 /**
+ * A user, and the email that the app believes to be theirs.
+ */
+typedef struct vidcache_question {
+  /**
+   * The user.
+   */
+  struct vidcache_user user;
+  /**
+   * The email; NULL with a length of 0 where the app has none.
+   */
+  const char *email;
+  /**
+   * The bytes of `email`.
+   */
+  size_t email_len;
+} vidcache_question;
+
+/**
  * What a recorded answer said.
  */
 typedef struct vidcache_recorded {
@@ -326,6 +349,14 @@ typedef struct vidcache_recorded {
    * The contact that the answer described.
    */
   int64_t vid;
+  /**
+   * Whether the call made the contact: 1 yes, 0 no, -1 the answer does not say.
+   */
+  int32_t created;
+  /**
+   * Whether `vid` is the id that was asked for. If not, the id that was asked for was merged into it.
+   */
+  bool canonical;
   /**
    * Whether the answer said which email the contact holds, and since when.
    */
@@ -371,6 +402,24 @@ typedef struct vidcache_import_report {
    */
   uint64_t vid_taken;
 } vidcache_import_report;
+
+/**
+ * What vidcache_apply_webhook did with the events of a body.
+ */
+typedef struct vidcache_webhook_report {
+  /**
+   * Events that told something new.
+   */
+  uint64_t applied;
+  /**
+   * Events that came before, or were overtaken by something newer.
+   */
+  uint64_t repeated;
+  /**
+   * Events of other types, objects, properties or portals.
+   */
+  uint64_t ignored;
+} vidcache_webhook_report;
 
 /**
  * A change that was begun and is outstanding.
@@ -695,6 +744,27 @@ vidcache_result vidcache_anonymous_snippet(const struct vidcache_handle *handle,
                                            size_t *length);
 
 /**
+ * vidcache_resolve for `count` users, into as many identities in the same order.
+ *
+ * Fails as vidcache_resolve, and then no identity is written.
+ */
+vidcache_result vidcache_resolve_many(const struct vidcache_handle *handle,
+                                      const struct vidcache_user *users,
+                                      size_t count,
+                                      struct vidcache_identity *identities);
+
+/**
+ * vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they need
+ * not be of one commit, since none depends on another user.
+ *
+ * Fails as vidcache_decide, and then no decision is written.
+ */
+vidcache_result vidcache_decide_many(const struct vidcache_handle *handle,
+                                     const struct vidcache_question *questions,
+                                     size_t count,
+                                     struct vidcache_decision *decisions);
+
+/**
  * Says that the user is the contact `vid`, without saying which email HubSpot holds for it. It is durable when this
  * returns.
  *
@@ -702,6 +772,16 @@ vidcache_result vidcache_anonymous_snippet(const struct vidcache_handle *handle,
  * VIDCACHE_CORRUPT, VIDCACHE_CLOSED; nothing is written then.
  */
 vidcache_result vidcache_link(const struct vidcache_handle *handle, const struct vidcache_user *user, int64_t vid);
+
+/**
+ * The same for a contact that may be another user's too: the explicit choice that they share it. A change of one's email
+ * then keeps all of them from naming theirs.
+ *
+ * Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
+ */
+vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
+                                     const struct vidcache_user *user,
+                                     int64_t vid);
 
 /**
  * Records what a HubSpot API call about the user answered: the JSON body of a v1 createOrUpdate or profile answer, or
@@ -731,6 +811,50 @@ vidcache_result vidcache_import(const struct vidcache_handle *handle,
                                 const struct vidcache_import_row *rows,
                                 size_t count,
                                 struct vidcache_import_report *report);
+
+/**
+ * Takes in what an answer says of contacts, without saying whose they are: the JSON body of a search, a batch read or
+ * upsert, or of any call that vidcache_record understands. All of it or nothing.
+ *
+ * Fails as vidcache_record, of its codes those that are not about a user or a change.
+ */
+vidcache_result vidcache_observe(const struct vidcache_handle *handle,
+                                 const char *answer,
+                                 size_t answer_len,
+                                 struct vidcache_observed **observed);
+
+/**
+ * The contacts that the answer described, by the ids that live. They stay until `observed` is freed.
+ */
+vidcache_result vidcache_observed_contacts(const struct vidcache_observed *observed,
+                                           const int64_t **vids,
+                                           size_t *count);
+
+/**
+ * The ids for which HubSpot says it has no contact. An id that is neither here nor among the contacts although it was
+ * asked for was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+ */
+vidcache_result vidcache_observed_missing(const struct vidcache_observed *observed,
+                                          const int64_t **vids,
+                                          size_t *count);
+
+/**
+ * Frees what was observed and makes `*observed` NULL. NULL, and what is NULL, are allowed.
+ */
+void vidcache_observed_free(struct vidcache_observed **observed);
+
+/**
+ * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.
+ * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
+ * of it is left on return, nor of users who were linked to it alone.
+ *
+ * Fails with VIDCACHE_INVALID_WEBHOOK: nothing was written, and the same body will fail again. Else as vidcache_link:
+ * answer HubSpot with a 5xx, so that it sends the body again.
+ */
+vidcache_result vidcache_apply_webhook(const struct vidcache_handle *handle,
+                                       const char *body,
+                                       size_t body_len,
+                                       struct vidcache_webhook_report *report);
 
 /**
  * Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it before the app's
@@ -789,6 +913,43 @@ vidcache_result vidcache_verify_signature(const char *secret,
                                           size_t secret_len,
                                           const struct vidcache_signed_request *request,
                                           int64_t now_ms);
+
+/**
+ * Why a page says of the user what it says: the decision, and a sentence to a line of what it rests on and of the user's
+ * last events, oldest first. The sentences name contacts and times, no email and no user; they are to be freed by
+ * vidcache_text_free. Reads the file, so it is not for a page itself.
+ *
+ * Fails as vidcache_decide.
+ */
+vidcache_result vidcache_explain(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 const char *email,
+                                 size_t email_len,
+                                 struct vidcache_decision *decision,
+                                 struct vidcache_text **sentences);
+
+/**
+ * All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the last
+ * events. Of emails the file holds keyed fingerprints only. To be freed by vidcache_text_free.
+ *
+ * Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_export(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                struct vidcache_text **json);
+
+/**
+ * Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
+ * `*known` says whether anything was. When this returns, nothing of it is left in the file, its free pages or its log.
+ *
+ * A change that is outstanding goes with it, and a job that asks for it is told VIDCACHE_UNKNOWN_CHANGE: it must not tell
+ * HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding.
+ *
+ * Fails as vidcache_link. After VIDCACHE_BUSY the rows may be gone and the log not emptied yet: call again.
+ */
+vidcache_result vidcache_forget(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                bool *known);
 
 /**
  * What the handle has done in this process. Cheap. `stats->size` must be set before.

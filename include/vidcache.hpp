@@ -83,8 +83,8 @@ private:
 /** Which contact a user is. */
 struct identity {
   std::int64_t vid;
-  /** What a page gives as HubSpot's external id. */
-  std::int64_t external_id;
+  /** What a page gives as HubSpot's external id; none where another user gives that one. */
+  std::optional<std::int64_t> external_id;
 };
 
 /** What a page may say of a user: email and id, id alone, or nothing. */
@@ -98,7 +98,21 @@ struct decision {
 
 struct recorded {
   std::int64_t vid;
+  /** Whether the call made the contact, if the answer says so. */
+  std::optional<bool> created;
+  bool canonical;
   bool email_observed;
+};
+
+struct observed {
+  std::vector<std::int64_t> contacts;
+  std::vector<std::int64_t> missing;
+};
+
+/** A user, and the email that the app believes to be theirs. */
+struct question {
+  vidcache::user user;
+  std::optional<std::string_view> email;
 };
 
 struct stale_change {
@@ -168,18 +182,40 @@ public:
   {
     vidcache_identity found;
     detail::check(vidcache_resolve(handle_.get(), who.get(), &found));
-    if (found.vid == 0) return std::nullopt;
-    return identity{found.vid, found.external_id};
+    return from(found);
   }
 
   decision decide(const user &who, std::optional<std::string_view> email) const
   {
     vidcache_decision made;
     detail::check(vidcache_decide(handle_.get(), who.get(), detail::data(email), detail::size(email), &made));
-    decision result{std::nullopt, std::nullopt, made.reason};
-    if (made.email_len > 0) result.email.emplace(made.email, made.email_len);
-    if (made.id != 0) result.id = made.id;
-    return result;
+    return from(made);
+  }
+
+  /** In the order of the users. */
+  std::vector<std::optional<identity>> resolve_many(const std::vector<user> &who) const
+  {
+    std::vector<vidcache_user> users;
+    for (const user &each : who) users.push_back(*each.get());
+    std::vector<vidcache_identity> found(users.size());
+    detail::check(vidcache_resolve_many(handle_.get(), users.data(), users.size(), found.data()));
+    std::vector<std::optional<identity>> identities;
+    for (const vidcache_identity &each : found) identities.push_back(from(each));
+    return identities;
+  }
+
+  /** In the order of the questions. */
+  std::vector<decision> decide_many(const std::vector<question> &asked) const
+  {
+    std::vector<vidcache_question> questions;
+    for (const question &each : asked) {
+      questions.push_back({*each.user.get(), detail::data(each.email), detail::size(each.email)});
+    }
+    std::vector<vidcache_decision> made(questions.size());
+    detail::check(vidcache_decide_many(handle_.get(), questions.data(), questions.size(), made.data()));
+    std::vector<decision> decisions;
+    for (const vidcache_decision &each : made) decisions.push_back(from(each));
+    return decisions;
   }
 
   std::string snippet(const user &who, std::optional<std::string_view> email,
@@ -201,6 +237,11 @@ public:
 
   void link(const user &who, std::int64_t vid) { detail::check(vidcache_link(handle_.get(), who.get(), vid)); }
 
+  void link_shared(const user &who, std::int64_t vid)
+  {
+    detail::check(vidcache_link_shared(handle_.get(), who.get(), vid));
+  }
+
   /** `change` is the token of the change that the answer finishes. */
   recorded record(const user &who, std::string_view answer, std::optional<std::int64_t> change = std::nullopt)
   {
@@ -208,7 +249,30 @@ public:
     // 0 is "none" in C; here it is a number that is no token.
     const std::int64_t token = change ? (*change == 0 ? -1 : *change) : 0;
     detail::check(vidcache_record(handle_.get(), who.get(), detail::data(answer), answer.size(), token, &made));
-    return {made.vid, made.email_observed};
+    const std::optional<bool> created = made.created < 0 ? std::nullopt : std::optional<bool>(made.created == 1);
+    return {made.vid, created, made.canonical, made.email_observed};
+  }
+
+  observed observe(std::string_view answer)
+  {
+    vidcache_observed *raw = nullptr;
+    detail::check(vidcache_observe(handle_.get(), detail::data(answer), answer.size(), &raw));
+    const std::unique_ptr<vidcache_observed, free_observed> found(raw);
+    const std::int64_t *vids = nullptr;
+    std::size_t count = 0;
+    observed result;
+    detail::check(vidcache_observed_contacts(found.get(), &vids, &count));
+    result.contacts.assign(vids, vids + count);
+    detail::check(vidcache_observed_missing(found.get(), &vids, &count));
+    result.missing.assign(vids, vids + count);
+    return result;
+  }
+
+  vidcache_webhook_report apply_webhook(std::string_view body)
+  {
+    vidcache_webhook_report report;
+    detail::check(vidcache_apply_webhook(handle_.get(), detail::data(body), body.size(), &report));
+    return report;
   }
 
   std::int64_t begin_email_change(const user &who)
@@ -259,6 +323,31 @@ public:
     return made;
   }
 
+  /** Why a page says what it says, a sentence to a line, for people to read. */
+  std::string explain(const user &who, std::optional<std::string_view> email) const
+  {
+    vidcache_decision made;
+    vidcache_text *raw = nullptr;
+    detail::check(vidcache_explain(handle_.get(), who.get(), detail::data(email), detail::size(email), &made, &raw));
+    return detail::take(raw);
+  }
+
+  /** All that is held on the user, as JSON. */
+  std::string export_user(const user &who) const
+  {
+    vidcache_text *raw = nullptr;
+    detail::check(vidcache_export(handle_.get(), who.get(), &raw));
+    return detail::take(raw);
+  }
+
+  /** @return whether anything was held */
+  bool forget(const user &who)
+  {
+    bool known;
+    detail::check(vidcache_forget(handle_.get(), who.get(), &known));
+    return known;
+  }
+
   /** What is wrong with the file, one a line; empty when nothing is. */
   std::string verify() const
   {
@@ -285,6 +374,28 @@ private:
   struct free_handle {
     void operator()(vidcache_handle *handle) const noexcept { vidcache_free(&handle); }
   };
+  struct free_observed {
+    void operator()(vidcache_observed *observed) const noexcept { vidcache_observed_free(&observed); }
+  };
+
+  static std::optional<identity> from(const vidcache_identity &found)
+  {
+    if (found.vid == 0) return std::nullopt;
+    return identity{found.vid, optional(found.external_id)};
+  }
+
+  static decision from(const vidcache_decision &made)
+  {
+    decision result{std::nullopt, optional(made.id), made.reason};
+    if (made.email_len > 0) result.email.emplace(made.email, made.email_len);
+    return result;
+  }
+
+  static std::optional<std::int64_t> optional(std::int64_t number) noexcept
+  {
+    return number == 0 ? std::nullopt : std::optional<std::int64_t>(number);
+  }
+
   /** Out of range is out of range in C, too. */
   static std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept
   {

@@ -19,7 +19,7 @@ const Options = koffi.struct('vidcache_options', {
 });
 koffi.struct('vidcache_user', { kind: 'uint32_t', id: 'int64_t', text: 'const char *', text_len: 'size_t' });
 koffi.struct('vidcache_identity', { vid: 'int64_t', external_id: 'int64_t' });
-koffi.struct('vidcache_recorded', { vid: 'int64_t', email_observed: 'bool' });
+koffi.struct('vidcache_recorded', { vid: 'int64_t', created: 'int32_t', canonical: 'bool', email_observed: 'bool' });
 const StaleChange = koffi.struct('vidcache_stale_change', {
   token: 'int64_t',
   begun_at: 'int64_t',

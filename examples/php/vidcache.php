@@ -26,7 +26,7 @@ final class Vidcache
         } vidcache_options;
         typedef struct { uint32_t kind; int64_t id; const char *text; size_t text_len; } vidcache_user;
         typedef struct { int64_t vid; int64_t external_id; } vidcache_identity;
-        typedef struct { int64_t vid; bool email_observed; } vidcache_recorded;
+        typedef struct { int64_t vid; int32_t created; bool canonical; bool email_observed; } vidcache_recorded;
         typedef struct { int64_t token; int64_t begun_at; uint32_t user_len; char user[256]; } vidcache_stale_change;
         uint32_t vidcache_abi_version(void);
         const char *vidcache_error_name(int32_t code);

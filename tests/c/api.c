@@ -187,6 +187,9 @@ static struct outputs {
   size_t length;
   char buffer[4096];
   vidcache_text *text;
+  vidcache_observed *observed;
+  vidcache_webhook_report webhook;
+  const int64_t *vids;
   const char *bytes;
   vidcache_handle *handle;
 } out, untouched;
@@ -240,6 +243,38 @@ static void null_is_a_code_in_every_place(void)
   REFUSED(option, vidcache_record(cache, &user, STR("{}"), 0, NULL));
   REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, NULL, 0, 0, &out.recorded));
   REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_record(cache, &user, NULL, 2, 0, &out.recorded));
+  USER_CALL(vidcache_link_shared, 1);
+  USER_CALL(vidcache_explain, NULL, 0, &out.decision, &out.text);
+  REFUSED(option, vidcache_explain(cache, &user, NULL, 0, NULL, &out.text));
+  REFUSED(option, vidcache_explain(cache, &user, NULL, 0, &out.decision, NULL));
+  USER_CALL(vidcache_export, &out.text);
+  REFUSED(option, vidcache_export(cache, &user, NULL));
+  USER_CALL(vidcache_forget, &out.flag);
+  REFUSED(option, vidcache_forget(cache, &user, NULL));
+  REFUSED(option, vidcache_observe(NULL, STR("{}"), &out.observed));
+  REFUSED(option, vidcache_observe(cache, STR("{}"), NULL));
+  REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_observe(cache, NULL, 0, &out.observed));
+  REFUSED(option, vidcache_observed_contacts(NULL, &out.vids, &out.length));
+  REFUSED(option, vidcache_observed_missing(NULL, &out.vids, &out.length));
+  vidcache_observed_free(NULL);
+  REFUSED(option, vidcache_apply_webhook(NULL, STR("[]"), &out.webhook));
+  REFUSED(option, vidcache_apply_webhook(cache, STR("[]"), NULL));
+  REFUSED(VIDCACHE_INVALID_WEBHOOK, vidcache_apply_webhook(cache, NULL, 0, &out.webhook));
+  REFUSED(option, vidcache_resolve_many(NULL, &user, 1, &out.identity));
+  REFUSED(option, vidcache_resolve_many(cache, NULL, 1, &out.identity));
+  REFUSED(option, vidcache_resolve_many(cache, &user, 1, NULL));
+  REFUSED(key, vidcache_resolve_many(cache, &none, 1, &out.identity));
+  vidcache_question question;
+  memset(&question, 0, sizeof question);
+  REFUSED(key, vidcache_decide_many(cache, &question, 1, &out.decision));
+  question.user = user;
+  REFUSED(option, vidcache_decide_many(NULL, &question, 1, &out.decision));
+  REFUSED(option, vidcache_decide_many(cache, NULL, 1, &out.decision));
+  REFUSED(option, vidcache_decide_many(cache, &question, 1, NULL));
+  question.email_len = 5;
+  REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_decide_many(cache, &question, 1, &out.decision));
+  EQUAL(VIDCACHE_OK, vidcache_resolve_many(cache, NULL, 0, NULL));
+  EQUAL(VIDCACHE_OK, vidcache_decide_many(cache, NULL, 0, NULL));
   USER_CALL(vidcache_begin_email_change, &out.number);
   REFUSED(option, vidcache_begin_email_change(cache, &user, NULL));
   USER_CALL(vidcache_abandon_email_change, 1);
@@ -301,6 +336,12 @@ static void no_length_is_believed_and_no_byte_trusted(void)
     vidcache_import_row row;
     memset(&row, 0, sizeof row);
     REFUSED(VIDCACHE_INVALID_OPTION, vidcache_import(cache, &row, n, &out.report));
+    REFUSED(VIDCACHE_INVALID_ANSWER, vidcache_observe(cache, "{", n, &out.observed));
+    REFUSED(VIDCACHE_INVALID_WEBHOOK, vidcache_apply_webhook(cache, "[", n, &out.webhook));
+    REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_explain(cache, &user, "x", n, &out.decision, &out.text));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_resolve_many(cache, &user, n, &out.identity));
+    const vidcache_question question = {user, NULL, 0};
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_decide_many(cache, &question, n, &out.decision));
   }
   static const char *const bad[] = {"", "\xff", "a\0b"};
   static const size_t bad_length[] = {0, 1, 3};
@@ -373,6 +414,12 @@ static void a_closed_handle_answers_with_a_code(void)
   REFUSED(closed, vidcache_is_change_outstanding(cache, &user, 1, &out.flag));
   REFUSED(closed, vidcache_stale_changes(cache, 0, &out.change, 1, &out.length));
   REFUSED(closed, vidcache_verify(cache, &out.text, &out.length));
+  REFUSED(closed, vidcache_link_shared(cache, &user, 1));
+  REFUSED(closed, vidcache_observe(cache, STR(ANSWER("901", "ann@shop.test", "00")), &out.observed));
+  REFUSED(closed, vidcache_explain(cache, &user, NULL, 0, &out.decision, &out.text));
+  REFUSED(closed, vidcache_export(cache, &user, &out.text));
+  REFUSED(closed, vidcache_forget(cache, &user, &out.flag));
+  REFUSED(closed, vidcache_resolve_many(cache, &user, 1, &out.identity));
   bool known = true;
   vidcache_identity identity;
   EQUAL(VIDCACHE_OK, vidcache_recall(cache, &user, &identity, &known));
@@ -482,6 +529,85 @@ static void a_refusal_of_hubspot_s_names_what_it_can(void)
   vidcache_free(&cache);
 }
 
+static void many_users_are_looked_up_in_their_order(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "many"));
+  vidcache_user users[3] = {user_42(), vidcache_user_text(STR("nobody")), vidcache_user_text(STR("bea"))};
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &users[0], STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  EQUAL(-1, recorded.created);
+  CHECK(recorded.canonical);
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &users[2], STR("{\"vid\":902,\"isNew\":true}"), 0, &recorded));
+  EQUAL(1, recorded.created);
+  vidcache_identity identities[3];
+  EQUAL(VIDCACHE_OK, vidcache_resolve_many(cache, users, 3, identities));
+  CHECK(identities[0].vid == 901 && identities[1].vid == 0 && identities[2].vid == 902);
+  vidcache_question questions[2] = {{users[0], "ann@shop.test", 13}, {users[2], NULL, 0}};
+  vidcache_decision decisions[2];
+  EQUAL(VIDCACHE_OK, vidcache_decide_many(cache, questions, 2, decisions));
+  CHECK(strcmp(decisions[0].email, "ann@shop.test") == 0 && decisions[1].email_len == 0 && decisions[1].id == 902);
+  questions[1].email = "x";
+  questions[1].email_len = 1;
+  memset(&out, 0x5a, sizeof out);
+  EQUAL(VIDCACHE_INVALID_EMAIL, vidcache_decide_many(cache, questions, 2, decisions));
+  CHECK(strcmp(decisions[0].email, "ann@shop.test") == 0);
+  vidcache_free(&cache);
+}
+
+static void what_hubspot_says_of_contacts_is_taken_in(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "observe"));
+  vidcache_user user = user_42();
+  EQUAL(VIDCACHE_OK, vidcache_link(cache, &user, 901));
+  vidcache_observed *observed = NULL;
+  EQUAL(VIDCACHE_OK,
+        vidcache_observe(cache, STR("{\"results\":[" ANSWER("901", "ann@shop.test", "00") "," ANSWER("902", "b@x.test", "00")
+                                    "],\"errors\":[{\"status\":\"error\",\"category\":\"OBJECT_NOT_FOUND\","
+                                    "\"message\":\"x\",\"context\":{\"ids\":[\"77\"]}}]}"), &observed));
+  const int64_t *vids;
+  size_t count = 0;
+  EQUAL(VIDCACHE_OK, vidcache_observed_contacts(observed, &vids, &count));
+  CHECK(count == 2 && vids[0] == 901 && vids[1] == 902);
+  EQUAL(VIDCACHE_OK, vidcache_observed_missing(observed, &vids, &count));
+  CHECK(count == 1 && vids[0] == 77);
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_observed_missing(observed, NULL, &count));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_observed_missing(observed, &vids, NULL));
+  vidcache_observed_free(&observed);
+  CHECK(observed == NULL);
+  vidcache_observed_free(&observed);
+
+  vidcache_decision decision;
+  vidcache_text *text = NULL;
+  const char *bytes;
+  EQUAL(VIDCACHE_OK, vidcache_explain(cache, &user, STR("ann@shop.test"), &decision, &text));
+  EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
+  EQUAL(VIDCACHE_OK, vidcache_text_get(text, &bytes, &count));
+  CHECK(memmem(bytes, count, STR("The page names the email and the id 901")) == bytes);
+  CHECK(memmem(bytes, count, STR("ann@")) == NULL);
+  vidcache_text_free(&text);
+
+  vidcache_webhook_report report;
+  EQUAL(VIDCACHE_OK,
+        vidcache_apply_webhook(cache, STR("[{\"portalId\":62515,\"occurredAt\":1772359500000,\"subscriptionType\":"
+                                          "\"contact.deletion\",\"objectId\":901},{\"portalId\":1,\"occurredAt\":1,"
+                                          "\"subscriptionType\":\"contact.deletion\",\"objectId\":5}]"), &report));
+  EQUAL(1, report.applied);
+  EQUAL(1, report.ignored);
+  EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@shop.test"), &decision));
+  EQUAL(0, decision.email_len);
+
+  EQUAL(VIDCACHE_OK, vidcache_export(cache, &user, &text));
+  EQUAL(VIDCACHE_OK, vidcache_text_get(text, &bytes, &count));
+  CHECK(count > 2 && bytes[0] == '{' && bytes[count - 1] == '}' && memmem(bytes, count, STR("ann@")) == NULL);
+  vidcache_text_free(&text);
+  bool known = false;
+  EQUAL(VIDCACHE_OK, vidcache_forget(cache, &user, &known));
+  CHECK(known);
+  EQUAL(VIDCACHE_OK, vidcache_forget(cache, &user, &known));
+  CHECK(!known);
+  vidcache_free(&cache);
+}
+
 static void a_file_is_moved_aside(void)
 {
   const char *path = path_in(folder, "aside");
@@ -585,6 +711,8 @@ int main(int count, char **arguments)
   threads_share_a_handle();
   the_last_error_says_what_and_nothing_of_whom();
   a_refusal_of_hubspot_s_names_what_it_can();
+  many_users_are_looked_up_in_their_order();
+  what_hubspot_says_of_contacts_is_taken_in();
   a_file_is_moved_aside();
   a_request_is_signed_or_not();
   puts("api: sound");

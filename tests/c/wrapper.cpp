@@ -76,6 +76,18 @@ int main(int count, char **arguments)
   options.busy_timeout = std::chrono::milliseconds(-1);
   CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_INVALID_OPTION);
 
+  const auto two = cache.resolve_many({42, "nobody"});
+  CHECK(two.size() == 2 && two[0]->vid == 901 && !two[1] && cache.resolve_many({}).empty());
+  const auto decided = cache.decide_many({{42, "ann@home.test"}, {"bea", std::nullopt}});
+  CHECK(decided[0].email == "ann@home.test" && decided[1].reason == VIDCACHE_REASON_EMAIL_ABSENT);
+  cache.link_shared("dot", 8);
+  const vidcache::observed seen = cache.observe("{\"results\":[" + answer("77", "eva@shop.test", "00") + "]}");
+  CHECK(seen.contacts == std::vector<std::int64_t>{77} && seen.missing.empty());
+  CHECK(cache.apply_webhook("[]").applied == 0);
+  CHECK(failure([&] { cache.apply_webhook("x"); }).code() == VIDCACHE_INVALID_WEBHOOK);
+  CHECK(cache.explain(42, "ann@home.test").find("The page names the email") == 0);
+  CHECK(cache.export_user(42).front() == '{' && cache.forget(42) && !cache.forget(42));
+
   CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
   cache.close();
   CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);

@@ -8,6 +8,7 @@
 // its type says, for as long as the call takes. The `SAFETY` lines here call it the caller's contract.
 #![allow(clippy::missing_safety_doc)]
 
+pub mod account;
 pub mod changes;
 mod edge;
 pub mod error;
@@ -15,6 +16,8 @@ pub mod handle;
 mod input;
 pub mod lookup;
 pub mod maintenance;
+pub mod many;
+pub mod observe;
 pub mod record;
 pub mod signature;
 pub mod text;

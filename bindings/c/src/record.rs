@@ -15,6 +15,10 @@ use crate::lookup::vidcache_user;
 pub struct vidcache_recorded {
     /// The contact that the answer described.
     pub vid: i64,
+    /// Whether the call made the contact: 1 yes, 0 no, -1 the answer does not say.
+    pub created: i32,
+    /// Whether `vid` is the id that was asked for. If not, the id that was asked for was merged into it.
+    pub canonical: bool,
     /// Whether the answer said which email the contact holds, and since when.
     pub email_observed: bool,
 }
@@ -34,6 +38,23 @@ pub unsafe extern "C" fn vidcache_link(
         // SAFETY: the caller's contract.
         let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
         handle.0.link(user, Vid::try_from(vid)?)
+    })
+}
+
+/// The same for a contact that may be another user's too: the explicit choice that they share it. A change of one's email
+/// then keeps all of them from naming theirs.
+///
+/// Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_link_shared(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    vid: i64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        handle.0.link_shared(user, Vid::try_from(vid)?)
     })
 }
 
@@ -61,7 +82,14 @@ pub unsafe extern "C" fn vidcache_record(
         let out = out(recorded, "recorded")?;
         let done = handle.0.record(user, answer, input::change(change)?)?;
         // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(vidcache_recorded { vid: done.vid.get(), email_observed: done.email_observed }) };
+        unsafe {
+            out.write(vidcache_recorded {
+                vid: done.vid.get(),
+                created: done.created.map_or(-1, i32::from),
+                canonical: done.canonical,
+                email_observed: done.email_observed,
+            })
+        };
         Ok(())
     })
 }

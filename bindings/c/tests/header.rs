@@ -63,7 +63,20 @@ fn header() -> String {
     config.header = Some(HEAD.into());
     config.after_includes = Some(version() + &codes());
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for source in ["error", "version", "text", "handle", "lookup", "record", "changes", "signature", "maintenance"] {
+    for source in [
+        "error",
+        "version",
+        "text",
+        "handle",
+        "lookup",
+        "many",
+        "record",
+        "observe",
+        "changes",
+        "signature",
+        "account",
+        "maintenance",
+    ] {
         builder = builder.with_src(format!("{crate_dir}/src/{source}.rs"));
     }
     let mut text = Vec::new();

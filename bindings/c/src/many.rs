@@ -1,0 +1,74 @@
+//! Many users at once: one call for a list of them, where a foreign call costs more than the look-up.
+
+use std::ffi::c_char;
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, out};
+use crate::lookup::{identity, vidcache_decision, vidcache_identity, vidcache_user, write_decision};
+
+/// A user, and the email that the app believes to be theirs.
+#[repr(C)]
+pub struct vidcache_question {
+    /// The user.
+    pub user: vidcache_user,
+    /// The email; NULL with a length of 0 where the app has none.
+    pub email: *const c_char,
+    /// The bytes of `email`.
+    pub email_len: usize,
+}
+
+/// vidcache_resolve for `count` users, into as many identities in the same order.
+///
+/// Fails as vidcache_resolve, and then no identity is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_resolve_many(
+    handle: *const vidcache_handle,
+    users: *const vidcache_user,
+    count: usize,
+    identities: *mut vidcache_identity,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, users) = unsafe { (input::handle(handle)?, input::array(users, count, "users")?) };
+        input::fits::<vidcache_identity>(count, "count")?;
+        let identities = if count == 0 { identities } else { out(identities, "identities")? };
+        // SAFETY: the caller's contract.
+        let keys = users.iter().map(|user| unsafe { input::key(user) }).collect::<Result<Vec<_>, _>>()?;
+        for (at, found) in handle.0.resolve_many(&keys)?.into_iter().enumerate() {
+            // SAFETY: one of `count`, in an array that is not NULL and writable by the caller's contract.
+            unsafe { identities.add(at).write(identity(found)) };
+        }
+        Ok(())
+    })
+}
+
+/// vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they need
+/// not be of one commit, since none depends on another user.
+///
+/// Fails as vidcache_decide, and then no decision is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_decide_many(
+    handle: *const vidcache_handle,
+    questions: *const vidcache_question,
+    count: usize,
+    decisions: *mut vidcache_decision,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, questions) = unsafe { (input::handle(handle)?, input::array(questions, count, "questions")?) };
+        input::fits::<vidcache_decision>(count, "count")?;
+        let decisions = if count == 0 { decisions } else { out(decisions, "decisions")? };
+        let asked = questions.iter().map(|question| {
+            // SAFETY: the caller's contract.
+            Ok(unsafe { (input::key(&question.user)?, input::email(question.email, question.email_len)?) })
+        });
+        let asked = asked.collect::<Result<Vec<_>, vidcache::Error>>()?;
+        for (at, decided) in handle.0.decide_many(&asked)?.iter().enumerate() {
+            // SAFETY: one of `count`, in an array that is not NULL and writable by the caller's contract.
+            unsafe { write_decision(decided, decisions.add(at)) };
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,140 @@
+//! The way in, where HubSpot names no user: searches, batches, webhooks.
+
+use std::ffi::c_char;
+
+use vidcache::{Error, Vid};
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, null, out};
+
+/// What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
+pub struct vidcache_observed {
+    contacts: Vec<i64>,
+    missing: Vec<i64>,
+}
+
+/// What vidcache_apply_webhook did with the events of a body.
+#[repr(C)]
+pub struct vidcache_webhook_report {
+    /// Events that told something new.
+    pub applied: u64,
+    /// Events that came before, or were overtaken by something newer.
+    pub repeated: u64,
+    /// Events of other types, objects, properties or portals.
+    pub ignored: u64,
+}
+
+/// Takes in what an answer says of contacts, without saying whose they are: the JSON body of a search, a batch read or
+/// upsert, or of any call that vidcache_record understands. All of it or nothing.
+///
+/// Fails as vidcache_record, of its codes those that are not about a user or a change.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_observe(
+    handle: *const vidcache_handle,
+    answer: *const c_char,
+    answer_len: usize,
+    observed: *mut *mut vidcache_observed,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, answer) = unsafe { (input::handle(handle)?, input::answer(answer, answer_len)?) };
+        let out = out(observed, "observed")?;
+        let found = handle.0.observe(answer)?;
+        let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
+        let found = vidcache_observed { contacts: numbers(found.contacts), missing: numbers(found.missing) };
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { out.write(Box::into_raw(Box::new(found))) };
+        Ok(())
+    })
+}
+
+/// The contacts that the answer described, by the ids that live. They stay until `observed` is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_observed_contacts(
+    observed: *const vidcache_observed,
+    vids: *mut *const i64,
+    count: *mut usize,
+) -> vidcache_result {
+    // SAFETY: the caller's contract.
+    unsafe { list(observed, vids, count, |observed| &observed.contacts) }
+}
+
+/// The ids for which HubSpot says it has no contact. An id that is neither here nor among the contacts although it was
+/// asked for was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_observed_missing(
+    observed: *const vidcache_observed,
+    vids: *mut *const i64,
+    count: *mut usize,
+) -> vidcache_result {
+    // SAFETY: the caller's contract.
+    unsafe { list(observed, vids, count, |observed| &observed.missing) }
+}
+
+unsafe fn list(
+    observed: *const vidcache_observed,
+    vids: *mut *const i64,
+    count: *mut usize,
+    which: impl FnOnce(&vidcache_observed) -> &[i64],
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: NULL, or made by this library and not freed, by the caller's contract.
+        let list = which(unsafe { observed.as_ref() }.ok_or(null("observed"))?);
+        let (vids, count) = (out(vids, "vids")?, out(count, "count")?);
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            vids.write(list.as_ptr());
+            count.write(list.len());
+        }
+        Ok(())
+    })
+}
+
+/// Frees what was observed and makes `*observed` NULL. NULL, and what is NULL, are allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_observed_free(observed: *mut *mut vidcache_observed) {
+    edge(|| {
+        // SAFETY: NULL or writable, by the caller's contract.
+        let Some(observed) = (unsafe { observed.as_mut() }) else { return Ok(()) };
+        let owned = std::mem::replace(observed, std::ptr::null_mut());
+        if !owned.is_null() {
+            // SAFETY: made by `vidcache_observe`, and not freed: whoever frees it clears its pointer.
+            drop(unsafe { Box::from_raw(owned) });
+        }
+        Ok(())
+    });
+}
+
+/// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.
+/// Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
+/// of it is left on return, nor of users who were linked to it alone.
+///
+/// Fails with VIDCACHE_INVALID_WEBHOOK: nothing was written, and the same body will fail again. Else as vidcache_link:
+/// answer HubSpot with a 5xx, so that it sends the body again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_apply_webhook(
+    handle: *const vidcache_handle,
+    body: *const c_char,
+    body_len: usize,
+    report: *mut vidcache_webhook_report,
+) -> vidcache_result {
+    edge(|| {
+        let wrong = |why| Error::InvalidWebhook { event: None, field: "body", why };
+        // SAFETY: the caller's contract.
+        let (handle, body) =
+            unsafe { (input::handle(handle)?, input::bytes(body, body_len, input::MAX_ANSWER, wrong)?) };
+        let out = out(report, "report")?;
+        let done = handle.0.apply_webhook(body)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            out.write(vidcache_webhook_report {
+                applied: done.applied,
+                repeated: done.repeated,
+                ignored: done.ignored,
+            });
+        }
+        Ok(())
+    })
+}
