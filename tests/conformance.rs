@@ -49,6 +49,21 @@ fn email(value: &Value) -> Result<Option<Email>, Error> {
     Email::parse(std::str::from_utf8(&bytes).map_err(|_| Error::InvalidEmail("it is not UTF-8"))?).map(Some)
 }
 
+/// JSON, or a text that is to be taken for it.
+fn body(step: &Value) -> Vec<u8> {
+    match step.get("answer") {
+        Some(answer) => answer.to_string().into_bytes(),
+        None => bytes(&step["body"]).expect("a body"),
+    }
+}
+
+fn keys(users: &Value) -> Result<Vec<UserKey<'_>>, Error> {
+    let users = users.as_array().expect("users").iter();
+    users
+        .map(|user| user.as_str().map_or_else(|| Ok(UserKey::from(user.as_i64().expect("an id"))), UserKey::text))
+        .collect()
+}
+
 /// One case, as far as it has come.
 struct Run {
     folder: tempfile::TempDir,
@@ -135,16 +150,38 @@ impl Run {
                 };
                 json!(html)
             }
+            "link_shared" => {
+                cache.link_shared(user()?, Vid::try_from(step["vid"].as_i64().expect("a vid"))?)?;
+                Value::Null
+            }
+            "observe" => {
+                let observed = cache.observe(&body(step))?;
+                let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect::<Vec<_>>();
+                json!({"contacts": numbers(observed.contacts), "missing": numbers(observed.missing)})
+            }
+            "apply_webhook" => {
+                let report = cache.apply_webhook(&body(step))?;
+                json!({"applied": report.applied, "repeated": report.repeated, "ignored": report.ignored})
+            }
+            "resolve_many" => {
+                let found = cache.resolve_many(&keys(&step["users"])?)?;
+                json!(found.into_iter().map(|identity| identity.map(|found| found.vid.get())).collect::<Vec<_>>())
+            }
+            "decide_many" => {
+                let emails = step["emails"].as_array().expect("emails").iter().map(email);
+                let emails = emails.collect::<Result<Vec<_>, _>>()?;
+                let asked: Vec<_> = keys(&step["users"])?.into_iter().zip(emails).collect();
+                json!(cache.decide_many(&asked)?.iter().map(|decision| decision.reason.name()).collect::<Vec<_>>())
+            }
+            "explain" => json!(cache.explain(user()?, email(&step["email"])?.as_ref())?.to_string()),
+            "export" => json!(cache.export(user()?)?),
+            "forget" => json!(cache.forget(user()?)?),
             "link" => {
                 cache.link(user()?, Vid::try_from(step["vid"].as_i64().expect("a vid"))?)?;
                 Value::Null
             }
             "record" => {
-                let answer = match step.get("answer") {
-                    Some(answer) => answer.to_string().into_bytes(),
-                    None => bytes(&step["body"]).expect("a body"),
-                };
-                let recorded = cache.record(user()?, &answer, self.change(&step["change"])?)?;
+                let recorded = cache.record(user()?, &body(step), self.change(&step["change"])?)?;
                 json!({"vid": recorded.vid.get(), "email_observed": recorded.email_observed})
             }
             "begin_email_change" => {

@@ -147,6 +147,50 @@ static void write_out(const cJSON *step)
   fclose(file);
 }
 
+/* JSON, or a text that is to be taken for it. The caller frees it. */
+static struct text body_of(const cJSON *step)
+{
+  const cJSON *answer = field(step, "answer");
+  struct text body = {answer ? cJSON_PrintUnformatted(answer) : NULL, 0};
+  if (!answer) return text_of(field(step, "body"));
+  body.length = strlen(body.bytes);
+  return body;
+}
+
+static void same_numbers(const cJSON *expected, const int64_t *numbers, size_t count)
+{
+  MUST(count == (size_t)cJSON_GetArraySize(expected));
+  for (size_t i = 0; i < count; i++) MUST((int64_t)cJSON_GetArrayItem(expected, (int)i)->valuedouble == numbers[i]);
+}
+
+/* Whether a text of the library's has what it must and lacks what it must not. */
+static void check_text(const cJSON *gives, vidcache_text *text)
+{
+  const char *bytes;
+  size_t length;
+  EQUAL(VIDCACHE_OK, vidcache_text_get(text, &bytes, &length));
+  const cJSON *part;
+  cJSON_ArrayForEach(part, field(gives, "has")) MUST(memmem(bytes, length, part->valuestring, strlen(part->valuestring)));
+  cJSON_ArrayForEach(part, field(gives, "lacks"))
+    MUST(!memmem(bytes, length, part->valuestring, strlen(part->valuestring)));
+  vidcache_text_free(&text);
+}
+
+enum { MANY = 8 };
+
+static size_t many_of(const cJSON *step, vidcache_user *users, struct text *texts)
+{
+  size_t count = 0;
+  const cJSON *value;
+  cJSON_ArrayForEach(value, field(step, "users")) {
+    MUST(count < MANY);
+    texts[count] = text_of(value);
+    users[count] = user_of(value, &texts[count]);
+    count++;
+  }
+  return count;
+}
+
 /* Calls, and compares what came of it with `gives` where there is that. */
 static vidcache_result call(const cJSON *step)
 {
@@ -205,12 +249,7 @@ static vidcache_result call(const cJSON *step)
   } else if (IS("link")) {
     result = vidcache_link(run.cache, &user, (int64_t)field(step, "vid")->valuedouble);
   } else if (IS("record")) {
-    struct text body = text_of(field(step, "body"));
-    const cJSON *answer = field(step, "answer");
-    if (answer) {
-      body.bytes = cJSON_PrintUnformatted(answer);
-      body.length = strlen(body.bytes);
-    }
+    struct text body = body_of(step);
     vidcache_recorded recorded;
     result = vidcache_record(run.cache, &user, body.bytes, body.length, change_of(field(step, "change")), &recorded);
     if (result == VIDCACHE_OK && gives) {
@@ -219,6 +258,72 @@ static vidcache_result call(const cJSON *step)
       if (observed) MUST(cJSON_IsTrue(observed) == recorded.email_observed);
     }
     free(body.bytes);
+  } else if (IS("link_shared")) {
+    result = vidcache_link_shared(run.cache, &user, (int64_t)field(step, "vid")->valuedouble);
+  } else if (IS("observe")) {
+    struct text body = body_of(step);
+    vidcache_observed *observed = NULL;
+    result = vidcache_observe(run.cache, body.bytes, body.length, &observed);
+    if (result == VIDCACHE_OK && gives) {
+      const int64_t *vids;
+      size_t count;
+      EQUAL(VIDCACHE_OK, vidcache_observed_contacts(observed, &vids, &count));
+      same_numbers(field(gives, "contacts"), vids, count);
+      EQUAL(VIDCACHE_OK, vidcache_observed_missing(observed, &vids, &count));
+      same_numbers(field(gives, "missing"), vids, count);
+    }
+    vidcache_observed_free(&observed);
+    free(body.bytes);
+  } else if (IS("apply_webhook")) {
+    struct text body = body_of(step);
+    vidcache_webhook_report report;
+    result = vidcache_apply_webhook(run.cache, body.bytes, body.length, &report);
+    if (result == VIDCACHE_OK && gives) {
+      NUMBER(gives, "applied", report.applied);
+      NUMBER(gives, "repeated", report.repeated);
+      NUMBER(gives, "ignored", report.ignored);
+    }
+    free(body.bytes);
+  } else if (IS("resolve_many")) {
+    vidcache_user users[MANY];
+    struct text texts[MANY];
+    vidcache_identity identities[MANY];
+    const size_t count = many_of(step, users, texts);
+    result = vidcache_resolve_many(run.cache, users, count, identities);
+    for (size_t i = 0; result == VIDCACHE_OK && gives && i < count; i++) {
+      const cJSON *vid = cJSON_GetArrayItem(gives, (int)i);
+      MUST(identities[i].vid == (cJSON_IsNull(vid) ? 0 : (int64_t)vid->valuedouble));
+    }
+    for (size_t i = 0; i < count; i++) free(texts[i].bytes);
+  } else if (IS("decide_many")) {
+    vidcache_user users[MANY];
+    struct text texts[MANY], emails[MANY];
+    vidcache_question questions[MANY];
+    vidcache_decision decisions[MANY];
+    const size_t count = many_of(step, users, texts);
+    for (size_t i = 0; i < count; i++) {
+      emails[i] = text_of(cJSON_GetArrayItem(field(step, "emails"), (int)i));
+      questions[i].user = users[i];
+      questions[i].email = emails[i].bytes;
+      questions[i].email_len = emails[i].length;
+    }
+    result = vidcache_decide_many(run.cache, questions, count, decisions);
+    for (size_t i = 0; result == VIDCACHE_OK && gives && i < count; i++)
+      MUST(strcmp(vidcache_reason_name(decisions[i].reason), cJSON_GetArrayItem(gives, (int)i)->valuestring) == 0);
+    for (size_t i = 0; i < count; i++) free(texts[i].bytes), free(emails[i].bytes);
+  } else if (IS("explain")) {
+    vidcache_decision decision;
+    vidcache_text *text = NULL;
+    result = vidcache_explain(run.cache, &user, email.bytes, email.length, &decision, &text);
+    if (result == VIDCACHE_OK) check_text(gives, text);
+  } else if (IS("export")) {
+    vidcache_text *text = NULL;
+    result = vidcache_export(run.cache, &user, &text);
+    if (result == VIDCACHE_OK) check_text(gives, text);
+  } else if (IS("forget")) {
+    bool known;
+    result = vidcache_forget(run.cache, &user, &known);
+    if (result == VIDCACHE_OK && gives) MUST(cJSON_IsTrue(gives) == known);
   } else if (IS("begin_email_change")) {
     int64_t token;
     result = vidcache_begin_email_change(run.cache, &user, &token);
