@@ -27,6 +27,26 @@ class ForkTest < CacheTest
     assert_equal 9, in_child { cache.resolve("parent") }
   end
 
+  # As Spring forks: an application server out of the first process, and a process for each command out of that.
+  test "a child of a child works while its parents do and after they have closed" do
+    cache.record(1, answer(901))
+    grandchild = in_child do
+      cache.link(2, 902)
+      first = start_child { [cache.decide(1, EMAIL).email, cache.resolve(2), cache.link(3, 903), cache.resolve(3)] }
+      second = start_child do
+        cache.close
+        cache.closed?
+      end
+      found = [first, second].map { |pipe, pid| Marshal.load(pipe).tap { Process.wait(pid) } }
+      cache.close
+      found
+    end
+    assert_equal [[:returned, [EMAIL, 902, nil, 903]], [:returned, true]], grandchild
+    assert_equal [902, 903], cache.resolve_many([2, 3])
+    cache.link(4, 904)
+    assert_equal "904", ruby("print Vidcache.open(*ARGV, portal_id: 62515, secret: '#{SECRET}').resolve(4)", path)
+  end
+
   test "parent and child each hold the lock" do
     skip "there is no /proc/locks here" unless File.readable?("/proc/locks")
     cache.link(1, 1)

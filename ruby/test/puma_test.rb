@@ -17,16 +17,13 @@ class PumaTest < CacheTest
     }
   RUBY
 
-  def setup
-    super
-    File.write("#{@folder}/config.ru", APP)
+  def start(options, app: APP)
+    File.write("#{@folder}/config.ru", app)
     @port = TCPServer.open("127.0.0.1", 0) { |server| server.addr[1] }
-    File.write("#{@folder}/puma.rb",
-               "workers 2\nthreads 1, 2\npreload_app!\nbind 'tcp://127.0.0.1:#{@port}'\n")
+    File.write("#{@folder}/puma.rb", "workers 2\nthreads 1, 2\n#{options}\nbind 'tcp://127.0.0.1:#{@port}'\n")
     @log = "#{@folder}/log"
     @puma = spawn({ "VIDCACHE_PATH" => path, "RUBYLIB" => LIB }, RbConfig.ruby, "-S", "puma", "-q", "-C", "#{@folder}/puma.rb",
-                  "#{@folder}/config.ru",
-                  chdir: @folder, out: @log, err: %i[child out])
+                  "#{@folder}/config.ru", chdir: @folder, out: @log, err: %i[child out])
     @children << @puma
   end
 
@@ -52,7 +49,39 @@ class PumaTest < CacheTest
     retry
   end
 
+  # Workers by their pid, each having answered since.
+  def workers
+    seen = {}
+    400.times do
+      seen[request("GET", "user")[:pid]] = true
+      break if seen.size == 2
+    end
+    seen.keys
+  end
+
+  # Each worker opens the file by itself. A phased restart replaces them one by one while the others serve.
+  test "without preload a phased restart loses nothing" do
+    start("prune_bundler false")
+    request("POST", "user", "7")
+    before = workers
+    Process.kill(:USR1, @puma)
+    count = 7
+    after = before
+    300.times do
+      request("POST", "user", (count += 1).to_s)
+      assert_equal count, request("GET", "user")[:vid]
+      after = workers if (count % 20).zero?
+      break if (after & before).empty?
+      sleep 0.05
+    end
+    assert_empty after & before, "both workers are new: #{File.read(@log)}"
+    assert_equal count, request("GET", "user")[:vid]
+    assert_equal count, cache.resolve("user")
+    assert_empty File.readlines(@log).grep(/Vidcache::|panic/)
+  end
+
   test "what one worker wrote the other resolves" do
+    start("preload_app!")
     writers = {}
     pairs = {}
     1.upto(2000) do |count|
@@ -70,6 +99,6 @@ class PumaTest < CacheTest
     refute_includes writers.keys, @puma
     assert_equal 1_000_000, request("GET", "master")[:vid]
     assert_equal cache.resolve("user"), request("GET", "user")[:vid]
-    assert_empty File.readlines(@log).grep(/vidcache|panic/i)
+    assert_empty File.readlines(@log).grep(/Vidcache::|panic/)
   end
 end

@@ -41,6 +41,23 @@ class ThreadsTest < CacheTest
     assert_operator taken, :<, 5, "2000 look-ups took #{taken.round(2)} s"
   end
 
+  # With the GVL released around each, look-ups would get a hundredth of what is fair; bin/bench has the figure itself.
+  test "beside three busy threads look-ups keep their share" do
+    cache.record(1, answer(901))
+    looked_up = lambda do
+      count = 0
+      stop = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 1
+      count += 100.times { cache.decide(1, EMAIL) } while Process.clock_gettime(Process::CLOCK_MONOTONIC) < stop
+      count
+    end
+    alone = looked_up.call
+    busy = Array.new(3) { Thread.new { loop { 1 + 1 } } }
+    beside = looked_up.call
+    busy.each(&:kill).each(&:join)
+    assert_operator beside, :>, alone / 4 * 0.2, "#{beside} beside three busy threads, #{alone} alone"
+    puts "look-ups beside three busy threads: #{(beside * 4.0 / alone).round(2)} of their share" if ENV["VIDCACHE_FIGURES"]
+  end
+
   test "many threads write and none is lost" do
     cache
     Array.new(4) { |thread| Thread.new { 50.times { |count| cache.link(thread * 50 + count, thread * 50 + count + 1) } } }.each(&:join)

@@ -58,6 +58,7 @@ module Vidcache
     # Puts another cache in its place, as tests do; `nil` goes back to the configured one.
     #
     # @param cache [Vidcache::Cache, nil] the one before is not closed
+    # @return [Vidcache::Cache, nil]
     def cache=(cache)
       @mutex.synchronize do
         @cache = cache
@@ -75,7 +76,7 @@ module Vidcache
 
     # @return [Vidcache::Settings] `config.vidcache`, with the defaults filled in
     def settings
-      @settings || Settings.new(::Rails.application)
+      @settings || Settings.new(defined?(::Rails.application) ? ::Rails.application : nil)
     end
 
     # For a dashboard: {Cache#stats} of this process, and the changes of email that are outstanding, of all processes.

@@ -3,6 +3,7 @@
 require "fileutils"
 require "openssl"
 require "pathname"
+require "active_support/ordered_options"
 
 module Vidcache
   # `config.vidcache` with the defaults filled in.
@@ -11,10 +12,10 @@ module Vidcache
     # {#page_deadline}.
     TRANSIT = 5.0
 
-    # @param app [Rails::Application]
+    # @param app [Rails::Application, nil] nil where the helpers are used without one: then nothing is configured
     def initialize(app)
       @app = app
-      @options = app.config.vidcache
+      @options = app ? app.config.vidcache : ActiveSupport::OrderedOptions.new
     end
 
     # @return [Boolean] whether the app has said which portal is its

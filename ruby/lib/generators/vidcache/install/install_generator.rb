@@ -3,6 +3,7 @@
 require "rails/generators/named_base"
 
 module Vidcache
+  # `rails generate vidcache:…`
   module Generators
     # `rails generate vidcache:install [MODEL]`
     class InstallGenerator < ::Rails::Generators::Base
