@@ -19,6 +19,8 @@ pub(crate) enum Event<'a> {
     /// HubSpot said: this contact held that email (or none that a page could name) at that time.
     /// `at` is HubSpot's own clock; the latest wins, and two emails at one time are neither.
     EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis },
+    /// HubSpot said: that is another email of the contact, at that time. The latest time is kept.
+    SecondaryObserved { vid: Vid, email: Fingerprint, at: Millis },
     /// HubSpot merged `old` into `into`: from then on `old` stands for it. `born`: the merge made `into`, so all that
     /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown.
     Merged { old: Vid, into: Vid, at: Millis, born: bool },

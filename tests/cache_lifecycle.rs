@@ -404,6 +404,29 @@ fn an_explanation_says_why_in_words_and_without_an_email() {
     assert!(!held.to_string().contains("ann@"));
 }
 
+#[test]
+fn a_secondary_email_is_known_and_never_named() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let body = json!({"id": "5", "updatedAt": "1970-01-01T00:00:01Z",
+        "properties": {"email": "ann@x.test", "hs_additional_emails": "old@x.test;older@x.test"}});
+    cache.record(user(ANN), body.to_string().as_bytes(), None).unwrap();
+    assert_eq!(says(&cache, ANN, "old@x.test"), (false, Some(5), Reason::EmailDiffers));
+    let why = |text: &str| cache.explain(user(ANN), Email::parse(text).ok().as_ref()).unwrap().to_string();
+    hear(&cache, &[merge(5, 6, 9, 10)]);
+    assert!(why("old@x.test").contains("is one of the contact's secondary emails"));
+    assert!(!why("ann@x.test").contains("secondary"));
+    let held: Value = serde_json::from_str(&cache.export(user(ANN)).unwrap()).unwrap();
+    let all = held["contact"]["secondary"].as_array().unwrap();
+    assert_eq!(all.len(), 2);
+    let print: Vec<u8> = all[0]["email_fingerprint"].as_str().unwrap().as_bytes().to_vec();
+    let bytes: Vec<u8> =
+        print.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
+    assert!(!holds(&path, &bytes).is_empty());
+    cache.forget(user(ANN)).unwrap();
+    assert_eq!(holds(&path, &bytes), [""; 0]);
+}
+
 /// What an endpoint has to do within HubSpot's five seconds, many times over. Printed, since machines differ.
 #[test]
 fn a_hundred_events_are_one_transaction() {

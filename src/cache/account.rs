@@ -41,7 +41,9 @@ impl Vidcache {
             let state = store::user_state(&rows, user)?;
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
-            sentences.extend(store::account(&rows, user)?.sentences());
+            let other = email.filter(|_| decision.reason != Reason::Agreed);
+            let print = other.map(|email| self.store.key().fingerprint(email));
+            sentences.extend(store::account(&rows, user)?.sentences(print));
             Ok(Explanation { decision, sentences })
         })
     }

@@ -218,6 +218,10 @@ impl Vidcache {
             let email = fact.email.map(|email| self.store.key().fingerprint(&email));
             store::apply(tx, &Event::EmailObserved { vid: into, email, at: fact.at })?;
         }
+        for email in contact.secondary.iter().flatten() {
+            let email = self.store.key().fingerprint(email);
+            store::apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::apply::{fate, key};
 use super::link::{links_of, users_of};
 use super::lookup::key_text;
+use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::UserKey;
@@ -34,6 +35,7 @@ pub(crate) struct Account {
 struct Contact {
     email: Option<[u8; 16]>,
     email_at: Option<Millis>,
+    secondary: Vec<([u8; 16], Millis)>,
     merged: Vec<i64>,
     deleted_at: Option<Millis>,
     restored_at: Option<Millis>,
@@ -79,6 +81,13 @@ fn contact(db: &Connection, vid: i64) -> Result<Contact> {
         .optional()?;
     let (email, email_at) = said.unwrap_or_default();
     let mut contact = Contact { email, email_at, ..Contact::default() };
+    contact.secondary = db
+        .prepare_cached(
+            "SELECT email, max(at) FROM secondary
+             WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1) GROUP BY email ORDER BY email",
+        )?
+        .query_map([vid], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
     if fate(db, vid)?.1.is_some() {
         (contact.deleted_at, contact.restored_at) = db
             .prepare_cached("SELECT deleted_at, restored_at FROM past WHERE vid = ?1")?
@@ -92,8 +101,8 @@ fn contact(db: &Connection, vid: i64) -> Result<Contact> {
 }
 
 impl Account {
-    /// What the account says, a sentence each. No email, no fingerprint.
-    pub(crate) fn sentences(&self) -> Vec<String> {
+    /// What the account says, a sentence each, to somebody who has that email in mind. No email, no fingerprint.
+    pub(crate) fn sentences(&self, email: Option<Fingerprint>) -> Vec<String> {
         let mut all = Vec::new();
         let first = self.links.iter().min_by_key(|(vid, first_at, _)| (*first_at, *vid));
         match (self.vid, first) {
@@ -130,6 +139,10 @@ impl Account {
                 (None, _) => "HubSpot has not said which email it holds since the merge.".into(),
             });
         }
+        let secondary = self.contact.iter().flat_map(|contact| &contact.secondary);
+        if email.is_some_and(|email| secondary.into_iter().any(|(other, _)| *other == email.0)) {
+            all.push("The app's email is one of the contact's secondary emails, which no page names.".into());
+        }
         if self.shared_with > 0 {
             all.push(format!("{} more of the app's users are that contact.", self.shared_with));
         }
@@ -165,8 +178,9 @@ impl Account {
             .collect();
         let contact = self.contact.as_ref().map(|contact| {
             json!({
-                "email_fingerprint": contact.email.map(|email| email.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+                "email_fingerprint": contact.email.as_ref().map(hex),
                 "email_at": contact.email_at,
+                "secondary": contact.secondary.iter().map(|(email, at)| json!({"email_fingerprint": hex(email), "at": at})).collect::<Vec<_>>(),
                 "merged": contact.merged.iter().map(i64::to_string).collect::<Vec<_>>(),
                 "deleted_at": contact.deleted_at,
                 "restored_at": contact.restored_at,
@@ -184,6 +198,10 @@ impl Account {
         })
         .to_string()
     }
+}
+
+fn hex(print: &[u8; 16]) -> String {
+    print.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A time in words: `at 2026-03-01 10:00:00 UTC`.

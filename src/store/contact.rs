@@ -58,6 +58,21 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
     }
 }
 
+/// Other emails a contact has. Whether `identify` finds it by one of them is documented nowhere, so no page names one.
+pub(super) fn secondary(tx: &Connection, vid: Vid, email: Fingerprint, at: Millis) -> Result<()> {
+    if fate(tx, vid.get())?.0 {
+        return bury(tx, &email.0);
+    }
+    if !is_buried(tx, &email.0)? {
+        tx.prepare_cached(
+            "INSERT INTO secondary (vid, email, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (vid, email) DO UPDATE SET at = excluded.at WHERE excluded.at > at",
+        )?
+        .execute(params![vid.get(), email.0, at])?;
+    }
+    Ok(())
+}
+
 pub(super) fn deleted(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
     told(tx, vid, at, What::Deleted, "UPDATE past SET deleted_at = ?2 WHERE vid = ?1 AND ifnull(deleted_at < ?2, true)")
 }
@@ -231,7 +246,8 @@ pub(super) fn erased(tx: &Connection, vid: i64) -> Result<()> {
         for email in keys(
             tx,
             "SELECT email FROM contact WHERE vid = ?1 AND email IS NOT NULL
-             UNION SELECT email FROM past WHERE vid = ?1 AND email IS NOT NULL",
+             UNION SELECT email FROM past WHERE vid = ?1 AND email IS NOT NULL
+             UNION SELECT email FROM secondary WHERE vid = ?1",
             [id],
         )? {
             if let Value::Blob(email) = email {
@@ -244,6 +260,7 @@ pub(super) fn erased(tx: &Connection, vid: i64) -> Result<()> {
             "DELETE FROM merge WHERE old = ?1",
             "DELETE FROM past WHERE vid = ?1",
             "DELETE FROM contact WHERE vid = ?1",
+            "DELETE FROM secondary WHERE vid = ?1",
             "UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE vid = ?1",
         ] {
             tx.prepare_cached(sql)?.execute([id])?;
@@ -293,6 +310,7 @@ fn bury(tx: &Connection, email: &[u8]) -> Result<()> {
         return Ok(());
     }
     tx.prepare_cached("UPDATE past SET email = NULL WHERE email = ?1")?.execute([email])?;
+    tx.prepare_cached("DELETE FROM secondary WHERE email = ?1")?.execute([email])?;
     if tx.prepare_cached("UPDATE contact SET email = NULL WHERE email = ?1")?.execute([email])? > 0 {
         log_everybody(tx)?;
     }

@@ -61,6 +61,10 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
     for vid in contacts {
         if users_of(tx, vid)?.is_empty() {
             // The time stays: an older answer that comes late must not be believed.
+            tx.prepare_cached(
+                "DELETE FROM secondary WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1)",
+            )?
+            .execute([vid])?;
             tx.prepare_cached("UPDATE past SET email = NULL WHERE canonical = ?1")?.execute([vid])?;
             tx.prepare_cached("UPDATE contact SET email = NULL WHERE vid = ?1")?.execute([vid])?;
         }

@@ -16,7 +16,7 @@ use crate::identity::{UserKey, Vid};
 fn event(erasures: bool) -> impl Strategy<Value = Event<'static>> {
     let user = select(vec![UserKey::from(1i64), UserKey::from(-2i64), UserKey::text("ann").expect("a key")]);
     let vid = || (1i64..6).prop_map(|n| Vid::try_from(n).expect("positive"));
-    let kinds = if erasures { 0..11usize } else { 0..10 };
+    let kinds = if erasures { 0..12usize } else { 0..11 };
     (user, 0i64..2, vid(), vid(), 0u8..4, 0i64..5, any::<bool>(), kinds).prop_map(
         move |(user, n, vid, into, email, at, born, kind)| {
             // A token is one user's.
@@ -33,6 +33,10 @@ fn event(erasures: bool) -> impl Strategy<Value = Event<'static>> {
                 6 | 7 => Event::Merged { old: vid, into, at, born },
                 8 => Event::Deleted { vid, at },
                 9 => Event::Restored { vid, at },
+                10 => {
+                    let email = Fingerprint([email.unwrap_or(7); 16]);
+                    Event::SecondaryObserved { vid, email, at }
+                }
                 _ => Event::Erased { vid },
             }
         },
@@ -66,7 +70,7 @@ fn wrong(db: &Connection) -> Vec<String> {
 /// Every row of every table that is not a log.
 fn rows(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in ["user", "link", "contact", "sharer", "past", "merge", "erased", "buried", "change"] {
+    for table in ["user", "link", "contact", "sharer", "past", "merge", "secondary", "erased", "buried", "change"] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).expect("a table");
         let columns = statement.column_count();
         let mut found = statement.query([]).expect("rows");
@@ -93,7 +97,7 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(800))]
 
     #[test]
     fn any_order_and_any_repetition_ends_in_the_same_rows((events, shuffled) in shuffled(false)) {

@@ -44,7 +44,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT (SELECT count(*) FROM past p JOIN contact c USING (vid) WHERE p.canonical <> p.vid)
               + (SELECT count(*) FROM past p WHERE (SELECT canonical FROM past c WHERE c.vid = p.canonical) IS NOT canonical)
               + (SELECT count(*) FROM erased WHERE vid IN (SELECT vid FROM contact UNION SELECT vid FROM past
-                   UNION SELECT vid FROM link UNION SELECT old FROM merge UNION SELECT into_vid FROM merge))",
+                   UNION SELECT vid FROM link UNION SELECT vid FROM secondary UNION SELECT old FROM merge UNION SELECT into_vid FROM merge))",
     ),
     (
         "ids that are not positive, times without an email or halves of a link",

@@ -116,7 +116,7 @@ impl Rows {
 
 fn dump(db: &Connection) -> String {
     let mut sql = String::new();
-    for table in ["user", "link", "contact", "sharer", "past", "merge", "erased", "buried", "change"] {
+    for table in ["user", "link", "contact", "sharer", "past", "merge", "change"] {
         let mut all = db.prepare_cached(&format!("SELECT * FROM {table}")).expect("a table");
         let columns = all.column_count();
         let mut rows = all.query([]).expect("rows");

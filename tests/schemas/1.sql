@@ -62,6 +62,14 @@ CREATE TABLE merge (
   PRIMARY KEY (old, into_vid)
 ) STRICT, WITHOUT ROWID;
 
+-- Other emails of contacts. No page names them; they tell why one does not.
+CREATE TABLE secondary (
+  vid   INTEGER,                        -- as it was said
+  email BLOB,                           -- fingerprint
+  at    INTEGER NOT NULL,               -- HubSpot's clock, ms; the latest
+  PRIMARY KEY (vid, email)
+) STRICT, WITHOUT ROWID;
+
 -- Contacts that were erased for privacy, for ever, and what stops their emails from being learnt again: a hash of
 -- the fingerprint.
 CREATE TABLE erased (
