@@ -224,7 +224,7 @@ fn no_depth_overflows_a_small_stack() {
             (r#"[{"mergedObjectIds":"#, "}]"),
             (r#"[{"objectId":["#, "]}]"),
         ] {
-            for depth in [100, 126, 127, 128, 129, 200, 100_000] {
+            for depth in [100, 126, 127, 128, 129, 200, 5_000] {
                 for body in [start.repeat(depth) + &end.repeat(depth), start.repeat(depth)] {
                     let _ = (answer(body.as_bytes()), notices(body.as_bytes()));
                     let _ = answer(format!(r#"{{"vid":1,"unknown":{body}}}"#).as_bytes());
