@@ -141,6 +141,17 @@ fn a_deleted_contact_names_no_email_and_a_merge_that_comes_later_revives_it() {
 }
 
 #[test]
+fn a_deletion_that_was_answered_counts_though_the_app_s_clock_is_behind_hubspot_s() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let body = json!({"id": "5", "properties": {"email": "a@x.test"}, "updatedAt": "9000-01-01T00:00:00Z"});
+    cache.record(user(ANN), body.to_string().as_bytes(), None).unwrap();
+    assert_eq!(says(&cache, ANN, "a@x.test").2, Reason::Agreed);
+    cache.record(user(ANN), br#"{"vid":5,"deleted":true}"#, None).unwrap();
+    assert_eq!(says(&cache, ANN, "a@x.test").2, Reason::EmailUnconfirmed);
+}
+
+#[test]
 fn a_change_of_one_user_of_a_shared_contact_is_outstanding_for_all() {
     let (_dir, path) = temporary();
     let (cache, other) = (open(&path), open(&path));
@@ -326,6 +337,33 @@ fn of_an_erased_contact_nothing_is_left_and_its_email_is_not_learnt_again() {
     let email = Email::parse("new@x.test").unwrap();
     assert_eq!(other.decide(ann, Some(&email)).unwrap().reason, Reason::Agreed, "another email of theirs may be named");
     assert_eq!(cache.verify().unwrap(), [""; 0]);
+}
+
+#[test]
+fn who_is_merged_with_an_erased_contact_is_erased_too_whichever_is_told_first() {
+    let erased = || notice("privacyDeletion", 9, 30, json!({}));
+    let merged_answer = json!({"id": "9", "properties": {"hs_merged_object_ids": "5"}}).to_string();
+    for way in 0..3 {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        let ann = UserKey::text("ann-of-the-merged").unwrap();
+        cache.record(ann, &answer(5, "ann@x.test", 10), None).unwrap();
+        let change = cache.begin_email_change(ann).unwrap();
+        cache.abandon_email_change(ann, change).unwrap();
+        let print = fingerprint(&cache, ann);
+        match way {
+            0 => drop((hear(&cache, &[merge(5, 6, 9, 20)]), hear(&cache, &[erased()]))),
+            1 => drop((hear(&cache, &[erased()]), hear(&cache, &[merge(5, 6, 9, 20)]))),
+            _ => {
+                hear(&cache, &[erased()]);
+                cache.observe(merged_answer.as_bytes()).unwrap();
+            }
+        }
+        for trace in [&print[..], b"ann-of-the-merged"] {
+            assert_eq!(holds(&path, trace), [""; 0], "way {way}");
+        }
+        assert!(!cache.forget(ann).unwrap(), "nothing was held, way {way}");
+    }
 }
 
 #[test]

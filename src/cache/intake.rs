@@ -89,7 +89,8 @@ impl Vidcache {
     /// answered. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
     /// [`Error::Corrupt`], [`Error::Closed`]. With all of these nothing is written. [`Error::VidTaken`]: nothing about the
-    /// user is written, but what HubSpot said of the contact is believed, whoever has it.
+    /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
+    /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         let contact = response::contact(answer)?;
         if change.is_some() && contact.email.is_none() {
@@ -110,14 +111,18 @@ impl Vidcache {
                 None => Ok(()),
             }
         };
-        self.store.write(|tx| {
+        let (erased, done) = self.store.write(|tx| {
             // What HubSpot says of a contact is believed, whoever has the contact.
-            self.take_in(tx, &contact)?;
+            let erased = self.take_in(tx, &contact)?;
             match about_user(tx) {
-                Err(refused @ Error::VidTaken { .. }) => Ok(Err(refused)),
-                done => done.map(Ok),
+                Err(refused @ Error::VidTaken { .. }) => Ok((erased, Err(refused))),
+                done => done.map(|()| (erased, Ok(()))),
             }
-        })??;
+        })?;
+        if erased {
+            self.store.empty_wal()?;
+        }
+        done?;
         Ok(Recorded {
             vid: contact.vid,
             canonical: contact.asked.is_none(),
@@ -141,7 +146,12 @@ impl Vidcache {
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
         if !contacts.is_empty() {
-            self.store.write(|tx| contacts.iter().try_for_each(|contact| self.take_in(tx, contact)))?;
+            let erased = self.store.write(|tx| {
+                contacts.iter().try_fold(false, |erased, contact| Ok(self.take_in(tx, contact)? || erased))
+            })?;
+            if erased {
+                self.store.empty_wal()?;
+            }
         }
         Ok(Observed { contacts: contacts.iter().map(|contact| contact.vid).collect(), missing })
     }
@@ -149,9 +159,9 @@ impl Vidcache {
     /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
     /// one transaction, or none. Check the signature first ([`signature::verify`]).
     ///
-    /// When an event says that a contact was erased for privacy, then on return nothing of the contact is left, nor of
-    /// users who were linked to it alone: not in the file, its free pages or its log. That takes a look at every contact,
-    /// seconds at ten million.
+    /// When an event says that a contact was erased for privacy, or was merged with one that was, then on return nothing
+    /// of the contact is left, nor of users who were linked to it alone: not in the file, its free pages or its log. That
+    /// takes a look at every contact, seconds at ten million.
     ///
     /// # Errors
     /// [`Error::InvalidWebhook`]: nothing was written, and the same body will fail again. Others as
@@ -160,22 +170,22 @@ impl Vidcache {
     /// [`signature::verify`]: crate::signature::verify
     pub fn apply_webhook(&self, body: &[u8]) -> Result<WebhookReport> {
         let batch = webhook::notices(body, self.portal)?;
-        let mut report = WebhookReport::default();
+        let (mut report, mut erased) = (WebhookReport::default(), false);
         if !batch.notices.is_empty() {
-            report = self.store.write(|tx| {
-                let mut report = WebhookReport::default();
+            (report, erased) = self.store.write(|tx| {
+                let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
                     let before = tx.total_changes();
-                    match self.notice(tx, notice)? {
+                    match self.notice(tx, notice, &mut erased)? {
                         false => report.ignored += 1,
                         true if tx.total_changes() == before => report.repeated += 1,
                         true => report.applied += 1,
                     }
                 }
-                Ok(report)
+                Ok((report, erased))
             })?;
         }
-        if batch.notices.iter().any(|notice| matches!(notice, Notice::Erased { .. })) {
+        if erased {
             // Even if it came before: that time it may not have come this far.
             self.store.empty_wal()?;
         }
@@ -183,8 +193,8 @@ impl Vidcache {
         Ok(report)
     }
 
-    /// False: it says nothing that matters here.
-    fn notice(&self, tx: &Connection, notice: &Notice) -> Result<bool> {
+    /// False: it says nothing that matters here. Sets `erased` when somebody was, now or before.
+    fn notice(&self, tx: &Connection, notice: &Notice, erased: &mut bool) -> Result<bool> {
         match notice {
             // An email it was made with comes as a change of its own.
             Notice::Created { .. } => return Ok(false),
@@ -194,25 +204,34 @@ impl Vidcache {
             }
             &Notice::Merged { ref from, into, at, born } => {
                 for &old in from {
-                    store::apply(tx, &Event::Merged { old, into, at, born })?;
+                    *erased |= store::merge(tx, &Event::Merged { old, into, at, born })?;
                 }
             }
             &Notice::Deleted { vid, at } => store::apply(tx, &Event::Deleted { vid, at })?,
             &Notice::Restored { vid, at } => store::apply(tx, &Event::Restored { vid, at })?,
-            &Notice::Erased { vid, .. } => store::erase(tx, vid)?,
+            &Notice::Erased { vid, .. } => {
+                store::erase(tx, vid)?;
+                *erased = true;
+            }
         }
         Ok(true)
     }
 
-    /// What an answer says of one contact.
-    fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<()> {
+    /// What an answer says of one contact. True: it is part of one that was erased, so nothing of it may stay.
+    fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
         let &Contact { vid: into, asked, deleted, at, email, .. } = contact;
         // When these were merged it does not say, nor by which merge.
+        let mut erased = false;
         for &old in asked.iter().chain(&contact.merged) {
-            store::apply(tx, &Event::Merged { old, into, at: 0, born: false })?;
+            erased |= store::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
         }
         if deleted {
-            store::apply(tx, &Event::Deleted { vid: into, at: at.unwrap_or_else(now) })?;
+            // Without a time it is newer than all that is known: HubSpot's clock may be ahead of ours.
+            let at = match at {
+                Some(at) => at,
+                None => now().max(store::last_observed(tx, into)?.unwrap_or(0)),
+            };
+            store::apply(tx, &Event::Deleted { vid: into, at })?;
         }
         if let Some(fact) = email {
             let email = fact.email.map(|email| self.store.key().fingerprint(&email));
@@ -222,7 +241,7 @@ impl Vidcache {
             let email = self.store.key().fingerprint(email);
             store::apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
         }
-        Ok(())
+        Ok(erased)
     }
 
     /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at

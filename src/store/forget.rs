@@ -24,6 +24,20 @@ pub(crate) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
     Ok(())
 }
 
+/// Applies [`Event::Merged`]; if one of the two was erased, takes the other out too, as if the merge had been told first.
+/// True: so it is.
+pub(crate) fn merge(tx: &Connection, event: &Event<'_>) -> Result<bool> {
+    if let &Event::Merged { old, into, .. } = event
+        && (fate(tx, old.get())?.0 || fate(tx, into.get())?.0)
+    {
+        erase(tx, old)?;
+        erase(tx, into)?;
+        return Ok(true);
+    }
+    apply(tx, event)?;
+    Ok(false)
+}
+
 /// Takes out all that is held on the user. False: nothing was.
 pub(crate) fn forget(tx: &Connection, user: UserKey<'_>) -> Result<bool> {
     let user = key(user);

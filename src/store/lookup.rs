@@ -101,6 +101,16 @@ pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid,
     Ok(connection.prepare_cached(sql)?.exists(params![user, vid.get(), at])?)
 }
 
+/// When HubSpot last said which email the contact holds, as far as that counts.
+pub(crate) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<Millis>> {
+    let vid = canonical(connection, vid)?;
+    let at: Option<Option<Millis>> = connection
+        .prepare_cached("SELECT email_at FROM contact WHERE vid = ?1")?
+        .query_row([vid.get()], |row| row.get(0))
+        .optional()?;
+    Ok(at.flatten())
+}
+
 /// The contact that a vid stands for after merges.
 pub(crate) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
     Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))

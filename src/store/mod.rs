@@ -40,10 +40,12 @@ use crate::hot::Hot;
 pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use aside::move_aside;
-pub(crate) use forget::{erase, forget};
+pub(crate) use forget::{erase, forget, merge};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{canonical, check_free, is_outstanding, is_overtaken, link_of, stale_changes, user_state};
+pub(crate) use lookup::{
+    canonical, check_free, is_outstanding, is_overtaken, last_observed, link_of, stale_changes, user_state,
+};
 pub use stats::Stats;
 
 /// How hard an acknowledged write is kept.
