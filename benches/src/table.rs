@@ -60,7 +60,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("ruby_snippet", "Ruby `cache.snippet`", "",
         &[check("median_ns", "", AtMost(1_500.0), "ns")]),
     row("rails_tracking_tag", "Rails `hubspot_tracking_tag`", "",
-        &[check("median_ns", "", AtMost(50_000.0), "ns")]),
+        &[check("median_ns", "", AtMost(5_000.0), "ns")]),
     row("miss_1m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
         &[check("ratio", "", AtMost(1.3), "×")]),
     row("miss_10m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",

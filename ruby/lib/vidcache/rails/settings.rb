@@ -73,7 +73,7 @@ module Vidcache
 
     # @return [Boolean] whether visitors whose browser says `DNT: 1` or `Sec-GPC: 1` get no tracking code
     def respect_do_not_track?
-      @options.respect_do_not_track ? true : false
+      @options[:respect_do_not_track] ? true : false # Asked for every page: a method of its own would cost as much as all the rest.
     end
 
     # @return [self]

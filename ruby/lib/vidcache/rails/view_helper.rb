@@ -31,7 +31,7 @@ module Vidcache
     # @raise [InFragmentCache] in development and tests
     def hubspot_tracking_tag(user, nonce: nil, consent: true)
       return ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
-      raise InFragmentCache, "hubspot_tracking_tag stands in a fragment cache: move it out of the cache block" if vidcache_in_fragment?
+      raise InFragmentCache, "hubspot_tracking_tag stands in a fragment cache: move it out of the cache block" if @vidcache_fragments.to_i.positive?
       return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
 
       vidcache_snippet(user, vidcache_nonce(nonce)).html_safe
@@ -98,7 +98,8 @@ module Vidcache
       [request.headers["DNT"], request.headers["Sec-GPC"]].include?("1")
     end
 
-    # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is off.
+    # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is off, as it is
+    # in development.
     # @api private
     def cache(name = {}, options = {}, &block)
       @vidcache_fragments = @vidcache_fragments.to_i + 1
@@ -111,10 +112,6 @@ module Vidcache
 
     ENDING = %w[doNotTrack revokeCookieConsent].freeze
     private_constant :ENDING
-
-    def vidcache_in_fragment?
-      @vidcache_fragments.to_i.positive? || (respond_to?(:caching?) && caching?)
-    end
 
     def vidcache_nonce(nonce)
       nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
@@ -164,8 +161,8 @@ module Vidcache
     # script then has its own guard against old pages.
     def vidcache_keep_from_caches
       response = controller.response if respond_to?(:controller) && controller.respond_to?(:response)
-      return if response.nil? || response.committed? || response.sent?
-      return if response.cache_control[:no_store] || response.headers["Cache-Control"].to_s.include?("no-store")
+      return if response.nil? || response.cache_control[:no_store] || response.committed?
+      return if response.headers["Cache-Control"]&.include?("no-store")
 
       response.cache_control.clear
       response.headers["Cache-Control"] = "private, no-store"
