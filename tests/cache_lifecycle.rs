@@ -270,6 +270,23 @@ fn a_list_is_observed_without_saying_whose_it_is() {
     assert_eq!(vids, [Some(vid(5)), None, Some(vid(6))]);
 }
 
+#[test]
+fn a_contact_that_hubspot_says_it_has_not_names_no_email() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    cache.record(user(ANN), &answer(5, "a@x.test", 1), None).unwrap();
+    let body = json!({"status": "COMPLETE", "results": [], "errors": [
+        {"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": ["5", "7"]}}]});
+    for _ in 0..2 {
+        assert_eq!(cache.observe(body.to_string().as_bytes()).unwrap().missing, [vid(5), vid(7)]);
+        cache.observe(&answer(5, "a@x.test", 2)).unwrap();
+        assert_eq!(says(&cache, ANN, "a@x.test"), (false, Some(5), Reason::EmailUnconfirmed));
+    }
+    let newer = json!({"id": "5", "properties": {"email": "a@x.test"}, "updatedAt": "9000-01-01T00:00:00Z"});
+    cache.observe(newer.to_string().as_bytes()).unwrap();
+    assert_eq!(says(&cache, ANN, "a@x.test").2, Reason::Agreed);
+}
+
 /// The file and what is beside it, as it is on the disk.
 fn holds(path: &Path, needle: &[u8]) -> Vec<String> {
     let mut found = Vec::new();

@@ -32,8 +32,9 @@ pub struct Recorded {
 pub struct Observed {
     /// The contacts that the answer described, by the ids that live.
     pub contacts: Vec<Vid>,
-    /// The ids for which HubSpot says it has no contact. An id that is neither here nor in `contacts` although it was asked for
-    /// was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+    /// The ids for which HubSpot says it has no contact. No page names their emails any more, unless HubSpot says something
+    /// newer of them. An id that is neither here nor in `contacts` although it was asked for was merged into another: HubSpot
+    /// leaves it out without a word. Read it by itself and observe that.
     pub missing: Vec<Vid>,
 }
 
@@ -145,8 +146,9 @@ impl Vidcache {
             Answer::Missing => return Err(Error::ContactMissing),
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
-        if !contacts.is_empty() {
+        if !contacts.is_empty() || !missing.is_empty() {
             let erased = self.store.write(|tx| {
+                missing.iter().try_for_each(|&vid| deleted(tx, vid, None))?;
                 contacts.iter().try_fold(false, |erased, contact| Ok(self.take_in(tx, contact)? || erased))
             })?;
             if erased {
@@ -219,19 +221,14 @@ impl Vidcache {
 
     /// What an answer says of one contact. True: it is part of one that was erased, so nothing of it may stay.
     fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
-        let &Contact { vid: into, asked, deleted, at, email, .. } = contact;
+        let &Contact { vid: into, asked, at, email, .. } = contact;
         // When these were merged it does not say, nor by which merge.
         let mut erased = false;
         for &old in asked.iter().chain(&contact.merged) {
             erased |= store::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
         }
-        if deleted {
-            // Without a time it is newer than all that is known: HubSpot's clock may be ahead of ours.
-            let at = match at {
-                Some(at) => at,
-                None => now().max(store::last_observed(tx, into)?.unwrap_or(0)),
-            };
-            store::apply(tx, &Event::Deleted { vid: into, at })?;
+        if contact.deleted {
+            deleted(tx, into, at)?;
         }
         if let Some(fact) = email {
             let email = fact.email.map(|email| self.store.key().fingerprint(&email));
@@ -270,4 +267,14 @@ impl Vidcache {
             report.vid_taken += batch.len() as u64 - taken;
         }
     }
+}
+
+/// HubSpot said that the contact is gone. Without a time that is newer than all that is known of it: HubSpot's clock may be
+/// ahead of ours.
+fn deleted(tx: &Connection, vid: Vid, at: Option<Millis>) -> Result<()> {
+    let at = match at {
+        Some(at) => at,
+        None => now().max(store::last_observed(tx, vid)?.unwrap_or(0)),
+    };
+    store::apply(tx, &Event::Deleted { vid, at })
 }
