@@ -801,7 +801,7 @@ vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 struct vidcache_recorded *recorded);
 
 /**
- * Takes in what the app has long known: users and their contacts, for a first fill. 10,000 rows to a transaction,
+ * Takes in what the app has long known: users and their contacts, for a first fill. 100,000 rows to a transaction,
  * others' writes in between. A link that was made otherwise stands against an imported one, and so does a later email.
  * Importing again changes nothing.
  *

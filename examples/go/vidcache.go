@@ -56,6 +56,9 @@ func text(s string) (*C.char, C.size_t) {
 
 // Open opens the file at path for a portal.
 func Open(path string, portal int64, secret string, pageDeadline time.Duration) (*Cache, error) {
+	if found := C.vidcache_abi_version(); found != C.VIDCACHE_ABI_VERSION {
+		return nil, fmt.Errorf("libvidcache has ABI %d, and this was built for %d", found, C.VIDCACHE_ABI_VERSION)
+	}
 	var options C.vidcache_options
 	options.size = C.sizeof_vidcache_options
 	if err := call(func() C.vidcache_result { return C.vidcache_options_init(&options) }); err != nil {

@@ -118,7 +118,7 @@ pub struct vidcache_import_report {
     pub vid_taken: u64,
 }
 
-/// Takes in what the app has long known: users and their contacts, for a first fill. 10,000 rows to a transaction,
+/// Takes in what the app has long known: users and their contacts, for a first fill. 100,000 rows to a transaction,
 /// others' writes in between. A link that was made otherwise stands against an imported one, and so does a later email.
 /// Importing again changes nothing.
 ///
