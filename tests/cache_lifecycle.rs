@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{open, temporary};
 use serde_json::{Value, json};
-use vidcache::{Email, Error, Reason, UserKey, Vid, Vidcache};
+use vidcache::{Email, Error, Imported, Reason, UserKey, Vid, Vidcache};
 
 const ANN: i64 = 42;
 
@@ -285,6 +285,18 @@ fn a_contact_that_hubspot_says_it_has_not_names_no_email() {
     let newer = json!({"id": "5", "properties": {"email": "a@x.test"}, "updatedAt": "9000-01-01T00:00:00Z"});
     cache.observe(newer.to_string().as_bytes()).unwrap();
     assert_eq!(says(&cache, ANN, "a@x.test").2, Reason::Agreed);
+}
+
+#[test]
+fn an_imported_time_that_nothing_could_be_later_than_is_refused() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let email = Email::parse("a@x.test").unwrap();
+    for at in [-1, 1_700_000_000_000_000, i64::MAX] {
+        let imported = cache.import([Ok(Imported { user: user(ANN), vid: vid(5), email: Some((email, at)) })]);
+        assert!(matches!(imported, Err(Error::InvalidAnswer(_))), "{at}");
+        assert_eq!(cache.resolve(user(ANN)).unwrap(), None);
+    }
 }
 
 /// The file and what is beside it, as it is on the disk.

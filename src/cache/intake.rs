@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{Vidcache, link, now};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, Millis};
+use crate::event::{ChangeToken, Event, LATEST, Millis};
 use crate::hubspot::response::{self, Answer, Contact};
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
@@ -247,18 +247,20 @@ impl Vidcache {
     /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
     ///
     /// # Errors
-    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error
-    /// of `users`. Whole transactions before it stay.
+    /// [`Error::InvalidAnswer`] for a time of an email that is not from 1970 to 9999; [`Error::Busy`], [`Error::Cancelled`],
+    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error of `users`. Whole transactions before it stay.
     pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
         let mut report = ImportReport::default();
         let mut users = users.into_iter();
         loop {
-            let known = |row: Imported<'a>| store::Known {
-                user: row.user,
-                vid: row.vid,
-                email: row.email.map(|(email, at)| (self.store.key().fingerprint(&email), at)),
+            let known = |row: Imported<'a>| {
+                if row.email.is_some_and(|(_, at)| !(0..=LATEST).contains(&at)) {
+                    return Err(Error::InvalidAnswer("the time of an email is not from 1970 to 9999".into()));
+                }
+                let email = row.email.map(|(email, at)| (self.store.key().fingerprint(&email), at));
+                Ok(store::Known { user: row.user, vid: row.vid, email })
             };
-            let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.map(known)).collect::<Result<Vec<_>>>()?;
+            let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.and_then(known)).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 return Ok(report);
             }

@@ -12,14 +12,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
-use crate::event::Millis;
+use crate::event::{LATEST, Millis};
 use crate::identity::Vid;
 
 /// The longest body that is read, in bytes. A hundred contacts with all of their properties are a few megabytes.
 pub(super) const MAX_BODY: usize = 16 << 20;
-
-/// The latest time that is believed, the end of the year 9999: RFC 3339 has none after it.
-const LATEST: Millis = 253_402_300_799_999;
 
 /// A field that cannot be what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
