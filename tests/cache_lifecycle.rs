@@ -396,6 +396,25 @@ fn who_is_merged_with_an_erased_contact_is_erased_too_whichever_is_told_first() 
 }
 
 #[test]
+fn an_erased_contact_s_email_that_is_told_of_late_is_taken_out_of_another_contact_too() {
+    for answered in [false, true] {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        cache.record(user(ANN), &answer(6, "ann@x.test", 1), None).unwrap();
+        let print = fingerprint(&cache, user(ANN));
+        hear(&cache, &[notice("privacyDeletion", 5, 2, json!({}))]);
+        cache.observe(&answer(6, "ann@x.test", 3)).unwrap();
+        assert!(!holds(&path, &print).is_empty());
+        match answered {
+            true => drop(cache.observe(&answer(5, "ann@x.test", 1)).unwrap()),
+            false => drop(hear(&cache, &[email_change(5, 1, "ann@x.test")])),
+        }
+        assert_eq!(holds(&path, &print), [""; 0], "answered: {answered}");
+        assert_eq!(says(&cache, ANN, "ann@x.test").2, Reason::EmailUnconfirmed);
+    }
+}
+
+#[test]
 fn a_forgotten_user_leaves_nothing_behind() {
     let (_dir, path) = temporary();
     let (cache, other) = (open(&path), open(&path));

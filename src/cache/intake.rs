@@ -203,6 +203,8 @@ impl Vidcache {
             &Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.store.key().fingerprint(&email));
                 store::apply(tx, &Event::EmailObserved { vid, email, at })?;
+                // Another contact that held it does so no more.
+                *erased |= store::is_erased(tx, vid)?;
             }
             &Notice::Merged { ref from, into, at, born } => {
                 for &old in from {
@@ -223,7 +225,7 @@ impl Vidcache {
     fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
         let &Contact { vid: into, asked, at, email, .. } = contact;
         // When these were merged it does not say, nor by which merge.
-        let mut erased = false;
+        let mut erased = store::is_erased(tx, into)?;
         for &old in asked.iter().chain(&contact.merged) {
             erased |= store::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
         }

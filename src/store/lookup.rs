@@ -101,6 +101,11 @@ pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid,
     Ok(connection.prepare_cached(sql)?.exists(params![user, vid.get(), at])?)
 }
 
+/// Whether the contact was erased, so that what comes late of it is taken out of others too.
+pub(crate) fn is_erased(connection: &Connection, vid: Vid) -> Result<bool> {
+    Ok(fate(connection, vid.get())?.0)
+}
+
 /// When HubSpot last said which email the contact holds, as far as that counts.
 pub(crate) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<Millis>> {
     let vid = canonical(connection, vid)?;
