@@ -11,11 +11,20 @@ ActiveSupport.on_load(:active_record) do
       # This waits in Ruby: five seconds at most.
       def configure_connection
         super
-        @connection.busy_handler { |count| sleep(0.002) && count < 2_500 }
+        (@raw_connection || @connection).busy_handler { |count| sleep(0.002) && count < 2_500 }
       end
 
       def begin_db_transaction
-        log("BEGIN IMMEDIATE", "TRANSACTION") { @connection.transaction(:immediate) }
+        log("BEGIN IMMEDIATE", "TRANSACTION") { with_sqlite { |sqlite| sqlite.transaction(:immediate) } }
+      end
+
+      private
+
+      # From Rails 7.1 on a connection may be made only when it is used.
+      def with_sqlite(&block)
+        return yield @connection unless respond_to?(:with_raw_connection, true)
+
+        with_raw_connection(allow_retry: true, materialize_transactions: false, &block)
       end
     end
   )
