@@ -61,7 +61,8 @@ impl Vidcache {
     /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log.
     ///
     /// A change that is outstanding goes with it, and a job that asks for it is told [`Error::UnknownChange`]: it must not tell
-    /// HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding
+    /// HubSpot. One that has asked already may be doing so, so call this with the user's jobs locked out. Who comes back
+    /// is named once HubSpot says something newer than it did before. Where the contact is shared the change becomes another user's, and stays outstanding
     /// ([`Vidcache::stale_changes`]).
     ///
     /// # Errors

@@ -86,14 +86,21 @@ impl Vidcache {
     ///
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
-    /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`], [`Error::RateLimited`]: as HubSpot
-    /// answered. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
+    /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
+    /// the email of the user's contact until an answer that is newer is recorded. [`Error::RateLimited`]: as HubSpot answered. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
     /// [`Error::Corrupt`], [`Error::Closed`]. With all of these nothing is written. [`Error::VidTaken`]: nothing about the
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
-        let contact = response::contact(answer)?;
+        let contact = match response::contact(answer) {
+            Err(Error::ContactMissing) => {
+                self.store.write(|tx| doubt(tx, user))?;
+                return Err(Error::ContactMissing);
+            }
+            read => read?,
+        };
+        self.check_portal(&contact)?;
         if change.is_some() && contact.email.is_none() {
             return Err(Error::AnswerWithoutEmail);
         }
@@ -146,6 +153,7 @@ impl Vidcache {
             Answer::Missing => return Err(Error::ContactMissing),
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
+        contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
             let erased = self.store.write(|tx| {
                 missing.iter().try_for_each(|&vid| deleted(tx, vid, None))?;
@@ -221,6 +229,16 @@ impl Vidcache {
         Ok(true)
     }
 
+    /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.
+    fn check_portal(&self, contact: &Contact) -> Result<()> {
+        match contact.portal {
+            Some(portal) if portal != self.portal => {
+                Err(Error::InvalidAnswer("field portal-id: it is of another portal".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What an answer says of one contact. True: it is part of one that was erased, so nothing of it may stay.
     fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
         let &Contact { vid: into, asked, at, email, .. } = contact;
@@ -275,6 +293,18 @@ impl Vidcache {
 
 /// HubSpot said that the contact is gone. Without a time that is newer than all that is known of it: HubSpot's clock may be
 /// ahead of ours.
+/// HubSpot found no contact. If it was the user's that was asked for, their email would make a new one; if not, they say
+/// less until HubSpot says something newer. Nobody can tell which, and the answer has no time: so this is said at the time of what
+/// was said last, and of two things at one time neither counts.
+fn doubt(tx: &Connection, user: UserKey<'_>) -> Result<()> {
+    if let Some((vid, _)) = store::link_of(tx, user)?
+        && let Some(at) = store::last_observed(tx, vid)?
+    {
+        store::apply(tx, &Event::EmailObserved { vid, email: None, at })?;
+    }
+    Ok(())
+}
+
 fn deleted(tx: &Connection, vid: Vid, at: Option<Millis>) -> Result<()> {
     let at = match at {
         Some(at) => at,

@@ -50,6 +50,8 @@ pub(crate) struct Contact {
     pub(crate) vid: Vid,
     /// The id that was asked for, where the answer repeats it and it is not the living one.
     pub(crate) asked: Option<Vid>,
+    /// The portal, where the answer names it.
+    pub(crate) portal: Option<Vid>,
     /// Whether this call made the contact, where the answer says so.
     pub(crate) created: Option<bool>,
     /// It is in the archive, or this call put it there. Then it holds no email that a page may name.
@@ -154,6 +156,8 @@ struct Body<'a, R = IgnoredAny> {
     vid: Field<'a>,
     #[serde(borrow, rename = "canonical-vid")]
     canonical_vid: Field<'a>,
+    #[serde(borrow, rename = "portal-id")]
+    portal_id: Field<'a>,
     #[serde(borrow, rename = "merged-vids")]
     merged_vids: List<Field<'a>, MAX_IDS>,
     #[serde(borrow, rename = "isNew")]
@@ -242,6 +246,7 @@ impl<R> Body<'_, R> {
         Ok(Contact {
             vid,
             asked: (asked != vid).then_some(asked),
+            portal: self.portal_id.vid("portal-id")?,
             created: self.is_new.flag("isNew")?,
             deleted,
             at: modified.max(email.map(|fact| fact.at)),
@@ -283,6 +288,7 @@ impl<R> Body<'_, R> {
         Ok(Contact {
             vid,
             asked: None,
+            portal: None,
             created: self.new.flag("new")?,
             deleted,
             at,

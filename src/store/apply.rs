@@ -73,8 +73,8 @@ fn end(tx: &Connection, user: UserKey<'_>, token: ChangeToken, at: Millis, what:
     count_changes(tx, user, what, at)
 }
 
-/// Every user row of a contact carries the number of outstanding changes of all its users, so that a decision reads
-/// one row. A user who has neither a contact nor an outstanding change has no row.
+/// Every user row of a contact carries the number of outstanding changes of all who have or had it, so that a decision
+/// reads one row. A user who has neither a contact nor an outstanding change has no row.
 fn count_changes(tx: &Connection, user: UserKey<'_>, what: What, at: Millis) -> Result<()> {
     let vid: Option<i64> = tx
         .prepare_cached(
@@ -85,10 +85,9 @@ fn count_changes(tx: &Connection, user: UserKey<'_>, what: What, at: Millis) -> 
              RETURNING vid",
         )?
         .query_row([user], |row| row.get(0))?;
-    match vid {
-        Some(vid) if link::is_shared(tx, vid)? => return link::recount(tx, vid, what, at),
-        Some(_) => {}
-        None => drop_unknown(tx, &key(user))?,
+    link::recount_all(tx, &key(user), vid, what, at)?;
+    if vid.is_none() {
+        drop_unknown(tx, &key(user))?;
     }
     log(tx, &key(user), what, vid, at)
 }

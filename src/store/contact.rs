@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::apply::{fate, keys, log_everybody, log_users};
-use super::link::{Link, drop_empty, links_of, settle, users_of};
+use super::link::{Link, drop_empty, links_of, recount, settle, users_of};
 use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::{Millis, What};
@@ -163,6 +163,7 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
     }
     tx.prepare_cached("DELETE FROM contact WHERE vid IN (?1, ?2) AND vid <> ?3")?
         .execute(params![lived[0], lived[1], lives])?;
+    recount(tx, lives, What::Merged, at)?;
     derive(tx, lives, What::Merged, at)
 }
 

@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 
 use super::apply::{apply, fate, key, keys, log_everybody};
 use super::contact::holders;
-use super::link::{links_of, settle, users_of};
+use super::link::{links_of, recount_all, recount_fully, settle, users_of};
 use crate::error::Result;
 use crate::event::{Event, What};
 use crate::identity::{UserKey, Vid};
@@ -72,7 +72,12 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
     tx.prepare_cached("DELETE FROM change WHERE user = ?1")?.execute([user])?;
     tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
     settle(tx, user, &[], What::Linked, 0)?;
+    if let Some(heir) = &heir {
+        let vid = tx.prepare_cached("SELECT vid FROM user WHERE key = ?1")?.query_row([heir], |row| row.get(0))?;
+        recount_all(tx, heir, vid, What::ChangeBegun, 0)?;
+    }
     for vid in contacts {
+        recount_fully(tx, vid, What::ChangeAbandoned, 0)?;
         if users_of(tx, vid)?.is_empty() {
             // The time stays: an older answer that comes late must not be believed.
             tx.prepare_cached(

@@ -81,24 +81,23 @@ pub(super) fn settle(tx: &Connection, user: &Value, links: &[Link], what: What, 
     )?
     .execute(params![user, vid, last.map(|link| link.last_at), first.filter(|_| first != vid)])?;
     if old_vid != vid {
-        let mut shared = false;
         if let Some(old_vid) = old_vid {
-            shared |= leave(tx, old_vid, user)?;
+            leave(tx, old_vid, user)?;
         }
         if let Some(vid) = vid {
-            shared |= join(tx, vid, user)?;
+            join(tx, vid, user)?;
         }
-        if shared {
-            tx.prepare_cached(
-                "UPDATE user SET changes = (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
-                 WHERE key = ?1",
-            )?
-            .execute([user])?;
-            for vid in [old_vid, vid].into_iter().flatten() {
-                recount(tx, vid, what, at)?;
-            }
+        // Those of the contact that it was count no more, unless they are the user's own.
+        tx.prepare_cached(
+            "UPDATE user SET changes = (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
+             WHERE key = ?1",
+        )?
+        .execute([user])?;
+        if let Some(old_vid) = old_vid {
+            recount(tx, old_vid, what, at)?;
         }
     }
+    recount_all(tx, user, vid, what, at)?;
     for vid in [first, old_first.filter(|_| old_first != first)].into_iter().flatten() {
         hand_out(tx, vid, at)?;
     }
@@ -108,10 +107,10 @@ pub(super) fn settle(tx: &Connection, user: &Value, links: &[Link], what: What, 
     log(tx, user, what, vid, at)
 }
 
-/// The contact is the user's no more. True: others had it too.
-fn leave(tx: &Connection, vid: i64, user: &Value) -> Result<bool> {
+/// The contact is the user's no more.
+fn leave(tx: &Connection, vid: i64, user: &Value) -> Result<()> {
     if tx.prepare_cached("DELETE FROM sharer WHERE vid = ?1 AND user = ?2")?.execute(params![vid, user])? == 1 {
-        return Ok(true);
+        return Ok(());
     }
     let heir: Option<Option<Value>> = tx
         .prepare_cached(
@@ -123,12 +122,9 @@ fn leave(tx: &Connection, vid: i64, user: &Value) -> Result<bool> {
     match heir.flatten() {
         Some(heir) => {
             tx.prepare_cached("DELETE FROM sharer WHERE vid = ?1 AND user = ?2")?.execute(params![vid, heir])?;
-            Ok(true)
+            Ok(())
         }
-        None => {
-            drop_empty(tx, vid)?;
-            Ok(false)
-        }
+        None => drop_empty(tx, vid),
     }
 }
 
@@ -138,8 +134,8 @@ pub(super) fn drop_empty(tx: &Connection, vid: i64) -> Result<()> {
     Ok(())
 }
 
-/// The contact is the user's too. True: others have it already.
-fn join(tx: &Connection, vid: i64, user: &Value) -> Result<bool> {
+/// The contact is the user's too.
+fn join(tx: &Connection, vid: i64, user: &Value) -> Result<()> {
     let alone = tx
         .prepare_cached(
             "INSERT INTO contact (vid, user) VALUES (?1, ?2)
@@ -147,7 +143,7 @@ fn join(tx: &Connection, vid: i64, user: &Value) -> Result<bool> {
         )?
         .execute(params![vid, user])?;
     if alone == 1 {
-        return Ok(false);
+        return Ok(());
     }
     tx.prepare_cached(
         "INSERT INTO sharer (vid, user) SELECT vid, max(user, ?2) FROM contact WHERE vid = ?1 AND user <> ?2
@@ -155,7 +151,7 @@ fn join(tx: &Connection, vid: i64, user: &Value) -> Result<bool> {
     )?
     .execute(params![vid, user])?;
     tx.prepare_cached("UPDATE contact SET user = min(user, ?2) WHERE vid = ?1")?.execute(params![vid, user])?;
-    Ok(true)
+    Ok(())
 }
 
 /// Every user of the contact, the least first.
@@ -168,20 +164,52 @@ pub(super) fn users_of(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
     )
 }
 
-pub(super) fn is_shared(tx: &Connection, vid: i64) -> Result<bool> {
-    Ok(tx.prepare_cached("SELECT 1 FROM sharer WHERE vid = ?1")?.exists([vid])?)
+/// A change of one user of the contact is outstanding for all of them: it takes the email away from all. So is one of
+/// a user who had the contact before, since their job may have asked which contact it is while they had it.
+pub(super) fn recount(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
+    // Mostly one user has it, and nobody else ever had: their own changes are all.
+    let contested = tx
+        .prepare_cached(
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM sharer WHERE vid = ?1) OR EXISTS (SELECT 1 FROM link WHERE vid = ?1)
+               OR EXISTS (SELECT 1 FROM past JOIN link USING (vid) WHERE canonical = ?1)",
+        )?
+        .exists([vid])?;
+    if contested { recount_fully(tx, vid, what, at) } else { Ok(()) }
 }
 
-/// A change of one user of the contact is outstanding for all of them: it takes the email away from all.
-pub(super) fn recount(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
+/// The same where somebody who had the contact was just taken out of the file, and with them what told of it.
+pub(super) fn recount_fully(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let users = keys(
         tx,
-        "WITH us (user) AS (SELECT user FROM contact WHERE vid = ?1 UNION ALL SELECT user FROM sharer WHERE vid = ?1)
-         UPDATE user SET changes = (SELECT count(*) FROM change WHERE ended_at IS NULL AND user IN us)
-         WHERE key IN us RETURNING key",
+        "WITH us (user) AS (SELECT user FROM contact WHERE vid = ?1 UNION SELECT user FROM sharer WHERE vid = ?1),
+           all_of_us (user) AS (SELECT user FROM us UNION SELECT user FROM link WHERE vid = ?1
+             UNION SELECT user FROM past JOIN link USING (vid) WHERE canonical = ?1),
+           outstanding (n) AS (SELECT count(*) FROM change WHERE ended_at IS NULL AND user IN all_of_us)
+         UPDATE user SET changes = (SELECT n FROM outstanding)
+         WHERE key IN us AND changes <> (SELECT n FROM outstanding) RETURNING key",
         [vid],
     )?;
     users.iter().try_for_each(|user| log(tx, user, what, Some(vid), at))
+}
+
+/// [`recount`] of every contact that the user has, which is `vid`, or had.
+pub(super) fn recount_all(tx: &Connection, user: &Value, vid: Option<i64>, what: What, at: Millis) -> Result<()> {
+    if let Some(vid) = vid {
+        recount(tx, vid, what, at)?;
+    }
+    let had = keys(
+        tx,
+        "SELECT DISTINCT ifnull(canonical, vid) FROM link LEFT JOIN past USING (vid) WHERE user = ?1",
+        [user],
+    )?;
+    for other in had {
+        if let Value::Integer(other) = other
+            && Some(other) != vid
+        {
+            recount(tx, other, what, at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Settles who gives `vid` as their external id. HubSpot binds an id to one contact, so of several users whose first

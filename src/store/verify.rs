@@ -8,12 +8,17 @@ use crate::error::Result;
 const INVARIANTS: &[(&str, &str)] = &[
     (
         "users whose number of outstanding changes is wrong",
-        "SELECT count(*) FROM user u
-         WHERE changes <> (SELECT count(*) FROM change c WHERE c.user = u.key AND ended_at IS NULL)
-           AND NOT EXISTS (SELECT 1 FROM sharer s WHERE s.vid = u.vid)
-            OR changes <> (SELECT count(*) FROM change c WHERE ended_at IS NULL AND c.user IN (
-                 SELECT user FROM contact WHERE vid = u.vid UNION SELECT user FROM sharer WHERE vid = u.vid))
-           AND EXISTS (SELECT 1 FROM sharer s WHERE s.vid = u.vid)",
+        "WITH o (user, n) AS MATERIALIZED (SELECT user, count(*) FROM change WHERE ended_at IS NULL GROUP BY user),
+           had (user, vid) AS (
+             SELECT o.user, u.vid FROM o JOIN user u ON u.key = o.user
+             UNION SELECT o.user, ifnull(p.canonical, l.vid) FROM o JOIN link l USING (user) LEFT JOIN past p ON p.vid = l.vid),
+           pair (key, user) AS (
+             SELECT user, user FROM o
+             UNION SELECT c.user, h.user FROM had h JOIN contact c USING (vid) WHERE c.user IS NOT NULL
+             UNION SELECT s.user, h.user FROM had h JOIN sharer s USING (vid)),
+           right (key, n) AS MATERIALIZED (SELECT key, sum(n) FROM pair JOIN o USING (user) GROUP BY key)
+         SELECT (SELECT count(*) FROM user u WHERE changes <> 0 AND (SELECT n FROM right r WHERE r.key = u.key) IS NULL)
+              + (SELECT count(*) FROM right r WHERE (SELECT changes FROM user u WHERE u.key = r.key) IS NOT n)",
     ),
     (
         "outstanding changes of users who are not known",
