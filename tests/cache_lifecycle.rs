@@ -549,8 +549,14 @@ fn a_change_of_who_had_the_contact_before_counts_for_who_has_it_now() {
     cache.begin_email_change(user(BOB)).unwrap();
     cache.record(user(44), &answer(7, "eve@shop.test", 10), None).unwrap();
     assert!(!says(&cache, 44, "eve@shop.test").0, "nor is it new to who gets the contact after him");
+    // A contact that he had becomes part of one that he never had.
+    cache.record(user(45), &answer(9, "fay@shop.test", 10), None).unwrap();
+    hear(&cache, &[merge(9, 6, 9, 11)]);
+    cache.record(user(45), &answer(9, "fay@shop.test", 12), None).unwrap();
+    assert_eq!(says(&cache, 45, "fay@shop.test").2, Reason::ChangeOutstanding);
     assert!(cache.forget(user(BOB)).unwrap());
     assert!(says(&cache, 44, "eve@shop.test").0);
+    assert!(says(&cache, 45, "fay@shop.test").0);
     assert_eq!(cache.verify().unwrap(), [""; 0]);
 }
 
