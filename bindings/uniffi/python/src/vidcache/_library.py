@@ -1,0 +1,55 @@
+"""The native library, checked to be this package's own, and calls into it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from importlib import metadata
+from typing import Any, Callable, NoReturn
+
+from . import errors
+
+try:
+    # Not from the package's `__init__`, which has only what UniFFI calls public.
+    from ._native import vidcache_uniffi
+except Exception as error:  # UniFFI raises a class of its own when the two do not fit.
+    raise ImportError(f"vidcache: its native library is missing or of another version ({error}); install vidcache again") from error
+
+native: Any = vidcache_uniffi
+
+__version__: str = native.library_version()
+
+try:
+    _installed = metadata.version("vidcache")
+except metadata.PackageNotFoundError:
+    # Used without having been installed.
+    _installed = __version__
+if _installed != __version__:
+    raise ImportError(f"vidcache: this is version {_installed}, and its native library {__version__}; install vidcache again")
+
+# The direct way keeps the GIL: it never waits, and giving the GIL up costs more than the look-up.
+_direct = ctypes.PyDLL(os.path.abspath(native._UniffiLib._name))
+
+recall_id: Callable[[int, int], int] = _direct.vidcache_recall_id
+recall_id.argtypes = (ctypes.c_void_p, ctypes.c_int64)  # type: ignore[attr-defined]
+recall_id.restype = ctypes.c_int64  # type: ignore[attr-defined]
+recall_text: Callable[[int, bytes, int], int] = _direct.vidcache_recall_text
+recall_text.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)  # type: ignore[attr-defined]
+recall_text.restype = ctypes.c_int64  # type: ignore[attr-defined]
+
+
+def _raise(error: Any) -> NoReturn:
+    kind = errors.BY_CODE.get(error.code, errors.Internal)
+    retry_after = None if error.retry_after_ms is None else error.retry_after_ms / 1000
+    raise kind(error.text, vid=error.vid, retry_after=retry_after) from None
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls the library; what it fails with becomes one of `errors`."""
+    try:
+        return function(*args)
+    except native.VidcacheError as error:
+        _raise(error)
+    except native.InternalError:
+        # Its words could quote an argument.
+        raise errors.Internal("internal error: the library did not take an argument; please report it") from None

@@ -1,0 +1,324 @@
+"""The cache: one class over the library's one type."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Optional, Union
+
+from . import _input, errors
+from ._input import HIGHEST, LOWEST, Answer, UserKey
+from ._library import call, native, recall_id, recall_text
+from .values import (
+    Decision,
+    Explanation,
+    Identity,
+    ImportReport,
+    ImportRow,
+    Observed,
+    Recorded,
+    StaleChange,
+    Stats,
+    WebhookReport,
+)
+
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+
+def move_aside(path: Path) -> str:
+    """Moves a file that will not open out of the way, with its log and index, so that `Cache` can make a new one.
+
+    Returns where it is now: `NAME.aside-MILLISECONDS` in the same folder. Raises `Busy` while any process has it open,
+    `CannotOpen`, `UnsupportedFilesystem`; then nothing was moved.
+    """
+    return os.fsdecode(call(native.move_aside, _input.path(path)))
+
+
+def _decision(found: Any) -> Decision:
+    return Decision(found.email, found.id, found.reason)
+
+
+class Cache:
+    """A user → contact cache in one SQLite file, for one HubSpot portal.
+
+    A user is an int of 64 bits, a UUID, or a str of 1 to 255 bytes, never an email; `"42"` and 42 are one user. Any
+    thread may use it, several at once. One that was opened before a fork is right in parent and child. Several processes
+    of one host may open the same file, each sees every commit made before its call. The file is private to the
+    library: no other SQLite, and no plain open and close, may touch it from the same process.
+
+    Every failure is a `VidcacheError`. All calls may raise `Storage`, `Corrupt`, `Busy` and, after `close`, `Closed`.
+    """
+
+    __slots__ = ("__weakref__", "_at", "_core")
+
+    def __init__(
+        self,
+        path: Path,
+        portal_id: int,
+        *,
+        secret: Union[bytes, str, None] = None,
+        durable: bool = True,
+        busy_timeout: float = 5.0,
+        memory: int = 32 << 20,
+        page_deadline: float = 10.0,
+        loader_host: str = "js.hs-scripts.com",
+    ) -> None:
+        """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is none.
+        The folder must exist, on a local disk.
+
+        `secret`: what keys the fingerprints, at least 16 bytes, kept outside the file; without one a random key is kept
+        in the file. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
+        `busy_timeout`: seconds that a call waits for other processes' writes, at most 3600. `memory`: the most bytes
+        that the in-process table takes. `page_deadline`: seconds from rendering for which a page may name an email, 0.1
+        to 3600. `loader_host`: js-eu1.hs-scripts.com for portals in the EU data centre.
+
+        Raises `InvalidPortal`, `InvalidSecret`, `InvalidOption` for the arguments; `CannotOpen`, `UnsupportedFilesystem`
+        for the place; `NotACache`, `NewerSchema`, `WrongPortal`, `WrongSecret`, `Corrupt` for what is in the file, which
+        is left as it was.
+        """
+        if not _input.fits(portal_id):
+            raise errors.InvalidPortal("invalid portal id: it must be an int from 1 to 2^63 - 1")
+        if not isinstance(durable, bool):
+            raise errors.InvalidOption("invalid option durable: it must be a bool")
+        options = native.OpenOptions(
+            secret=_input.secret(secret),
+            full=durable,
+            busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
+            memory=_input.count(memory, "memory", HIGHEST),
+            page_deadline_ms=_input.milliseconds(page_deadline, "page_deadline"),
+            loader_host=_input.optional_text(loader_host, "loader_host"),
+        )
+        self._core: Any = call(native.Vidcache.open, _input.path(path), int(portal_id), options)
+        # Good as long as `_core` is, which is never given away or let go.
+        self._at: int = self._core.address()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<vidcache.Cache of portal {self.portal_id}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Cache cannot be pickled or copied: open the file in each process, or fork")
+
+    @property
+    def portal_id(self) -> int:
+        """The HubSpot account that the file belongs to."""
+        return int(self._core.portal_id())
+
+    def close(self) -> None:
+        """Closes the file. Every later call raises `Closed`; closing again does nothing."""
+        call(self._core.close)
+
+    def resolve(self, user: UserKey) -> Optional[int]:
+        """The user's contact, as it is after merges, or None. About a microsecond when memory has the user.
+
+        Raises `InvalidUserKey`.
+        """
+        # Ahead of the general way, since a page pays for this one. What memory cannot answer, or is wrong, goes on.
+        vid = -1
+        if type(user) is int:
+            if LOWEST <= user <= HIGHEST:
+                vid = recall_id(self._at, user)
+        elif type(user) is str:
+            try:
+                text = user.encode()
+            except UnicodeEncodeError:
+                pass
+            else:
+                vid = recall_text(self._at, text, len(text))
+        if vid > 0:
+            return vid
+        if vid == 0:
+            return None
+        found = call(self._core.resolve, _input.user_key(user))
+        return None if found is None else int(found.vid)
+
+    def identity(self, user: UserKey) -> Optional[Identity]:
+        """The user's contact and the external id that pages give, or None. Raises `InvalidUserKey`."""
+        found = call(self._core.resolve, _input.user_key(user))
+        return None if found is None else Identity(found.vid, found.external_id)
+
+    def resolve_many(self, users: Iterable[UserKey]) -> list[Optional[int]]:
+        """`resolve` for many users, in their order; a few hundred nanoseconds for each. Raises `InvalidUserKey`."""
+        given: Any = self._list(users, "users")
+        # Many of one type are checked at once; if anything is wrong, or mixed, one by one.
+        kinds = set(map(type, given))
+        if kinds == {int}:
+            try:
+                packed = array("q", given)
+            except OverflowError:
+                pass
+            else:
+                return self._unpacked(call(self._core.resolve_many_ids, packed.tobytes()))
+        keys: list[str] = given if kinds == {str} else list(map(_input.user_key, given))
+        joined = "".join([key + "\0" for key in keys])
+        if "" in keys or joined.count("\0") != len(keys) or not _input.is_text(joined):
+            for key in keys:
+                if not _input.user_key(key) or "\0" in key:
+                    raise errors.InvalidUserKey(f"invalid user key: it {'holds a NUL byte' if key else 'is empty'}")
+        return self._unpacked(call(self._core.resolve_many_texts, joined))
+
+    @staticmethod
+    def _list(values: Any, name: str) -> Any:
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise errors.InvalidOption(f"invalid option {name}: it must be an iterable of them")
+        return values if isinstance(values, (list, tuple)) else list(values)
+
+    @staticmethod
+    def _unpacked(packed: bytes) -> list[Optional[int]]:
+        vids = array("q")
+        vids.frombytes(packed)
+        return [vid or None for vid in vids]
+
+    def decide(self, user: UserKey, email: Optional[str]) -> Decision:
+        """What a page may say of the user, whose email the app believes to be `email` (None: it has none).
+
+        Raises `InvalidUserKey`, `InvalidEmail`.
+        """
+        return _decision(call(self._core.decide, _input.user_key(user), _input.email(email)))
+
+    def decide_many(self, users: Iterable[tuple[UserKey, Optional[str]]]) -> list[Decision]:
+        """`decide` for many pairs of user and email, in their order. Raises as `decide`, of the first that fails."""
+        pairs = self._list(users, "users")
+        for pair in pairs:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise errors.InvalidOption("invalid option users: each must be a pair of user and email")
+        asked = [native.DecisionRequest(user=_input.user_key(user), email=_input.email(email)) for user, email in pairs]
+        return [_decision(found) for found in call(self._core.decide_many, asked)]
+
+    def snippet(self, user: UserKey, email: Optional[str], *, nonce: Optional[str] = None) -> str:
+        """The HTML that puts the decision, and HubSpot's loader, on a page: two script elements, safe as they are.
+
+        `nonce`: the page's Content-Security-Policy nonce. Raises `InvalidUserKey`, `InvalidEmail`, `InvalidOption`.
+        """
+        found = call(
+            self._core.snippet, _input.user_key(user), _input.email(email), _input.optional_text(nonce, "nonce")
+        )
+        return str(found)
+
+    def anonymous_snippet(self, *, nonce: Optional[str] = None) -> str:
+        """The HTML for a page whose visitor the app does not know: the loader, and no identity."""
+        return str(call(self._core.anonymous_snippet, _input.optional_text(nonce, "nonce")))
+
+    def link(self, user: UserKey, vid: int) -> None:
+        """Says that the user is this contact, without saying which email HubSpot holds for it. Durable on return.
+
+        Raises `InvalidUserKey`, `InvalidVid`, `VidTaken`; nothing is written then.
+        """
+        call(self._core.link, _input.user_key(user), _input.vid(vid))
+
+    def link_shared(self, user: UserKey, vid: int) -> None:
+        """`link` to a contact that may be another user's too: the explicit choice that they share it."""
+        call(self._core.link_shared, _input.user_key(user), _input.vid(vid))
+
+    def record(self, user: UserKey, answer: Answer, *, change: Optional[int] = None) -> Recorded:
+        """Records what a HubSpot API call about the user answered: the body, or what `json.loads` made of it.
+
+        `change` is the token of the change that this finishes: that takes an answer that says which email the contact
+        holds and since when, read after HubSpot was told. Recording an answer again, or an older one late, changes
+        nothing. Durable on return.
+
+        Raises `InvalidAnswer`, `AnswerWithoutId`, `AnswerWithoutEmail`, `ContactConflict`, `ContactMissing`, `RateLimited`,
+        `UnknownChange`, `ForeignChange`, `VidTaken`, `InvalidUserKey`; nothing about the user is written then.
+        """
+        token = None if change is None else _input.change(change)
+        done = call(self._core.record, _input.user_key(user), _input.answer(answer), token)
+        return Recorded(done.vid, done.canonical, done.created, done.email_observed)
+
+    def observe(self, answer: Answer) -> Observed:
+        """Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call
+        that `record` understands. All of it or nothing. Raises as `record`, of those that are not about a user.
+        """
+        done = call(self._core.observe, _input.answer(answer))
+        return Observed(tuple(done.contacts), tuple(done.missing))
+
+    def apply_webhook(self, body: Union[bytes, str]) -> WebhookReport:
+        """Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with
+        `verify_signature` first. Raises `InvalidWebhook`: the same body will fail again. After any other error answer
+        HubSpot with a 5xx, so that it sends the body again.
+        """
+        if not isinstance(body, (bytes, bytearray, memoryview)) and not _input.is_text(body):
+            raise errors.InvalidWebhook("invalid webhook: body: it must be bytes or a str")
+        done = call(self._core.apply_webhook, _input.answer(body))
+        return WebhookReport(done.applied, done.repeated, done.ignored)
+
+    def import_users(self, rows: Iterable[ImportRow]) -> ImportReport:
+        """Takes in what the app has long known, for a first fill; give it some 100,000 rows at a time. What was linked
+        otherwise stands against it, and so does a later email. Importing again changes nothing.
+
+        Raises `InvalidUserKey`, `InvalidVid`, `InvalidEmail` of the first row that cannot be right; none is written then.
+        """
+        converted = []
+        for row in self._list(rows, "rows"):
+            if not isinstance(row, ImportRow) or not _input.fits(row.email_at_ms):
+                raise errors.InvalidOption("invalid option rows: each must be an ImportRow, its time an int")
+            user, email = _input.user_key(row.user), _input.email(row.email)
+            vid = _input.vid(row.vid)
+            converted.append(native.ImportRow(user=user, vid=vid, email=email, email_at_ms=int(row.email_at_ms)))
+        done = call(self._core.import_users, converted)
+        return ImportReport(done.imported, done.vid_taken)
+
+    def begin_email_change(self, user: UserKey) -> int:
+        """Begins a change of the user's email and returns its token: until it is finished by `record` or abandoned, no
+        page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a quiet period
+        later, longer than the page deadline by 5 s, say, and only while `is_change_outstanding`.
+
+        Raises `InvalidUserKey`. After any error no change was begun, and the app must not change the email.
+        """
+        return int(call(self._core.begin_email_change, _input.user_key(user)))
+
+    def abandon_email_change(self, user: UserKey, change: int) -> None:
+        """Ends a change that did not happen: the app rolled back, and HubSpot was not told. Again: does nothing.
+
+        Raises `UnknownChange`, `ForeignChange`, `InvalidUserKey`.
+        """
+        call(self._core.abandon_email_change, _input.user_key(user), _input.change(change))
+
+    def is_change_outstanding(self, user: UserKey, change: int) -> bool:
+        """Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other
+        jobs locked out. Raises `UnknownChange`, `ForeignChange`, `InvalidUserKey`.
+        """
+        return bool(call(self._core.is_change_outstanding, _input.user_key(user), _input.change(change)))
+
+    def stale_changes(self, *, older_than: float, limit: int = 1000) -> Sequence[StaleChange]:
+        """The changes begun more than `older_than` seconds ago and still outstanding, oldest first. Their users' pages
+        give the id alone until an answer that is read now is recorded with the token.
+        """
+        age, most = _input.milliseconds(older_than, "older_than"), _input.count(limit, "limit", 2**32 - 1)
+        found = call(self._core.stale_changes, age, most)
+        return [StaleChange(one.user, one.token, one.begun_at_ms) for one in found]
+
+    def explain(self, user: UserKey, email: Optional[str]) -> Explanation:
+        """Why a page says of the user what it says, in sentences. Reads the file: not for a page itself."""
+        found = call(self._core.explain, _input.user_key(user), _input.email(email))
+        return Explanation(_decision(found.decision), tuple(found.sentences))
+
+    def forget(self, user: UserKey) -> bool:
+        """Takes out all that is held on the user. False: nothing was held. On return nothing of it is left in the file.
+        After `Busy`, call again.
+        """
+        return bool(call(self._core.forget, _input.user_key(user)))
+
+    def export(self, user: UserKey) -> str:
+        """All that the file holds on the user, as a JSON object. Of emails there are keyed fingerprints only."""
+        return str(call(self._core.export, _input.user_key(user)))
+
+    def verify(self) -> list[str]:
+        """What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users."""
+        return list(call(self._core.verify))
+
+    def stats(self) -> Stats:
+        """What this handle has done in this process."""
+        found = call(self._core.stats)
+        return Stats(**{name: getattr(found, name) for name in Stats.__dataclass_fields__})

@@ -1,0 +1,239 @@
+"""A class for each of the library's stable codes, all under `VidcacheError`.
+
+No message holds an email, a secret or a value of an answer.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Optional
+
+
+class VidcacheError(Exception):
+    """A failed call."""
+
+    code: ClassVar[str]
+    """The stable name, the same in every language: `busy`."""
+    number: ClassVar[int]
+    """The stable number."""
+    vid: Optional[int]
+    """The contact that the failure is about (`VidTaken`, `ContactConflict`), where there is one."""
+    retry_after: Optional[float]
+    """`RateLimited`: how long the limit lasts at most, in seconds, where HubSpot's answer tells."""
+
+    def __init__(self, message: str, *, vid: Optional[int] = None, retry_after: Optional[float] = None) -> None:
+        super().__init__(message)
+        self.vid = vid
+        self.retry_after = retry_after
+
+
+class InvalidUserKey(VidcacheError):
+    """The user is no 64-bit integer, UUID or text of 1 to 255 bytes without NUL."""
+
+    code = "invalid_user_key"
+    number = 101
+
+
+class InvalidVid(VidcacheError):
+    """The contact's id is no integer from 1 to 2^63 - 1."""
+
+    code = "invalid_vid"
+    number = 102
+
+
+class InvalidEmail(VidcacheError):
+    """The email cannot be an address."""
+
+    code = "invalid_email"
+    number = 103
+
+
+class InvalidPortal(VidcacheError):
+    """The portal id is no integer from 1 to 2^63 - 1."""
+
+    code = "invalid_portal"
+    number = 104
+
+
+class InvalidSecret(VidcacheError):
+    """The secret is no bytes or text of at least 16 bytes."""
+
+    code = "invalid_secret"
+    number = 105
+
+
+class InvalidOption(VidcacheError):
+    """An option, or another argument, is of the wrong type or out of its range."""
+
+    code = "invalid_option"
+    number = 106
+
+
+class BufferTooSmall(VidcacheError):
+    """A buffer is too small. Never raised in Python, which hands over none."""
+
+    code = "buffer_too_small"
+    number = 107
+
+
+class InvalidAnswer(VidcacheError):
+    """The answer is not JSON, or a field that matters has the wrong type."""
+
+    code = "invalid_answer"
+    number = 111
+
+
+class AnswerWithoutId(VidcacheError):
+    """The answer names no contact."""
+
+    code = "answer_without_id"
+    number = 112
+
+
+class AnswerWithoutEmail(VidcacheError):
+    """The answer does not say which email the contact holds and since when, so it cannot finish a change."""
+
+    code = "answer_without_email"
+    number = 113
+
+
+class InvalidWebhook(VidcacheError):
+    """The webhook's body is not a batch of events. Nothing of it is applied."""
+
+    code = "invalid_webhook"
+    number = 114
+
+
+class InvalidSignature(VidcacheError):
+    """The request was not signed by HubSpot with this secret, or was at another time."""
+
+    code = "invalid_signature"
+    number = 115
+
+
+class UnknownChange(VidcacheError):
+    """No change with this token is known."""
+
+    code = "unknown_change"
+    number = 201
+
+
+class ForeignChange(VidcacheError):
+    """The change token belongs to another user."""
+
+    code = "foreign_change"
+    number = 202
+
+
+class VidTaken(VidcacheError):
+    """The contact (`vid`) is linked to another user."""
+
+    code = "vid_taken"
+    number = 203
+
+
+class ContactConflict(VidcacheError):
+    """HubSpot refused: another contact (`vid`, where known) holds the email (409)."""
+
+    code = "contact_conflict"
+    number = 204
+
+
+class ContactMissing(VidcacheError):
+    """HubSpot has no such contact (404)."""
+
+    code = "contact_missing"
+    number = 205
+
+
+class RateLimited(VidcacheError):
+    """HubSpot's rate limit was reached (429); `retry_after` says for how long at most, where known."""
+
+    code = "rate_limited"
+    number = 206
+
+
+class WrongPortal(VidcacheError):
+    """The file belongs to another portal."""
+
+    code = "wrong_portal"
+    number = 301
+
+
+class WrongSecret(VidcacheError):
+    """The file's fingerprints were made with another secret."""
+
+    code = "wrong_secret"
+    number = 302
+
+
+class NotACache(VidcacheError):
+    """The file is not one of this library."""
+
+    code = "not_a_cache"
+    number = 303
+
+
+class NewerSchema(VidcacheError):
+    """The file was written by a newer version of this library."""
+
+    code = "newer_schema"
+    number = 304
+
+
+class CannotOpen(VidcacheError):
+    """The file cannot be opened or created."""
+
+    code = "cannot_open"
+    number = 305
+
+
+class UnsupportedFilesystem(VidcacheError):
+    """The file system cannot carry a database that several processes share."""
+
+    code = "unsupported_filesystem"
+    number = 306
+
+
+class Busy(VidcacheError):
+    """Another process held the write lock for longer than the busy timeout."""
+
+    code = "busy"
+    number = 401
+
+
+class Cancelled(VidcacheError):
+    """The call was cancelled while it waited; nothing was written."""
+
+    code = "cancelled"
+    number = 402
+
+
+class Storage(VidcacheError):
+    """SQLite or the disk failed; nothing of this call was written."""
+
+    code = "storage"
+    number = 403
+
+
+class Corrupt(VidcacheError):
+    """The file is damaged."""
+
+    code = "corrupt"
+    number = 404
+
+
+class Closed(VidcacheError):
+    """The cache is closed."""
+
+    code = "closed"
+    number = 405
+
+
+class Internal(VidcacheError):
+    """A defect of this library."""
+
+    code = "internal"
+    number = 501
+
+
+BY_CODE: dict[str, type[VidcacheError]] = {kind.code: kind for kind in VidcacheError.__subclasses__()}

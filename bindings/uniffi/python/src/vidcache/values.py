@@ -1,0 +1,142 @@
+"""What the calls return. All of it is frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from ._input import UserKey
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which contact a user is."""
+
+    vid: int
+    """The contact, as it is after merges."""
+    external_id: Optional[int]
+    """The external id that pages give; None where another user gives it."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a page may say of a user: email and id, id alone, or nothing."""
+
+    email: Optional[str] = field(repr=False)
+    """The email to name, normalised, or None. Not in the repr, so that no log has it."""
+    id: Optional[int]
+    """The external id to give, or None."""
+    reason: str
+    """`agreed`, `change_outstanding`, `email_differs`, `email_unconfirmed`, `email_absent` or `not_linked`."""
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the email may be named."""
+        return self.reason == "agreed"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a page says what it says. `str` of it has a sentence to a line, and no email."""
+
+    decision: Decision
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What `Cache.record` learnt."""
+
+    vid: int
+    """The contact that the answer described."""
+    canonical: bool
+    """Whether that is the id that was asked for; if not, that one was merged into it."""
+    created: Optional[bool]
+    """Whether the call made the contact, if the answer says so."""
+    email_observed: bool
+    """Whether the answer said which email the contact holds, and since when."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What `Cache.observe` learnt."""
+
+    contacts: tuple[int, ...]
+    """The contacts that the answer described."""
+    missing: tuple[int, ...]
+    """The ids for which HubSpot says it has no contact."""
+
+
+@dataclass(frozen=True)
+class WebhookReport:
+    """What `Cache.apply_webhook` did with the events of a body."""
+
+    applied: int
+    """Events that told something new."""
+    repeated: int
+    """Events that came before, or were overtaken by something newer."""
+    ignored: int
+    """Events of other types, objects, properties or portals."""
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    """A user whom `Cache.import_users` takes in."""
+
+    user: UserKey
+    vid: int
+    email: Optional[str] = field(default=None, repr=False)
+    """The email that HubSpot held for the contact, if known."""
+    email_at_ms: int = 0
+    """Since when, HubSpot's updatedAt: milliseconds since 1970 UTC."""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What `Cache.import_users` did."""
+
+    imported: int
+    """Users taken in, or known already."""
+    vid_taken: int
+    """Users left out because another user has their contact."""
+
+
+@dataclass(frozen=True)
+class StaleChange:
+    """A change that was begun and is outstanding."""
+
+    user: str
+    """The user as text, an integer in decimal."""
+    token: int
+    """What a fresh answer must be recorded with."""
+    begun_at_ms: int
+    """When it was begun: milliseconds since 1970 UTC, by the app's clock."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a `Cache` has done since it was opened, in this process."""
+
+    hits: int
+    """Look-ups answered from memory."""
+    misses: int
+    """Look-ups that read the file."""
+    syncs: int
+    """How often memory was brought up to date after commits."""
+    evictions: int
+    """Users put out of memory to make room."""
+    entries: int
+    """Users in memory."""
+    bytes: int
+    """Bytes that they take."""
+    revision: int
+    """The newest revision that memory has seen."""
+    reopened: int
+    """How often the file was replaced under us and opened again."""
+    fallback: Optional[str]
+    """Why every look-up reads the file, if it does."""
+    last_error: Optional[str]
+    """The code of the last failure, such as `busy`."""

@@ -1,0 +1,204 @@
+"""What the cache does, called as an app calls it."""
+
+import dataclasses
+import gc
+import json
+import os
+import pickle
+import threading
+import uuid
+
+import pytest
+import vidcache
+from conftest import ANSWER, PORTAL, SECRET
+
+
+def test_from_the_answer_to_the_page_and_through_a_change(cache):
+    recorded = cache.record(42, ANSWER)
+    assert recorded == vidcache.Recorded(vid=901, canonical=True, created=recorded.created, email_observed=True)
+    decision = cache.decide(42, " Ann@Shop.test ")
+    assert (decision.email, decision.id, decision.reason, decision.agreed) == ("ann@shop.test", 901, "agreed", True)
+    assert "ann@shop.test" in cache.snippet(42, "ann@shop.test", nonce="r4nd0m")
+    change = cache.begin_email_change(42)
+    assert cache.is_change_outstanding(42, change)
+    assert cache.decide(42, "ann@home.test").reason == "change_outstanding"
+    answer = {"id": "901", "properties": {"email": "ann@home.test"}, "updatedAt": "2026-03-01T11:00:00.000Z"}
+    cache.record(42, answer, change=change)
+    assert not cache.is_change_outstanding(42, change)
+    assert cache.decide_many([(42, "ann@home.test"), (43, None)]) == [
+        vidcache.Decision("ann@home.test", 901, "agreed"),
+        vidcache.Decision(None, None, "not_linked"),
+    ]
+    assert "ann" not in repr(cache.decide(42, "ann@home.test"))
+    assert cache.verify() == []
+
+
+def test_a_user_is_an_int_its_text_or_a_uuid(cache):
+    key = uuid.uuid4()
+    cache.link(42, 1)
+    cache.link(key, 2)
+    cache.link("Zoë", 3)
+    assert [cache.resolve(user) for user in (42, "42", key, str(key), "Zoë", 43, "x")] == [1, 1, 2, 2, 3, None, None]
+    assert cache.resolve_many([42, 43]) == [1, None]
+    assert cache.resolve_many(iter(["42", key, 42, "nobody"])) == [1, 2, 1, None]
+    assert cache.resolve_many([]) == []
+    assert cache.identity(42) == vidcache.Identity(1, 1)
+
+
+def test_memory_answers_and_hears_of_what_others_write(cache, path):
+    cache.link(42, 1)
+    cache.resolve(42)
+    before = cache.stats()
+    for _ in range(100):
+        cache.resolve(42)
+    assert cache.stats().hits >= before.hits + 100 and cache.stats().misses == before.misses
+    with vidcache.Cache(path, PORTAL, secret=SECRET) as other:
+        other.link(42, 2)
+        assert cache.resolve(42) == 2
+
+
+def test_all_that_is_said_of_contacts(cache):
+    cache.record(42, ANSWER)
+    found = cache.observe({"results": [json.loads(ANSWER)]})
+    assert found.contacts == (901,) and found.missing == ()
+    event = {
+        "eventId": 1, "portalId": PORTAL, "subscriptionType": "contact.propertyChange", "objectId": 901,
+        "propertyName": "email", "propertyValue": "ann@home.test", "occurredAt": 1793000000000,
+    }  # fmt: skip
+    body = json.dumps([event])
+    assert cache.apply_webhook(body) == vidcache.WebhookReport(applied=1, repeated=0, ignored=0)
+    assert cache.apply_webhook(body.encode()).repeated == 1
+    with pytest.raises(vidcache.InvalidWebhook):
+        cache.apply_webhook("{}")
+    assert cache.decide(42, "ann@home.test").agreed
+    with pytest.raises(vidcache.VidTaken) as taken:
+        cache.link(43, 901)
+    assert taken.value.vid == 901 and pickle.loads(pickle.dumps(taken.value)).vid == 901
+    cache.link_shared(43, 901)
+    assert cache.explain(42, "ann@home.test").sentences
+    assert json.loads(cache.export(42))
+    assert cache.forget(42) and not cache.forget(42)
+    with pytest.raises(vidcache.ContactConflict):
+        cache.record(42, {"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 7"})
+
+
+def test_signatures():
+    given = {
+        "method": "POST",
+        "uri": "https://www.example.com/webhook_uri",
+        "body": b"{'example_field':'example_value'}",
+        "headers": {
+            "x-hubspot-SIGNATURE-v3": "RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw=",
+            "X-HubSpot-Request-Timestamp": "1700000300000",
+        },
+    }
+    secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"
+    vidcache.verify_signature(secret, now_ms=1700000300000, **given)
+    for wrong in ({"now_ms": 1700000900000}, {"body": b""}, {"headers": {}}):
+        with pytest.raises(vidcache.InvalidSignature):
+            vidcache.verify_signature(secret, **{"now_ms": 1700000300000, **given, **wrong})
+    for wrong in ({"now_ms": "x"}, {"body": "text"}, {"headers": None}, {"headers": {1: 2}}, {"method": None}):
+        with pytest.raises(vidcache.InvalidOption):
+            vidcache.verify_signature(secret, **{**given, **wrong})
+    for wrong in ("", None, 7):
+        with pytest.raises(vidcache.InvalidOption):
+            vidcache.verify_signature(wrong, **given)
+
+
+CALLS = [
+    lambda cache: cache.resolve(42),
+    lambda cache: cache.resolve("x"),
+    lambda cache: cache.identity(42),
+    lambda cache: cache.resolve_many([42]),
+    lambda cache: cache.resolve_many(["x"]),
+    lambda cache: cache.decide(42, None),
+    lambda cache: cache.decide_many([(42, None)]),
+    lambda cache: cache.snippet(42, None),
+    lambda cache: cache.link(42, 1),
+    lambda cache: cache.link_shared(42, 1),
+    lambda cache: cache.record(42, ANSWER),
+    lambda cache: cache.observe(ANSWER),
+    lambda cache: cache.import_users([vidcache.ImportRow(1, 1)]),
+    lambda cache: cache.begin_email_change(42),
+    lambda cache: cache.abandon_email_change(42, 1),
+    lambda cache: cache.is_change_outstanding(42, 1),
+    lambda cache: cache.stale_changes(older_than=0),
+    lambda cache: cache.explain(42, None),
+    lambda cache: cache.forget(42),
+    lambda cache: cache.export(42),
+    lambda cache: cache.verify(),
+]
+
+
+def test_after_close_every_call_says_so(path):
+    with vidcache.Cache(path, PORTAL) as cache:
+        cache.link(42, 1)
+        cache.link("x", 2)
+        assert cache.resolve_many([42, "x"]) == [1, 2]
+    cache.close()
+    for call in CALLS:
+        with pytest.raises(vidcache.Closed):
+            call(cache)
+    assert cache.portal_id == PORTAL and cache.anonymous_snippet()
+
+
+def test_values_are_frozen_and_a_cache_is_not_copied(cache):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        cache.decide(42, None).email = "x"
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(cache)
+
+
+def test_move_aside(path):
+    path.write_text("something else" * 100)
+    with pytest.raises(vidcache.NotACache):
+        vidcache.Cache(path, PORTAL)
+    assert os.path.exists(vidcache.move_aside(path)) and not path.exists()
+    vidcache.Cache(path, PORTAL).close()
+    with pytest.raises(vidcache.CannotOpen):
+        vidcache.move_aside(path.parent / "nothing")
+
+
+def test_threads_share_one(cache):
+    cache.link(42, 1)
+    failures = []
+
+    def work():
+        try:
+            for number in range(300):
+                assert cache.resolve(42) == 1
+                cache.link(number, number + 1000) if number != 42 else None
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(1)]
+    threads += [threading.Thread(target=lambda: [cache.resolve(42) for _ in range(10_000)]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_forked_child_reads_and_writes_and_hears_of_it(cache):
+    cache.link(1, 11)
+    assert cache.resolve(1) == 11
+    child = os.fork()
+    if child == 0:
+        try:
+            assert cache.resolve(1) == 11
+            cache.link(2, 22)
+            os._exit(0 if cache.resolve_many([1, 2]) == [11, 22] else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert cache.resolve(2) == 22
+
+
+def test_one_that_is_let_go_closes_its_file(path):
+    cache = vidcache.Cache(path, PORTAL)
+    with pytest.raises(vidcache.Busy):
+        vidcache.move_aside(path)
+    del cache
+    gc.collect()
+    vidcache.move_aside(path)

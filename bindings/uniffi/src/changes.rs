@@ -1,0 +1,63 @@
+//! Changes of email: begun before the app's commit, finished by `record`, or abandoned.
+
+use std::time::Duration;
+
+use vidcache::{ChangeToken, UserKey};
+
+use crate::cache::Vidcache;
+use crate::edge::edge;
+use crate::error::VidcacheError;
+
+/// A change that was begun and is outstanding.
+#[derive(Debug, uniffi::Record)]
+pub struct StaleChange {
+    /// The user as text, an integer in decimal.
+    pub user: String,
+    /// The token that a fresh answer must be recorded with.
+    pub token: i64,
+    /// When it was begun: milliseconds since 1970 UTC, by the app's clock.
+    pub begun_at_ms: i64,
+}
+
+#[uniffi::export]
+impl Vidcache {
+    /// Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1.
+    ///
+    /// # Errors
+    /// `invalid_user_key`, `busy`, `storage`, `corrupt`, `closed`. Then no change was begun.
+    pub fn begin_email_change(&self, user: &str) -> Result<i64, VidcacheError> {
+        edge(|| Ok(self.0.begin_email_change(UserKey::text(user)?)?.get()))
+    }
+
+    /// Ends a change that did not happen.
+    ///
+    /// # Errors
+    /// `unknown_change`, `foreign_change`, and as `begin_email_change`.
+    pub fn abandon_email_change(&self, user: &str, change: i64) -> Result<(), VidcacheError> {
+        edge(|| self.0.abandon_email_change(UserKey::text(user)?, ChangeToken::try_from(change)?))
+    }
+
+    /// Whether the user's change is outstanding.
+    ///
+    /// # Errors
+    /// `unknown_change`, `foreign_change`, and as `resolve`.
+    pub fn is_change_outstanding(&self, user: &str, change: i64) -> Result<bool, VidcacheError> {
+        edge(|| self.0.is_change_outstanding(UserKey::text(user)?, ChangeToken::try_from(change)?))
+    }
+
+    /// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
+    ///
+    /// # Errors
+    /// As `resolve`.
+    pub fn stale_changes(&self, older_than_ms: u64, limit: u32) -> Result<Vec<StaleChange>, VidcacheError> {
+        edge(|| {
+            let found = self.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
+            let convert = |one: vidcache::StaleChange| StaleChange {
+                user: one.user,
+                token: one.token.get(),
+                begun_at_ms: one.begun_at,
+            };
+            Ok(found.into_iter().map(convert).collect())
+        })
+    }
+}

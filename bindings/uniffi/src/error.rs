@@ -1,0 +1,39 @@
+//! The core's errors, as one that UniFFI can carry.
+
+use vidcache::Error;
+
+/// A failed call. No email, secret or value of an answer is in it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+pub enum VidcacheError {
+    /// Every failure; `code` tells them apart.
+    #[error("{text}")]
+    Failed {
+        /// The stable name of the code: `invalid_user_key`, `busy`, …
+        code: String,
+        /// Its stable number.
+        number: i32,
+        /// What went wrong, for a person. Not called `message`: Kotlin's exceptions have one of their own.
+        text: String,
+        /// The contact that the failure is about (`vid_taken`, `contact_conflict`).
+        vid: Option<i64>,
+        /// `rate_limited`: how long the limit lasts at most, in milliseconds, where HubSpot's answer tells.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+impl From<Error> for VidcacheError {
+    fn from(error: Error) -> Self {
+        let vid = match &error {
+            Error::VidTaken { vid, .. } | Error::ContactConflict { vid: Some(vid) } => Some(vid.get()),
+            _ => None,
+        };
+        let retry_after_ms = match &error {
+            Error::RateLimited { retry_after } => {
+                retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+            }
+            _ => None,
+        };
+        let code = error.code();
+        Self::Failed { code: code.name().into(), number: code.number(), text: error.to_string(), vid, retry_after_ms }
+    }
+}

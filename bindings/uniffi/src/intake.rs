@@ -1,0 +1,142 @@
+//! The way in: what the app and HubSpot say.
+
+use vidcache::{ChangeToken, Email, Error, Imported, UserKey, Vid};
+
+use crate::cache::Vidcache;
+use crate::edge::edge;
+use crate::error::VidcacheError;
+
+/// What `record` learnt.
+#[derive(Debug, uniffi::Record)]
+pub struct Recorded {
+    /// The contact that the answer described.
+    pub vid: i64,
+    /// Whether that is the id that was asked for; if not, that one was merged into it.
+    pub canonical: bool,
+    /// Whether the call made the contact, if the answer says so.
+    pub created: Option<bool>,
+    /// Whether the answer said which email the contact holds, and since when.
+    pub email_observed: bool,
+}
+
+/// What `observe` learnt.
+#[derive(Debug, uniffi::Record)]
+pub struct Observed {
+    /// The contacts that the answer described.
+    pub contacts: Vec<i64>,
+    /// The ids for which HubSpot says it has no contact.
+    pub missing: Vec<i64>,
+}
+
+/// What `apply_webhook` did with the events of a body.
+#[derive(Debug, uniffi::Record)]
+pub struct WebhookReport {
+    /// Events that told something new.
+    pub applied: u64,
+    /// Events that came before, or were overtaken.
+    pub repeated: u64,
+    /// Events of other kinds.
+    pub ignored: u64,
+}
+
+/// A user whom `import_users` takes in.
+#[derive(uniffi::Record)]
+pub struct ImportRow {
+    /// The user.
+    pub user: String,
+    /// Their contact.
+    pub vid: i64,
+    /// The email that HubSpot held for it, if known.
+    pub email: Option<String>,
+    /// Since when, HubSpot's updatedAt: milliseconds since 1970 UTC.
+    pub email_at_ms: i64,
+}
+
+/// What `import_users` did.
+#[derive(Debug, uniffi::Record)]
+pub struct ImportReport {
+    /// Users taken in, or known already.
+    pub imported: u64,
+    /// Users left out because another user has their contact.
+    pub vid_taken: u64,
+}
+
+#[uniffi::export]
+impl Vidcache {
+    /// Says that the user is this contact.
+    ///
+    /// # Errors
+    /// `invalid_user_key`, `invalid_vid`, `vid_taken`, `busy`, `storage`, `corrupt`, `closed`; nothing is written then.
+    pub fn link(&self, user: &str, vid: i64) -> Result<(), VidcacheError> {
+        edge(|| self.0.link(UserKey::text(user)?, Vid::try_from(vid)?))
+    }
+
+    /// The same, where the contact may be another user's too.
+    ///
+    /// # Errors
+    /// As `link`, without `vid_taken`.
+    pub fn link_shared(&self, user: &str, vid: i64) -> Result<(), VidcacheError> {
+        edge(|| self.0.link_shared(UserKey::text(user)?, Vid::try_from(vid)?))
+    }
+
+    /// Records what a HubSpot API call about the user answered, and finishes the change where one is named.
+    ///
+    /// # Errors
+    /// `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
+    /// `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+    pub fn record(&self, user: &str, answer: Vec<u8>, change: Option<i64>) -> Result<Recorded, VidcacheError> {
+        edge(|| {
+            let change = change.map(ChangeToken::try_from).transpose()?;
+            let done = self.0.record(UserKey::text(user)?, &answer, change)?;
+            Ok(Recorded {
+                vid: done.vid.get(),
+                canonical: done.canonical,
+                created: done.created,
+                email_observed: done.email_observed,
+            })
+        })
+    }
+
+    /// Takes in what an answer says of contacts, without saying whose they are.
+    ///
+    /// # Errors
+    /// As `record`, of those that are not about a user or a change.
+    pub fn observe(&self, answer: Vec<u8>) -> Result<Observed, VidcacheError> {
+        edge(|| {
+            let done = self.0.observe(&answer)?;
+            let ids = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
+            Ok(Observed { contacts: ids(done.contacts), missing: ids(done.missing) })
+        })
+    }
+
+    /// Takes in the body of a webhook, whose signature was checked, whole or not at all.
+    ///
+    /// # Errors
+    /// `invalid_webhook`, and as `begin_email_change`.
+    pub fn apply_webhook(&self, body: Vec<u8>) -> Result<WebhookReport, VidcacheError> {
+        edge(|| {
+            let done = self.0.apply_webhook(&body)?;
+            Ok(WebhookReport { applied: done.applied, repeated: done.repeated, ignored: done.ignored })
+        })
+    }
+
+    /// Takes in what the app has long known.
+    ///
+    /// # Errors
+    /// The code of the first row that cannot be right, before anything is written; else as `link`.
+    pub fn import_users(&self, rows: Vec<ImportRow>) -> Result<ImportReport, VidcacheError> {
+        edge(|| {
+            let convert = |row: &'_ ImportRow| -> Result<Option<(Email, i64)>, Error> {
+                Ok(row.email.as_deref().map(Email::parse).transpose()?.map(|email| (email, row.email_at_ms)))
+            };
+            let rows = rows
+                .iter()
+                .map(|row| {
+                    Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email: convert(row)? })
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            let done = self.0.import(rows.into_iter().map(Ok))?;
+            Ok(ImportReport { imported: done.imported, vid_taken: done.vid_taken })
+        })
+    }
+}

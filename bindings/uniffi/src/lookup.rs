@@ -1,0 +1,141 @@
+//! The way out: who a user is, and what a page may say of them.
+
+use vidcache::{Email, Error, UserKey, Vid};
+
+use crate::cache::Vidcache;
+use crate::edge::edge;
+use crate::error::VidcacheError;
+
+/// Which contact a user is.
+#[derive(Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Identity {
+    /// The contact, as it is after merges.
+    pub vid: i64,
+    /// The external id that pages give; none where another user gives it.
+    pub external_id: Option<i64>,
+}
+
+/// What a page may say of a user.
+#[derive(Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Decision {
+    /// The email to name, normalised, or none.
+    pub email: Option<String>,
+    /// The external id to give, or none.
+    pub id: Option<i64>,
+    /// Why: `agreed`, `change_outstanding`, …
+    pub reason: String,
+}
+
+impl From<vidcache::Decision<'_>> for Decision {
+    fn from(decision: vidcache::Decision<'_>) -> Self {
+        Self {
+            email: decision.email.map(str::to_owned),
+            id: decision.id.map(Vid::get),
+            reason: decision.reason.name().into(),
+        }
+    }
+}
+
+/// A user of whom `decide_many` is asked.
+#[derive(uniffi::Record)]
+pub struct DecisionRequest {
+    /// The user.
+    pub user: String,
+    /// Their email as the app has it, or none.
+    pub email: Option<String>,
+}
+
+pub(crate) fn email(text: Option<&str>) -> Result<Option<Email>, Error> {
+    text.map(Email::parse).transpose()
+}
+
+/// The contacts of many users, 8 bytes each as this machine has them; 0 for none.
+fn vids(cache: &vidcache::Vidcache, users: &[UserKey<'_>]) -> Result<Vec<u8>, Error> {
+    let found = cache.resolve_many(users)?;
+    Ok(found.iter().flat_map(|one| one.map_or(0, |identity| identity.vid.get()).to_ne_bytes()).collect())
+}
+
+#[uniffi::export]
+impl Vidcache {
+    /// Which contact the user is, or none.
+    ///
+    /// # Errors
+    /// `invalid_user_key`, `storage`, `corrupt`, `busy`, `closed`.
+    pub fn resolve(&self, user: &str) -> Result<Option<Identity>, VidcacheError> {
+        edge(|| {
+            let found = self.0.resolve(UserKey::text(user)?)?;
+            Ok(found.map(|one| Identity { vid: one.vid.get(), external_id: one.external_id.map(Vid::get) }))
+        })
+    }
+
+    /// The contacts of many users. `ids`: 8 bytes each, as this machine has them; the answer in the same form and
+    /// order, 0 for none. Packed, because UniFFI takes a microsecond for each element of a list.
+    ///
+    /// # Errors
+    /// As `resolve`, and `invalid_user_key` when the bytes are no whole ids.
+    pub fn resolve_many_ids(&self, ids: Vec<u8>) -> Result<Vec<u8>, VidcacheError> {
+        edge(|| {
+            let (ids, rest) = ids.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(Error::InvalidUserKey("the ids are not 8 bytes each"));
+            }
+            let users: Vec<_> = ids.iter().map(|id| UserKey::from(i64::from_ne_bytes(*id))).collect();
+            vids(&self.0, &users)
+        })
+    }
+
+    /// The same for texts, which a NUL ends: no key holds one.
+    ///
+    /// # Errors
+    /// As `resolve`.
+    pub fn resolve_many_texts(&self, users: &str) -> Result<Vec<u8>, VidcacheError> {
+        edge(|| {
+            let users = users.split_terminator('\0').map(UserKey::text).collect::<Result<Vec<_>, _>>()?;
+            vids(&self.0, &users)
+        })
+    }
+
+    /// What a page may say of the user, whose email the app believes to be `email`.
+    ///
+    /// # Errors
+    /// As `resolve`, and `invalid_email`.
+    pub fn decide(&self, user: &str, email: Option<String>) -> Result<Decision, VidcacheError> {
+        edge(|| {
+            let email = self::email(email.as_deref())?;
+            Ok(self.0.decide(UserKey::text(user)?, email.as_ref())?.into())
+        })
+    }
+
+    /// `decide` for many users, in their order.
+    ///
+    /// # Errors
+    /// As `decide`, of the first that fails.
+    pub fn decide_many(&self, users: Vec<DecisionRequest>) -> Result<Vec<Decision>, VidcacheError> {
+        edge(|| {
+            let users = users
+                .iter()
+                .map(|one| Ok((UserKey::text(&one.user)?, self::email(one.email.as_deref())?)))
+                .collect::<Result<Vec<_>, Error>>()?;
+            Ok(self.0.decide_many(&users)?.into_iter().map(Decision::from).collect())
+        })
+    }
+
+    /// The HTML that puts the decision, and HubSpot's loader, on a page.
+    ///
+    /// # Errors
+    /// As `decide`.
+    pub fn snippet(&self, user: &str, email: Option<String>, nonce: Option<String>) -> Result<String, VidcacheError> {
+        edge(|| {
+            let email = self::email(email.as_deref())?;
+            self.0.snippet(UserKey::text(user)?, email.as_ref(), nonce.as_deref())
+        })
+    }
+
+    /// The HTML for a page whose visitor the app does not know.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn anonymous_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
+        edge(|| Ok(self.0.anonymous_snippet(nonce.as_deref())))
+    }
+}

@@ -1,0 +1,69 @@
+//! What a foreign program cannot provoke or see. The rest is tested from Python: python/tests.
+
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use vidcache::Error;
+
+use crate::edge::edge;
+use crate::hot::{vidcache_recall_id, vidcache_recall_text};
+use crate::{Decision, OpenOptions, Vidcache, VidcacheError};
+
+fn open(dir: &tempfile::TempDir) -> Arc<Vidcache> {
+    let options = OpenOptions {
+        secret: None,
+        full: true,
+        busy_timeout_ms: None,
+        memory: None,
+        page_deadline_ms: None,
+        loader_host: None,
+    };
+    Vidcache::open(dir.path().join("u.vidcache").as_os_str().as_bytes().to_vec(), 1, options).expect("opens")
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, VidcacheError>) -> String {
+    let VidcacheError::Failed { code, .. } = result.expect_err("fails");
+    code
+}
+
+#[test]
+fn a_foreign_caller_opens_decides_and_closes() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let cache = open(&dir);
+    cache.link("7", 901).expect("linked");
+    assert_eq!(cache.resolve("7").expect("an answer").map(|found| found.vid), Some(901));
+    let decision = cache.decide("7", Some("a@x.test".into())).expect("an answer");
+    assert_eq!(decision, Decision { email: None, id: Some(901), reason: "email_unconfirmed".into() });
+    assert_eq!(code(cache.decide("7", Some("ann".into()))), "invalid_email");
+    cache.close().expect("closed");
+    assert_eq!(code(cache.resolve("7")), "closed");
+}
+
+#[test]
+fn the_direct_way_knows_what_memory_knows_and_nothing_once_closed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let cache = open(&dir);
+    cache.link("7", 901).expect("linked");
+    let at = Arc::clone(&cache).address() as usize as *const Vidcache;
+    // SAFETY: `cache` is kept, and the texts have these lengths.
+    let (id, text) = (
+        |id| unsafe { vidcache_recall_id(at, id) },
+        |key: &[u8]| unsafe { vidcache_recall_text(at, key.as_ptr(), key.len()) },
+    );
+    cache.resolve("7").expect("an answer");
+    cache.resolve("8").expect("an answer");
+    assert_eq!((id(7), text(b"7"), id(8)), (901, 901, 0));
+    assert_eq!((text(b""), text(b"\xff")), (-1, -1), "left to resolve, which says why");
+    cache.link("8", 902).expect("linked");
+    assert_eq!(id(8), -1, "memory is not current, and does not answer");
+    cache.close().expect("closed");
+    assert_eq!(id(7), -1);
+}
+
+#[test]
+fn a_panic_is_a_code_and_its_words_are_kept_to_itself() {
+    let VidcacheError::Failed { code, text, .. } =
+        edge(|| -> Result<(), Error> { panic!("about ann@shop.test") }).expect_err("fails");
+    assert_eq!(code, "internal");
+    assert!(text.starts_with("internal error: a panic at ") && !text.contains("ann"), "{text}");
+}
