@@ -46,9 +46,6 @@ pub unsafe extern "C" fn vidcache_recall_text(cache: *const Vidcache, text: *con
 }
 
 fn recall<'k>(cache: &Vidcache, key: impl FnOnce() -> Option<UserKey<'k>>) -> i64 {
-    let look = || match cache.0.recall(&key()?) {
-        Some(found) => Some(found.map_or(0, |identity| identity.vid.get())),
-        None => None,
-    };
+    let look = || cache.0.recall(&key()?).map(|found| found.map_or(0, |identity| identity.vid.get()));
     catch_unwind(AssertUnwindSafe(look)).ok().flatten().unwrap_or(ASK)
 }

@@ -14,12 +14,13 @@ mod lookup;
 mod signature;
 
 pub use account::{Explanation, Stats};
-pub use cache::{OpenOptions, Vidcache};
+pub use cache::{OpenOptions, Vidcache, move_aside};
 pub use changes::StaleChange;
 pub use error::VidcacheError;
+pub use hot::{vidcache_recall_id, vidcache_recall_text};
 pub use intake::{ImportReport, ImportRow, Observed, Recorded, WebhookReport};
 pub use lookup::{Decision, DecisionRequest, Identity};
-pub use signature::SignedRequest;
+pub use signature::{SignedRequest, verify_signature};
 
 uniffi::setup_scaffolding!();
 

@@ -88,9 +88,24 @@ class Runner:
             return cache.snippet(user, text(step.get("email")), nonce=step.get("nonce"))
         if name == "link":
             return cache.link(user, step["vid"])
+        if name == "link_shared":
+            return cache.link_shared(user, step["vid"])
+        if name == "resolve_many":
+            return cache.resolve_many(step["users"])
+        if name == "decide_many":
+            return [found.reason for found in cache.decide_many(zip(step["users"], step["emails"]))]
+        if name == "explain":
+            return str(cache.explain(user, text(step.get("email"))))
+        if name == "export":
+            return cache.export(user)
+        if name == "forget":
+            return cache.forget(user)
         if name == "record":
-            answer = step["answer"] if "answer" in step else text(step["body"])
-            return vars(cache.record(user, answer, change=self.change(step)))
+            return vars(cache.record(user, body(step), change=self.change(step)))
+        if name == "observe":
+            return {name: list(vids) for name, vids in vars(cache.observe(body(step))).items()}
+        if name == "apply_webhook":
+            return vars(cache.apply_webhook(body(step)))
         if name == "begin_email_change":
             self.changes[step["as"]] = cache.begin_email_change(user)
             return None
@@ -123,6 +138,10 @@ class Runner:
     def change(self, step):
         given = step.get("change")
         return self.changes[given] if isinstance(given, str) else given
+
+
+def body(step):
+    return json.dumps(step["answer"]) if "answer" in step else text(step["body"])
 
 
 def text(value):
