@@ -49,7 +49,7 @@ def test_fastapi(known, tmp_path, caplog):
     fastapi = pytest.importorskip("fastapi")
     from fastapi.templating import Jinja2Templates
     from fastapi.testclient import TestClient
-    from vidcache.starlette import add_to, get_cache, lifespan
+    from vidcache.starlette import add_to, get_cache, lifespan, tracking_html
 
     (tmp_path / "page.html").write_text("<p>{{ hubspot_tracking(user, email) }}</p>")
     templates = Jinja2Templates(tmp_path)
@@ -70,8 +70,10 @@ def test_fastapi(known, tmp_path, caplog):
         assert "ann@" not in client.get("/42?email=ann@home.test").text
         assert client.get("/42?email=nonsense").text == "<p></p>" and "nonsense" not in caplog.text
         opened = app.state.vidcache
+        assert "ann@shop.test" in tracking_html(opened, 42, "ann@shop.test")
     with pytest.raises(vidcache.Closed):
         opened.resolve(42)
+    assert tracking_html(opened, 42, None) == ""
 
 
 DJANGO = """

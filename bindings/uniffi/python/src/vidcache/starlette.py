@@ -53,6 +53,13 @@ def hubspot_tracking(
     return Markup(tracking(lambda: get_cache(context["request"]), user, email, nonce))
 
 
+def tracking_html(
+    cache: Cache, user: Optional[UserKey] = None, email: Optional[str] = None, nonce: Optional[str] = None
+) -> Markup:
+    """The same without a template. Never raises."""
+    return Markup(tracking(lambda: cache, user, email, nonce))
+
+
 def add_to(templates: Any) -> None:
     """Gives the templates (`Jinja2Templates`) the function `hubspot_tracking`."""
     templates.env.globals["hubspot_tracking"] = hubspot_tracking

@@ -1,0 +1,40 @@
+"""HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the cache as it is."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+CONTACTS = "/crm/v3/objects/contacts"
+
+
+class Hubspot:
+    def __init__(self, url, token):
+        self.url, self.token = url, token
+
+    def tell(self, vid, email):
+        """Tells HubSpot of a user's email: their contact's, or a new one's."""
+        try:
+            return self._call("PATCH", f"/{vid}", email) if vid else self._create(email)
+        except urllib.error.HTTPError as error:
+            if vid and error.code == 404:
+                return self._create(email)
+            # Another contact has this email. What this one has is recorded, which ends the change; pages give the id alone.
+            if vid and error.code == 409:
+                return self._call("GET", f"/{vid}?properties=email")
+            raise
+
+    def _create(self, email):
+        try:
+            return self._call("POST", "", email)
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return self._call("GET", f"/{urllib.parse.quote(email, safe='')}?idProperty=email&properties=email")
+
+    def _call(self, method, path, email=None):
+        body = json.dumps({"properties": {"email": email}}).encode() if email else None
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        request = urllib.request.Request(self.url + CONTACTS + path, body, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read()
