@@ -88,7 +88,7 @@ class WaitingTest < CacheTest
       output.gets
       sleep 0.2
       Process.kill(:INT, pid)
-      _, status = Timeout.timeout(5) { Process.wait2(pid) }
+      _, status = Timeout.timeout(30) { Process.wait2(pid) }
       assert_equal Signal.list["INT"], status.termsig
     end
   end
