@@ -87,9 +87,10 @@ impl Vidcache {
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
     /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
-    /// the email of the user's contact until an answer that is newer is recorded. [`Error::RateLimited`]: as HubSpot answered. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`],
-    /// [`Error::UnknownChange`], [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`],
-    /// [`Error::Corrupt`], [`Error::Closed`]. With all of these nothing is written. [`Error::VidTaken`]: nothing about the
+    /// the email of the user's contact until an answer that is newer is recorded. [`Error::RateLimited`]: as HubSpot answered.
+    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
+    /// [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`],
+    /// [`Error::Closed`]. With all but `ContactMissing` nothing is written. [`Error::VidTaken`]: nothing about the
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {

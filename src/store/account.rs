@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::apply::{fate, key};
-use super::link::{links_of, users_of};
+use super::link::{Link, first_of, links_of, users_of};
 use super::lookup::key_text;
 use crate::email::Fingerprint;
 use crate::error::Result;
@@ -23,7 +24,7 @@ pub(crate) struct Account {
     vid: Option<i64>,
     /// Whether the user gives their first contact's id as external id.
     gives_id: bool,
-    links: Vec<(i64, Millis, Millis)>,
+    links: Vec<Link>,
     contact: Option<Contact>,
     changes: Vec<(i64, Option<Millis>, Option<Millis>)>,
     shared_with: usize,
@@ -61,7 +62,7 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
     Ok(Account {
         vid,
         gives_id,
-        links: links_of(db, &user)?.iter().map(|link| (link.vid, link.first_at, link.last_at)).collect(),
+        links: links_of(db, &user)?,
         contact: vid.map(|vid| contact(db, vid)).transpose()?,
         changes,
         shared_with: match vid {
@@ -104,12 +105,11 @@ impl Account {
     /// What the account says, a sentence each, to somebody who has that email in mind. No email, no fingerprint.
     pub(crate) fn sentences(&self, email: Option<Fingerprint>) -> Vec<String> {
         let mut all = Vec::new();
-        let first = self.links.iter().min_by_key(|(vid, first_at, _)| (*first_at, *vid));
-        match (self.vid, first) {
-            (Some(vid), Some((first, first_at, _))) => {
+        match (self.vid, first_of(&self.links)) {
+            (Some(vid), Some(&Link { vid: first, first_at, .. })) => {
                 all.push(format!(
                     "The user is contact {vid}, and was first linked, to contact {first}, {}.",
-                    When(*first_at)
+                    When(first_at)
                 ));
                 if !self.gives_id {
                     all.push(format!(
@@ -164,7 +164,7 @@ impl Account {
         let links: Vec<_> = self
             .links
             .iter()
-            .map(|(vid, first_at, last_at)| json!({"vid": vid.to_string(), "first_at": first_at, "last_at": last_at}))
+            .map(|link| json!({"vid": link.vid.to_string(), "first_at": link.first_at, "last_at": link.last_at}))
             .collect();
         let changes: Vec<_> = self
             .changes
@@ -178,9 +178,9 @@ impl Account {
             .collect();
         let contact = self.contact.as_ref().map(|contact| {
             json!({
-                "email_fingerprint": contact.email.as_ref().map(hex),
+                "email_fingerprint": contact.email.map(|email| HEXLOWER.encode(&email)),
                 "email_at": contact.email_at,
-                "secondary": contact.secondary.iter().map(|(email, at)| json!({"email_fingerprint": hex(email), "at": at})).collect::<Vec<_>>(),
+                "secondary": contact.secondary.iter().map(|(email, at)| json!({"email_fingerprint": HEXLOWER.encode(email), "at": at})).collect::<Vec<_>>(),
                 "merged": contact.merged.iter().map(i64::to_string).collect::<Vec<_>>(),
                 "deleted_at": contact.deleted_at,
                 "restored_at": contact.restored_at,
@@ -198,10 +198,6 @@ impl Account {
         })
         .to_string()
     }
-}
-
-fn hex(print: &[u8; 16]) -> String {
-    print.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A time in words: `at 2026-03-01 10:00:00 UTC`.

@@ -2,28 +2,21 @@
 //! of the old one is lost.
 
 use std::fs::{self, OpenOptions};
-use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{guard, open};
+use super::guard::{self, INDEX, LOG, beside};
+use super::open;
 use crate::error::{Error, Result};
 
 const DATABASE: &str = "";
-const LOG: &str = "-wal";
-const INDEX: &str = "-shm";
 
 /// Moves the file at `path`, with its log and index, to a name of its own in the same folder, which is returned. Only
 /// while nobody has it open: the locks that everybody who has it open holds are taken for that moment.
 pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
     let path = open::place(path)?;
-    let with = |suffix: &str, name: &Path| {
-        let mut name = name.to_owned().into_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let found = |suffix: &&str| fs::symlink_metadata(with(suffix, &path)).is_ok();
+    let found = |suffix: &&str| fs::symlink_metadata(beside(&path, suffix)).is_ok();
     // The database first: a log whose database is gone is refused, a database without its log would be believed.
     let there: Vec<&str> = [DATABASE, LOG, INDEX].into_iter().filter(found).collect();
     if there.is_empty() {
@@ -32,15 +25,15 @@ pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
     let mut held = Vec::new();
     for (suffix, range) in [(DATABASE, guard::SHARED), (INDEX, guard::INDEX_IN_USE)] {
         if there.contains(&suffix) {
-            held.push(alone(&with(suffix, &path), range)?);
+            held.push(alone(&beside(&path, suffix), range)?);
         }
     }
-    let aside = with(&format!(".aside-{}", now()), &path);
+    let aside = beside(&path, &format!(".aside-{}", now()));
     if fs::symlink_metadata(&aside).is_ok() {
         return Err(Error::Busy);
     }
     for suffix in there {
-        fs::rename(with(suffix, &path), with(suffix, &aside)).map_err(|e| open::cannot_open(&path, e))?;
+        fs::rename(beside(&path, suffix), beside(&aside, suffix)).map_err(|e| open::cannot_open(&path, e))?;
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| open::cannot_open(&path, e))?;
@@ -63,13 +56,8 @@ fn alone(file: &Path, range: guard::Range) -> Result<fs::File> {
         Err(e) => return Err(open::cannot_open(file, e)),
     }
     // Somebody else may have moved it while we opened it.
-    let same = |found: fs::Metadata, held: fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
-    match fs::metadata(file).and_then(|found| Ok(same(found, opened.metadata()?))) {
-        Ok(true) => Ok(opened),
-        Ok(false) => Err(Error::Busy),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::Busy),
-        Err(e) => Err(open::cannot_open(file, e)),
-    }
+    let held = opened.metadata().map_err(|e| open::cannot_open(file, e))?;
+    if guard::file_id(file) == Some((held.dev(), held.ino())) { Ok(opened) } else { Err(Error::Busy) }
 }
 
 /// Milliseconds, for a name that sorts.

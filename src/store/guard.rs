@@ -44,7 +44,7 @@ impl Guards {
     /// Closes nothing: closing a descriptor is what drops SQLite's locks. A guard of a file that is no longer there
     /// stays until [`Guards::close`].
     pub(super) fn hold(&mut self, path: &Path) -> Result<()> {
-        for (path, range) in [(path.to_owned(), SHARED), (index_of(path), INDEX_IN_USE)] {
+        for (path, range) in [(path.to_owned(), SHARED), (beside(path, INDEX), INDEX_IN_USE)] {
             let Some(id) = file_id(&path) else { continue };
             let failed = |e: io::Error| match e.kind() {
                 // Gone since a line ago: somebody is making or closing the file at this moment.
@@ -79,7 +79,7 @@ impl Guards {
 
     /// Whether the database, and its WAL index, are no longer the ones that are held.
     pub(super) fn moved(&self, path: &Path) -> [bool; 2] {
-        [(path.to_owned(), SHARED), (index_of(path), INDEX_IN_USE)].map(|(path, range)| {
+        [(path.to_owned(), SHARED), (beside(path, INDEX), INDEX_IN_USE)].map(|(path, range)| {
             let held = self.held.iter().rev().find(|guard| guard.range == range);
             held.is_some_and(|guard| Some(guard.id) != file_id(&path))
         })
@@ -119,14 +119,17 @@ pub(super) fn set_lock(_file: &File, _kind: libc::c_short, _range: Range) -> io:
     Err(io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The WAL index of a database.
-fn index_of(path: &Path) -> PathBuf {
-    let mut index = path.to_owned().into_os_string();
-    index.push("-shm");
-    PathBuf::from(index)
+/// What SQLite has beside a database: its log with `LOG`, its WAL index with `INDEX`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
+pub(super) const LOG: &str = "-wal";
+pub(super) const INDEX: &str = "-shm";
+
 /// What is at this path now.
-fn file_id(path: &Path) -> Option<FileId> {
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }

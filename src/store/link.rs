@@ -49,7 +49,8 @@ pub(super) fn links_of(tx: &Connection, user: &Value) -> Result<Vec<Link>> {
     Ok(links)
 }
 
-fn first_of(links: &[Link]) -> Option<&Link> {
+/// The link whose contact is the external id.
+pub(super) fn first_of(links: &[Link]) -> Option<&Link> {
     links.iter().min_by_key(|link| (link.first_at, link.vid))
 }
 
@@ -93,9 +94,6 @@ pub(super) fn settle(tx: &Connection, user: &Value, links: &[Link], what: What, 
              WHERE key = ?1",
         )?
         .execute([user])?;
-        if let Some(old_vid) = old_vid {
-            recount(tx, old_vid, what, at)?;
-        }
     }
     recount_all(tx, user, vid, what, at)?;
     for vid in [first, old_first.filter(|_| old_first != first)].into_iter().flatten() {

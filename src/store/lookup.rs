@@ -44,27 +44,23 @@ pub(super) enum Changes {
 /// How many revisions are read one by one. To empty the table costs less than to read more.
 const READ_AT_MOST: i64 = 4096;
 
-/// Names every user whose state changed after revision `seen`, and says up to which revision that is.
+/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in one
+/// snapshot.
 pub(super) fn changes_since(
     connection: &Connection,
     seen: Option<i64>,
     mut changed: impl FnMut(UserKey<'_>),
 ) -> Result<(Changes, i64)> {
-    let everybody = || -> Result<(Changes, i64)> {
-        let newest: Option<i64> =
-            connection.prepare_cached("SELECT max(revision) FROM log")?.query_row([], |row| row.get(0))?;
-        Ok((Changes::Everybody, newest.unwrap_or(0)))
-    };
-    let Some(seen) = seen else { return everybody() };
     let last: Option<i64> =
         connection.prepare_cached("SELECT max(revision) FROM log")?.query_row([], |row| row.get(0))?;
-    if last.unwrap_or(0) - seen > READ_AT_MOST {
-        return everybody();
-    }
-    let mut newest = seen;
+    let last = last.unwrap_or(0);
+    let mut newest = match seen {
+        Some(seen) if last - seen <= READ_AT_MOST => seen,
+        _ => return Ok((Changes::Everybody, last)),
+    };
     let mut statement =
         connection.prepare_cached("SELECT revision, user FROM log WHERE revision > ?1 ORDER BY revision")?;
-    let mut rows = statement.query([seen])?;
+    let mut rows = statement.query([newest])?;
     while let Some(row) = rows.next()? {
         let revision: i64 = row.get(0)?;
         // Revisions are handed out one by one, so a gap is what was pruned.
@@ -77,7 +73,7 @@ pub(super) fn changes_since(
         };
         match key {
             Some(key) if !gap => changed(key),
-            _ => return everybody(),
+            _ => return Ok((Changes::Everybody, last)),
         }
         newest = revision;
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::{Settings, Shared, Synchronous};
+use super::{Settings, Shared, Synchronous, guard};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 
@@ -64,11 +64,9 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
     let given = secret.map(FingerprintKey::from_secret).transpose()?;
 
     if !exists(&path)? {
-        for suffix in ["-wal", "-shm"] {
-            let mut beside = path.clone().into_os_string();
-            beside.push(suffix);
+        for suffix in [guard::LOG, guard::INDEX] {
             // SQLite would read the new file through it.
-            if fs::symlink_metadata(&beside).is_ok() && !exists(&path)? {
+            if fs::symlink_metadata(guard::beside(&path, suffix)).is_ok() && !exists(&path)? {
                 return Err(refuse(
                     &path,
                     "the log of a file of that name is there and the file is not: move it aside too",
