@@ -18,7 +18,7 @@ module GemPackage
     FileUtils.rm_rf(STAGE)
     FileUtils.mkdir_p(STAGE)
     FileUtils.cp_r(["#{ROOT}/src", *%w[README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
-    FileUtils.cp_r(%w[vidcache.gemspec lib sig ext].map { |name| "#{ROOT}/ruby/#{name}" }.select { |path| File.exist?(path) }, STAGE)
+    FileUtils.cp_r(%w[vidcache.gemspec lib sig ext].map { |name| "#{ROOT}/ruby/#{name}" }, STAGE)
     FileUtils.rm_f(Dir["#{STAGE}/{lib,ext}/**/*.{so,bundle}", "#{STAGE}/ext/**/{Makefile,mkmf.log}"])
     write_manifests
     prune_lock_file

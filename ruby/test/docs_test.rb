@@ -13,7 +13,7 @@ class DocsTest < CacheTest
     YARD::Registry.clear
     YARD.parse(LIB_FILES)
   rescue LoadError
-    skip "skipped because yard is not installed"
+    skip "yard is not installed"
   end
 
   def public_objects(*types)

@@ -49,7 +49,7 @@ class InstallTest < CacheTest
     assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md ext/ lib/ sig/ src/], folders
     assert_empty files.grep_v(/\.(rb|rbs|rake|tt|rs|js|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
     tracked = IO.popen(["git", "ls-files", "lib", "sig", "ext", "../src"], chdir: GEM, &:readlines).map { |file| file.chomp.delete_prefix("../") }
-    skip "skipped because this is no git checkout" if tracked.empty?
+    skip "this is no git checkout" if tracked.empty?
     assert_empty tracked.select { |file|
                    File.exist?("#{GEM}/#{file}") || File.exist?("#{GEM}/../#{file}")
                  } - files, "what is in the repository is in the gem"

@@ -78,12 +78,6 @@ class CacheTest < Minitest::Test
     dump
   end
 
-  # What did not run, and why: bin/test looks for these words.
-  def skip(why = nil, *)
-    warn "#{name}: skipped because #{why.to_s.delete_prefix("skipped because ")}" if why
-    super
-  end
-
   # Runs Ruby with the library, in a process of its own. Returns what it printed.
   def ruby(script, *arguments, options: [])
     output, status = Open3.capture2e(RbConfig.ruby, *options, "-I#{LIB}", "-rvidcache", "-e", script, *arguments)

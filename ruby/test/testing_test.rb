@@ -45,7 +45,7 @@ class TestingTest < CacheTest
   end
 
   test "rspec has the same" do
-    skip "skipped because there is no rspec here" unless system("rspec", "--version", out: File::NULL, err: File::NULL)
+    skip "there is no rspec here" unless system("rspec", "--version", out: File::NULL, err: File::NULL)
     File.write("#{@folder}/page_spec.rb", <<~RUBY)
       require "vidcache/testing"
       RSpec.configure { |config| config.include Vidcache::Testing::RSpec }

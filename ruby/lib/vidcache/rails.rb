@@ -85,7 +85,7 @@ module Vidcache
     #   the oldest was begun, nil if there is none), `:portal_id`
     # @raise [Vidcache::Error]
     def stats
-      changes = cache.stale_changes(older_than: 0, limit: (2**32) - 1)
+      changes = cache.stale_changes(older_than: 0, limit: Model::MAX_CHANGES)
       oldest = changes.first && (Time.now - changes.first.begun_at)
       cache.stats.merge(outstanding: changes.size, oldest_outstanding: oldest, portal_id: cache.portal_id)
     end

@@ -25,7 +25,7 @@ class Vidcache::ExampleTest < Minitest::Test
   end
 
   def test_the_same_with_sidekiq_on_a_real_redis
-    skip "no redis-server" unless system("redis-server", "--version", out: File::NULL)
+    skip "there is no redis-server here" unless system("redis-server", "--version", out: File::NULL)
     port = Processes.free_port
     log = File.join(@folder, "redis.log")
     pid = @processes.start("redis-server", "--port", port.to_s, "--bind", "127.0.0.1", "--save", "", "--dir", @folder, log: log)

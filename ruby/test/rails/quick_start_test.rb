@@ -11,7 +11,7 @@ class Vidcache::QuickStartTest < Minitest::Test
   BLOCK = /^<!-- quick-start: (\S+) -->\s*^```\w+\n(.*?)^```$/m
 
   LAYOUT = "app/views/layouts/application.html.erb"
-  PARTS = ["config/initializers/hubspot.rb", "app/models/user.rb", "app/jobs/hubspot_contact_job.rb", LAYOUT].freeze
+  PARTS = ["config/initializers/vidcache.rb", "app/models/user.rb", "app/jobs/hubspot_contact_job.rb", LAYOUT].freeze
 
   def setup
     @blocks = File.exist?(README) ? File.read(README).scan(BLOCK).to_h : {}

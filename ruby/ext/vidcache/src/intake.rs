@@ -37,7 +37,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<()
 fn resolve_many(ruby: &Ruby, this: &Cache, users: RArray) -> Result<RArray, Error> {
     edge(ruby, || {
         let users = keys(ruby, users)?;
-        let found = this.read(ruby, |core| {
+        // Without the GVL: of a long list each may have to be read from the file.
+        let found = this.write(ruby, |core| {
             let users = users.iter().map(Key::get).collect::<Result<Vec<_>, _>>()?;
             core.resolve_many(&users)
         })?;

@@ -160,7 +160,7 @@ module Vidcache
     def vidcache_early(change)
       return if change.nil?
 
-      begun = Vidcache.cache.stale_changes(older_than: 0, limit: (2**32) - 1).find { |stale| stale.token == change }&.begun_at
+      begun = Vidcache.cache.stale_changes(older_than: 0, limit: Model::MAX_CHANGES).find { |stale| stale.token == change }&.begun_at
       # One that is younger than the file's clock can tell is not in the list yet.
       left = (begun || Time.now) + Vidcache.settings.quiet_period - Time.now
       left if left.positive?

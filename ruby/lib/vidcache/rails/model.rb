@@ -43,8 +43,8 @@ module Vidcache
     extend ActiveSupport::Concern
 
     # As many as the core can list: all.
+    # @api private
     MAX_CHANGES = (2**32) - 1
-    private_constant :MAX_CHANGES
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
