@@ -242,10 +242,10 @@ impl Vidcache {
 
     /// What an answer says of one contact. True: it is part of one that was erased, so nothing of it may stay.
     fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
-        let &Contact { vid: into, asked, at, email, .. } = contact;
+        let &Contact { vid: into, at, email, .. } = contact;
         // When these were merged it does not say, nor by which merge.
         let mut erased = store::is_erased(tx, into)?;
-        for &old in asked.iter().chain(&contact.merged) {
+        for &old in &contact.merged {
             erased |= store::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
         }
         if contact.deleted {

@@ -62,7 +62,7 @@ pub(crate) struct Contact {
     pub(crate) email: Option<EmailFact>,
     /// Its other emails. `None` when the answer does not speak of them.
     pub(crate) secondary: Option<Vec<Email>>,
-    /// Ids that were merged into it, each once; not necessarily all.
+    /// Ids that were merged into it, `asked` among them, each once; not necessarily all.
     pub(crate) merged: Vec<Vid>,
 }
 

@@ -1,10 +1,11 @@
 //! The way in: what the app and HubSpot say.
 
-use vidcache::{ChangeToken, Email, Error, Imported, UserKey, Vid};
+use vidcache::{ChangeToken, Error, Imported, UserKey, Vid};
 
 use crate::cache::Vidcache;
 use crate::edge::edge;
 use crate::error::VidcacheError;
+use crate::lookup;
 
 /// What `record` learnt.
 #[derive(Debug, uniffi::Record)]
@@ -123,16 +124,15 @@ impl Vidcache {
     /// Takes in what the app has long known.
     ///
     /// # Errors
-    /// The code of the first row that cannot be right, before anything is written; else as `link`.
+    /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer` for
+    /// a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
     pub fn import_users(&self, rows: Vec<ImportRow>) -> Result<ImportReport, VidcacheError> {
         edge(|| {
-            let convert = |row: &'_ ImportRow| -> Result<Option<(Email, i64)>, Error> {
-                Ok(row.email.as_deref().map(Email::parse).transpose()?.map(|email| (email, row.email_at_ms)))
-            };
             let rows = rows
                 .iter()
                 .map(|row| {
-                    Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email: convert(row)? })
+                    let email = lookup::email(row.email.as_deref())?.map(|email| (email, row.email_at_ms));
+                    Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email })
                 })
                 .collect::<Result<Vec<_>, Error>>()?;
             let done = self.0.import(rows.into_iter().map(Ok))?;

@@ -5,8 +5,8 @@ import gc
 import json
 import os
 import pickle
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import vidcache
@@ -161,23 +161,19 @@ def test_move_aside(path):
 
 def test_threads_share_one(cache):
     cache.link(42, 1)
-    failures = []
 
-    def work():
-        try:
-            for number in range(300):
-                assert cache.resolve(42) == 1
-                cache.link(number, number + 1000) if number != 42 else None
-        except Exception as error:
-            failures.append(error)
+    def write():
+        for number in range(300):
+            assert cache.resolve(42) == 1
+            if number != 42:
+                cache.link(number, number + 1000)
 
-    threads = [threading.Thread(target=work) for _ in range(1)]
-    threads += [threading.Thread(target=lambda: [cache.resolve(42) for _ in range(10_000)]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    def read():
+        assert all(cache.resolve(42) == 1 for _ in range(10_000))
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write), *(pool.submit(read) for _ in range(3))]:
+            done.result()
 
 
 def test_a_forked_child_reads_and_writes_and_hears_of_it(cache):

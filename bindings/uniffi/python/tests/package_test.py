@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,6 @@ def test_another_library_is_a_clear_error_at_import(tmp_path, what):
 def test_types(tool):
     run = subprocess.run([sys.executable, "-m", *tool], cwd=PYTHON, capture_output=True, text=True, check=False)
     said = run.stdout + run.stderr
-    if tool[0] == "pyright" and "error" in said and "summary" not in said and " errors" not in said:
+    if tool[0] == "pyright" and not re.search(r"\d+ errors?, \d+ warnings?", said):
         pytest.skip("pyright: skipped because its own program cannot be had here")
     assert run.returncode == 0, said

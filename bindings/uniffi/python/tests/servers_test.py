@@ -68,7 +68,6 @@ def until(condition, server):
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_workers_share_the_file(name, tmp_path):
-    pytest.importorskip(name)
     (tmp_path / "shop.py").write_text(APP)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -258,6 +258,7 @@ class Cache:
         otherwise stands against it, and so does a later email. Importing again changes nothing.
 
         Raises `InvalidUserKey`, `InvalidVid`, `InvalidEmail` of the first row that cannot be right; none is written then.
+        `InvalidAnswer` for a time that is not from 1970 to 9999: whole 100,000s of rows before it stay.
         """
         converted = []
         for row in self._list(rows, "rows"):
