@@ -791,7 +791,8 @@ vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
  *
  * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
  * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
- * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then.
+ * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
+ * VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is recorded.
  */
 vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 const struct vidcache_user *user,
