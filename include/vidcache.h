@@ -18,7 +18,7 @@
  *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
  *   one write. Not in a signal handler.
  * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
- *   none is larger than what it was asked to take in, ends the process, as Rust's do.
+ *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
  * - The file is the library's alone: no other SQLite, and no plain open and close, may touch it from the same process.
  */
 
@@ -37,7 +37,7 @@
 /** What vidcache_abi_version() must return for a program that was built with this header. */
 #define VIDCACHE_ABI_VERSION 1
 
-/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows say
+/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows, or HubSpot, say
  * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */
 enum vidcache_code
 {
@@ -785,14 +785,15 @@ vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
 
 /**
  * Records what a HubSpot API call about the user answered: the JSON body of a v1 createOrUpdate or profile answer, or
- * of a v3 contact, told apart by shape; at most 1 GiB. It is durable when this returns. Recording an answer again, or
+ * of a v3 contact, told apart by shape; at most 16 MiB. It is durable when this returns. Recording an answer again, or
  * an older one late, changes nothing. `change` is the token of the change that this finishes, 0 for none: that takes
  * an answer that says which email the contact holds and since when, read after HubSpot was told.
  *
  * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
  * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
  * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
- * VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is recorded.
+ * VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_CONTACT_MISSING no page names the email of
+ * the user's contact until a newer answer is recorded.
  */
 vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 const struct vidcache_user *user,

@@ -292,8 +292,6 @@ impl Vidcache {
     }
 }
 
-/// HubSpot said that the contact is gone. Without a time that is newer than all that is known of it: HubSpot's clock may be
-/// ahead of ours.
 /// HubSpot found no contact. If it was the user's that was asked for, their email would make a new one; if not, they say
 /// less until HubSpot says something newer. Nobody can tell which, and the answer has no time: so this is said at the time of what
 /// was said last, and of two things at one time neither counts.
@@ -306,6 +304,8 @@ fn doubt(tx: &Connection, user: UserKey<'_>) -> Result<()> {
     Ok(())
 }
 
+/// HubSpot said that the contact is gone. Without a time that is newer than all that is known of it: HubSpot's clock may be
+/// ahead of ours.
 fn deleted(tx: &Connection, vid: Vid, at: Option<Millis>) -> Result<()> {
     let at = match at {
         Some(at) => at,

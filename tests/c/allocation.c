@@ -70,7 +70,7 @@ int main(int count, char **arguments)
   EQUAL(0, work(path, 2, &linked));
   const long needed = asked;
   long struck = 0, faults = 0;
-  /* A prime step, so that a run of tens of thousands still sees every kind of place. */
+  /* Some 400 places, spread over the run. */
   for (long n = 0; n < needed; n += 1 + needed / 400) {
     left = n;
     const int failed = work(path, 10 + n, &linked);

@@ -408,7 +408,7 @@ static void replay(const cJSON *kase, const char *file, const char *folder)
   vidcache_free(&run.cache);
 }
 
-/* The constants of the header, which a C compiler has seen. */
+/* Every code's number has its name. */
 static void codes_are_mapped(const char *path)
 {
   cJSON *codes = read_json(path);

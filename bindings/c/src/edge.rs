@@ -45,6 +45,23 @@ fn panicked() -> vidcache_result {
     failed(Error::Internal(format!("a panic at {place}; please report it")))
 }
 
+/// Frees what `pointer` points to and makes it NULL. NULL, and what is NULL, are allowed.
+///
+/// # Safety
+/// `pointer` is NULL or writable; what it points to is NULL or came from `Box::into_raw` here and was not freed since.
+pub(crate) unsafe fn free<T>(pointer: *mut *mut T) {
+    edge(|| {
+        // SAFETY: NULL or writable, by this function's contract.
+        let Some(pointer) = (unsafe { pointer.as_mut() }) else { return Ok(()) };
+        let owned = std::mem::replace(pointer, std::ptr::null_mut());
+        if !owned.is_null() {
+            // SAFETY: from `Box::into_raw`, and not freed: whoever frees it clears its pointer.
+            drop(unsafe { Box::from_raw(owned) });
+        }
+        Ok(())
+    });
+}
+
 /// Gives `look` the thread's last failure, if there was one.
 pub(crate) fn last<T>(look: impl FnOnce(&Failure) -> T) -> Option<T> {
     LAST.try_with(|last| last.borrow().as_ref().map(look)).ok().flatten()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vidcache::{Error, Options, Synchronous, Vidcache};
 
-use crate::edge::{edge, keep_panics_quiet};
+use crate::edge::{edge, free, keep_panics_quiet};
 use crate::error::vidcache_result;
 use crate::input::{self, out};
 use crate::text::vidcache_text;
@@ -203,16 +203,8 @@ pub unsafe extern "C" fn vidcache_close(handle: *const vidcache_handle) -> vidca
 /// `vidcache_close` it first, where they might.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_free(handle: *mut *mut vidcache_handle) {
-    edge(|| {
-        // SAFETY: NULL or writable, by the caller's contract.
-        let Some(handle) = (unsafe { handle.as_mut() }) else { return Ok(()) };
-        let owned = std::mem::replace(handle, ptr::null_mut());
-        if !owned.is_null() {
-            // SAFETY: made by `vidcache_open`, and not freed: whoever frees it clears its pointer.
-            drop(unsafe { Box::from_raw(owned) });
-        }
-        Ok(())
-    });
+    // SAFETY: the caller's contract.
+    unsafe { free(handle) }
 }
 
 /// The portal of the file. It is known after closing, too.

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use vidcache::{Error, Vid};
 
-use crate::edge::edge;
+use crate::edge::{edge, free};
 use crate::error::vidcache_result;
 use crate::handle::vidcache_handle;
 use crate::input::{self, null, out};
@@ -95,16 +95,8 @@ unsafe fn list(
 /// Frees what was observed and makes `*observed` NULL. NULL, and what is NULL, are allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_observed_free(observed: *mut *mut vidcache_observed) {
-    edge(|| {
-        // SAFETY: NULL or writable, by the caller's contract.
-        let Some(observed) = (unsafe { observed.as_mut() }) else { return Ok(()) };
-        let owned = std::mem::replace(observed, std::ptr::null_mut());
-        if !owned.is_null() {
-            // SAFETY: made by `vidcache_observe`, and not freed: whoever frees it clears its pointer.
-            drop(unsafe { Box::from_raw(owned) });
-        }
-        Ok(())
-    });
+    // SAFETY: the caller's contract.
+    unsafe { free(observed) }
 }
 
 /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.

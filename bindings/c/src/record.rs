@@ -59,14 +59,15 @@ pub unsafe extern "C" fn vidcache_link_shared(
 }
 
 /// Records what a HubSpot API call about the user answered: the JSON body of a v1 createOrUpdate or profile answer, or
-/// of a v3 contact, told apart by shape; at most 1 GiB. It is durable when this returns. Recording an answer again, or
+/// of a v3 contact, told apart by shape; at most 16 MiB. It is durable when this returns. Recording an answer again, or
 /// an older one late, changes nothing. `change` is the token of the change that this finishes, 0 for none: that takes
 /// an answer that says which email the contact holds and since when, read after HubSpot was told.
 ///
 /// Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
 /// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
 /// VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
-/// VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is recorded.
+/// VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_CONTACT_MISSING no page names the email of
+/// the user's contact until a newer answer is recorded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_record(
     handle: *const vidcache_handle,

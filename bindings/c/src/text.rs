@@ -2,9 +2,7 @@
 
 use std::ffi::c_char;
 
-use vidcache::Error;
-
-use crate::edge::edge;
+use crate::edge::{edge, free};
 use crate::error::vidcache_result;
 use crate::input::{null, out};
 
@@ -40,14 +38,6 @@ pub unsafe extern "C" fn vidcache_text_get(
 /// Frees a text and makes `*text` NULL. NULL, and a text that is NULL, are allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_text_free(text: *mut *mut vidcache_text) {
-    edge(|| {
-        // SAFETY: NULL or writable, by the caller's contract.
-        let Some(text) = (unsafe { text.as_mut() }) else { return Ok::<(), Error>(()) };
-        let owned = std::mem::replace(text, std::ptr::null_mut());
-        if !owned.is_null() {
-            // SAFETY: made by `vidcache_text::new`, and not freed: whoever frees it clears its pointer.
-            drop(unsafe { Box::from_raw(owned) });
-        }
-        Ok(())
-    });
+    // SAFETY: the caller's contract.
+    unsafe { free(text) }
 }

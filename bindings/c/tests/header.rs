@@ -29,7 +29,7 @@ const HEAD: &str = "\
  *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
  *   one write. Not in a signal handler.
  * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
- *   none is larger than what it was asked to take in, ends the process, as Rust's do.
+ *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
  * - The file is the library's alone: no other SQLite, and no plain open and close, may touch it from the same process.
  */";
 
@@ -113,8 +113,8 @@ fn version() -> String {
 fn codes() -> String {
     let source = include_str!("../../../src/error.rs");
     let mut text = String::from(
-        "\n/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows \
-         say\n * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */\nenum vidcache_code\n{\n  /** Nothing went wrong. */\n  VIDCACHE_OK = 0,\n",
+        "\n/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows, or \
+         HubSpot, say\n * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */\nenum vidcache_code\n{\n  /** Nothing went wrong. */\n  VIDCACHE_OK = 0,\n",
     );
     for code in ErrorCode::ALL {
         let variant: String = code.name().split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
@@ -130,7 +130,7 @@ fn constant(code: &ErrorCode) -> String {
     format!("VIDCACHE_{}", code.name().to_uppercase())
 }
 
-/// The first sentence of the comment above a variant of `Error`.
+/// The comment above a variant of `Error`.
 fn documentation(source: &str, variant: &str) -> String {
     let mut comment = String::new();
     for line in source.lines().map(str::trim) {
