@@ -43,10 +43,10 @@ pub(crate) fn look_ups(mut costs: Vec<(&Peer, f64)>, machine: &str) -> String {
     costs.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (mut bars, mut y) = (String::new(), 84.0);
     let top = y;
-    for (from, title) in [(From::Rust, "From Rust"), (From::Ruby, "From Ruby")] {
-        put(&mut bars, format!(r#"<text class="group" x="28" y="{:.1}">{title}</text>"#, y + BAR - 3.0));
+    for from in From::ALL {
+        put(&mut bars, format!(r#"<text class="group" x="28" y="{:.1}">From {}</text>"#, y + BAR - 3.0, from.name()));
         y += STEP;
-        for (peer, cost) in costs.iter().filter(|(peer, _)| peer.from == from) {
+        for (peer, cost) in costs.iter().filter(|(peer, _)| peer.from == *from) {
             bar(&mut bars, peer, *cost, y);
             y += STEP;
         }

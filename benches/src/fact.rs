@@ -1,4 +1,4 @@
-//! What was measured: one line of JSON each, from Rust and from Ruby, for `report` to judge.
+//! What was measured: one line of JSON each, from every language, for `report` to judge.
 
 use serde_json::{Map, Value, json};
 

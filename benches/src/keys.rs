@@ -1,4 +1,4 @@
-//! The users of every measurement: the same keys for every variant, and for Ruby, which reads them from a file.
+//! The users of every measurement: the same keys for every variant, and for the other languages, which read them from a file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -68,8 +68,8 @@ pub(crate) fn some_of(of: usize, count: usize) -> Vec<i64> {
     users
 }
 
-/// Tells Ruby which users to look up, and what must come out.
-pub(crate) fn write_for_ruby(path: &Path, users: &[i64]) -> std::io::Result<()> {
+/// Tells the other languages which users to look up, and what must come out.
+pub(crate) fn write_for_others(path: &Path, users: &[i64]) -> std::io::Result<()> {
     let mut text = String::new();
     for &user in users {
         writeln!(text, "{user} {} {} {}", uuid(user), vid(user), email_text(user)).expect("a String takes all");

@@ -74,7 +74,7 @@ fn measure(folder: &Path, facts: &Path, quick: bool) -> Result<()> {
     let ints = files::fill(&run, Keys::Int, run.users)?;
     let uuids = files::fill(&run, Keys::Uuid, run.users)?;
     let users = keys::some_of(run.users, HOT);
-    keys::write_for_ruby(&folder.join("hot-users"), &users)?;
+    keys::write_for_others(&folder.join("hot-users"), &users)?;
     let large = if run.large() == run.users { ints.clone() } else { files::fill(&run, Keys::Int, run.large())? };
     if run.large() != run.users {
         std::fs::remove_file(files::fill(&run, Keys::Uuid, run.large())?)?;
@@ -92,7 +92,7 @@ fn measure(folder: &Path, facts: &Path, quick: bool) -> Result<()> {
     step("opening");
     files::open_first(&run, &large, run.large())?;
 
-    // Ruby reads the same file afterwards, so writes go to another.
+    // The other languages read the same files afterwards, so writes go to another.
     let written = folder.join("written.vidcache");
     std::fs::copy(&ints, &written)?;
     step("look-ups while another process writes");

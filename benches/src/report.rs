@@ -191,8 +191,7 @@ fn markdown(facts: &Facts, options: &Options) -> (String, Vec<&'static str>) {
     line("| | from | a look-up | beside vidcache |".into());
     line("| --- | --- | ---: | ---: |".into());
     for peer in PEERS {
-        let from = if peer.from == crate::table::From::Rust { "Rust" } else { "Ruby" };
-        let ours = if from == "Rust" { "rust_resolve_hit" } else { "ruby_resolve_int" };
+        let (from, ours) = (peer.from.name(), peer.from.ours());
         let Some(fact) = facts.get(peer.id) else { continue };
         let name = if peer.kind == Kind::Ours { format!("**{}**", peer.name) } else { peer.name.into() };
         if let Some(reason) = fact.get("skipped").and_then(Value::as_str) {
@@ -308,5 +307,6 @@ fn versions(facts: &Facts) -> String {
     let mut parts = vec![format!("SQLite {}", rusqlite::version())];
     parts.extend(of("ruby").map(str::to_owned));
     parts.extend(of("rails").map(|version| format!("Rails {version}")));
+    parts.extend(of("python").map(|version| format!("Python {version}")));
     parts.join(", ")
 }

@@ -37,6 +37,7 @@ const fn row(id: &'static str, what: &'static str, beside: &'static str, checks:
 }
 
 const HASH: &str = "`Hash#[]`";
+const DICT: &str = "`dict[]`";
 
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
@@ -61,6 +62,16 @@ pub(crate) const ROWS: &[Row] = &[
         &[check("median_ns", "", AtMost(1_500.0), "ns")]),
     row("rails_tracking_tag", "Rails `hubspot_tracking_tag`", "",
         &[check("median_ns", "", AtMost(5_000.0), "ns")]),
+    row("python_resolve_int", "Python `cache.resolve(int)`, from memory, 100,000 users", DICT,
+        &[check("median_ns", "", AtMost(3_000.0), "ns")]),
+    row("python_resolve_str", "Python `cache.resolve(str)`, a UUID, the same", DICT,
+        &[check("median_ns", "", AtMost(3_000.0), "ns")]),
+    row("python_resolve_many", "Python `cache.resolve_many`, a key, integers", DICT,
+        &[check("median_ns", "", AtMost(1_000.0), "ns")]),
+    row("python_decide", "Python `cache.decide(int, email)`", "",
+        &[check("median_ns", "", AtMost(5_000.0), "ns")]),
+    row("python_snippet", "Python `cache.snippet`", "",
+        &[check("median_ns", "", AtMost(8_000.0), "ns")]),
     row("miss_1m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
         &[check("ratio", "", AtMost(1.3), "×")]),
     row("miss_10m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
@@ -109,6 +120,28 @@ pub(crate) enum Kind {
 pub(crate) enum From {
     Rust,
     Ruby,
+    Python,
+}
+
+impl From {
+    pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Ruby, Self::Python];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Ruby => "Ruby",
+            Self::Python => "Python",
+        }
+    }
+
+    /// What its peers are beside.
+    pub(crate) fn ours(self) -> &'static str {
+        match self {
+            Self::Rust => "rust_resolve_hit",
+            Self::Ruby => "ruby_resolve_int",
+            Self::Python => "python_resolve_int",
+        }
+    }
 }
 
 const fn peer(id: &'static str, name: &'static str, kind: Kind, from: From) -> Peer {
@@ -133,4 +166,9 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("peer_rails_cache_redis", "Rails.cache, Redis", Kind::Peer, From::Ruby),
     peer("peer_active_record_sqlite", "Active Record pick, SQLite", Kind::Peer, From::Ruby),
     peer("peer_active_record_postgresql", "Active Record pick, PostgreSQL", Kind::Peer, From::Ruby),
+    peer("baseline_dict_int", "dict[]", Kind::Bare, From::Python),
+    peer("python_resolve_int", "vidcache resolve", Kind::Ours, From::Python),
+    peer("python_decide", "vidcache decide, with email", Kind::Ours, From::Python),
+    peer("peer_python_sqlite3", "sqlite3, SELECT", Kind::Peer, From::Python),
+    peer("peer_redis_py", "redis-py, unix socket", Kind::Peer, From::Python),
 ];
