@@ -17,7 +17,10 @@ pub use account::{Explanation, Stats};
 pub use cache::{OpenOptions, Vidcache, move_aside};
 pub use changes::StaleChange;
 pub use error::VidcacheError;
-pub use hot::{vidcache_recall_id, vidcache_recall_text};
+pub use hot::{
+    TriedDecision, reasons, vidcache_try_decide, vidcache_try_resolve_id, vidcache_try_resolve_text,
+    vidcache_try_snippet,
+};
 pub use intake::{ImportReport, ImportRow, Observed, Recorded, WebhookReport};
 pub use lookup::{Decision, DecisionRequest, Identity};
 pub use signature::{SignedRequest, verify_signature};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vidcache::Error;
 
 use crate::edge::edge;
-use crate::hot::{vidcache_recall_id, vidcache_recall_text};
+use crate::hot::{vidcache_try_resolve_id, vidcache_try_resolve_text, vidcache_try_snippet};
 use crate::{Decision, OpenOptions, Vidcache, VidcacheError};
 
 fn open(dir: &tempfile::TempDir) -> Arc<Vidcache> {
@@ -40,24 +40,49 @@ fn a_foreign_caller_opens_decides_and_closes() {
 }
 
 #[test]
-fn the_direct_way_knows_what_memory_knows_and_nothing_once_closed() {
+fn the_direct_way_answers_as_the_other_and_leaves_errors_to_it() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let cache = open(&dir);
     cache.link("7", 901).expect("linked");
     let at = Arc::clone(&cache).address() as usize as *const Vidcache;
     // SAFETY: `cache` is kept, and the texts have these lengths.
     let (id, text) = (
-        |id| unsafe { vidcache_recall_id(at, id) },
-        |key: &[u8]| unsafe { vidcache_recall_text(at, key.as_ptr(), key.len()) },
+        |id| unsafe { vidcache_try_resolve_id(at, id) },
+        |key: &[u8]| unsafe { vidcache_try_resolve_text(at, key.as_ptr(), key.len()) },
     );
-    cache.resolve("7").expect("an answer");
-    cache.resolve("8").expect("an answer");
     assert_eq!((id(7), text(b"7"), id(8)), (901, 901, 0));
     assert_eq!((text(b""), text(b"\xff")), (-1, -1), "left to resolve, which says why");
     cache.link("8", 902).expect("linked");
-    assert_eq!(id(8), -1, "memory is not current, and does not answer");
+    assert_eq!(id(8), 902);
+
+    let snippet = |user: Option<&[u8]>, email: &[u8], room: usize| {
+        let (mut html, user) = (vec![0; room], user.map_or((std::ptr::null(), 0), |user| (user.as_ptr(), user.len())));
+        // SAFETY: as above, and `html` has so much room.
+        let len = unsafe {
+            let (email, html) = (email, html.as_mut_ptr());
+            vidcache_try_snippet(
+                at,
+                user.0,
+                user.1,
+                email.as_ptr(),
+                email.len(),
+                c"r4nd0m".as_ptr().cast(),
+                6,
+                html,
+                room,
+            )
+        };
+        usize::try_from(len).ok().map(|len| String::from_utf8(html[..len].to_vec()).expect("UTF-8"))
+    };
+    assert!(snippet(Some(b"7"), b"ann@shop.test", 4096).expect("an answer").contains("\"901\""));
+    assert!(!snippet(None, b"", 4096).expect("an answer").contains("\"id\""));
+    for nothing in
+        [snippet(Some(b""), b"a@x.test", 4096), snippet(Some(b"7"), b"a", 4096), snippet(Some(b"7"), b"a@x", 9)]
+    {
+        assert_eq!(nothing, None);
+    }
     cache.close().expect("closed");
-    assert_eq!(id(7), -1);
+    assert_eq!((id(7), snippet(Some(b"7"), b"ann@shop.test", 4096)), (-1, None));
 }
 
 #[test]

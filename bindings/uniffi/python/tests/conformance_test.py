@@ -1,4 +1,4 @@
-"""The cases of tests/conformance, which every language replays."""
+"""The cases of tests/conformance, which every language replays: here once by each of its ways into the library."""
 
 import json
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import vidcache
-from conftest import PORTAL, SECRET
+from conftest import PORTAL, SECRET, by_uniffi_alone
 
 FOLDER = Path(__file__).parents[4] / "tests" / "conformance"
 CODES = json.loads((FOLDER / "codes.json").read_text())
@@ -25,8 +25,11 @@ def test_every_code_has_its_class_with_its_number():
         assert getattr(vidcache, kind.__name__) is kind
 
 
+@pytest.mark.parametrize("way", ["direct", "uniffi"])
 @pytest.mark.parametrize("steps", CASES)
-def test_case(steps, tmp_path):
+def test_case(steps, way, tmp_path, monkeypatch):
+    if way == "uniffi":
+        by_uniffi_alone(monkeypatch)
     runner = Runner(tmp_path)
     try:
         for number, step in enumerate(steps, 1):

@@ -2,6 +2,7 @@
 
 import pytest
 import vidcache
+from vidcache import _direct
 
 PORTAL = 62515
 SECRET = "thirty-two bytes kept out of it."
@@ -17,3 +18,10 @@ def path(tmp_path):
 def cache(path):
     with vidcache.Cache(path, PORTAL, secret=SECRET) as opened:
         yield opened
+
+
+def by_uniffi_alone(patch):
+    """As if the direct way answered nothing; `patch` is pytest's."""
+    patch.setattr(_direct, "resolve", lambda *_: _direct.ASK)
+    for name in ("decide", "snippet", "anonymous_snippet"):
+        patch.setattr(_direct, name, lambda *_: None)

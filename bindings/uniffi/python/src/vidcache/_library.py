@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from importlib import metadata
 from typing import Any, Callable, NoReturn
 
@@ -26,16 +24,6 @@ except metadata.PackageNotFoundError:
     _installed = __version__
 if _installed != __version__:
     raise ImportError(f"vidcache: this is version {_installed}, and its native library {__version__}; install vidcache again")
-
-# The direct way keeps the GIL: it never waits, and giving the GIL up costs more than the look-up.
-_direct = ctypes.PyDLL(os.path.abspath(native._UniffiLib._name))
-
-recall_id: Callable[[int, int], int] = _direct.vidcache_recall_id
-recall_id.argtypes = (ctypes.c_void_p, ctypes.c_int64)  # type: ignore[attr-defined]
-recall_id.restype = ctypes.c_int64  # type: ignore[attr-defined]
-recall_text: Callable[[int, bytes, int], int] = _direct.vidcache_recall_text
-recall_text.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)  # type: ignore[attr-defined]
-recall_text.restype = ctypes.c_int64  # type: ignore[attr-defined]
 
 
 def _raise(error: Any) -> NoReturn:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Optional, Union
 
-from . import _input, errors
-from ._input import HIGHEST, LOWEST, Answer, UserKey
-from ._library import call, native, recall_id, recall_text
+from . import _direct, _input, errors
+from ._input import HIGHEST, Answer, UserKey
+from ._library import call, native
 from .values import (
     Decision,
     Explanation,
@@ -125,22 +125,9 @@ class Cache:
 
         Raises `InvalidUserKey`.
         """
-        # Ahead of the general way, since a page pays for this one. What memory cannot answer, or is wrong, goes on.
-        vid = -1
-        if type(user) is int:
-            if LOWEST <= user <= HIGHEST:
-                vid = recall_id(self._at, user)
-        elif type(user) is str:
-            try:
-                text = user.encode()
-            except UnicodeEncodeError:
-                pass
-            else:
-                vid = recall_text(self._at, text, len(text))
-        if vid > 0:
-            return vid
-        if vid == 0:
-            return None
+        vid = _direct.resolve(self._at, user)
+        if vid >= 0:
+            return vid or None
         found = call(self._core.resolve, _input.user_key(user))
         return None if found is None else int(found.vid)
 
@@ -186,6 +173,9 @@ class Cache:
 
         Raises `InvalidUserKey`, `InvalidEmail`.
         """
+        found = _direct.decide(self._at, user, email)
+        if found is not None:
+            return found
         return _decision(call(self._core.decide, _input.user_key(user), _input.email(email)))
 
     def decide_many(self, users: Iterable[tuple[UserKey, Optional[str]]]) -> list[Decision]:
@@ -194,14 +184,16 @@ class Cache:
         for pair in pairs:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise errors.InvalidOption("invalid option users: each must be a pair of user and email")
-        asked = [native.DecisionRequest(user=_input.user_key(user), email=_input.email(email)) for user, email in pairs]
-        return [_decision(found) for found in call(self._core.decide_many, asked)]
+        return [self.decide(user, email) for user, email in pairs]
 
     def snippet(self, user: UserKey, email: Optional[str], *, nonce: Optional[str] = None) -> str:
         """The HTML that puts the decision, and HubSpot's loader, on a page: two script elements, safe as they are.
 
         `nonce`: the page's Content-Security-Policy nonce. Raises `InvalidUserKey`, `InvalidEmail`, `InvalidOption`.
         """
+        found = _direct.snippet(self._at, user, email, nonce)
+        if found is not None:
+            return found
         found = call(
             self._core.snippet, _input.user_key(user), _input.email(email), _input.optional_text(nonce, "nonce")
         )
@@ -209,6 +201,9 @@ class Cache:
 
     def anonymous_snippet(self, *, nonce: Optional[str] = None) -> str:
         """The HTML for a page whose visitor the app does not know: the loader, and no identity."""
+        found = _direct.anonymous_snippet(self._at, nonce)
+        if found is not None:
+            return found
         return str(call(self._core.anonymous_snippet, _input.optional_text(nonce, "nonce")))
 
     def link(self, user: UserKey, vid: int) -> None:
