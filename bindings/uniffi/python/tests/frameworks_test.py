@@ -130,11 +130,17 @@ DJANGO = """
     with override_settings(VIDCACHE={**settings.VIDCACHE, "user": lambda request: (42, "ann@shop.test")}):
         assert b"ann@shop.test" in visitor.get("/").content
     for wrong, code in (({}, "E001"), ({"path": "/nowhere/x", "portal_id": 1, "secret": "x" * 16}, "E002"),
-                        ({"path": path, "portal_id": 1}, "W001"), ({"path": path, "portal_id": 1, "secret": "x"}, "E003")):
+                        ({"path": 7, "portal_id": 1, "secret": "x" * 16}, "E002"),
+                        ({"path": path, "portal_id": 1}, "W001"), ({"path": path, "portal_id": 1, "secret": "x"}, "E003"),
+                        ({"path": path, "portal_id": 1, "secret": "é" * 7}, "E003"),
+                        ({"path": path, "portal_id": 1, "secret": 7}, "E003")):
         with override_settings(VIDCACHE=wrong):
             assert ["vidcache." + code] == [problem.id for problem in checks.run_checks()], code
             if code[0] == "E":
                 assert ann.get("/").content == b"<p></p>"
+    # The library takes 16 bytes, in however many letters.
+    with override_settings(VIDCACHE={"path": path + "-other", "portal_id": portal, "secret": "é" * 8}):
+        assert checks.run_checks() == [] and b"<script" in ann.get("/").content
     assert b"901" in ann.get("/").content
     print("fine")
 """

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from .. import _input
+from ..errors import CannotOpen, InvalidSecret
 from . import configuration
 
 
@@ -31,11 +33,19 @@ def check(**_: Any) -> list[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id="vidcache.E001")]
     problems: list[checks.CheckMessage] = []
-    folder = os.path.dirname(os.path.abspath(os.fspath(found["path"])))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        problems.append(checks.Error(f"VIDCACHE: {folder} is no folder that this process may write to", id="vidcache.E002"))
-    secret = found.get("secret")
-    if not secret:
+    try:
+        folder = os.fsdecode(os.path.dirname(os.path.abspath(_input.path(found["path"]))))
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"VIDCACHE: {folder} is no folder that this process may write to"
+            problems.append(checks.Error(problem, id="vidcache.E002"))
+    except CannotOpen:
+        problems.append(checks.Error("VIDCACHE's path must be a str, bytes or os.PathLike", id="vidcache.E002"))
+    try:
+        # As the library takes it: what counts is its bytes.
+        secret = _input.secret(found.get("secret") or None)
+    except InvalidSecret:
+        secret = b""
+    if secret is None:
         problems.append(
             checks.Warning(
                 "VIDCACHE has no secret: whoever has the file can test a guessed email against it",
@@ -43,7 +53,9 @@ def check(**_: Any) -> list[checks.CheckMessage]:
             )
         )
     elif len(secret) < 16:
-        problems.append(checks.Error("VIDCACHE's secret must have at least 16 bytes", id="vidcache.E003"))
+        problems.append(
+            checks.Error("VIDCACHE's secret must be bytes or a str of at least 16 bytes", id="vidcache.E003")
+        )
     processors = [
         name for engine in settings.TEMPLATES for name in engine.get("OPTIONS", {}).get("context_processors", [])
     ]
