@@ -94,6 +94,8 @@ class AnswerTest < CacheTest
     refusal = '{"status":"error","message":"Contact already exists. Existing ID: 902","category":"CONFLICT"}'
     assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(409, refusal)) }.vid
     assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, refusal) }.vid
+    assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, FaradayResponse.new(409, {}, JSON.parse(refusal))) }.vid
+    assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.observe(ApiError.new(409, refusal)) }.vid
     assert_nil assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(409, "no JSON")) }.vid
     limit = '{"status":"error","policyName":"TEN_SECONDLY_ROLLING"}'
     assert_equal 10.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit)) }.retry_after
@@ -101,6 +103,27 @@ class AnswerTest < CacheTest
     assert_equal 503, assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(503)) }.status
     cache.link(7, 901)
     assert_equal 901, assert_raises(Vidcache::VidTaken) { cache.link(8, 901) }.vid
+  end
+
+  test "a contact that is gone is named no more whichever client says so, if HubSpot does" do
+    gone = '{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}'
+    [ApiError.new(404, gone), net_http(404, gone), FaradayResponse.new(404, {}, JSON.parse(gone)), [gone, 404, {}]].each_with_index do |answer, user|
+      cache.record(user, answer(901 + user))
+      ["<h1>Not Found</h1>", '{"id":"5"}', "", nil, "[]", "[" * 200, "\xFF", { "id" => "\xFF" }].each do |proxy|
+        assert_raises(Vidcache::ContactMissing) { cache.record(user, ApiError.new(404, proxy)) }
+      end
+      assert_predicate cache.decide(user, EMAIL), :agreed?, "a proxy is not HubSpot"
+      error = assert_raises(Vidcache::ContactMissing) { cache.record(user, answer) }
+      assert_nil error.cause
+      assert_equal [:email_unconfirmed, 901 + user], cache.decide(user, EMAIL).to_h.values_at(:reason, :id)
+    end
+  end
+
+  test "what is in the way of writing that down is raised" do
+    gone = '{"status":"error","message":"resource not found"}'
+    assert_raises(Vidcache::InvalidUserKey) { cache.record(nil, ApiError.new(404, gone)) }
+    cache.close
+    assert_raises(Vidcache::Closed) { cache.record(1, ApiError.new(404, gone)) }
   end
 
   test "how long to wait is understood however the header is spelt" do

@@ -17,17 +17,38 @@ module Vidcache
   # | `id` and `properties`, with `updated_at` | hubspot-api-client's and hubspot-sdk's objects |
   # | `vid`, or `id` and `metadata` | hubspot-ruby's contacts. They carry no time, so they link a user and confirm no email |
   #
+  # An error is what its HTTP status says. What HubSpot's words say besides, only the core can read: which contact holds an email, how
+  # long a limit lasts, and that a contact is gone, which it writes down.
+  #
   # @api private
   module Answer
     # What an object of a client's may say of a contact, and what HubSpot calls it.
     FIELDS = { id: "id", properties: "properties", updated_at: "updatedAt", archived: "archived", archived_at: "archivedAt" }.freeze
 
+    # HubSpot answered with an error: what its status says, and JSON whose `status` is `error`, so that the core takes it for no contact.
+    Refusal = Struct.new(:error, :json)
+    private_constant :Refusal
+
     module_function
 
     # @param answer [Object]
-    # @return [String] JSON
+    # @yieldparam json [String] for the core
+    # @return [Object] what the block returns
     # @raise [InvalidAnswer, AnswerWithoutId] it is nothing of the above, or has no body
     # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] HubSpot answered with an error
+    def read(answer)
+      said = json(answer)
+      return yield said unless said.is_a?(Refusal)
+
+      begin
+        yield said.json
+      rescue InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited => e
+        raise if e.instance_of?(said.error.class)
+      end
+      raise said.error
+    end
+
+    # @return [String, Refusal]
     def json(answer)
       case answer
       when String then answer
@@ -70,25 +91,24 @@ module Vidcache
     end
 
     def refuse(status, body, headers)
-      case status
-      when 404 then raise ContactMissing, "HubSpot has no such contact"
-      when 409 then conflict(body)
-      when 429 then limit(body, retry_after(headers))
-      else raise HubspotError.new("HubSpot answered with #{status || "no HTTP status"}", status: status)
-      end
+      error = case status
+              when 404 then ContactMissing.new("HubSpot has no such contact")
+              when 409 then ContactConflict.new("HubSpot refused: another contact holds that email already")
+              when 429 then RateLimited.new("HubSpot's rate limit was reached", retry_after: retry_after(headers))
+              else raise HubspotError.new("HubSpot answered with #{status || "no HTTP status"}", status: status)
+              end
+      # How long to wait, the header says better.
+      words = error_body(body) unless error.is_a?(RateLimited) && error.retry_after
+      words ? Refusal.new(error, words) : raise(error)
     end
 
-    # What the body says besides, the core reads: which contact it is, how long the limit lasts.
-    def conflict(body)
-      return body if body.is_a?(String) && body.match?(/already exist|CONTACT_EXISTS/i)
-
-      raise ContactConflict, "HubSpot refused: another contact holds that email already"
-    end
-
-    def limit(body, seconds)
-      return body if seconds.nil? && body.is_a?(String) && body.match?(/policyName|RATE_LIMIT/)
-
-      raise RateLimited.new("HubSpot's rate limit was reached", retry_after: seconds)
+    # @return [String, nil] the body of an error of HubSpot's own, and not of a proxy's
+    def error_body(body)
+      body = generate(spelt(body)) if body.is_a?(Hash)
+      parsed = JSON.parse(body) if body.is_a?(String)
+      body if parsed.is_a?(Hash) && parsed["status"] == "error"
+    rescue JSON::JSONError, EncodingError
+      nil
     end
 
     def body(body)
@@ -160,6 +180,6 @@ module Vidcache
       methods.all? { |method| answer.respond_to?(method) }
     end
 
-    private_class_method(*(singleton_methods(false) - [:json]))
+    private_class_method(*(singleton_methods(false) - [:read]))
   end
 end

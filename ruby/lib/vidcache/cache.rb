@@ -224,7 +224,7 @@ module Vidcache
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
     #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
-      native_record(user_id, Answer.json(answer), change)
+      Answer.read(answer) { |json| native_record(user_id, json, change) }
     end
 
     # Takes in what an answer says of contacts without saying whose they are: of a search, a batch read or upsert, or of any call
@@ -233,7 +233,7 @@ module Vidcache
     # @return [Observed]
     # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, HubspotError] and then nothing was written
     def observe(answer)
-      native_observe(Answer.json(answer))
+      Answer.read(answer) { |json| native_observe(json) }
     end
 
     # {#decide} for many users.

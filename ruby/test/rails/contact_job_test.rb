@@ -113,6 +113,23 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_nil @cache.resolve(user.id)
   end
 
+  def test_a_limit_that_hubspot_names_is_waited_out
+    user = new_user
+    run_job(user, nil, ApiError.new(429, '{"status":"error","errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING"}'))
+    assert_in_delta 10, jobs.first[:at] - Time.now.to_f, 2
+  end
+
+  def test_a_contact_that_is_gone_is_named_no_more_until_there_is_a_new_one
+    user = agreed_user
+    token = change(user, "ann@new.test")
+    gone = '{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}'
+    run_job(user, token, ApiError.new(404, gone), ApiError.new(500))
+    assert_equal 1, jobs.size, "tried again"
+    @cache.abandon_email_change(user.id, token)
+    user.update_columns(email: "ann@shop.test")
+    assert_equal :email_unconfirmed, reason(User.find(user.id))
+  end
+
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
     user = agreed_user
     token = change(user, "ann@new.test")
@@ -171,7 +188,12 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     other = User.create!(email: "bob@shop.test")
     assert_raises(Vidcache::VidTaken) { confirm(other.id, "bob@shop.test", vid: 901) }
     assert_equal ["conflict.vidcache", :vid_taken], [heard.last.first, heard.last.last[:code]]
-    refute_match(/ann@|bob@/, heard.inspect)
+    run_job(User.create!(email: "eve@shop.test"), nil, ApiError.new(409, '{"status":"error","category":"CONFLICT","message":"Existing ID: 901"}'),
+            contact(902, "eve@shop.test"))
+    conflict, recorded = heard.last(2)
+    assert_equal ["conflict.vidcache", 901, :contact_conflict], [conflict.first, *conflict.last.values_at(:vid, :code)]
+    assert_equal "record.vidcache", recorded.first
+    refute_match(/ann@|bob@|eve@/, heard.inspect)
     assert_includes LOG.string, "vidcache: nothing was recorded: vid_taken"
   ensure
     subscriptions&.each { |subscription| ActiveSupport::Notifications.unsubscribe(subscription) }

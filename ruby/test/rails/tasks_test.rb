@@ -48,6 +48,30 @@ class Vidcache::TasksTest < Vidcache::RailsTest
     assert_equal "0 outstanding for longer than 3600 s\n0 jobs enqueued\n", run_task("stale", "RETRY" => "1")
   end
 
+  def test_stale_lists_all_of_them
+    1001.times { |user| @cache.begin_email_change(user) }
+    sleep 0.002
+    lines = run_task("stale", "OLDER_THAN" => "0").lines
+    assert_equal [1002, "1001 outstanding for longer than 0 s\n"], [lines.size, lines.last]
+  end
+
+  # One sentence each, and no stack of calls.
+  def test_what_is_asked_for_wrongly_is_said
+    { ["stale", { "OLDER_THAN" => "soon" }] => "OLDER_THAN has to be a number of seconds",
+      ["stale", { "OLDER_THAN" => "-1" }] => "invalid option older_than: it must be a number of seconds, not negative",
+      ["backfill", { "VID" => "hubspot_id" }] => "users has no column hubspot_id",
+      ["backfill", { "MODEL" => "user;" }] => "user; is no model with has_vid",
+      ["forget", { "USER_ID" => "" }] => "say which user with USER_ID",
+      ["explain", { "USER_ID" => "1", "EMAIL" => "ann" }] => "invalid email",
+      ["explain", { "USER_ID" => "a" * 256 }] => "invalid user key" }.each do |(task, env), words|
+      assert_match(/\Avidcache: .*#{words}/, assert_raises(SystemExit, task) { run_task(task, env) }.message)
+    end
+    Vidcache.cache = nil
+    %w[backfill stale verify].each do |task|
+      assert_equal "vidcache: config.vidcache.portal_id is not set", assert_raises(SystemExit) { run_task(task) }.message
+    end
+  end
+
   def test_forget_and_explain
     user = agreed_user
     assert_includes run_task("explain", "USER_ID" => user.id.to_s, "EMAIL" => user.email), "The page names the email and the id 901"

@@ -18,6 +18,7 @@ module Vidcache
       @model = model
       @vid = vid
       @output = output
+      @cache = Vidcache.cache # Raises before anything is read if there is none.
       @done = 0
       @counts = Hash.new(0)
     end
@@ -40,7 +41,7 @@ module Vidcache
     def link(users)
       rows = users.map { |user| [user.vidcache_key, user.public_send(@vid)] }
       valid = rows.select { |_, vid| vid.to_s.match?(/\A[1-9]\d{0,18}\z/) && vid.to_i < 2**63 }
-      report = Vidcache.cache.import(valid)
+      report = @cache.import(valid)
       count("linked", report.imported)
       count("whose contact is another user's", report.vid_taken)
       count("without a valid id", rows.size - valid.size)
@@ -51,11 +52,11 @@ module Vidcache
     end
 
     def enqueue(users)
-      users.each do |user|
-        next @counts[:"linked already"] += 1 if Vidcache.cache.resolve(user.vidcache_key)
-
+      linked, others = users.zip(@cache.resolve_many(users.map(&:vidcache_key))).partition { |_, vid| vid }
+      count("linked already", linked.size)
+      others.each do |user, _|
         @model.enqueue_vidcache_job(user, nil)
-        @counts[:enqueued] += 1
+        count("enqueued", 1)
       end
     end
   end

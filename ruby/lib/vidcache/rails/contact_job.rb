@@ -52,9 +52,9 @@ module Vidcache
       early = nil
       exclusively(user) do
         next unless user.hubspot_email_due?(change)
-        next if (early = vidcache_early(change))
+        next if (early = vidcache_early(user, change))
 
-        vidcache_record(user, vidcache_tell(user), change)
+        vidcache_tell(user, change)
       end
       vidcache_later(early) if early
     end
@@ -105,64 +105,60 @@ module Vidcache
 
     # @!endgroup
 
-    # @return [String] JSON of a contact as it is at HubSpot now
-    def vidcache_tell(user)
+    # Tells HubSpot of the email and records its answer, which finishes the change.
+    def vidcache_tell(user, change)
       email = user.vidcache_email
       vid = Vidcache.cache.resolve(user.vidcache_key)
-      vid ? vidcache_update(vid, email) : vidcache_create(email)
-    end
-
-    def vidcache_update(vid, email)
-      vidcache_answer { update(vid, email) }
-    rescue ContactMissing
-      vidcache_create(email)
-    rescue ContactConflict
-      # What this one holds is recorded, which ends the change. App and HubSpot do not agree, so pages give the id alone
-      # until somebody merges the two.
-      vidcache_answer { read(vid) }
-    end
-
-    def vidcache_create(email)
-      return unless email # Nobody to tell HubSpot of.
-
-      vidcache_answer { create(email) }
-    rescue ContactConflict
-      # HubSpot knows this person already, from a form or a newsletter.
-      vidcache_answer { read_by_email(email) }
-    end
-
-    # As JSON, so that an error is raised here, whether the client returned it or raised it.
-    def vidcache_answer
-      json = Answer.json(yield)
-      raise ContactConflict, "another contact holds that email" if json.match?(/"(?:category|error)"\s*:\s*"(?:CONFLICT|CONTACT_EXISTS)"/)
-      raise RateLimited, "HubSpot's rate limit was reached" if json.match?(/"policyName"|"RATE_LIMITS?"/)
-
-      json
-    rescue Error
-      raise
-    rescue StandardError => e
-      raise unless e.respond_to?(:response_body) && e.respond_to?(:code)
-
-      vidcache_answer { e } # A client's own error, which is an answer too.
-    end
-
-    def vidcache_record(user, answer, change)
-      return Vidcache.cache.record(user.vidcache_key, answer, change: change) if answer
-
-      # A change to no email, of a user whom HubSpot never knew: there was nothing to tell.
-      Vidcache.cache.abandon_email_change(user.vidcache_key, change) if change
+      vid ? vidcache_update(user, vid, email, change) : vidcache_create(user, email, change)
     rescue VidTaken => e
       # Two users of the app, one contact at HubSpot. This user's pages go on saying what they said.
       Failure.report(e, during: "a job recorded nothing: the contact is another user's")
     end
 
+    def vidcache_update(user, vid, email, change)
+      vidcache_record(user, change) { update(vid, email) }
+    rescue ContactMissing
+      vidcache_create(user, email, change)
+    rescue ContactConflict
+      # What this one holds is recorded, which ends the change. App and HubSpot do not agree, so pages give the id alone
+      # until somebody merges the two.
+      vidcache_record(user, change) { read(vid) }
+    end
+
+    def vidcache_create(user, email, change)
+      return vidcache_nobody_to_tell(user, change) unless email
+
+      vidcache_record(user, change) { create(email) }
+    rescue ContactConflict
+      # HubSpot knows this person already, from a form or a newsletter.
+      vidcache_record(user, change) { read_by_email(email) }
+    end
+
+    # No email, of a user whom HubSpot never knew, or knows no more.
+    def vidcache_nobody_to_tell(user, change)
+      Vidcache.cache.abandon_email_change(user.vidcache_key, change) if change
+    end
+
+    # What HubSpot refused is raised by {Cache#record}, whether the client returned it or raised it.
+    def vidcache_record(user, change)
+      answer = begin
+        yield
+      rescue Error
+        raise
+      rescue StandardError => e
+        raise unless e.respond_to?(:response_body) && e.respond_to?(:code)
+
+        e # A client's own error, which is an answer too.
+      end
+      Vidcache.cache.record(user.vidcache_key, answer, change: change)
+    end
+
     # @return [Float, nil] seconds that are left of the change's quiet period
-    def vidcache_early(change)
+    def vidcache_early(user, change)
       return if change.nil?
 
-      begun = Vidcache.cache.stale_changes(older_than: 0, limit: Model::MAX_CHANGES).find { |stale| stale.token == change }&.begun_at
-      # One that is younger than the file's clock can tell is not in the list yet.
-      left = (begun || Time.now) + Vidcache.settings.quiet_period - Time.now
+      begun = JSON.parse(Vidcache.cache.export(user.vidcache_key))["changes"].find { |known| known["token"] == change }&.fetch("begun_at")
+      left = (begun ? begun / 1000.0 : Time.now.to_f) + Vidcache.settings.quiet_period - Time.now.to_f
       left if left.positive?
     end
 

@@ -1,6 +1,13 @@
 # frozen_string_literal: true
 
 namespace :vidcache do
+  # What is wrong, in a sentence instead of a stack.
+  plainly = lambda do |&work|
+    work.call
+  rescue Vidcache::Error, SystemCallError => e
+    abort "vidcache: #{e.message}"
+  end
+
   model = lambda do
     name = ENV.fetch("MODEL", "User")
     name.safe_constantize.tap do |found|
@@ -8,37 +15,54 @@ namespace :vidcache do
     end
   end
 
+  column = lambda do |users|
+    name = ENV["VID"].presence or next
+    next name if users.column_names.include?(users.attribute_aliases.fetch(name, name))
+
+    abort "vidcache: #{users.table_name} has no column #{name}; say with VID=… which one holds HubSpot's contact ids"
+  end
+
+  key = lambda do
+    ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
+  end
+
   desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids; without VID a job looks each user up"
   task backfill: :environment do
-    Vidcache::Backfill.new(model.call, vid: ENV["VID"].presence, output: $stdout).run
+    plainly.call do
+      users = model.call
+      Vidcache::Backfill.new(users, vid: column.call(users), output: $stdout).run
+    end
   end
 
   desc "List email changes that are outstanding for longer than OLDER_THAN seconds (3600); RETRY=1 enqueues their jobs anew"
   task stale: :environment do
-    older_than = Float(ENV.fetch("OLDER_THAN", 3600))
-    stale = Vidcache.cache.stale_changes(older_than: older_than)
-    stale.each { |change| puts "user #{change.user_id}: begun #{change.begun_at.getutc.iso8601}, token #{change.token}" }
-    puts "#{stale.size} outstanding for longer than #{older_than.to_i} s"
-    puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
+    older_than = Float(ENV["OLDER_THAN"].presence || 3600, exception: false)
+    abort "vidcache: OLDER_THAN has to be a number of seconds" unless older_than
+    plainly.call do
+      stale = Vidcache.cache.stale_changes(older_than: older_than, limit: Vidcache::Model::MAX_CHANGES)
+      stale.each { |change| puts "user #{change.user_id}: begun #{change.begun_at.getutc.iso8601}, token #{change.token}" }
+      puts "#{stale.size} outstanding for longer than #{older_than.to_i} s"
+      puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
+    end
   end
 
   desc "Take out all that is held on a user who is gone: USER_ID=their key"
   task forget: :environment do
-    key = ENV.fetch("USER_ID") { abort "vidcache: say which user with USER_ID=…" }
-    puts Vidcache.cache.forget(key) ? "vidcache: forgotten" : "vidcache: nothing was held"
+    plainly.call { puts Vidcache.cache.forget(key.call) ? "vidcache: forgotten" : "vidcache: nothing was held" }
   end
 
   desc "Say why a page says what it says: USER_ID=their key, EMAIL=the app's"
   task explain: :environment do
-    key = ENV.fetch("USER_ID") { abort "vidcache: say which user with USER_ID=…" }
-    puts Vidcache.cache.explain(key, ENV["EMAIL"].presence)
+    plainly.call { puts Vidcache.cache.explain(key.call, ENV["EMAIL"].presence) }
   end
 
   desc "Check the file; ends non-zero if anything is wrong"
   task verify: :environment do
-    problems = Vidcache.cache.verify
-    puts problems
-    abort "vidcache: #{problems.size} problems" if problems.any?
-    puts "vidcache: nothing is wrong"
+    plainly.call do
+      problems = Vidcache.cache.verify
+      puts problems
+      abort "vidcache: #{problems.size} problems" if problems.any?
+      puts "vidcache: nothing is wrong"
+    end
   end
 end
