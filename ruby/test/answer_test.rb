@@ -121,7 +121,7 @@ class AnswerTest < CacheTest
 
   test "what is in the way of writing that down is raised" do
     gone = '{"status":"error","message":"resource not found"}'
-    assert_raises(Vidcache::InvalidUserKey) { cache.record(nil, ApiError.new(404, gone)) }
+    assert_raises(Vidcache::InvalidUserKey) { cache.record("", ApiError.new(404, gone)) }
     cache.close
     assert_raises(Vidcache::Closed) { cache.record(1, ApiError.new(404, gone)) }
   end
