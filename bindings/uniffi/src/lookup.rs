@@ -124,6 +124,7 @@ impl Vidcache {
     ///
     /// # Errors
     /// As `decide`.
+    #[uniffi::method(default(nonce = None))]
     pub fn snippet(&self, user: &str, email: Option<String>, nonce: Option<String>) -> Result<String, VidcacheError> {
         edge(|| {
             let email = self::email(email.as_deref())?;
@@ -135,6 +136,7 @@ impl Vidcache {
     ///
     /// # Errors
     /// `internal`.
+    #[uniffi::method(default(nonce = None))]
     pub fn anonymous_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
         edge(|| Ok(self.0.anonymous_snippet(nonce.as_deref())))
     }
