@@ -12,5 +12,6 @@ let package = Package(
             dependencies: ["VidcacheFFI"],
             linkerSettings: [.linkedLibrary("vidcache_uniffi")]
         ),
+        .testTarget(name: "VidcacheTests", dependencies: ["Vidcache"]),
     ]
 )
