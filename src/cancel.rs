@@ -1,31 +1,33 @@
 //! Cancelling a call that waits for another process.
 //!
 //! A thread of a Ruby or Python program that waits in here must be able to stop when its VM wants
-//! it back (`Thread#kill`, `Timeout`, Ctrl-C). The flag belongs to the calling thread rather than to
-//! every method's arguments, since most callers never cancel.
+//! it back (`Thread#kill`, `Timeout`, Ctrl-C). Whether it does is asked of the calling thread's own question rather than
+//! of every method's arguments, since most callers never cancel.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
+type Question = Rc<dyn Fn() -> bool>;
+
 thread_local! {
-    static FLAG: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+    static QUESTION: RefCell<Option<Question>> = const { RefCell::new(None) };
     static IMPATIENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; while it waits, setting `flag` from any thread ends the wait with
-/// [`Error::Cancelled`] and nothing written. A write that has begun is not cut short.
-pub fn cancellable<T>(flag: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> T {
-    struct Reset(Option<Arc<AtomicBool>>);
+/// Runs `work`; while it waits, it asks `is_cancelled`, every 50 ms at the least. True ends the wait with
+/// [`Error::Cancelled`] and nothing written. A write that has begun is not cut short. Asked by this thread, with
+/// locks of the library held: it must not wait, and not call the library.
+pub fn cancellable<T>(is_cancelled: impl Fn() -> bool + 'static, work: impl FnOnce() -> T) -> T {
+    struct Reset(Option<Question>);
     impl Drop for Reset {
         fn drop(&mut self) {
-            FLAG.with(|slot| *slot.borrow_mut() = self.0.take());
+            QUESTION.with(|slot| *slot.borrow_mut() = self.0.take());
         }
     }
-    let _reset = Reset(FLAG.with(|slot| slot.borrow_mut().replace(Arc::clone(flag))));
+    let _reset = Reset(QUESTION.with(|slot| slot.borrow_mut().replace(Rc::new(is_cancelled))));
     work()
 }
 
@@ -44,7 +46,7 @@ pub fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
 
 /// Whether the call must not wait (any more).
 pub(crate) fn cancelled() -> bool {
-    IMPATIENT.get() || FLAG.with(|slot| slot.borrow().as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)))
+    IMPATIENT.get() || QUESTION.with(|slot| slot.borrow().as_ref().is_some_and(|is_cancelled| is_cancelled()))
 }
 
 /// Waits a little, unless the call was cancelled.

@@ -117,7 +117,9 @@ fn a_waiting_write_ends_when_it_is_cancelled() {
     let mut child = hold_write_lock(&path);
     let flag = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| cancellable(&flag, || cache.begin_email_change(UserKey::from(1))));
+        let asked = Arc::clone(&flag);
+        let is_cancelled = move || asked.load(Ordering::Relaxed);
+        let waiting = scope.spawn(|| cancellable(is_cancelled, || cache.begin_email_change(UserKey::from(1))));
         std::thread::sleep(Duration::from_millis(50));
         assert!(!waiting.is_finished());
         flag.store(true, Ordering::Relaxed);

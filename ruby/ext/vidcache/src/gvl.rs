@@ -5,8 +5,6 @@
 //! Whatever may wait (for another process, or the disk) releases it, or every thread would wait along.
 
 use std::ffi::{c_int, c_void};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use magnus::Ruby;
@@ -27,8 +25,8 @@ pub(crate) fn read<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T
 /// Runs `work` without the GVL. It is `Sync` so that it can hold no Ruby value. It must not
 /// keep a lock when it ends, since what follows waits for the GVL.
 ///
-/// Ruby interrupts it through the flag for a `Thread#kill`, a `Timeout`, a signal, and sometimes for nothing
-/// that concerns this thread. The first raises here, with nothing written. After anything else the
+/// It ends early when Ruby has something for this thread: a `Thread#kill`, a `Timeout`, a signal, and sometimes nothing
+/// that concerns it. The first raises here, with nothing written. After anything else the
 /// work starts again, though not for longer than `patience` in all: it is over by then anyway.
 pub(crate) fn without<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T> + Sync) -> Result<T, Failure> {
     let deadline = Instant::now() + patience;
@@ -48,28 +46,30 @@ pub(crate) fn without<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Cor
 
 struct Call<'a, T> {
     work: &'a (dyn Fn() -> Core<T> + Sync),
-    flag: Arc<AtomicBool>,
+    /// The calling thread's object. Here it is on that thread's stack, where the collector finds it and leaves it in its place.
+    thread: rb_sys::VALUE,
     /// None until the work has run, and for good when an interrupt was there before it.
     result: Option<Core<T>>,
 }
 
+/// # Why no wake-up is lost
+/// The work asks Ruby, every 50 ms at the least, whether there is an interrupt, instead of having an unblocking function that
+/// Ruby would call. Ruby sets the mark that is asked for before anything else, for a signal in the handler itself; the
+/// function it calls only later, and up to 3.2 not at all for a signal to a main thread beside which no other one waits for the
+/// GVL or sleeps: a Ctrl-C then waited for `busy_timeout`. Nor does a single-threaded Ruby look between setting function
+/// and argument whether a signal comes.
+///
+/// The mark stays until `thread_check_ints` takes it, so it does not matter when it is set: before the call (then Ruby
+/// does not start it), while the work runs, or after the work was asked last.
 fn once<T>(work: &(dyn Fn() -> Core<T> + Sync)) -> Option<Core<T>> {
-    let mut call = Call { work, flag: Arc::default(), result: None };
-    let flag = Arc::clone(&call.flag);
+    // SAFETY: whoever has `Ruby`, as the caller has, is a thread of Ruby's with the GVL.
+    let mut call = Call { work, thread: unsafe { rb_sys::rb_thread_current() }, result: None };
     // INTR_FAIL leaves interrupts to the caller: so this never jumps out over Rust's frames, and a result that
-    // is there is not lost to one. UBF_ASYNC_SAFE: without it, Ruby up to 3.1 starts and ends a thread for
-    // every call in a program that has only one.
-    let flags = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
-    // SAFETY: `run::<T>` gets the `Call<T>` it expects, which nothing else uses meanwhile, and `cancel`
-    // the flag. Both live until this returns, and Ruby calls neither after that.
+    // is there is not lost to one.
+    let flags = rb_sys::RB_NOGVL_INTR_FAIL;
+    // SAFETY: `run::<T>` gets the `Call<T>` it expects, which nothing else uses meanwhile and which outlives this call.
     unsafe {
-        rb_sys::rb_nogvl(
-            Some(run::<T>),
-            (&raw mut call).cast(),
-            Some(cancel),
-            Arc::as_ptr(&flag).cast_mut().cast(),
-            flags as c_int,
-        );
+        rb_sys::rb_nogvl(Some(run::<T>), (&raw mut call).cast(), None, std::ptr::null_mut(), flags as c_int);
     }
     call.result
 }
@@ -77,12 +77,9 @@ fn once<T>(work: &(dyn Fn() -> Core<T> + Sync)) -> Option<Core<T>> {
 unsafe extern "C" fn run<T>(call: *mut c_void) -> *mut c_void {
     // SAFETY: `once` passes a pointer to its own `Call<T>`, and waits for this to return.
     let call = unsafe { &mut *call.cast::<Call<'_, T>>() };
-    call.result = Some(catch(|| cancellable(&call.flag, call.work)));
+    let thread = call.thread;
+    // SAFETY: of the few functions that Ruby's thread.c allows without the GVL ("Safe C API"). The thread is this one.
+    let interrupted = move || unsafe { rb_sys::rb_thread_interrupted(thread) != 0 };
+    call.result = Some(catch(|| cancellable(interrupted, call.work)));
     std::ptr::null_mut()
-}
-
-/// Called by Ruby from another thread or from a signal handler: an atomic store is fine in both.
-unsafe extern "C" fn cancel(flag: *mut c_void) {
-    // SAFETY: `once` passes a pointer to an `AtomicBool` that outlives the call, and never a `&mut` to it.
-    unsafe { &*flag.cast::<AtomicBool>() }.store(true, Ordering::Relaxed);
 }
