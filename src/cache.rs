@@ -258,6 +258,15 @@ impl Vidcache {
         self.store.read(|rows| store::is_outstanding(rows, user, token))
     }
 
+    /// When the user's change was begun, in milliseconds since 1970 by the app's clock; `None` once it has ended. For a
+    /// worker whose queue may not wait out the quiet period.
+    ///
+    /// # Errors
+    /// As [`Vidcache::is_change_outstanding`].
+    pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
+        self.store.read(|rows| store::outstanding_since(rows, user, token))
+    }
+
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.
     /// Their users' pages give the id alone until an answer read now is recorded with the token.
     ///

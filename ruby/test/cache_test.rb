@@ -176,14 +176,19 @@ class CacheApiTest < CacheTest
   end
 
   test "a change is outstanding until it is finished or abandoned" do
+    before = Time.now
     first = cache.begin_email_change(1)
     second = cache.begin_email_change(1)
     assert cache.change_outstanding?(1, first)
+    assert cache.change_outstanding_since("1", first).between?(before - 0.001, Time.now)
     cache.record(1, answer(901), change: first)
     refute cache.change_outstanding?(1, first)
+    assert_nil cache.change_outstanding_since(1, first)
     assert cache.change_outstanding?("1", second)
     assert_raises(Vidcache::ForeignChange) { cache.change_outstanding?(2, second) }
     assert_raises(Vidcache::UnknownChange) { cache.change_outstanding?(1, second ^ 1) }
+    assert_raises(Vidcache::ForeignChange) { cache.change_outstanding_since(2, second) }
+    assert_raises(Vidcache::UnknownChange) { cache.change_outstanding_since(1, second ^ 1) }
   end
 
   test "stats count what memory answered and what the file did" do

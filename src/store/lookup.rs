@@ -130,17 +130,26 @@ pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -
     }
 }
 
-/// Whether a change is outstanding. Refuses a token that is not known, or not this user's.
-pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
-    let change: Option<(bool, bool)> = connection
-        .prepare_cached("SELECT user = ?2, ended_at IS NULL FROM change WHERE token = ?1")?
+/// When a change was begun, if it is outstanding. Refuses a token that is not known, or not this user's.
+pub(crate) fn outstanding_since(
+    connection: &Connection,
+    user: UserKey<'_>,
+    token: ChangeToken,
+) -> Result<Option<Millis>> {
+    let change: Option<(bool, Option<Millis>)> = connection
+        .prepare_cached("SELECT user = ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
         .query_row(params![token.get(), user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match change {
-        Some((true, outstanding)) => Ok(outstanding),
+        Some((true, begun_at)) => Ok(begun_at),
         Some((false, _)) => Err(Error::ForeignChange),
         None => Err(Error::UnknownChange),
     }
+}
+
+/// Whether a change is outstanding. Refuses as [`outstanding_since`].
+pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
+    Ok(outstanding_since(connection, user, token)?.is_some())
 }
 
 /// A change that has been outstanding for a while: its job was lost, or the app died between

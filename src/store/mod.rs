@@ -44,7 +44,8 @@ pub(crate) use forget::{erase, forget, merge};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
 pub(crate) use lookup::{
-    canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of, stale_changes, user_state,
+    canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of, outstanding_since,
+    stale_changes, user_state,
 };
 pub use stats::Stats;
 

@@ -129,6 +129,13 @@ module Vidcache
     #   @return [Boolean]
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
+    # @!method change_outstanding_since(user_id, token)
+    #   When the user's change was begun. For a worker whose queue may hand it a job before the quiet period is over.
+    #   @param user_id [Integer, String]
+    #   @param token [Integer] of {#begin_email_change}
+    #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
+    #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
+
     # @!method resolve_many(user_ids)
     #   {#resolve} for many users.
     #   @param user_ids [Array<Integer, String>]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use magnus::rb_sys::AsRawValue;
 use magnus::value::Lazy;
 use magnus::{
-    Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, TypedData, Value,
-    function, method, prelude::*, typed_data::Obj,
+    Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, Time, TypedData,
+    Value, function, method, prelude::*, typed_data::Obj,
 };
 use vidcache_core::{Error as CoreError, Options, Vidcache};
 
@@ -62,6 +62,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("begin_email_change", method!(Cache::begin_email_change, 1))?;
     class.define_method("abandon_email_change", method!(Cache::abandon_email_change, 2))?;
     class.define_method("change_outstanding?", method!(Cache::is_change_outstanding, 2))?;
+    class.define_method("change_outstanding_since", method!(Cache::change_outstanding_since, 2))?;
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
     class.define_method("stats", method!(Cache::stats, 0))?;
     class.define_method("verify", method!(Cache::verify, 0))?;
@@ -209,9 +210,7 @@ impl Cache {
             let changes = this.write(ruby, |core| core.stale_changes(older_than, limit))?;
             let array = ruby.ary_new_capa(changes.len());
             for change in changes {
-                let begun_at =
-                    ruby.time_nano_new(change.begun_at.div_euclid(1000), change.begun_at.rem_euclid(1000) * 1_000_000)?;
-                let arguments = (change.user, change.token.get(), begun_at);
+                let arguments = (change.user, change.token.get(), convert::time(ruby, change.begun_at)?);
                 array.push::<Value>(ruby.get_inner(&STALE_CHANGE).new_instance(arguments)?)?;
             }
             Ok(array)
@@ -223,6 +222,15 @@ impl Cache {
             let user = Key::new(ruby, user)?;
             let token = convert::token(token)?;
             this.read(ruby, |core| core.is_change_outstanding(user.get()?, token))
+        })
+    }
+
+    fn change_outstanding_since(ruby: &Ruby, this: &Self, user: Value, token: Value) -> Result<Option<Time>, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let token = convert::token(token)?;
+            let since = this.read(ruby, |core| core.change_outstanding_since(user.get()?, token))?;
+            Ok(since.map(|since| convert::time(ruby, since)).transpose()?)
         })
     }
 

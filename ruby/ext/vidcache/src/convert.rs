@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use magnus::{Error as RubyError, Integer, RString, Ruby, Symbol, Value, prelude::*};
+use magnus::{Error as RubyError, Integer, RString, Ruby, Symbol, Time, TryConvert, Value, prelude::*};
 use vidcache_core::{ChangeToken, Email, Error, Synchronous, UserKey, Vid};
 
 use crate::error::Failure;
@@ -126,6 +126,17 @@ pub(crate) fn seconds(ruby: &Ruby, value: Value, name: &'static str) -> Result<D
         seconds => seconds?,
     };
     Ok(Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?)
+}
+
+/// Milliseconds since 1970, or nil. Those that do not fit are of no year that the core takes.
+pub(crate) fn milliseconds(value: Value) -> Result<Option<i64>> {
+    let integer = Option::<Integer>::try_convert(value)?;
+    Ok(integer.map(|integer| integer.to_i64().unwrap_or(i64::MAX)))
+}
+
+/// Milliseconds since 1970 as a Time.
+pub(crate) fn time(ruby: &Ruby, milliseconds: i64) -> std::result::Result<Time, RubyError> {
+    ruby.time_nano_new(milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000) * 1_000_000)
 }
 
 pub(crate) fn memory(value: Value) -> Result<usize> {

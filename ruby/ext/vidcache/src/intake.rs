@@ -101,7 +101,7 @@ fn import(ruby: &Ruby, this: &Cache, rows: RArray) -> Result<Value, Error> {
         for row in rows {
             let row =
                 RArray::from_value(row).ok_or(CoreError::InvalidUserKey("it is not in a row with its contact"))?;
-            let email = match (convert::email(ruby, row.entry(2)?)?, row.entry::<Option<i64>>(3)?) {
+            let email = match (convert::email(ruby, row.entry(2)?)?, convert::milliseconds(row.entry(3)?)?) {
                 (Some(email), Some(at)) => Some((email, at)),
                 _ => None,
             };

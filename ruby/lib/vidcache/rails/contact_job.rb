@@ -157,8 +157,8 @@ module Vidcache
     def vidcache_early(user, change)
       return if change.nil?
 
-      begun = JSON.parse(Vidcache.cache.export(user.vidcache_key))["changes"].find { |known| known["token"] == change }&.fetch("begun_at")
-      left = (begun ? begun / 1000.0 : Time.now.to_f) + Vidcache.settings.quiet_period - Time.now.to_f
+      begun = Vidcache.cache.change_outstanding_since(user.vidcache_key, change) || Time.now
+      left = begun + Vidcache.settings.quiet_period - Time.now
       left if left.positive?
     end
 
