@@ -22,6 +22,17 @@ class AnswerTest < CacheTest
       @response_headers = headers
     end
   end
+
+  # hubspot-ruby's, around HTTParty's response; Faraday's, around a Hash
+  class RequestError < StandardError
+    attr_reader :response
+
+    def initialize(response)
+      super("Response body: ann@shop.test")
+      @response = response
+    end
+  end
+
   # hubspot-ruby 0.x, and its unreleased 0.7
   LegacyContact = Struct.new(:vid, :properties, :is_new)
   Resource = Struct.new(:id, :properties, :metadata)
@@ -81,6 +92,7 @@ class AnswerTest < CacheTest
       500 => Vidcache::HubspotError, 302 => Vidcache::HubspotError }.each do |status, error|
       body = status == 409 ? refusal : missing
       [net_http(status, body), FaradayResponse.new(status, {}, body), TyphoeusResponse.new(status, {}, body), ApiError.new(status, body),
+       RequestError.new(TyphoeusResponse.new(status, {}, body)), RequestError.new({ status: status, headers: {}, body: body }),
        [body, status, {}]].each do |answer|
         raised = assert_raises(error, answer.class) { cache.record(1, answer) }
         assert_names_no_email raised.full_message(highlight: false).lines.first
@@ -107,7 +119,8 @@ class AnswerTest < CacheTest
 
   test "a contact that is gone is named no more whichever client says so, if HubSpot does" do
     gone = '{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}'
-    [ApiError.new(404, gone), net_http(404, gone), FaradayResponse.new(404, {}, JSON.parse(gone)), [gone, 404, {}]].each_with_index do |answer, user|
+    [ApiError.new(404, gone), net_http(404, gone), FaradayResponse.new(404, {}, JSON.parse(gone)), [gone, 404, {}],
+     RequestError.new(TyphoeusResponse.new(404, {}, gone)), RequestError.new({ status: 404, body: gone })].each_with_index do |answer, user|
       cache.record(user, answer(901 + user))
       ["<h1>Not Found</h1>", '{"id":"5"}', "", nil, "[]", "[" * 200, "\xFF", { "id" => "\xFF" }].each do |proxy|
         assert_raises(Vidcache::ContactMissing) { cache.record(user, ApiError.new(404, proxy)) }
@@ -145,7 +158,7 @@ class AnswerTest < CacheTest
     loud = Object.new
     def loud.to_s = raise("boom")
     cycle = {}.tap { |hash| hash["id"] = hash }
-    [nil, 1, 1.5, :x, Object.new, BasicObject, [], [1, 2], [1, 2, 3], loud, { id: Float::NAN }, { "id" => "\xFF" },
+    [nil, 1, 1.5, :x, Object.new, BasicObject, [], [1, 2], [1, 2, 3], loud, { id: Float::NAN }, { "id" => "\xFF" }, RequestError.new(nil),
      FaradayResponse.new(200, {}, 5)].each do |answer|
       error = assert_raises(Vidcache::Error, answer.class) { cache.record(1, answer) }
       assert_equal Vidcache::InvalidAnswer, error.class

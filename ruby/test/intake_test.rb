@@ -73,6 +73,12 @@ class IntakeTest < CacheTest
     assert_equal 35_009, cache.resolve(25_009)
     assert_raises(Vidcache::InvalidVid) { cache.import([[5, nil]]) }
     assert_raises(Vidcache::InvalidUserKey) { cache.import([nil]) }
+    [Time.at(-1), Time.utc(10_000), Time.at(10**30), "2026-03-01", 1_800_000_000, Float::NAN, Object.new].each do |at|
+      assert_raises(Vidcache::InvalidAnswer, at.inspect) { cache.import([[6, 906, EMAIL, at]]) }
+    end
+    assert_nil cache.resolve(6)
+    cache.import([[6, 906, EMAIL, DateTime.new(2026, 3, 1)]])
+    assert_predicate cache.decide(6, EMAIL), :agreed?
   end
 
   test "a user is explained exported and forgotten" do

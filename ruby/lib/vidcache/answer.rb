@@ -14,6 +14,7 @@ module Vidcache
   # | `status` or `code`, with `body` | Net::HTTP, Faraday, Typhoeus, HTTParty |
   # | `[data, code, headers]` | hubspot-api-client's `..._with_http_info` |
   # | `code`, `response_body`, `response_headers` | hubspot-api-client's ApiError, raised or returned |
+  # | an exception with a `response`, or a Hash of one | hubspot-ruby's RequestError, Net::HTTP's `value`, Faraday's `raise_error` |
   # | `id` and `properties`, with `updated_at` | hubspot-api-client's and hubspot-sdk's objects |
   # | `vid`, or `id` and `metadata` | hubspot-ruby's contacts. They carry no time, so they link a user and confirm no email |
   #
@@ -30,6 +31,12 @@ module Vidcache
     private_constant :Refusal
 
     module_function
+
+    # @param error [Exception] that a client raised
+    # @return [Boolean] whether it carries what HubSpot answered; if not, nobody did
+    def carried_by?(error)
+      speaks?(error, :response_body, :code) || !carried(error).nil?
+    end
 
     # @param answer [Object]
     # @yieldparam json [String] for the core
@@ -48,6 +55,16 @@ module Vidcache
       raise said.error
     end
 
+    # @param time [Time, DateTime]
+    # @return [Integer] since 1970
+    # @raise [InvalidAnswer]
+    def milliseconds(time)
+      time = time.to_time if time.is_a?(DateTime)
+      raise InvalidAnswer, "invalid answer: the time of an email is no Time" unless time.is_a?(Time)
+
+      (time.to_r * 1000).floor
+    end
+
     # @return [String, Refusal]
     def json(answer)
       case answer
@@ -63,6 +80,7 @@ module Vidcache
 
     def object(answer)
       if speaks?(answer, :response_body, :code) then response(answer.code, answer.response_body, answer, :response_headers)
+      elsif (response = carried(answer)) then raised(response)
       elsif speaks?(answer, :body, :status) then response(answer.status, answer.body, answer, :headers)
       elsif speaks?(answer, :body, :code) then response(answer.code, answer.body, answer, :headers)
       elsif speaks?(answer, :vid) then generate("vid" => answer.vid)
@@ -71,6 +89,15 @@ module Vidcache
       else
         raise InvalidAnswer, "invalid answer: it is neither JSON, a Hash, a response nor a contact"
       end
+    end
+
+    # @return [Object, nil] the response that a client's error is about; a connection that failed has none
+    def carried(error)
+      error.response if error.is_a?(Exception) && speaks?(error, :response)
+    end
+
+    def raised(response)
+      response.is_a?(Hash) ? response(response[:status], response[:body], response, :headers) : object(response)
     end
 
     # A response that was taken apart.
@@ -180,6 +207,6 @@ module Vidcache
       methods.all? { |method| answer.respond_to?(method) }
     end
 
-    private_class_method(*(singleton_methods(false) - [:read]))
+    private_class_method(*(singleton_methods(false) - %i[carried_by? milliseconds read]))
   end
 end

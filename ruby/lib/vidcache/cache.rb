@@ -256,10 +256,11 @@ module Vidcache
     # @param rows [Enumerable<Array>] a user's id, their vid, and, if known, the email that HubSpot held and the Time (`updatedAt`)
     #   at which it did
     # @return [ImportReport]
-    # @raise [InvalidUserKey, InvalidVid, InvalidEmail] and then the batches of 10,000 before that one stay
+    # @raise [InvalidUserKey, InvalidVid, InvalidEmail, InvalidAnswer] the last for what is no Time, or none of the years 1970 to 9999; the
+    #   batches of 10,000 before that one stay
     def import(rows)
       rows.each_slice(10_000).reduce(ImportReport.new(0, 0)) do |report, batch|
-        timed = batch.map { |user_id, vid, email, at| [user_id, vid, email, at && (at.to_r * 1000).floor] }
+        timed = batch.map { |user_id, vid, email, at| [user_id, vid, email, at && Answer.milliseconds(at)] }
         report + native_import(timed)
       end
     end

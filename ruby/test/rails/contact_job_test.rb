@@ -15,6 +15,17 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     end
   end
 
+  # hubspot-ruby's RequestError around HTTParty's response; Faraday's errors have a Hash in its place.
+  class RequestError < StandardError
+    attr_reader :response
+
+    def initialize(response)
+      super("Response body: ann@shop.test")
+      @response = response
+    end
+  end
+  Response = Struct.new(:code, :body, :headers)
+
   # Plays a client: calls are noted, answers come from the test.
   class Job < Vidcache::ContactJob
     cattr_accessor :calls, :answers
@@ -130,6 +141,36 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_equal :email_unconfirmed, reason(User.find(user.id))
   end
 
+  # As a 404 that an app records itself, whatever its client makes of one.
+  def test_whatever_a_client_says_it_with_the_core_hears_that_a_contact_is_gone
+    gone = '{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}'
+    { "hubspot-api-client raises" => ApiError.new(404, gone), "hubspot-ruby raises" => RequestError.new(Response.new(404, gone, {})),
+      "Faraday raises" => RequestError.new({ status: 404, body: gone, headers: {} }), "Net::HTTP returns" => net_http(404, gone),
+      "Net::HTTP raises" => assert_raises(Net::HTTPClientException) { net_http(404, gone).value } }.each_with_index do |(client, missing), index|
+      email = "ann#{index}@shop.test"
+      user = User.create!(email: email)
+      confirm(user.id, email, vid: 901 + index)
+      token = change(user, "new#{index}@shop.test")
+      run_job(user, token, missing, ApiError.new(500))
+      @cache.abandon_email_change(user.id, token)
+      assert_equal [:email_unconfirmed, 901 + index], @cache.decide(user.id, email).to_h.values_at(:reason, :id), client
+      assert_equal %i[update create], Job.calls.map(&:first), client
+      Job.calls.clear
+    end
+  end
+
+  def test_a_client_s_other_errors_say_what_their_response_says
+    user = new_user
+    run_job(user, nil, RequestError.new(Response.new(429, "{}", { "Retry-After" => "17" })))
+    assert_in_delta 17, jobs.first[:at] - Time.now.to_f, 5
+    Job.calls.clear
+    run_job(user, nil, RequestError.new({ status: 409, body: {}, headers: {} }), contact(77, "ann@shop.test"))
+    assert_equal %i[create read_by_email], Job.calls.map(&:first)
+    assert_equal 77, @cache.resolve(user.id)
+    unreachable = RequestError.new(nil)
+    assert_same unreachable, assert_raises(RequestError) { run_job(User.create!(email: "bob@shop.test"), nil, unreachable) }, "nobody answered"
+  end
+
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
     user = agreed_user
     token = change(user, "ann@new.test")
@@ -222,6 +263,11 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def run_job(user, token, *answers)
     Job.answers = answers
     Job.perform_now(user, token)
+  end
+
+  def net_http(status, body)
+    socket = Net::BufferedIO.new(StringIO.new("HTTP/1.1 #{status} x\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}"))
+    Net::HTTPResponse.read_new(socket).tap { |response| response.reading_body(socket, true) { response.body } }
   end
 
   def contact(vid, email)

@@ -10,7 +10,7 @@ class User < ApplicationRecord
   if Shop.usual?
     # What everyone does: commit, then tell a worker.
     after_update -> { email_changes.create! }, if: :saved_change_to_email?
-    after_update_commit -> { HubspotContactJob.perform_later(self, email_changes.last.token) }, if: :saved_change_to_email?
+    after_update_commit -> { UsualContactJob.perform_later(self, email_changes.last.token) }, if: :saved_change_to_email?
   else
     has_vid email: :email, job: "HubspotContactJob"
     after_update -> { email_changes.create!(token: vidcache_change) }, if: :saved_change_to_email?

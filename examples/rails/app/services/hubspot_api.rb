@@ -6,23 +6,26 @@ require "net/http"
 # HubSpot's contacts API, v3: as much of it as a shop needs. Methods return the body of the answer, which goes to
 # `Vidcache.cache.record` as it is.
 class HubspotApi
-  # HubSpot answered with an error. Says which, and nothing of the answer: HubSpot's messages quote emails.
+  # HubSpot answered with an error, or nobody answered. Has what the library reads errors by, as hubspot-api-client's ApiError has; its
+  # message says nothing of the answer, since HubSpot's words quote emails.
   class Error < StandardError
     # @return [Integer, nil] the HTTP status; nil if there was no answer
-    attr_reader :status
+    attr_reader :code
 
-    def initialize(status, method, path)
-      @status = status
-      super("HubSpot answered #{method} #{path.sub(/\?.*/, "")} with #{status || "nothing"}")
+    # @return [String, nil]
+    attr_reader :response_body
+
+    # @return [Hash{String => String}]
+    attr_reader :response_headers
+
+    # @param answer [Net::HTTPResponse, nil]
+    def initialize(method, answer = nil)
+      @code = answer&.code&.to_i
+      @response_body = answer&.body
+      @response_headers = answer&.each_header.to_h
+      super("HubSpot answered #{method} #{CONTACTS} with #{@code || "nothing"}")
     end
   end
-
-  # 404: no such contact.
-  class NotFound < Error; end
-  # 409: another contact has that email.
-  class Conflict < Error; end
-  # 429, 5xx, or no answer at all: the same request may succeed later.
-  class TryLater < Error; end
 
   # Seconds. A request that may still be on its way when the job is retried could arrive after the retry's.
   TIMEOUT = 10
@@ -42,25 +45,25 @@ class HubspotApi
   # @param vid [Integer] the contact's id
   # @param email [String]
   # @return [String] JSON of the contact
-  # @raise [NotFound, Conflict, TryLater, Error]
+  # @raise [Error]
   def update(vid, email:)
     call("PATCH", "#{CONTACTS}/#{vid}", properties: { email: email })
   end
 
   # @return [String] JSON of the contact
-  # @raise [Conflict, TryLater, Error]
+  # @raise [Error]
   def create(email:)
     call("POST", CONTACTS, properties: { email: email })
   end
 
   # @return [String] JSON of the contact, under its present id if it was merged into another
-  # @raise [NotFound, TryLater, Error]
+  # @raise [Error]
   def read(vid)
     call("GET", "#{CONTACTS}/#{vid}?properties=email")
   end
 
   # @return [String] JSON of the contact
-  # @raise [NotFound, TryLater, Error]
+  # @raise [Error]
   def read_by_email(email)
     call("GET", "#{CONTACTS}/#{URI.encode_www_form_component(email)}?idProperty=email&properties=email")
   end
@@ -69,7 +72,7 @@ class HubspotApi
   #
   # @param emails [Array<String>] at most {BATCH}
   # @return [Array<Hash>] the contacts, in no particular order
-  # @raise [TryLater, Error]
+  # @raise [Error]
   def upsert(emails)
     inputs = emails.map { |email| { id: email, idProperty: "email", properties: { email: email } } }
     JSON.parse(call("POST", "#{CONTACTS}/batch/upsert", inputs: inputs)).fetch("results")
@@ -81,22 +84,9 @@ class HubspotApi
     answer = Net::HTTP.start(@url.host, @url.port, use_ssl: @url.scheme == "https", **timeouts) do |http|
       http.send_request(method, path, body && JSON.generate(body), headers)
     end
-    status = answer.code.to_i
-    return answer.body if status.between?(200, 299)
-
-    # The email in read_by_email's path is not for a log.
-    raise error_for(status).new(status, method, CONTACTS)
+    answer.is_a?(Net::HTTPSuccess) ? answer.body : raise(Error.new(method, answer))
   rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError, Net::ProtocolError
-    raise TryLater.new(nil, method, CONTACTS)
-  end
-
-  def error_for(status)
-    case status
-    when 404 then NotFound
-    when 409 then Conflict
-    when 429, 500..599 then TryLater
-    else Error
-    end
+    raise Error, method
   end
 
   def timeouts

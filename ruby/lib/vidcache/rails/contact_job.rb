@@ -146,9 +146,9 @@ module Vidcache
       rescue Error
         raise
       rescue StandardError => e
-        raise unless e.respond_to?(:response_body) && e.respond_to?(:code)
+        raise unless Answer.carried_by?(e)
 
-        e # A client's own error, which is an answer too.
+        e # What a client makes of an error of HubSpot's is an answer too.
       end
       Vidcache.cache.record(user.vidcache_key, answer, change: change)
     end
