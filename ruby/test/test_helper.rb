@@ -8,6 +8,7 @@ require "socket"
 require "timeout"
 require "tmpdir"
 require "vidcache"
+require_relative "collector"
 
 # A cache in a folder of its own, and what looks at it from outside. No mocks: files, processes and locks are real.
 class CacheTest < Minitest::Test
@@ -29,26 +30,6 @@ class CacheTest < Minitest::Test
     @path = File.join(@folder, "hubspot.vidcache")
     @caches = []
     @children = []
-  end
-
-  # VIDCACHE_GC makes the collector as hostile as it can be while each test runs: `major` collects before and after it, `compact` moves
-  # what it can at every collection, `verify` moves every object after it and checks all references, `stress` collects at every allocation.
-  def before_setup
-    super
-    case ENV.fetch("VIDCACHE_GC", nil)
-    when "major" then GC.start
-    when "compact" then GC.auto_compact = true
-    when "stress" then GC.stress = true
-    end
-  end
-
-  def after_teardown
-    GC.stress = false
-    case ENV.fetch("VIDCACHE_GC", nil)
-    when "major", "compact" then GC.start
-    when "verify" then GC.verify_compaction_references(toward: :empty)
-    end
-    super
   end
 
   def teardown

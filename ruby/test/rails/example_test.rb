@@ -25,12 +25,8 @@ class Vidcache::ExampleTest < Minitest::Test
   end
 
   def test_the_same_with_sidekiq_on_a_real_redis
-    skip "there is no redis-server here" unless system("redis-server", "--version", out: File::NULL)
-    port = Processes.free_port
-    log = File.join(@folder, "redis.log")
-    pid = @processes.start("redis-server", "--port", port.to_s, "--bind", "127.0.0.1", "--save", "", "--dir", @folder, log: log)
-    @processes.wait(pid) { File.read(log).include?("eady to accept connections") }
-    serve("JOBS" => "sidekiq", "REDIS_URL" => "redis://127.0.0.1:#{port}/0")
+    skip RedisServer.missing if RedisServer.missing
+    serve("JOBS" => "sidekiq", "REDIS_URL" => RedisServer.start(@processes, @folder))
     @processes.start("#{APP}/bin/worker", env: @environment, log: File.join(@folder, "sidekiq.log"))
     change_the_email
   end

@@ -15,6 +15,7 @@ $VERBOSE = verbose
 require "tmpdir"
 require "vidcache"
 require "vidcache/railtie"
+require_relative "../collector"
 
 LOG = StringIO.new
 SCRATCH = Dir.mktmpdir("vidcache-rails-")

@@ -58,20 +58,20 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     visitor = Visitor.new(@app.serve(@processes, HUBSPOT_PORTAL: HubspotDouble::PORTAL, HUBSPOT_TOKEN: "test"))
     visitor.get("/sign_up")
     visitor.submit("/sign_up", "email" => "ann@shop.test")
-    wait_until(visitor) { visitor.said["email"] == "ann@shop.test" }
+    @app.wait_until(visitor) { visitor.said["email"] == "ann@shop.test" }
 
     visitor.get("/settings")
     visitor.submit("/settings", "email" => "ann@new.test")
     assert_equal %w[id], visitor.said.keys
     assert_equal %w[ann@shop.test], double.emails
-    wait_until(visitor) { visitor.said["email"] == "ann@new.test" }
+    @app.wait_until(visitor) { visitor.said["email"] == "ann@new.test" }
     assert_equal %w[ann@new.test], double.emails
 
     # Another contact has the email: the change ends, and the page gives the id alone.
     double.create("taken@elsewhere.test")
     visitor.get("/settings")
     visitor.submit("/settings", "email" => "taken@elsewhere.test")
-    wait_until(visitor) { rake("vidcache:stale", "OLDER_THAN" => "0").include?("0 outstanding") }
+    @app.wait_until(visitor) { rake("vidcache:stale", "OLDER_THAN" => "0").include?("0 outstanding") }
     assert_equal %w[id], visitor.said.keys
     assert_empty double.state.fetch("duplicates")
     assert_includes rake("vidcache:verify"), "vidcache: nothing is wrong\n"
@@ -87,16 +87,5 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
   def contents
     Dir.glob(["{app,config}/**/*", ".gitignore"], base: @folder).select { |file| File.file?(@app.file(file)) }
        .to_h { |file| [file, File.read(@app.file(file))] }
-  end
-
-  def wait_until(visitor, seconds: 40)
-    Timeout.timeout(seconds) do
-      until yield
-        sleep 0.1
-        visitor.get("/")
-      end
-    end
-  rescue Timeout::Error
-    flunk "after #{seconds} s the page said #{visitor.said}: #{File.read(@app.file("log/production.log")).lines.grep(/Job|vidcache/).last(10).join}"
   end
 end

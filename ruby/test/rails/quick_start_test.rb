@@ -38,14 +38,14 @@ class Vidcache::QuickStartTest < Minitest::Test
     visitor.get("/sign_up")
     assert_includes visitor.page, "hs-script-loader"
     visitor.submit("/sign_up", "email" => "ann@shop.test")
-    wait_until(visitor) { { "email" => "ann@shop.test" } <= visitor.said }
+    @app.wait_until(visitor) { { "email" => "ann@shop.test" } <= visitor.said }
     id = visitor.said.fetch("id")
 
     visitor.get("/settings")
     visitor.submit("/settings", "email" => "ann@new.test")
     assert_equal({ "id" => id }, visitor.said, "the page that the change redirects to")
     assert_equal %w[ann@shop.test], @double.emails
-    wait_until(visitor) { visitor.said != { "id" => id } }
+    @app.wait_until(visitor) { visitor.said != { "id" => id } }
     assert_equal({ "id" => id, "email" => "ann@new.test" }, visitor.said)
     assert_equal %w[ann@new.test], @double.emails
     assert_empty @double.state.fetch("duplicates")
@@ -57,11 +57,11 @@ class Vidcache::QuickStartTest < Minitest::Test
     visitor = Visitor.new(@app.serve(@processes, HUBSPOT_PORTAL: HubspotDouble::PORTAL, HUBSPOT_API: @double.url, HUBSPOT_TOKEN: "test"))
     visitor.get("/sign_up")
     visitor.submit("/sign_up", "email" => "ann@shop.test")
-    wait_until(visitor) { visitor.said.key?("email") }
+    @app.wait_until(visitor) { visitor.said.key?("email") }
     @double.configure(rate_limit_next: 1)
     visitor.get("/settings")
     visitor.submit("/settings", "email" => "ann@new.test")
-    wait_until(visitor) { File.read(@app.file("log/production.log")).include?("Retrying HubspotContactJob") }
+    @app.wait_until(visitor) { File.read(@app.file("log/production.log")).include?("Retrying HubspotContactJob") }
     visitor.get("/")
     assert_equal %w[id], visitor.said.keys
   end
@@ -88,16 +88,5 @@ class Vidcache::QuickStartTest < Minitest::Test
       Rails.application.config.vidcache.page_deadline = 1
       Rails.application.config.vidcache.api_url = ENV["HUBSPOT_API"]
     RUBY
-  end
-
-  def wait_until(visitor, seconds: 20)
-    Timeout.timeout(seconds) do
-      until yield
-        sleep 0.1
-        visitor.get("/")
-      end
-    end
-  rescue Timeout::Error
-    flunk "after #{seconds} s the page said #{visitor.said}: #{File.read(@app.file("log/production.log")).lines.grep(/Job/).last(10).join}"
   end
 end

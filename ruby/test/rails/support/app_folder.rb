@@ -157,10 +157,29 @@ class AppFolder
   # @return [Integer] its port
   def serve(processes, **env)
     port = Processes.free_port
-    pid = processes.start("puma", "--config", "config/puma.rb", "--environment", "production", "config.ru",
-                          env: environment(env.merge(PORT: port)), log: file("log/puma.log"), chdir: @path)
+    command = %w[puma --config config/puma.rb --environment production config.ru]
+    pid = start(processes, *command, log: "log/puma.log", PORT: port, **env)
     processes.wait(pid) { Net::HTTP.get_response(URI("http://127.0.0.1:#{port}/up")).code == "200" rescue false } # rubocop:disable Style/RescueModifier
     port
+  end
+
+  # @param log [String] in the app's folder
+  # @return [Integer] the pid
+  def start(processes, *command, log:, **env)
+    processes.start(*command, env: environment(env), log: file(log), chdir: @path)
+  end
+
+  # Loads the visitor's page anew until the block says something else than nil or false.
+  def wait_until(visitor, seconds: 60)
+    Timeout.timeout(seconds) do
+      until yield
+        sleep 0.1
+        visitor.get("/")
+      end
+    end
+  rescue Timeout::Error
+    jobs = File.read(file("log/production.log")).lines.grep(/Job|vidcache/).last(10).join
+    raise Processes::Failed, "after #{seconds} s the page said #{visitor.said}:\n#{jobs}"
   end
 
   private

@@ -53,6 +53,13 @@ class Processes
     nil
   end
 
+  # Without a word.
+  def kill(pid)
+    @running.delete(pid)
+    signal("KILL", -pid)
+    Process.wait(pid)
+  end
+
   def stop_all
     @running.keys.reverse_each { |pid| stop(pid) }
   end
@@ -68,6 +75,23 @@ class Processes
     Process.kill(name, pid)
   rescue Errno::ESRCH
     nil
+  end
+end
+
+# A Redis of a test's own.
+module RedisServer
+  # @return [String, nil] why there can be none
+  def self.missing
+    "there is no redis-server here" unless system("redis-server", "--version", out: File::NULL)
+  end
+
+  # @return [String] its address
+  def self.start(processes, folder)
+    port = Processes.free_port
+    log = File.join(folder, "redis.log")
+    pid = processes.start("redis-server", "--port", port.to_s, "--bind", "127.0.0.1", "--save", "", "--dir", folder, log: log)
+    processes.wait(pid) { File.read(log).include?("eady to accept connections") }
+    "redis://127.0.0.1:#{port}/0"
   end
 end
 
