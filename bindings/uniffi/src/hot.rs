@@ -1,5 +1,5 @@
-//! What a page asks, beside UniFFI, whose own way of a call from Python takes many times what the answer does: the same
-//! answers by C functions that never wait for another thread or process, so that the caller may hold the GIL. What they do
+//! What a page asks, beside UniFFI, whose own way of a call from Python or a JVM takes many times what the answer does:
+//! the same answers by C functions that never wait for another thread or process, so that Python may hold the GIL. What they do
 //! not answer, an error above all, is asked again through UniFFI, which has the errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,7 +61,8 @@ pub unsafe extern "C" fn vidcache_try_resolve_text(cache: *const Vidcache, user:
 /// `email` is NULL where the app has none.
 ///
 /// # Safety
-/// As `vidcache_try_resolve_id`; the texts have so many readable bytes, and `out` can be written to.
+/// As `vidcache_try_resolve_id`; the texts have so many readable bytes, and `out` can be written to. It need not be aligned:
+/// a JVM's array is not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_try_decide(
     cache: *const Vidcache,
@@ -80,7 +81,7 @@ pub unsafe extern "C" fn vidcache_try_decide(
         let named = decision.email.unwrap_or_default().as_bytes();
         tried.email[..named.len()].copy_from_slice(named);
         // SAFETY: the caller's contract.
-        unsafe { out.write(tried) };
+        unsafe { out.write_unaligned(tried) };
         Ok(Reason::ALL.iter().position(|reason| *reason == decision.reason).map_or(ASK, |at| at as i64))
     })
 }

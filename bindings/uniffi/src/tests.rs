@@ -1,4 +1,4 @@
-//! What a foreign program cannot provoke or see. The rest is tested from Python: python/tests.
+//! What a foreign program cannot provoke or see. The rest is tested from Python and Kotlin: python/tests, kotlin/tests.
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;

@@ -1,0 +1,333 @@
+package vidcache
+
+import java.lang.ref.Reference
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import java.nio.file.Path
+import java.time.Duration
+import vidcache.uniffi.OpenOptions
+import vidcache.uniffi.ImportRow as NativeRow
+import vidcache.uniffi.Vidcache as Native
+
+/**
+ * A user → contact cache in one SQLite file, for one HubSpot portal.
+ *
+ * Any thread may use it, several at once. Several processes of one host may open the same file; each sees every commit made
+ * before its call. The file is private to the library: no other SQLite, and no plain open and close, may touch it from the
+ * same process. A JVM does not fork; the programs that it starts inherit nothing of this.
+ *
+ * Every failure is a [VidcacheException]. All calls may throw [Storage], [Corrupt], [Busy] and, after [close], [Closed].
+ *
+ * Opens the file at `path`, making it with mode 0600 where there is none. The folder must exist, on a local disk.
+ *
+ * @param path of the default file system
+ * @param portalId the HubSpot account's id: from 1 to 2^63 - 1
+ * @param secret what keys the fingerprints, at least 16 bytes, kept outside the file; without one a random key is kept in
+ *   the file
+ * @param durable false: a power failure can take the last writes, and then the rule may be broken
+ * @param busyTimeout how long a call waits for other processes' writes: up to an hour
+ * @param memory the most bytes that the in-process table takes: from 0
+ * @param pageDeadline how long from rendering a page may name an email: 0.1 s to an hour
+ * @param loaderHost js-eu1.hs-scripts.com for portals in the EU data centre
+ * @throws InvalidPortal
+ * @throws InvalidSecret
+ * @throws InvalidOption
+ * @throws CannotOpen
+ * @throws UnsupportedFilesystem
+ * @throws NotACache
+ * @throws NewerSchema
+ * @throws WrongPortal
+ * @throws WrongSecret
+ * @throws Corrupt this and the four before it: for what is in the file, which is left as it was
+ * @throws LinkageError where the native library is missing or of another version
+ */
+public class Cache @JvmOverloads constructor(
+    path: Path,
+    portalId: Long,
+    secret: ByteArray? = null,
+    durable: Boolean = true,
+    busyTimeout: Duration = Duration.ofSeconds(5),
+    memory: Long = 32L shl 20,
+    pageDeadline: Duration = Duration.ofSeconds(10),
+    loaderHost: String = "js.hs-scripts.com",
+) : AutoCloseable {
+    internal val core: Native
+
+    /** Where it is for [Direct]: good as long as [core] is reachable, which [direct] sees to. */
+    internal val at: Long
+
+    init {
+        Library.ready()
+        val options = OpenOptions(
+            secret = secret,
+            full = durable,
+            busyTimeoutMs = Input.milliseconds(busyTimeout, "busy_timeout"),
+            memory = Input.count(memory, "memory", Long.MAX_VALUE).toULong(),
+            pageDeadlineMs = Input.milliseconds(pageDeadline, "page_deadline"),
+            loaderHost = Input.text(loaderHost, "loader_host"),
+        )
+        core = call { Native.open(Input.path(path), portalId, options) }
+        at = core.address().toLong()
+    }
+
+    /** Past UniFFI. The collector may take an object while the last call on it runs, and with it what [at] points to. */
+    private inline fun <T> direct(function: (Long) -> T): T =
+        try {
+            function(at)
+        } finally {
+            Reference.reachabilityFence(this)
+        }
+
+    override fun toString(): String = "vidcache.Cache of portal $portalId"
+
+    /** The HubSpot account that the file belongs to. */
+    public val portalId: Long get() = core.portalId()
+
+    /** Closes the file. Every later call throws [Closed]; closing again does nothing. One that is let go is closed too. */
+    override fun close(): Unit = call { core.closeFile() }
+
+    /**
+     * The user's contact, as it is after merges, or null. Less than a microsecond when memory has the user.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun resolve(user: UserKey): Long? {
+        val vid = direct { Direct.resolve(it, user) }
+        if (vid != Direct.ASK) return vid.takeIf { it != 0L }
+        return call { core.resolve(Input.user(user)) }?.vid
+    }
+
+    /**
+     * The user's contact and the external id that pages give, or null.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun identity(user: UserKey): Identity? =
+        call { core.resolve(Input.user(user)) }?.let { Identity(it.vid, it.externalId) }
+
+    /**
+     * [resolve] for many users, in their order, in one call.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun resolveMany(users: Iterable<UserKey>): List<Long?> {
+        val given = users as? Collection<UserKey> ?: users.toList()
+        val vids = if (given.all(UserKey::isId)) resolveIds(given) else resolveTexts(given)
+        val found = ByteBuffer.wrap(vids).order(ByteOrder.nativeOrder()).asLongBuffer()
+        return List(given.size) { found.get(it).takeIf { vid -> vid != 0L } }
+    }
+
+    private fun resolveIds(users: Collection<UserKey>): ByteArray {
+        val packed = ByteBuffer.allocate(8 * users.size).order(ByteOrder.nativeOrder())
+        for (user in users) packed.putLong(user.id)
+        return call { core.resolveManyIds(packed.array()) }
+    }
+
+    private fun resolveTexts(users: Collection<UserKey>): ByteArray {
+        val joined = StringBuilder()
+        for (user in users) {
+            val key = Input.user(user)
+            // Joined it would be another key, or two. Asked alone it is refused, in the library's words.
+            if (key.isEmpty() || '\u0000' in key) call { core.resolve(key) }
+            joined.append(key).append('\u0000')
+        }
+        return call { core.resolveManyTexts(joined.toString()) }
+    }
+
+    /**
+     * What a page may say of the user, whose email the app believes to be `email` (null: it has none).
+     *
+     * @throws InvalidUserKey
+     * @throws InvalidEmail
+     */
+    public fun decide(user: UserKey, email: String?): Decision =
+        direct { Direct.decide(it, user, email) }
+            ?: call { core.decide(Input.user(user), Input.email(email)) }.let(::decision)
+
+    /**
+     * [decide] for many pairs of user and email, in their order.
+     *
+     * @throws InvalidUserKey
+     * @throws InvalidEmail of the first that fails
+     */
+    public fun decideMany(users: Iterable<Pair<UserKey, String?>>): List<Decision> =
+        users.map { (user, email) -> decide(user, email) }
+
+    /**
+     * The HTML that puts the decision, and HubSpot's loader, on a page: two script elements, safe as they are.
+     *
+     * @param nonce the page's Content-Security-Policy nonce
+     * @throws InvalidUserKey
+     * @throws InvalidEmail
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun snippet(user: UserKey, email: String?, nonce: String? = null): String =
+        direct { Direct.snippet(it, user, email, nonce) }
+            ?: call { core.snippet(Input.user(user), Input.email(email), Input.text(nonce, "nonce")) }
+
+    /** The HTML for a page whose visitor the app does not know: the loader, and no identity. */
+    @JvmOverloads
+    public fun anonymousSnippet(nonce: String? = null): String =
+        direct { Direct.snippet(it, null, null, nonce) } ?: call { core.anonymousSnippet(Input.text(nonce, "nonce")) }
+
+    /**
+     * Says that the user is this contact, without saying which email HubSpot holds for it. Durable on return.
+     *
+     * @param vid from 1 to 2^63 - 1
+     * @throws InvalidUserKey
+     * @throws InvalidVid
+     * @throws VidTaken nothing is written then
+     */
+    public fun link(user: UserKey, vid: Long): Unit = call { core.link(Input.user(user), vid) }
+
+    /** [link] to a contact that may be another user's too: the explicit choice that they share it. */
+    public fun linkShared(user: UserKey, vid: Long): Unit = call { core.linkShared(Input.user(user), vid) }
+
+    /**
+     * Records what a HubSpot API call about the user answered: the body, as it came. Recording an answer again, or an older
+     * one late, changes nothing. Durable on return.
+     *
+     * @param change the token of the change that this finishes: that takes an answer that says which email the contact holds
+     *   and since when, read after HubSpot was told
+     * @throws InvalidAnswer
+     * @throws AnswerWithoutId
+     * @throws AnswerWithoutEmail
+     * @throws ContactConflict
+     * @throws ContactMissing then no page names the email of the user's contact until a newer answer is recorded
+     * @throws RateLimited
+     * @throws UnknownChange
+     * @throws ForeignChange
+     * @throws VidTaken
+     * @throws InvalidUserKey after any of these nothing about the user is written
+     */
+    @JvmOverloads
+    public fun record(user: UserKey, answer: ByteArray, change: Long? = null): Recorded {
+        val done = call { core.record(Input.user(user), answer, change) }
+        return Recorded(done.vid, done.canonical, done.created, done.emailObserved)
+    }
+
+    /** [record] of a body that was read as text. */
+    @JvmOverloads
+    public fun record(user: UserKey, answer: String, change: Long? = null): Recorded = record(user, Input.answer(answer), change)
+
+    /**
+     * Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call that [record]
+     * understands. All of it or nothing. Throws as [record], of those that are not about a user.
+     */
+    public fun observe(answer: ByteArray): Observed = call { core.observe(answer) }.let { Observed(it.contacts, it.missing) }
+
+    /** [observe] of a body that was read as text. */
+    public fun observe(answer: String): Observed = observe(Input.answer(answer))
+
+    /**
+     * Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with [verifySignature] first.
+     *
+     * @throws InvalidWebhook the same body will fail again; after any other error answer HubSpot with a 5xx, so that it sends
+     *   the body again
+     */
+    public fun applyWebhook(body: ByteArray): WebhookReport {
+        val done = call { core.applyWebhook(body) }
+        return WebhookReport(done.applied.toLong(), done.repeated.toLong(), done.ignored.toLong())
+    }
+
+    /**
+     * Takes in what the app has long known, for a first fill; give it some 100,000 rows at a time. What was linked otherwise
+     * stands against it, and so does a later email. Importing again changes nothing.
+     *
+     * @throws InvalidUserKey
+     * @throws InvalidVid
+     * @throws InvalidEmail this and the two before it: of the first row that cannot be right; none is written then
+     * @throws InvalidAnswer for a time that is not from 1970 to 9999: whole 100,000s of rows before it stay
+     */
+    public fun importUsers(rows: Iterable<ImportRow>): ImportReport {
+        val converted = rows.map { NativeRow(Input.user(it.user), it.vid, Input.email(it.email), it.emailAtMs) }
+        return call { core.importUsers(converted) }.let { ImportReport(it.imported.toLong(), it.vidTaken.toLong()) }
+    }
+
+    /**
+     * Begins a change of the user's email and returns its token, from 1 to 2^63 - 1: until it is finished by [record] or
+     * abandoned, no page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a quiet
+     * period later, longer than the page deadline by 5 s, say, and only while [isChangeOutstanding].
+     *
+     * @throws InvalidUserKey after any error no change was begun, and the app must not change the email
+     */
+    public fun beginEmailChange(user: UserKey): Long = call { core.beginEmailChange(Input.user(user)) }
+
+    /**
+     * Ends a change that did not happen: the app rolled back, and HubSpot was not told. Again: does nothing.
+     *
+     * @throws UnknownChange
+     * @throws ForeignChange
+     * @throws InvalidUserKey
+     */
+    public fun abandonEmailChange(user: UserKey, change: Long): Unit = call { core.abandonEmailChange(Input.user(user), change) }
+
+    /**
+     * Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs locked
+     * out.
+     *
+     * @throws UnknownChange
+     * @throws ForeignChange
+     * @throws InvalidUserKey
+     */
+    public fun isChangeOutstanding(user: UserKey, change: Long): Boolean =
+        call { core.isChangeOutstanding(Input.user(user), change) }
+
+    /**
+     * The changes begun longer ago than `olderThan` and still outstanding, oldest first. Their users' pages give the id alone
+     * until an answer that is read now is recorded with the token.
+     *
+     * @param limit the most that are returned: from 0
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun staleChanges(olderThan: Duration, limit: Int = 1000): List<StaleChange> {
+        val most = Input.count(limit.toLong(), "limit", Int.MAX_VALUE.toLong()).toUInt()
+        val found = call { core.staleChanges(Input.milliseconds(olderThan, "older_than"), most) }
+        return found.map { StaleChange(UserKey(it.user), it.token, it.begunAtMs) }
+    }
+
+    /** Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as [decide]. */
+    public fun explain(user: UserKey, email: String?): Explanation {
+        val found = call { core.explain(Input.user(user), Input.email(email)) }
+        return Explanation(decision(found.decision), found.sentences)
+    }
+
+    /**
+     * Takes out all that is held on the user. False: nothing was held. On return nothing of it is left in the file. After
+     * [Busy], call again.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun forget(user: UserKey): Boolean = call { core.forget(Input.user(user)) }
+
+    /**
+     * All that the file holds on the user, as a JSON object. Of emails there are keyed fingerprints only.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun export(user: UserKey): String = call { core.export(Input.user(user)) }
+
+    /** What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users. */
+    public fun verify(): List<String> = call { core.verify() }
+
+    /** What this cache has done in this process. */
+    public fun stats(): Stats {
+        val found = call { core.stats() }
+        return Stats(
+            hits = found.hits.toLong(),
+            misses = found.misses.toLong(),
+            syncs = found.syncs.toLong(),
+            evictions = found.evictions.toLong(),
+            entries = found.entries.toLong(),
+            bytes = found.bytes.toLong(),
+            revision = found.revision,
+            reopened = found.reopened.toLong(),
+            fallback = found.fallback,
+            lastError = found.lastError,
+        )
+    }
+}
+
+private fun decision(found: vidcache.uniffi.Decision) = Decision(found.email, found.id, Reason.of(found.reason))

@@ -1,0 +1,67 @@
+@file:JvmName("Vidcache")
+
+package vidcache
+
+import java.nio.file.Path
+import vidcache.uniffi.SignedRequest
+import vidcache.uniffi.moveAside as moveAsideNative
+import vidcache.uniffi.verifySignature as verifySignatureNative
+
+/** The version of this jar and of its native library: `0.1.0`. */
+public val version: String
+    get() {
+        Library.ready()
+        return Library.version
+    }
+
+/**
+ * Moves a file that will not open out of the way, with its log and index, so that [Cache] can make a new one.
+ *
+ * @return where it is now: `NAME.aside-MILLISECONDS` in the same folder
+ * @throws Busy while any process has it open
+ * @throws CannotOpen
+ * @throws UnsupportedFilesystem after any of these nothing was moved
+ */
+public fun moveAside(path: Path): Path {
+    Library.ready()
+    return Input.path(call { moveAsideNative(Input.path(path)) })
+}
+
+/**
+ * Checks that HubSpot signed a request with the app's client secret; by v3, also within five minutes of now. Any thread
+ * may call it.
+ *
+ * @param uri the whole address that HubSpot called, `https://…`, the public one
+ * @param body the bytes as they came
+ * @param headers names in any case; only the signature's are looked at
+ * @param nowMs milliseconds since 1970 UTC
+ * @param v3Only false takes v1 and v2 too, which name no time, so whoever has seen such a request can send it again
+ * @throws InvalidSignature
+ * @throws InvalidOption for the arguments, an empty secret among them
+ */
+@JvmOverloads
+public fun verifySignature(
+    secret: ByteArray,
+    method: String,
+    uri: String,
+    body: ByteArray,
+    headers: Map<String, String>,
+    nowMs: Long = System.currentTimeMillis(),
+    v3Only: Boolean = true,
+) {
+    Library.ready()
+    Input.text(method, "method")
+    Input.text(uri, "uri")
+    val byName = headers.entries.associate { (name, value) -> name.lowercase() to value }
+    fun header(name: String): String? = Input.text(byName[name], "headers")
+    val request = SignedRequest(
+        method = method,
+        uri = uri,
+        body = body,
+        signatureV3 = header("x-hubspot-signature-v3"),
+        timestamp = header("x-hubspot-request-timestamp"),
+        signature = if (v3Only) null else header("x-hubspot-signature"),
+        version = if (v3Only) null else header("x-hubspot-signature-version"),
+    )
+    call { verifySignatureNative(secret, request, nowMs) }
+}

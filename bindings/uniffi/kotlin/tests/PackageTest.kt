@@ -1,0 +1,109 @@
+/** The jar: what is in it, and that it works with its own library only. */
+package vidcache
+
+import java.io.File
+import java.nio.file.FileSystem
+import java.nio.file.FileSystems
+import java.nio.file.Files
+import java.nio.file.Path
+import java.util.jar.JarFile
+import java.util.jar.Manifest
+import kotlin.io.path.copyTo
+import kotlin.io.path.deleteExisting
+import kotlin.io.path.inputStream
+import kotlin.io.path.outputStream
+import kotlin.io.path.readText
+import kotlin.test.assertContains
+import kotlin.test.assertEquals
+import kotlin.test.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+private val TOP = Path.of(System.getProperty("vidcache.top"))
+private val CLASS_PATH = System.getProperty("java.class.path").split(File.pathSeparator)
+private val JAR = Path.of(CLASS_PATH.single { it.endsWith("vidcache.jar") })
+private const val MANIFEST = "META-INF/MANIFEST.MF"
+private const val VERSION = "Implementation-Version"
+
+class PackageTest {
+    @TempDir
+    lateinit var folder: Path
+
+    private val library = com.sun.jna.Platform.RESOURCE_PREFIX + "/" + System.mapLibraryName("vidcache_uniffi")
+
+    @Test
+    fun `the jar has the package and the library, and fits Java 17`() {
+        JarFile(JAR.toFile()).use { jar ->
+            val names = jar.stream().map { it.name }.filter { !it.endsWith("/") }.toList()
+            val (classes, others) = names.partition { it.endsWith(".class") }
+            val licences = listOf("META-INF/LICENSE-APACHE", "META-INF/LICENSE-MIT")
+            assertEquals(setOf(MANIFEST, "META-INF/vidcache.kotlin_module", library) + licences, others.toSet())
+            assertTrue(classes.all { it.startsWith("vidcache/") } && "vidcache/Cache.class" in classes)
+            assertEquals(jar.manifest.mainAttributes.getValue(VERSION), version)
+            for (name in classes) {
+                // The major version of class files of Java 17.
+                assertEquals(61, jar.getInputStream(jar.getEntry(name)).use { it.readNBytes(8) }[7].toInt(), name)
+            }
+        }
+        assertContains(TOP.resolve("Cargo.toml").readText(), "\nversion = \"$version\"\n")
+    }
+
+    /** What opening twice says with a copy of the jar in which something was changed. */
+    private fun changed(change: (FileSystem) -> Unit): List<String> {
+        val copy = JAR.copyTo(folder.resolve("vidcache.jar"), overwrite = true)
+        FileSystems.newFileSystem(copy).use(change)
+        val path = CLASS_PATH.joinToString(File.pathSeparator) { if (it == JAR.toString()) copy.toString() else it }
+        val other = jvm("other.Opens", folder.resolve("cache").toString(), classPath = path)
+        val said = other.inputReader().use { it.readLines() }
+        assertEquals(0, other.waitFor())
+        return said
+    }
+
+    private fun assertClear(said: List<String>, what: String) {
+        assertEquals(2, said.size, "$said")
+        for (line in said) {
+            assertTrue(line.startsWith("java.lang.LinkageError: vidcache: "), line)
+            assertContains(line, what)
+            assertContains(line, "put one vidcache jar on the class path")
+        }
+    }
+
+    @Test
+    fun `a copy works`() = assertEquals(listOf("opened", "opened"), changed {})
+
+    @Test
+    fun `no library is a clear error, again and again`() =
+        assertClear(changed { it.getPath(library).deleteExisting() }, "missing or of another version")
+
+    @Test
+    fun `another version is a clear error`() {
+        val said = changed { jar ->
+            val path = jar.getPath(MANIFEST)
+            val manifest = path.inputStream().use(::Manifest)
+            manifest.mainAttributes.putValue(VERSION, "0.0.1")
+            path.outputStream().use(manifest::write)
+        }
+        assertClear(said, "this is version 0.0.1, and its native library $version")
+    }
+
+    @Test
+    fun `another contract, or another function, is a clear error`() {
+        assertClear(changed { stub(contract = 1).copyTo(it.getPath(library), overwrite = true) }, "contract version mismatch")
+        val own = Class.forName("vidcache.uniffi.IntegrityCheckingUniffiLib").let { checks ->
+            checks.getMethod("ffi_vidcache_uniffi_uniffi_contract_version").invoke(checks.getField("INSTANCE").get(null)) as Int
+        }
+        assertClear(changed { stub(contract = own).copyTo(it.getPath(library), overwrite = true) }, "checksum mismatch")
+    }
+
+    /** A library that has the functions by which UniFFI checks one, and that is not ours. */
+    private fun stub(contract: Int): Path {
+        val checks = Class.forName("vidcache.uniffi.IntegrityCheckingUniffiLib").declaredMethods.map { it.name }
+        val source = checks.filter { it.startsWith("uniffi_") }.joinToString("") { "short $it(void) { return 1; }\n" } +
+            "int ffi_vidcache_uniffi_uniffi_contract_version(void) { return $contract; }\n"
+        val (code, built) = folder.resolve("stub.c") to folder.resolve("stub.so")
+        Files.writeString(code, source)
+        val compiler = ProcessBuilder("cc", "-shared", "-fPIC", "-o", "$built", "$code").inheritIO().start()
+        assertEquals(0, compiler.waitFor())
+        return built
+    }
+}
