@@ -44,6 +44,9 @@ pub(crate) fn look_ups(mut costs: Vec<(&Peer, f64)>, machine: &str) -> String {
     let (mut bars, mut y) = (String::new(), 84.0);
     let top = y;
     for from in From::ALL {
+        if !costs.iter().any(|(peer, _)| peer.from == *from) {
+            continue;
+        }
         put(&mut bars, format!(r#"<text class="group" x="28" y="{:.1}">From {}</text>"#, y + BAR - 3.0, from.name()));
         y += STEP;
         for (peer, cost) in costs.iter().filter(|(peer, _)| peer.from == *from) {

@@ -308,5 +308,6 @@ fn versions(facts: &Facts) -> String {
     parts.extend(of("ruby").map(str::to_owned));
     parts.extend(of("rails").map(|version| format!("Rails {version}")));
     parts.extend(of("python").map(|version| format!("Python {version}")));
+    parts.extend(of("kotlin").zip(of("java")).map(|(kotlin, java)| format!("Kotlin {kotlin} on Java {java}")));
     parts.join(", ")
 }

@@ -38,6 +38,7 @@ const fn row(id: &'static str, what: &'static str, beside: &'static str, checks:
 
 const HASH: &str = "`Hash#[]`";
 const DICT: &str = "`dict[]`";
+const MAP: &str = "`HashMap.get`";
 
 #[rustfmt::skip]
 pub(crate) const ROWS: &[Row] = &[
@@ -72,6 +73,13 @@ pub(crate) const ROWS: &[Row] = &[
         &[check("median_ns", "", AtMost(5_000.0), "ns")]),
     row("python_snippet", "Python `cache.snippet`", "",
         &[check("median_ns", "", AtMost(8_000.0), "ns")]),
+    row("kotlin_resolve_int", "Kotlin `cache.resolve(UserKey(Long))`, from memory, 100,000 users", MAP,
+        &[check("median_ns", "", AtMost(5_000.0), "ns")]),
+    row("kotlin_resolve_str", "Kotlin `cache.resolve(UserKey(String))`, a UUID, the same", MAP,
+        &[check("median_ns", "", AtMost(5_000.0), "ns")]),
+    row("kotlin_resolve_many", "Kotlin `cache.resolveMany`, a key, integers", MAP, &[]),
+    row("kotlin_decide", "Kotlin `cache.decide(UserKey, email)`", "", &[]),
+    row("kotlin_snippet", "Kotlin `cache.snippet`", "", &[]),
     row("miss_1m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
         &[check("ratio", "", AtMost(1.3), "×")]),
     row("miss_10m", "Rust `resolve`, from the file, {rows} users", "the raw prepared SELECT",
@@ -121,16 +129,18 @@ pub(crate) enum From {
     Rust,
     Ruby,
     Python,
+    Kotlin,
 }
 
 impl From {
-    pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Ruby, Self::Python];
+    pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Ruby, Self::Python, Self::Kotlin];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
             Self::Ruby => "Ruby",
             Self::Python => "Python",
+            Self::Kotlin => "Kotlin",
         }
     }
 
@@ -140,6 +150,7 @@ impl From {
             Self::Rust => "rust_resolve_hit",
             Self::Ruby => "ruby_resolve_int",
             Self::Python => "python_resolve_int",
+            Self::Kotlin => "kotlin_resolve_int",
         }
     }
 }
@@ -171,4 +182,8 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("python_decide", "vidcache decide, with email", Kind::Ours, From::Python),
     peer("peer_python_sqlite3", "sqlite3, SELECT", Kind::Peer, From::Python),
     peer("peer_redis_py", "redis-py, unix socket", Kind::Peer, From::Python),
+    peer("baseline_hashmap_int", "HashMap.get", Kind::Bare, From::Kotlin),
+    peer("kotlin_resolve_int", "vidcache resolve", Kind::Ours, From::Kotlin),
+    peer("kotlin_decide", "vidcache decide, with email", Kind::Ours, From::Kotlin),
+    peer("peer_sqlite_jdbc", "SQLite through JDBC, prepared SELECT", Kind::Peer, From::Kotlin),
 ];
