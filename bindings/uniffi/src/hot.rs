@@ -1,6 +1,6 @@
 //! What a page asks, beside UniFFI, whose own way of a call from Python or a JVM takes many times what the answer does:
-//! the same answers by C functions that never wait for another thread or process, so that Python may hold the GIL. What they do
-//! not answer, an error above all, is asked again through UniFFI, which has the errors.
+//! the same answers by C functions that never wait for another thread or process, so that Python may hold the GIL. What
+//! they do not answer, an error above all, is asked again through UniFFI, which has the errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
