@@ -177,6 +177,22 @@ class CacheTest {
     }
 
     @Test
+    fun `what README says works`() {
+        val path = folder.resolve("of the page")
+        readme(path, SECRET.toByteArray(), ANSWER)
+        open(path).use {
+            assertTrue(it.decide(ann, "ann@shop.test").agreed)
+            assertEquals(emptyList(), it.staleChanges(Duration.ZERO))
+        }
+    }
+
+    @Test
+    fun `Java uses it too`() {
+        val decision = FromJava.throughAChange(folder.resolve("of Java"), SECRET.toByteArray(), ANSWER)
+        assertEquals(Decision("ann@shop.test", 901, Reason.AGREED), decision)
+    }
+
+    @Test
     fun `threads share one`() {
         cache.link(ann, 1)
         val write = Callable {

@@ -25,7 +25,9 @@ internal object Direct {
     private val NONE = ByteArray(0)
 
     init {
-        Native.register(Direct::class.java, "vidcache_uniffi")
+        // The very one that UniFFI has, which takes this property too: two copies of a library share nothing.
+        val library = System.getProperty("uniffi.component.vidcache_uniffi.libraryOverride") ?: "vidcache_uniffi"
+        Native.register(Direct::class.java, library)
     }
 
     private val byNumber: Array<Reason> = reasons().map(Reason::of).toTypedArray()
