@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
-use crate::decision::{self, Decision};
+use crate::decision::{self, Decision, Reason, UserState};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{Identity, UserKey, Vid};
-use crate::snippet::{self, Page};
+use crate::snippet::{self, Page, Template};
 use crate::store::{self, Settings, StaleChange, Stats, Store, Synchronous};
 
 /// How to open a cache. `Options::default()` is right for most.
@@ -62,8 +62,7 @@ impl Default for Options<'_> {
 pub struct Vidcache {
     store: Store,
     portal: Vid,
-    page_deadline: Duration,
-    loader_host: Box<str>,
+    template: Template,
 }
 
 impl Vidcache {
@@ -95,7 +94,8 @@ impl Vidcache {
             busy_timeout: options.busy_timeout,
             memory: options.memory,
         })?;
-        Ok(Self { store, portal: portal_id, page_deadline, loader_host: options.loader_host.into() })
+        let template = Template::new(portal, options.loader_host, page_deadline);
+        Ok(Self { store, portal: portal_id, template })
     }
 
     /// Moves a file that will not open out of the way, with its log and index, so that `open` can make a new one. The
@@ -133,8 +133,18 @@ impl Vidcache {
     /// As [`Vidcache::resolve`].
     #[inline]
     pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
-        let state = self.store.user_state(user)?;
-        Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
+        Ok(self.decision(&self.store.user_state(user)?, email))
+    }
+
+    /// [`Vidcache::decide`] where memory has the answer, as [`Vidcache::recall`] resolves.
+    #[inline]
+    pub fn recall_decision<'e>(&self, user: &UserKey<'_>, email: Option<&'e Email>) -> Option<Decision<'e>> {
+        Some(self.decision(&self.store.recall_state(user)?, email))
+    }
+
+    #[inline]
+    fn decision<'e>(&self, state: &UserState, email: Option<&'e Email>) -> Decision<'e> {
+        decision::decide(state, email, |email| self.store.key().fingerprint(email))
     }
 
     /// [`Vidcache::resolve`] for many users, in their order.
@@ -160,7 +170,21 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn snippet(&self, user: UserKey<'_>, email: Option<&Email>, nonce: Option<&str>) -> Result<String> {
-        Ok(self.page(nonce).render(&self.decide(user, email)?))
+        Ok(self.snippet_and_reason(user, email, nonce)?.0)
+    }
+
+    /// [`Vidcache::snippet`], and why it says what it says: both of one decision.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn snippet_and_reason(
+        &self,
+        user: UserKey<'_>,
+        email: Option<&Email>,
+        nonce: Option<&str>,
+    ) -> Result<(String, Reason)> {
+        let decision = self.decide(user, email)?;
+        Ok((self.page(nonce).render(&decision), decision.reason))
     }
 
     /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
@@ -180,6 +204,20 @@ impl Vidcache {
         buffer: &mut [u8],
     ) -> Result<usize> {
         self.page(nonce).render_into(&self.decide(user, email)?, buffer)
+    }
+
+    /// [`Vidcache::snippet_into`] where memory has the answer, as [`Vidcache::recall`] resolves. Returns the length and
+    /// why the page says what it says; `None` also for a buffer that is too small.
+    #[inline]
+    pub fn recall_snippet_into(
+        &self,
+        user: &UserKey<'_>,
+        email: Option<&Email>,
+        nonce: Option<&str>,
+        buffer: &mut [u8],
+    ) -> Option<(usize, Reason)> {
+        let decision = self.recall_decision(user, email)?;
+        Some((self.page(nonce).render_into(&decision, buffer).ok()?, decision.reason))
     }
 
     /// [`Vidcache::anonymous_snippet`] into the caller's buffer. Returns its length.
@@ -294,13 +332,7 @@ impl Vidcache {
     }
 
     fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
-        Page {
-            portal: self.portal.get(),
-            loader_host: &self.loader_host,
-            nonce,
-            rendered_at: now(),
-            deadline: self.page_deadline,
-        }
+        Page { template: &self.template, nonce, rendered_at: now() }
     }
 }
 

@@ -11,20 +11,41 @@ use crate::decision::Decision;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 
-/// What a page needs besides the decision.
-pub(crate) struct Page<'a> {
-    pub(crate) portal: i64,
-    pub(crate) loader_host: &'a str,
-    pub(crate) nonce: Option<&'a str>,
-    pub(crate) rendered_at: Millis,
-    pub(crate) deadline: Duration,
+/// What all pages of one cache have in common, put together once.
+pub(crate) struct Template {
+    /// The deadline and the loader's address, as the script's data has them.
+    settings: Box<str>,
+    /// The loader's element, from behind its nonce on.
+    loader: Box<str>,
 }
 
-/// The guard's source without comments and indentation.
+impl Template {
+    pub(crate) fn new(portal: i64, loader_host: &str, deadline: Duration) -> Self {
+        let address = format!("//{loader_host}/{portal}.js");
+        Self {
+            settings: format!(",\"ttl\":{},\"src\":\"{address}\"", deadline.as_millis()).into(),
+            loader: format!(" src=\"{address}\"></script>").into(),
+        }
+    }
+}
+
+/// What a page needs besides the decision.
+pub(crate) struct Page<'a> {
+    pub(crate) template: &'a Template,
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) rendered_at: Millis,
+}
+
+/// The guard's source without comments and indentation, from the end of its tag on and up to the first of its data.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     let lines = include_str!("snippet.js").lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
+    let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n");
+    format!(">{code}(window,document,{{\"at\":")
 });
+
+/// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the document.
+const LOADER: &str = "});</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer \
+                      data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
 impl Page<'_> {
     pub(crate) fn render(&self, decision: &Decision<'_>) -> String {
@@ -47,42 +68,43 @@ impl Page<'_> {
     }
 
     fn write(&self, decision: &Decision<'_>, html: &mut impl Write) -> fmt::Result {
+        let mut digits = itoa::Buffer::new();
         html.write_str("<script")?;
         self.write_nonce(html)?;
-        html.write_str(">")?;
         html.write_str(&SCRIPT)?;
-        let deadline = self.deadline.as_millis();
-        write!(
-            html,
-            "(window,document,{{\"at\":{},\"ttl\":{deadline},\"src\":\"//{}/{}.js\"",
-            self.rendered_at, self.loader_host, self.portal
-        )?;
+        html.write_str(digits.format(self.rendered_at))?;
+        html.write_str(&self.template.settings)?;
         if let Some(id) = decision.id {
             // As text: JavaScript's numbers lose digits above 2^53.
-            write!(html, ",\"id\":\"{id}\"")?;
+            html.write_str(",\"id\":\"")?;
+            html.write_str(digits.format(id.get()))?;
+            html.write_char('"')?;
         }
         if let Some(email) = decision.email {
             html.write_str(",\"email\":")?;
             write_json_string(html, email)?;
         }
-        html.write_str("});</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer")?;
-        // Turbo runs body scripts again on every visit; the loader belongs to the document.
-        html.write_str(" data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"")?;
+        html.write_str(LOADER)?;
         self.write_nonce(html)?;
-        write!(html, " src=\"//{}/{}.js\"></script>", self.loader_host, self.portal)
+        html.write_str(&self.template.loader)
     }
 
     fn write_nonce(&self, html: &mut impl Write) -> fmt::Result {
         let Some(nonce) = self.nonce else { return Ok(()) };
         html.write_str(" nonce=\"")?;
-        for c in nonce.chars() {
-            match c {
-                '&' => html.write_str("&amp;")?,
-                '<' => html.write_str("&lt;")?,
-                '>' => html.write_str("&gt;")?,
-                '"' => html.write_str("&quot;")?,
-                c => html.write_char(c)?,
+        if nonce.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"')) {
+            for c in nonce.chars() {
+                match c {
+                    '&' => html.write_str("&amp;")?,
+                    '<' => html.write_str("&lt;")?,
+                    '>' => html.write_str("&gt;")?,
+                    '"' => html.write_str("&quot;")?,
+                    c => html.write_char(c)?,
+                }
             }
+        } else {
+            // A nonce is base64.
+            html.write_str(nonce)?;
         }
         html.write_char('"')
     }
@@ -108,14 +130,19 @@ impl Write for Fixed<'_> {
 /// JSON that is safe inside `<script>`: no `</script>`, no `<!--`, no entity, and no U+2028 or U+2029,
 /// which end a line in old JavaScript.
 fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
     out.write_char('"')?;
-    for c in text.chars() {
-        match c {
-            '"' => out.write_str("\\\"")?,
-            '\\' => out.write_str("\\\\")?,
-            '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => write_escape(out, c)?,
-            c if c.is_control() => write_escape(out, c)?,
-            c => out.write_char(c)?,
+    if text.bytes().all(is_plain) {
+        out.write_str(text)?; // As nearly every email is.
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' => out.write_str("\\\"")?,
+                '\\' => out.write_str("\\\\")?,
+                '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => write_escape(out, c)?,
+                c if c.is_control() => write_escape(out, c)?,
+                c => out.write_char(c)?,
+            }
         }
     }
     out.write_char('"')
@@ -136,17 +163,16 @@ mod tests {
     use crate::decision::Reason;
     use crate::identity::Vid;
 
-    const PAGE: Page<'static> = Page {
-        portal: 62515,
-        loader_host: "js.hs-scripts.com",
-        nonce: Some("r4nd\"om"),
-        rendered_at: 1_700_000_000_000,
-        deadline: Duration::from_secs(10),
-    };
+    static TEMPLATE: LazyLock<Template> =
+        LazyLock::new(|| Template::new(62515, "js.hs-scripts.com", Duration::from_secs(10)));
+
+    fn page() -> Page<'static> {
+        Page { template: &TEMPLATE, nonce: Some("r4nd\"om"), rendered_at: 1_700_000_000_000 }
+    }
 
     fn named(email: &str) -> String {
         let id = Vid::try_from(i64::MAX).ok();
-        PAGE.render(&Decision { email: Some(email), id, reason: Reason::Agreed })
+        page().render(&Decision { email: Some(email), id, reason: Reason::Agreed })
     }
 
     #[test]
@@ -161,9 +187,9 @@ mod tests {
     fn a_page_says_only_what_the_decision_says() {
         assert!(named("a@x.test").contains(r#""id":"9223372036854775807","email":"a@x.test"}"#));
         let id = Vid::try_from(5).ok();
-        let html = PAGE.render(&Decision { email: None, id, reason: Reason::EmailDiffers });
+        let html = page().render(&Decision { email: None, id, reason: Reason::EmailDiffers });
         assert!(html.contains(r#","id":"5"})"#) && !html.contains("\"email\":"));
-        let html = PAGE.render(&Decision { email: None, id: None, reason: Reason::NotLinked });
+        let html = page().render(&Decision { email: None, id: None, reason: Reason::NotLinked });
         assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
     }
 
@@ -171,16 +197,16 @@ mod tests {
     fn a_buffer_gets_the_same_or_is_said_to_be_too_small_and_left_empty() {
         let decision =
             Decision { email: Some("\"\u{2028}ä@x.test"), id: Vid::try_from(7).ok(), reason: Reason::Agreed };
-        let html = PAGE.render(&decision);
+        let html = page().render(&decision);
         let mut buffer = [1; 4096];
-        assert_eq!(PAGE.render_into(&decision, &mut buffer), Ok(html.len()));
+        assert_eq!(page().render_into(&decision, &mut buffer), Ok(html.len()));
         assert_eq!(&buffer[..html.len()], html.as_bytes());
         for short in [0, 1, html.len() - 1] {
             let too_small = Err(Error::BufferTooSmall { needed: html.len() });
-            assert_eq!(PAGE.render_into(&decision, &mut buffer[..short]), too_small);
+            assert_eq!(page().render_into(&decision, &mut buffer[..short]), too_small);
             assert!(buffer[..short].iter().all(|&byte| byte == 0));
         }
-        assert_eq!(PAGE.render_into(&decision, &mut buffer[..html.len()]), Ok(html.len()));
+        assert_eq!(page().render_into(&decision, &mut buffer[..html.len()]), Ok(html.len()));
     }
 
     #[test]
@@ -192,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_guard_is_sent_without_its_comments() {
-        assert!(!SCRIPT.contains("//") && SCRIPT.len() < 1600, "{} bytes", SCRIPT.len());
+        assert!(!SCRIPT.contains("//") && SCRIPT.len() < 1625, "{} bytes", SCRIPT.len());
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) const ROWS: &[Row] = &[
         &[check("ratio", "", AtMost(1.0), "×")]),
     row("ruby_resolve_str", "Ruby `cache.resolve(String)`, a UUID, the same", HASH,
         &[check("ratio", "", AtMost(0.8), "×")]),
+    row("ruby_beside_busy", "Ruby `cache.resolve(Integer)`, in a thread beside 3 that never pause", "",
+        &[check("share", "of its share", AtLeast(0.8), "×")]),
     row("ruby_decide", "Ruby `cache.decide(Integer, email)`", "",
         &[check("median_ns", "", AtMost(500.0), "ns")]),
     row("ruby_snippet", "Ruby `cache.snippet`", "",

@@ -10,6 +10,7 @@ require "tmpdir"
 require "vidcache"
 require_relative "rounds"
 require_relative "peers"
+require_relative "share"
 
 PORTAL = 62_515
 SECRET = "thirty-two bytes kept out of it."
@@ -62,6 +63,9 @@ File.open(facts, "w") do |out|
   rounds.add("ruby_decide", "on.decide(key.id, key.email)", on: ints, keys: users, count: 10_000)
   rounds.add("ruby_snippet", "on.snippet(key.id, key.email, nonce: 'r4nd0m')", on: ints, keys: users, count: 10_000)
   raise "not agreed" unless ints.decide(users[0].id, users[0].email).agreed?
+
+  alone, share = Share.measure(rounds: quick ? 3 : 7) { 100.times { |at| ints.resolve(ids[at]) } }
+  rounds.fact("ruby_beside_busy", median_ns: 1e7 / alone, share: share)
 
   begin
     page = view

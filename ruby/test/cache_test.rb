@@ -116,6 +116,54 @@ class CacheApiTest < CacheTest
     assert_includes cache.anonymous_snippet, "62515.js"
   end
 
+  test "a snippet goes to the end of a string and says why" do
+    cache.record(1, answer(901))
+    2.times do
+      html = +"<p>Ä</p>"
+      assert_equal :agreed, cache.append_snippet(html, 1, EMAIL, nonce: "n0nce")
+      assert_predicate html, :valid_encoding?
+      without_time = ->(text) { text.sub(/"at":\d+/, "") }
+      assert_equal without_time.call("<p>Ä</p>#{cache.snippet(1, EMAIL, nonce: "n0nce")}"), without_time.call(html)
+      reasons = [[1, "bob@shop.test"], [1, nil], [2, EMAIL]].map { |user, email| cache.append_snippet(+"", user, email) }
+      assert_equal %i[email_differs email_absent not_linked], reasons
+    end
+    html = "ä" * 5_000
+    3.times { cache.append_snippet(html, 1, EMAIL) }
+    assert_equal 3, html.scan(%("email":"#{EMAIL}"})).size
+    same = +"1"
+    assert_equal :agreed, cache.append_snippet(same, same, EMAIL, nonce: same)
+    assert_equal 2, same.scan(' nonce="1"').size
+  end
+
+  test "where a snippet cannot go it is not and nothing is left of it" do
+    cache.record(1, answer(901))
+    assert_raises(FrozenError) { cache.append_snippet("frozen", 1, EMAIL) }
+    [[Vidcache::InvalidUserKey, "", EMAIL], [Vidcache::InvalidEmail, 1, "ann"]].each do |error, user, email|
+      html = +"as it was"
+      assert_raises(error) { cache.append_snippet(html, user, email) }
+      assert_equal "as it was", html
+    end
+    wide = "<p>".encode("UTF-16LE")
+    assert_raises(Encoding::CompatibilityError) { cache.append_snippet(wide, 1, EMAIL) }
+    binary = "<p>".b
+    cache.append_snippet(binary, 1, EMAIL, nonce: "n" * 5_000)
+    assert_operator binary.bytesize, :>, 10_000, "a page beyond the room that nearly all have"
+  end
+
+  test "a user whose first contact gives another user's id names the email without an id" do
+    cache.link(1, 901)
+    sleep 0.002
+    cache.link_shared(2, 901)
+    sleep 0.002
+    cache.link(2, 902)
+    cache.record(2, answer(902))
+    decision = cache.decide(2, EMAIL)
+    assert_equal [EMAIL, nil, :agreed], decision.to_h.values
+    assert_equal [decision], cache.decide_many(2 => EMAIL).map { |many| Vidcache::Decision.new(EMAIL, many.id, many.reason) }
+    assert_includes cache.snippet(2, EMAIL), %("email":"#{EMAIL}")
+    refute_includes cache.snippet(2, EMAIL), %("id":)
+  end
+
   test "whatever an email holds it stays inside its string" do
     email = %("o'</script><!--&\u2028\u2029\\"@x.test)
     cache.record(1, answer(901, email))

@@ -74,13 +74,21 @@ impl Store {
     /// All that a decision about the user depends on, as of the last commit.
     #[inline(always)]
     pub(crate) fn user_state(&self, user: UserKey<'_>) -> Result<UserState> {
-        if self.shared.stamp.is_current()
-            && let Some(state) = self.shared.hot.state(&user)
-        {
-            self.count_hit();
-            return Ok(state);
+        match self.recall_state(&user) {
+            Some(state) => Ok(state),
+            None => self.load(user),
         }
-        self.load(user)
+    }
+
+    /// The same, if memory has it.
+    #[inline(always)]
+    pub(crate) fn recall_state(&self, user: &UserKey<'_>) -> Option<UserState> {
+        if !self.shared.stamp.is_current() {
+            return None;
+        }
+        let state = self.shared.hot.state(user)?;
+        self.count_hit();
+        Some(state)
     }
 
     #[inline]

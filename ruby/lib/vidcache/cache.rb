@@ -210,6 +210,17 @@ module Vidcache
       native_snippet(user_id, email, nonce)
     end
 
+    # {#snippet} to the end of a String of the caller's, and why it says what it says: both of one look-up.
+    # @param html [String] UTF-8; left as it was when this raises
+    # @param user_id [Integer, String]
+    # @param email [String, nil] as for {#decide}
+    # @param nonce [String, nil] the page's Content-Security-Policy nonce
+    # @return [Symbol] as {Decision#reason}
+    # @raise [InvalidUserKey, InvalidEmail, InvalidOption, FrozenError]
+    def append_snippet(html, user_id, email, nonce: nil)
+      native_append_snippet(html, user_id, email, nonce)
+    end
+
     # The HTML for a page whose visitor the app does not know: the loader, and no identity.
     # @param nonce [String, nil] the page's Content-Security-Policy nonce
     # @return [String] UTF-8

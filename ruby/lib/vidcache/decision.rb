@@ -16,11 +16,11 @@ module Vidcache
     include Value
 
     # @return [String, nil] the email to name, normalised (trimmed, ASCII letters in lower case), frozen
-    #   UTF-8. Only when {#agreed?}, and then never without an {#id}.
+    #   UTF-8. Only when {#agreed?}.
     attr_reader :email
 
     # @return [Integer, nil] the external id to give, which for a HubSpot page has to be text: it can
-    #   be greater than 2^53
+    #   be greater than 2^53. nil for a user without a contact, and for one whose first contact was another user's before
     attr_reader :id
 
     # @return [Symbol] why: +:agreed+, +:change_outstanding+, +:email_differs+, +:email_unconfirmed+,

@@ -171,6 +171,13 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_same unreachable, assert_raises(RequestError) { run_job(User.create!(email: "bob@shop.test"), nil, unreachable) }, "nobody answered"
   end
 
+  def test_without_a_token_it_says_so_and_tells_nobody
+    user = new_user
+    error = assert_raises(Vidcache::NotConfigured) { Class.new(Vidcache::ContactJob).perform_now(user, nil) }
+    assert_equal "config.vidcache.access_token is not set", error.message
+    assert_empty jobs, "which waiting does not mend"
+  end
+
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
     user = agreed_user
     token = change(user, "ann@new.test")

@@ -42,6 +42,7 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", "[\"Customer\"]"))
     assert_includes output, "app/models/customer.rb is not there"
     assert_includes output, "application.html.erb is not there"
+    assert_includes output, "see that the layout's `current_user` is"
     assert_path_exists @app.file("config/initializers/vidcache.rb")
   end
 

@@ -216,6 +216,8 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     assert_equal "<p>A page</p>", page_of(user)
     PagesController.options = { consent: true }
     assert_includes page_of(user), "ann@shop.test"
+    settings = Vidcache.settings
+    Vidcache.settings = nil # As the app's configuration is at each moment.
     %w[DNT Sec-GPC].each do |header|
       PagesController.user = user
       @session.get("/page", headers: { header => "1" })
@@ -228,6 +230,8 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     ensure
       TestApp.config.vidcache.respect_do_not_track = nil
     end
+  ensure
+    Vidcache.settings = settings
   end
 
   def test_events_and_page_views_are_pushed_once_and_stay_inside_their_script

@@ -54,8 +54,11 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
     class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 8))?;
     class.define_method("resolve", resolve as unsafe extern "C" fn(Value, Value) -> Value)?;
-    class.define_method("decide", method!(Cache::decide, 2))?;
-    class.define_private_method("native_snippet", method!(Cache::snippet, 3))?;
+    class.define_method("decide", decide as unsafe extern "C" fn(Value, Value, Value) -> Value)?;
+    let three = snippet as unsafe extern "C" fn(Value, Value, Value, Value) -> Value;
+    class.define_private_method("native_snippet", three)?;
+    let four = append_snippet as unsafe extern "C" fn(Value, Value, Value, Value, Value) -> Value;
+    class.define_private_method("native_append_snippet", four)?;
     class.define_private_method("native_anonymous_snippet", method!(Cache::anonymous_snippet, 1))?;
     class.define_private_method("native_record", method!(Cache::record, 3))?;
     class.define_method("link", method!(Cache::link, 2))?;
@@ -72,29 +75,41 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     intake::define(ruby, vidcache, class)
 }
 
-/// `Cache#resolve`: from memory if it can be, else as the other methods go.
+/// What `this` wraps.
 ///
 /// # Safety
-/// Ruby calls it, as a method of this class and of no other.
-unsafe extern "C" fn resolve(this: Value, user: Value) -> Value {
-    // SAFETY: `this` is a `Vidcache::Cache`: the method is defined on that class alone, Ruby binds it to none but
-    // its instances, and those are made by `obj_wrap` only (`allocate` is undefined). So it wraps a `Cache`, which lives
-    // as long as `this`, and `this` is on the caller's stack.
-    let cache = unsafe { &*rb_sys::macros::RTYPEDDATA_GET_DATA(this.as_raw()).cast::<Cache>() };
-    // SAFETY: Ruby calls methods with the GVL.
-    if let Some(found) = unsafe { recall::resolve(&cache.core, user) } {
-        return found;
-    }
-    generally(this, user)
+/// Ruby calls a method of this class, and of no other, with `this`, which outlives what is returned.
+unsafe fn wrapped<'a>(this: Value) -> &'a Vidcache {
+    // SAFETY: `this` is a `Vidcache::Cache`: Ruby binds the methods of that class to none but its instances, and those
+    // are made by `obj_wrap` only (`allocate` is undefined). So it wraps a `Cache`, which lives as long as `this`.
+    unsafe { &(*rb_sys::macros::RTYPEDDATA_GET_DATA(this.as_raw()).cast::<Cache>()).core }
 }
 
-#[cold]
-#[inline(never)]
-fn generally(this: Value, user: Value) -> Value {
-    let resolve = method!(Cache::resolve, 1);
-    // SAFETY: as Ruby would call it.
-    unsafe { resolve(this, user) }
+/// A method that answers from memory if it can, else as the other methods go.
+macro_rules! from_memory {
+    ($name:ident($($argument:ident),+) else $general:expr) => {
+        /// # Safety
+        /// Ruby calls it, as a method of this class and of no other.
+        unsafe extern "C" fn $name(this: Value, $($argument: Value),+) -> Value {
+            // SAFETY: as the caller's; `this` is on the caller's stack, and Ruby calls methods with the GVL.
+            if let Some(found) = unsafe { recall::$name(wrapped(this), $($argument),+) } {
+                return found;
+            }
+            #[cold]
+            #[inline(never)]
+            fn generally(this: Value, $($argument: Value),+) -> Value {
+                let general = $general;
+                // SAFETY: as Ruby would call it.
+                unsafe { general(this, $($argument),+) }
+            }
+            generally(this, $($argument),+)
+        }
+    };
 }
+from_memory!(resolve(user) else method!(Cache::resolve, 1));
+from_memory!(decide(user, email) else method!(Cache::decide, 2));
+from_memory!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
+from_memory!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
 
 impl Cache {
     #[allow(clippy::too_many_arguments)] // One for each option.
@@ -154,6 +169,26 @@ impl Cache {
             let nonce = convert::nonce(ruby, nonce)?;
             let html = this.read(ruby, |core| core.snippet(user.get()?, email.as_ref(), nonce.as_deref()))?;
             Ok(ruby.str_new(&html))
+        })
+    }
+
+    fn append_snippet(
+        ruby: &Ruby,
+        this: &Self,
+        buffer: Value,
+        user: Value,
+        email: Value,
+        nonce: Value,
+    ) -> Result<Value, Error> {
+        edge(ruby, || {
+            let buffer = convert::buffer(buffer)?;
+            let user = Key::new(ruby, user)?;
+            let email = convert::email(ruby, email)?;
+            let nonce = convert::nonce(ruby, nonce)?;
+            let (html, reason) =
+                this.read(ruby, |core| core.snippet_and_reason(user.get()?, email.as_ref(), nonce.as_deref()))?;
+            buffer.buf_append(ruby.str_new(&html))?;
+            Ok(decision::symbol(ruby, reason))
         })
     }
 

@@ -90,6 +90,11 @@ pub(crate) fn nonce(ruby: &Ruby, value: Value) -> Result<Option<String>> {
     if value.is_nil() { Ok(None) } else { text_option(ruby, value, "nonce").map(Some) }
 }
 
+pub(crate) fn buffer(value: Value) -> Result<RString> {
+    let wrong = Error::InvalidOption { name: "buffer", why: "it must be a String" };
+    Ok(RString::from_value(value).ok_or(wrong)?)
+}
+
 /// A String that is an option.
 pub(crate) fn text_option(ruby: &Ruby, value: Value, name: &'static str) -> Result<String> {
     let string = RString::from_value(value).ok_or(Error::InvalidOption { name, why: "it must be a String" })?;

@@ -1,18 +1,26 @@
-//! `Cache#resolve` when memory has the answer, which is nearly always: without what the general way pays for.
+//! What `Vidcache::Cache` answers when memory has the user, which is nearly always: without what the general way pays for.
 //!
-//! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as the whole look-up); a copy of a
-//! String key, checked twice, costs another. Here neither is needed: nothing below allocates, raises, waits or
-//! panics. Whatever is not the plain case goes the general way, which knows all the errors.
+//! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as a whole look-up); a copy of a
+//! String key, checked twice, costs another, and so does a page that is put together in Rust's memory to be copied into
+//! Ruby's. Here nothing waits, and Ruby is called at most once where it could raise. Whatever is not the plain case goes the
+//! general way, which knows all the errors.
 
-use magnus::rb_sys::{AsRawValue, FromRawValue};
+use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{RString, Ruby, Value, prelude::*};
 use rb_sys::VALUE;
-use vidcache_core::{Identity, UserKey, Vidcache};
+use rb_sys::macros::{RSTRING_LEN, RSTRING_PTR};
+use vidcache_core::{Email, Identity, UserKey, Vidcache};
 
-/// The answer as a Ruby value, if memory has it.
+use crate::decision;
+use crate::error::catch;
+
+/// Bytes that nearly every page has room in: a script of 1,300, a nonce twice, an email.
+const ROOM: usize = 2047;
+
+/// `Cache#resolve`. Nothing in it allocates, raises or panics.
 ///
 /// # Safety
-/// `cache` is what `key` will be looked up in, alive over the call; the caller holds the GVL.
+/// The caller holds the GVL.
 #[inline]
 pub(crate) unsafe fn resolve(cache: &Vidcache, key: Value) -> Option<Value> {
     let raw = key.as_raw();
@@ -27,16 +35,8 @@ pub(crate) unsafe fn resolve(cache: &Vidcache, key: Value) -> Option<Value> {
 /// Out of line: an integer should not pay for the room that a text takes on the stack.
 #[inline(never)]
 unsafe fn resolve_text(cache: &Vidcache, key: Value) -> Option<Value> {
-    let string = RString::from_value(key)?;
-    // SAFETY: the caller holds the GVL.
-    let ruby = unsafe { Ruby::get_unchecked() };
-    let encoding = string.enc_get();
-    if encoding != ruby.utf8_encindex() && encoding != ruby.usascii_encindex() && encoding != ruby.ascii8bit_encindex()
-    {
-        return None;
-    }
-    // SAFETY: nothing of Ruby's runs before the bytes have been looked up.
-    vid(cache.recall(&UserKey::bytes(unsafe { string.as_slice() }).ok()?)?)
+    // SAFETY: the caller holds the GVL; nothing of Ruby's runs before the bytes have been looked up.
+    vid(cache.recall(&unsafe { user(&Ruby::get_unchecked(), key) }?)?)
 }
 
 #[inline]
@@ -54,4 +54,127 @@ fn vid(found: Option<Identity>) -> Option<Value> {
     };
     // SAFETY: nil, or a small integer as Ruby tags it.
     Some(unsafe { Value::from_raw(raw) })
+}
+
+/// `Cache#decide`.
+///
+/// # Safety
+/// The caller holds the GVL.
+pub(crate) unsafe fn decide(cache: &Vidcache, key: Value, given: Value) -> Option<Value> {
+    // SAFETY: the caller holds the GVL.
+    let ruby = unsafe { Ruby::get_unchecked() };
+    or_generally(|| {
+        // SAFETY: nothing of Ruby's runs before the user has been looked up; an `Email` is a copy.
+        let (user, email) = unsafe { (user(&ruby, key)?, email(&ruby, given)?) };
+        let decision = cache.recall_decision(&user, email.as_ref())?;
+        decision::new(&ruby, &decision, given).ok()
+    })
+}
+
+/// `Cache#snippet`.
+///
+/// # Safety
+/// The caller holds the GVL.
+pub(crate) unsafe fn snippet(cache: &Vidcache, key: Value, given: Value, nonce: Value) -> Option<Value> {
+    or_generally(|| {
+        // SAFETY: the caller holds the GVL. Without bytes to copy Ruby makes a String of whatever the memory holds.
+        let html = protect(|| unsafe { rb_sys::rb_utf8_str_new(std::ptr::null(), ROOM as _) }).ok()?;
+        // SAFETY: a new String of `ROOM` bytes, which nobody else knows of; `write` leaves it with those that were written.
+        unsafe { write(cache, html, 0, key, given, nonce)? };
+        // SAFETY: just made by Ruby.
+        Some(unsafe { Value::from_raw(html) })
+    })
+}
+
+/// `Cache#append_snippet`.
+///
+/// # Safety
+/// The caller holds the GVL.
+pub(crate) unsafe fn append_snippet(
+    cache: &Vidcache,
+    buffer: Value,
+    key: Value,
+    given: Value,
+    nonce: Value,
+) -> Option<Value> {
+    // SAFETY: the caller holds the GVL.
+    let ruby = unsafe { Ruby::get_unchecked() };
+    or_generally(|| {
+        let html = RString::from_value(buffer).filter(|html| html.enc_get() == ruby.utf8_encindex())?.as_raw();
+        // SAFETY: a String. It raises where that is frozen or locked.
+        protect(|| unsafe {
+            rb_sys::rb_str_modify_expand(html, ROOM as _);
+            html
+        })
+        .ok()?;
+        // SAFETY: from here on nothing of Ruby's runs, so it stays the String's own, with room for so much more behind its end.
+        unsafe { write(cache, html, RSTRING_LEN(html) as usize, key, given, nonce) }
+    })
+}
+
+/// Writes the page behind the String's first `start` bytes, and returns the reason of what it says.
+///
+/// # Safety
+/// The caller holds the GVL; `html` is an unshared, unfrozen String with room for `ROOM` bytes behind `start`.
+unsafe fn write(cache: &Vidcache, html: VALUE, start: usize, key: Value, given: Value, nonce: Value) -> Option<Value> {
+    // SAFETY: as the caller's. Nothing of Ruby's runs up to the end of this function but `rb_str_set_len`, which raises for a
+    // frozen String and for more than there is room for: so for nothing here.
+    unsafe {
+        let ruby = Ruby::get_unchecked();
+        let (user, email) = (user(&ruby, key)?, email(&ruby, given)?);
+        let nonce = if nonce.is_nil() { None } else { Some(std::str::from_utf8(text(&ruby, nonce)?).ok()?) };
+        // Behind the String's bytes: so it is apart from the key's and the nonce's, should they be this very String.
+        let room = std::slice::from_raw_parts_mut(RSTRING_PTR(html).cast_mut().cast::<u8>().add(start), ROOM);
+        let (written, reason) = cache.recall_snippet_into(&user, email.as_ref(), nonce, room)?;
+        rb_sys::rb_str_set_len(html, (start + written) as _);
+        Some(decision::symbol(&ruby, reason))
+    }
+}
+
+/// A panic goes the general way too, where it is made an exception of if it comes again.
+fn or_generally(work: impl FnOnce() -> Option<Value>) -> Option<Value> {
+    catch(|| Ok::<_, vidcache_core::Error>(work())).ok().flatten()
+}
+
+/// # Safety
+/// The caller holds the GVL, and nothing of Ruby's runs while the key is in use.
+#[inline]
+unsafe fn user<'a>(ruby: &Ruby, key: Value) -> Option<UserKey<'a>> {
+    let raw = key.as_raw();
+    if rb_sys::FIXNUM_P(raw) {
+        return Some(UserKey::from((raw as i64) >> 1));
+    }
+    // SAFETY: as the caller's.
+    UserKey::bytes(unsafe { text(ruby, key)? }).ok()
+}
+
+/// None: not the plain case. An email or none, as given, else.
+///
+/// # Safety
+/// The caller holds the GVL.
+#[inline]
+unsafe fn email(ruby: &Ruby, given: Value) -> Option<Option<Email>> {
+    if given.is_nil() {
+        return Some(None);
+    }
+    // SAFETY: as the caller's; `parse` copies.
+    let text = std::str::from_utf8(unsafe { text(ruby, given)? }).ok()?;
+    Some(Some(Email::parse(text).ok()?))
+}
+
+/// The String's bytes, where the core reads them as they are: of UTF-8, ASCII and BINARY.
+///
+/// # Safety
+/// The caller holds the GVL, and nothing of Ruby's runs while the bytes are in use.
+#[inline]
+unsafe fn text<'a>(ruby: &Ruby, value: Value) -> Option<&'a [u8]> {
+    let string = RString::from_value(value)?;
+    let encoding = string.enc_get();
+    if encoding != ruby.utf8_encindex() && encoding != ruby.usascii_encindex() && encoding != ruby.ascii8bit_encindex()
+    {
+        return None;
+    }
+    let raw = string.as_raw();
+    // SAFETY: a String, whose bytes nobody changes, moves or frees before something of Ruby's runs.
+    unsafe { Some(std::slice::from_raw_parts(RSTRING_PTR(raw).cast::<u8>(), RSTRING_LEN(raw) as usize)) }
 }

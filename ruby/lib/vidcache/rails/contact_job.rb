@@ -11,6 +11,8 @@ module Vidcache
   #     class HubspotContactJob < Vidcache::ContactJob
   #     end
   #
+  # Its queue has to be one that can wait, so not Active Job's `:inline`.
+  #
   # As it stands it calls HubSpot's v3 API with `config.vidcache.access_token`. An app with a client of its own overrides {#update},
   # {#create}, {#read} and {#read_by_email}; each returns what the client hands out, or lets its error out: {Cache#record} says which
   # shapes it takes.
@@ -94,9 +96,11 @@ module Vidcache
     end
 
     # @return [Net::HTTPResponse]
+    # @raise [NotConfigured] no `access_token`
     def hubspot(method, path, body = nil)
+      token = Vidcache.settings.access_token or raise NotConfigured, "config.vidcache.access_token is not set"
       url = URI(Vidcache.settings.api_url || API)
-      headers = { "Authorization" => "Bearer #{Vidcache.settings.access_token}", "Content-Type" => "application/json" }
+      headers = { "Authorization" => "Bearer #{token}", "Content-Type" => "application/json" }
       Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: TIMEOUT, read_timeout: TIMEOUT,
                                           write_timeout: TIMEOUT, max_retries: 0) do |http|
         http.send_request(method, path, body && JSON.generate(body), headers)

@@ -15,7 +15,7 @@ module Vidcache
   # | `webhook.vidcache` | `applied`, `repeated`, `ignored` | a webhook's events were taken in |
   # | `failure.vidcache` | `error`, `during` | the app went on without vidcache |
   #
-  # No payload holds an email. The first two cost a page nothing while nobody listens.
+  # No payload holds an email.
   module Instrumentation
     # What `Cache#record` does besides, in a Rails app.
     # @api private
@@ -32,15 +32,9 @@ module Vidcache
       end
     end
 
-    # The block is asked for the page's decision only when somebody listens.
+    # Of a page that did not name its user's email.
     # @api private
-    def self.page(user_id)
-      notifier = ActiveSupport::Notifications.notifier
-      return unless notifier.listening?("decision.vidcache") || notifier.listening?("resolve_miss.vidcache")
-
-      reason = yield.reason
-      return if reason == :agreed
-
+    def self.page(user_id, reason)
       ActiveSupport::Notifications.instrument("decision.vidcache", user_id: user_id, reason: reason)
       ActiveSupport::Notifications.instrument("resolve_miss.vidcache", user_id: user_id) if reason == :not_linked
     end

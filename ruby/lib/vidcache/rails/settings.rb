@@ -16,6 +16,7 @@ module Vidcache
     def initialize(app)
       @app = app
       @options = app ? app.config.vidcache : ActiveSupport::OrderedOptions.new
+      @respect_do_not_track = @options[:respect_do_not_track] ? true : false # Every page asks.
     end
 
     # @return [Boolean] whether the app has said which portal is its
@@ -73,7 +74,7 @@ module Vidcache
 
     # @return [Boolean] whether visitors whose browser says `DNT: 1` or `Sec-GPC: 1` get no tracking code
     def respect_do_not_track?
-      @options[:respect_do_not_track] ? true : false # Asked for every page: a method of its own would cost as much as all the rest.
+      @respect_do_not_track
     end
 
     # @return [self]

@@ -34,7 +34,7 @@ module Vidcache
       raise InFragmentCache, "hubspot_tracking_tag stands in a fragment cache: move it out of the cache block" if @vidcache_fragments.to_i.positive?
       return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
 
-      vidcache_snippet(user, vidcache_nonce(nonce)).html_safe
+      vidcache_snippet(user, vidcache_nonce(nonce))
     rescue StandardError, ScriptError => e
       raise if e.is_a?(InFragmentCache) && (::Rails.env.development? || ::Rails.env.test?)
 
@@ -115,23 +115,24 @@ module Vidcache
 
     def vidcache_nonce(nonce)
       nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
-      nonce.presence
+      nonce if nonce && nonce != ""
     end
 
+    # What is written here is put into the page as it is: a buffer of its own costs half of what `html_safe` makes of a String.
     def vidcache_snippet(user, nonce)
+      html = ActiveSupport::SafeBuffer.new
       cache = Vidcache.cache
-      return cache.anonymous_snippet(nonce: nonce) unless user
+      return html.safe_concat(cache.anonymous_snippet(nonce: nonce)) unless user
 
       key = user.vidcache_key
-      email = user.vidcache_email
-      html = begin
-        cache.snippet(key, email, nonce: nonce)
+      reason = begin
+        cache.append_snippet(html, key, user.vidcache_email, nonce: nonce)
       rescue InvalidEmail
         # No address HubSpot could hold, so none to agree on.
-        cache.snippet(key, email = nil, nonce: nonce)
+        cache.append_snippet(html, key, nil, nonce: nonce)
       end
-      vidcache_keep_from_caches if cache.resolve(key)
-      Instrumentation.page(key) { cache.decide(key, email) }
+      vidcache_keep_from_caches unless reason == :not_linked
+      Instrumentation.page(key, reason) unless reason == :agreed
       html
     end
 
@@ -160,12 +161,13 @@ module Vidcache
     # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too: the
     # script then has its own guard against old pages.
     def vidcache_keep_from_caches
-      response = controller.response if respond_to?(:controller) && controller.respond_to?(:response)
-      return if response.nil? || response.cache_control[:no_store] || response.committed?
-      return if response.headers["Cache-Control"]&.include?("no-store")
+      return unless respond_to?(:controller) && controller.respond_to?(:response) && (response = controller.response)
+
+      headers = response.headers
+      return if headers["Cache-Control"]&.include?("no-store") || response.cache_control[:no_store] || response.committed?
 
       response.cache_control.clear
-      response.headers["Cache-Control"] = "private, no-store"
+      headers["Cache-Control"] = "private, no-store"
     end
 
     def vidcache_failed(error)

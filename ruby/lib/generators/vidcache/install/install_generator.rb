@@ -8,7 +8,8 @@ module Vidcache
     # `rails generate vidcache:install [MODEL]`
     class InstallGenerator < ::Rails::Generators::Base
       source_root File.expand_path("templates", __dir__)
-      desc "Sets vidcache up: the initializer, the worker's job, the webhooks' route, the model, the layout, the folder of the file."
+      desc "Sets vidcache up: the initializer, the worker's job, the webhooks' route, the model, the layout, the folder of the file.\n" \
+           "MODEL is that of the users whom HubSpot has contacts for (User)."
       argument :model, type: :string, default: "User", banner: "MODEL", desc: "the model of the users that HubSpot has contacts for"
 
       # @!visibility private
@@ -61,6 +62,7 @@ module Vidcache
 
           vidcache is in place. What is left to do:
             - set HUBSPOT_PORTAL, HUBSPOT_TOKEN and, for webhooks, HUBSPOT_CLIENT_SECRET; without a portal vidcache does nothing
+            - see that the layout's `current_user` is what your app calls the one who is signed in, nil where nobody is
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
             - `rails vidcache:backfill` once, for the users that are there already
             - take HubSpot's own embed code out of the layout, if it is there
