@@ -10,6 +10,8 @@ module GemPackage
   ROOT = File.expand_path("../..", __dir__)
   STAGE = "#{ROOT}/ruby/pkg/stage".freeze
   PACKAGES = "#{ROOT}/ruby/pkg".freeze
+  # Those that a release has gems for. Each is compiled on its own machine, or in a container.
+  PLATFORMS = %w[x86_64-linux-gnu x86_64-linux-musl aarch64-linux-gnu aarch64-linux-musl x86_64-darwin arm64-darwin].freeze
 
   module_function
 
@@ -117,12 +119,13 @@ namespace :gem do
     puts "#{folder}/"
   end
 
-  # A release has these folders from each platform's own machine, or container: x86_64-linux-gnu, x86_64-linux-musl,
-  # aarch64-linux-gnu, aarch64-linux-musl, x86_64-darwin, arm64-darwin.
   desc "Build a gem for each platform that pkg/native/ has libraries of"
   task :native do
     platforms = Dir["#{native}/*/"].map { |path| File.basename(path) }
     abort "rake gem:native: nothing in pkg/native/; run `rake gem:compile` on each platform first" if platforms.empty?
+    (GemPackage::PLATFORMS - platforms).each do |platform|
+      puts "#{platform}: skipped because pkg/native/ has no library of it: it takes `rake gem:compile` on such a machine"
+    end
     platforms.sort.each do |platform|
       libraries = Dir["#{native}/#{platform}/*/vidcache.{so,bundle}"].to_h { |path| [File.basename(File.dirname(path)), path] }
       puts GemPackage.build_native(platform, libraries)
