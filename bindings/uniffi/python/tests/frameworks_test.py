@@ -47,6 +47,7 @@ def test_flask(known, caplog):
 
 def test_fastapi(known, tmp_path, caplog):
     import fastapi
+    import fastapi.responses
     from fastapi.templating import Jinja2Templates
     from fastapi.testclient import TestClient
     from vidcache.starlette import add_to, get_cache, lifespan, tracking_html
@@ -62,7 +63,9 @@ def test_fastapi(known, tmp_path, caplog):
 
     @app.get("/{user}")
     def show(request: fastapi.Request, user: str, email: str = ""):
-        return templates.TemplateResponse(request, "page.html", {"user": user, "email": email})
+        # What TemplateResponse does; its arguments came in another order before Starlette 0.29.
+        page = templates.get_template("page.html").render(request=request, user=user, email=email)
+        return fastapi.responses.HTMLResponse(page)
 
     with TestClient(app) as client:
         assert client.get("/resolve/42").json() == 901
