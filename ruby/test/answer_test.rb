@@ -1,44 +1,21 @@
 # frozen_string_literal: true
 
 require "test_helper"
-require "net/http"
+require_relative "clients"
 
-# HubSpot's answers in the shapes that Ruby's clients give them. The clients themselves are not here: these are doubles of what
-# they hand out, with the methods that they have.
+# HubSpot's answers in the shapes that Ruby's clients give them.
 class AnswerTest < CacheTest
+  include Clients
+
   TIME = Time.utc(2026, 3, 1, 10, 0, 0.25r)
   AGREED = { vid: 901, email_observed: true }.freeze
   LINKED = { vid: 901, email_observed: false }.freeze
 
   # hubspot-api-client
   SimplePublicObject = Struct.new(:id, :properties, :created_at, :updated_at, :archived, :archived_at, keyword_init: true)
-  class ApiError < StandardError
-    attr_reader :code, :response_headers, :response_body
-
-    def initialize(code, body = nil, headers = {})
-      super("Error message: the server returns an error for ann@shop.test")
-      @code = code
-      @response_body = body
-      @response_headers = headers
-    end
-  end
-
-  # hubspot-ruby's, around HTTParty's response; Faraday's, around a Hash
-  class RequestError < StandardError
-    attr_reader :response
-
-    def initialize(response)
-      super("Response body: ann@shop.test")
-      @response = response
-    end
-  end
-
   # hubspot-ruby 0.x, and its unreleased 0.7
   LegacyContact = Struct.new(:vid, :properties, :is_new)
   Resource = Struct.new(:id, :properties, :metadata)
-  # Faraday, Typhoeus
-  FaradayResponse = Struct.new(:status, :headers, :body)
-  TyphoeusResponse = Struct.new(:code, :headers, :body)
 
   def fields
     { "id" => "901", "properties" => { "email" => EMAIL }, "updatedAt" => "2026-03-01T10:00:00.250Z" }
@@ -47,12 +24,6 @@ class AnswerTest < CacheTest
   def assert_taken(expected, answer)
     assert_equal expected, cache.record(1, answer).to_h.slice(:vid, :email_observed), answer.class
     assert_equal expected[:email_observed], cache.decide(1, EMAIL).agreed?, answer.class
-  end
-
-  def net_http(status, body, headers = {})
-    text = "HTTP/1.1 #{status} x\r\nContent-Length: #{body.bytesize}\r\n#{headers.map { |pair| "#{pair.join(": ")}\r\n" }.join}\r\n#{body}"
-    socket = Net::BufferedIO.new(StringIO.new(text))
-    Net::HTTPResponse.read_new(socket).tap { |response| response.reading_body(socket, true) { response.body } }
   end
 
   test "hashes with either kind of key and of either spelling" do
@@ -98,7 +69,7 @@ class AnswerTest < CacheTest
         assert_names_no_email raised.full_message(highlight: false).lines.first
       end
     end
-    assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(0)) } # No answer at all.
+    assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(0, nil)) } # No answer at all.
     assert_nil cache.resolve(1), "nothing was written"
   end
 
@@ -112,7 +83,7 @@ class AnswerTest < CacheTest
     limit = '{"status":"error","policyName":"TEN_SECONDLY_ROLLING"}'
     assert_equal 10.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit)) }.retry_after
     assert_equal 3.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit, "Retry-After" => "3")) }.retry_after
-    assert_equal 503, assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(503)) }.status
+    assert_equal 503, assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(503, nil)) }.status
     cache.link(7, 901)
     assert_equal 901, assert_raises(Vidcache::VidTaken) { cache.link(8, 901) }.vid
   end

@@ -1,30 +1,11 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require_relative "../clients"
 
 # The job, against what HubSpot may answer. What it does against the double over HTTP is in install_generator_test.rb.
 class Vidcache::ContactJobTest < Vidcache::RailsTest
-  ApiError = Class.new(StandardError) do
-    attr_reader :code, :response_body, :response_headers
-
-    define_method(:initialize) do |code, body = "{}", headers = {}|
-      super("the server answered")
-      @code = code
-      @response_body = body
-      @response_headers = headers
-    end
-  end
-
-  # hubspot-ruby's RequestError around HTTParty's response; Faraday's errors have a Hash in its place.
-  class RequestError < StandardError
-    attr_reader :response
-
-    def initialize(response)
-      super("Response body: ann@shop.test")
-      @response = response
-    end
-  end
-  Response = Struct.new(:code, :body, :headers)
+  include Clients
 
   # Plays a client: calls are noted, answers come from the test.
   class Job < Vidcache::ContactJob
@@ -144,7 +125,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   # As a 404 that an app records itself, whatever its client makes of one.
   def test_whatever_a_client_says_it_with_the_core_hears_that_a_contact_is_gone
     gone = '{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}'
-    { "hubspot-api-client raises" => ApiError.new(404, gone), "hubspot-ruby raises" => RequestError.new(Response.new(404, gone, {})),
+    { "hubspot-api-client raises" => ApiError.new(404, gone), "hubspot-ruby raises" => RequestError.new(TyphoeusResponse.new(404, {}, gone)),
       "Faraday raises" => RequestError.new({ status: 404, body: gone, headers: {} }), "Net::HTTP returns" => net_http(404, gone),
       "Net::HTTP raises" => assert_raises(Net::HTTPClientException) { net_http(404, gone).value } }.each_with_index do |(client, missing), index|
       email = "ann#{index}@shop.test"
@@ -161,7 +142,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
 
   def test_a_client_s_other_errors_say_what_their_response_says
     user = new_user
-    run_job(user, nil, RequestError.new(Response.new(429, "{}", { "Retry-After" => "17" })))
+    run_job(user, nil, RequestError.new(TyphoeusResponse.new(429, { "Retry-After" => "17" }, "{}")))
     assert_in_delta 17, jobs.first[:at] - Time.now.to_f, 5
     Job.calls.clear
     run_job(user, nil, RequestError.new({ status: 409, body: {}, headers: {} }), contact(77, "ann@shop.test"))
@@ -270,11 +251,6 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def run_job(user, token, *answers)
     Job.answers = answers
     Job.perform_now(user, token)
-  end
-
-  def net_http(status, body)
-    socket = Net::BufferedIO.new(StringIO.new("HTTP/1.1 #{status} x\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}"))
-    Net::HTTPResponse.read_new(socket).tap { |response| response.reading_body(socket, true) { response.body } }
   end
 
   def contact(vid, email)
