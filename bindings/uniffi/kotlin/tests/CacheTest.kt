@@ -2,7 +2,6 @@
 package vidcache
 
 import java.nio.file.Files
-import java.nio.file.Path
 import java.time.Duration
 import java.util.UUID
 import java.util.concurrent.Callable
@@ -14,24 +13,10 @@ import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
-import org.junit.jupiter.api.AfterEach
-import org.junit.jupiter.api.BeforeEach
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 
-class CacheTest {
-    @TempDir
-    lateinit var folder: Path
-    private lateinit var cache: Cache
+class CacheTest : CacheTestCase() {
     private val ann = UserKey(42)
-
-    @BeforeEach
-    fun open() {
-        cache = open(file(folder))
-    }
-
-    @AfterEach
-    fun close() = cache.close()
 
     @Test
     fun `from the answer to the page and through a change`() {

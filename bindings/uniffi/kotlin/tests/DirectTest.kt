@@ -1,7 +1,6 @@
 /** The direct way beside UniFFI: it answers, and says the same. ConformanceTest.kt replays its cases by both. */
 package vidcache
 
-import java.nio.file.Path
 import java.util.UUID
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
@@ -11,10 +10,8 @@ import kotlin.test.assertFalse
 import kotlin.test.assertNotNull
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
-import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.BeforeEach
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 
 private val ID = UUID.fromString("6f1c3ad4-5b7e-4a21-9d0e-2f6b8c1a7e55")
 private val USERS = listOf(
@@ -25,14 +22,9 @@ private val LONG = "a".repeat(252) + "@b"
 private val EMAILS = listOf(null, "ann@shop.test", " Ann@Shop.TEST ", "zoë@shop.test", "</script>'&@x.test", "ann@home.test", LONG)
 private val NONCES = listOf(null, "", "r4nd0m", "\"><script>", "é".repeat(40))
 
-class DirectTest {
-    @TempDir
-    lateinit var folder: Path
-    private lateinit var cache: Cache
-
+class DirectTest : CacheTestCase() {
     @BeforeEach
     fun fill() {
-        cache = open(file(folder))
         cache.record(UserKey(42), ANSWER)
         cache.importUsers(
             listOf(
@@ -43,9 +35,6 @@ class DirectTest {
         )
         cache.linkShared(UserKey(-7), 901)
     }
-
-    @AfterEach
-    fun close() = cache.close()
 
     @Test
     fun `both ways say the same`() {

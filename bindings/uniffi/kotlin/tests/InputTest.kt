@@ -10,27 +10,13 @@ import kotlin.test.assertFailsWith
 import kotlin.test.assertFalse
 import kotlin.test.assertIs
 import kotlin.test.assertNull
-import org.junit.jupiter.api.AfterEach
-import org.junit.jupiter.api.BeforeEach
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 
 private val USERS = listOf("", "x".repeat(256), "é".repeat(128), "a\u0000b", "\ud800", "\udc00\ud800").map { UserKey(it) }
 private val EMAILS = listOf("", "ann", "@", "a\nb@c", "a\ud800@b", "a".repeat(300) + "@b")
 
-class InputTest {
-    @TempDir
-    lateinit var folder: Path
-    private lateinit var cache: Cache
+class InputTest : CacheTestCase() {
     private val one = UserKey(1)
-
-    @BeforeEach
-    fun open() {
-        cache = open(file(folder))
-    }
-
-    @AfterEach
-    fun close() = cache.close()
 
     @Test
     fun users() {

@@ -3,6 +3,9 @@ package vidcache
 
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
+import org.junit.jupiter.api.AfterEach
+import org.junit.jupiter.api.BeforeEach
+import org.junit.jupiter.api.io.TempDir
 
 const val PORTAL = 62515L
 const val SECRET = "thirty-two bytes kept out of it."
@@ -11,6 +14,21 @@ const val ANSWER = """{"id":"901","properties":{"email":"ann@shop.test"},"update
 fun file(folder: Path): Path = folder.resolve("hubspot.vidcache")
 
 fun open(path: Path): Cache = Cache(path, PORTAL, SECRET.toByteArray())
+
+/** Each test has a cache in a folder of its own. */
+abstract class CacheTestCase {
+    @TempDir
+    lateinit var folder: Path
+    protected lateinit var cache: Cache
+
+    @BeforeEach
+    fun open() {
+        cache = open(file(folder))
+    }
+
+    @AfterEach
+    fun close() = cache.close()
+}
 
 /** Users by their ids. */
 fun users(vararg ids: Long): List<UserKey> = ids.map { UserKey(it) }
