@@ -244,7 +244,7 @@ typedef struct vidcache_options {
    */
   size_t loader_host_len;
   /**
-   * The most bytes that the in-process table takes. Default: 32 MiB, about 200,000 users.
+   * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
    */
   uint64_t memory;
   /**

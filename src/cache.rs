@@ -28,7 +28,7 @@ pub struct Options<'a> {
     /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
     /// most 1 hour.
     pub busy_timeout: Duration,
-    /// The most bytes that the in-process table takes. Default: 32 MiB, about 200,000 users.
+    /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     pub memory: usize,
     /// How long after it was rendered a page may still name an email. A page that runs later gives the
     /// id alone. Default: 10 s; from 100 ms to 1 hour.

@@ -36,7 +36,7 @@ pub struct vidcache_options {
     pub loader_host: *const c_char,
     /// The bytes of `loader_host`.
     pub loader_host_len: usize,
-    /// The most bytes that the in-process table takes. Default: 32 MiB, about 200,000 users.
+    /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     pub memory: u64,
     /// How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
     /// Default: 5000.
