@@ -144,8 +144,8 @@ struct Packed {
     tail: u64,
 }
 
-const HEAD_BITS: u32 = 48;
-const SEE_TAIL: u64 = 1 << (HEAD_BITS - 1);
+/// The top one of a head's 48 bits.
+const SEE_TAIL: u64 = 1 << 47;
 const CHANGING: u64 = 1 << 63;
 
 impl Packed {
@@ -403,7 +403,7 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
     }
 
     /// The buckets a key may be in, nearest first.
-    fn places(&self, key: [u64; WORDS]) -> impl ExactSizeIterator<Item = usize> + Clone {
+    fn places(&self, key: [u64; WORDS]) -> impl Iterator<Item = usize> + Clone {
         let ((home, stride), mask) = (self.path(key), self.mask.load(Ordering::Relaxed));
         (0..PROBES).map(move |i| home.wrapping_add(stride.wrapping_mul(i)) & mask)
     }
