@@ -4,11 +4,13 @@ mod account;
 mod intake;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
+use crate::cancel;
 use crate::decision::{self, Decision, Reason, UserState};
 use crate::email::Email;
 use crate::error::{Error, Result};
@@ -63,6 +65,9 @@ pub struct Vidcache {
     store: Store,
     portal: Vid,
     template: Template,
+    page_deadline: Duration,
+    /// When this process last wrote its page deadline into the file, or tried to.
+    announced_at: AtomicI64,
 }
 
 impl Vidcache {
@@ -94,8 +99,10 @@ impl Vidcache {
             busy_timeout: options.busy_timeout,
             memory: options.memory,
         })?;
+        let at = now();
+        store.announce(page_deadline, at)?;
         let template = Template::new(portal, options.loader_host, page_deadline);
-        Ok(Self { store, portal: portal_id, template })
+        Ok(Self { store, portal: portal_id, template, page_deadline, announced_at: AtomicI64::new(at) })
     }
 
     /// Moves a file that will not open out of the way, with its log and index, so that `open` can make a new one. The
@@ -183,8 +190,9 @@ impl Vidcache {
         email: Option<&Email>,
         nonce: Option<&str>,
     ) -> Result<(String, Reason)> {
+        let page = self.page(nonce);
         let decision = self.decide(user, email)?;
-        Ok((self.page(nonce).render(&decision), decision.reason))
+        Ok((page.render(&decision), decision.reason))
     }
 
     /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
@@ -203,7 +211,8 @@ impl Vidcache {
         nonce: Option<&str>,
         buffer: &mut [u8],
     ) -> Result<usize> {
-        self.page(nonce).render_into(&self.decide(user, email)?, buffer)
+        let page = self.page(nonce);
+        page.render_into(&self.decide(user, email)?, buffer)
     }
 
     /// [`Vidcache::snippet_into`] where memory has the answer, as [`Vidcache::recall`] resolves. Returns the length and
@@ -216,8 +225,9 @@ impl Vidcache {
         nonce: Option<&str>,
         buffer: &mut [u8],
     ) -> Option<(usize, Reason)> {
+        let page = self.page(nonce);
         let decision = self.recall_decision(user, email)?;
-        Some((self.page(nonce).render_into(&decision, buffer).ok()?, decision.reason))
+        Some((page.render_into(&decision, buffer).ok()?, decision.reason))
     }
 
     /// [`Vidcache::anonymous_snippet`] into the caller's buffer. Returns its length.
@@ -226,6 +236,43 @@ impl Vidcache {
     /// [`Error::BufferTooSmall`], and the buffer is zeroed.
     pub fn anonymous_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
         self.page(nonce).render_into(&decision::ANONYMOUS, buffer)
+    }
+
+    /// The HTML for the page after a sign-out: that of [`Vidcache::anonymous_snippet`], and HubSpot's tracker gives the
+    /// browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+    pub fn signed_out_snippet(&self, nonce: Option<&str>) -> String {
+        Page { signed_out: true, ..self.page(nonce) }.render(&decision::ANONYMOUS)
+    }
+
+    /// [`Vidcache::signed_out_snippet`] into the caller's buffer. Returns its length.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
+    pub fn signed_out_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
+        Page { signed_out: true, ..self.page(nonce) }.render_into(&decision::ANONYMOUS, buffer)
+    }
+
+    /// What [`Vidcache::snippet`] puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call
+    /// (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+    /// (`"vid:901"`) and `email`. It goes to `show` of `page/vidcache.js`, which keeps the email from being named late;
+    /// an answer with it must not be cached (`Cache-Control: private, no-store`).
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn page_data(&self, user: UserKey<'_>, email: Option<&Email>) -> Result<String> {
+        let page = self.page(None);
+        Ok(page.data(&self.decide(user, email)?))
+    }
+
+    /// The JSON of [`Vidcache::page_data`] for a visitor whom the app does not know.
+    pub fn anonymous_page_data(&self) -> String {
+        self.page(None).data(&decision::ANONYMOUS)
+    }
+
+    /// The JSON of [`Vidcache::page_data`] for a visitor who has just signed out, as [`Vidcache::signed_out_snippet`] for a
+    /// page.
+    pub fn signed_out_page_data(&self) -> String {
+        Page { signed_out: true, ..self.page(None) }.data(&decision::ANONYMOUS)
     }
 
     /// Says that the user is this contact, without saying which email HubSpot holds for it.
@@ -251,9 +298,8 @@ impl Vidcache {
     /// Begins a change of the user's email: from here until the change is finished or abandoned, no page
     /// names an email of theirs. Call it *before* the app's own commit, finish it by
     /// [`Vidcache::record`] with the token once HubSpot has answered, and let the worker call HubSpot no sooner
-    /// than a quiet period after this: longer than [`Options::page_deadline`] by the time that a page view
-    /// may take to reach HubSpot (5 s, say), and only while [`Vidcache::is_change_outstanding`]. Every begun change
-    /// counts, not just the newest.
+    /// than [`Vidcache::quiet_period`] after this, and only while [`Vidcache::is_change_outstanding`]. Every begun
+    /// change counts, not just the newest.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`].
@@ -262,6 +308,16 @@ impl Vidcache {
         let token = ChangeToken::random()?;
         self.store.write(|tx| store::apply(tx, &Event::ChangeBegun { user, token, at: now() }))?;
         Ok(token)
+    }
+
+    /// How long the worker must wait after the beginning of a change before it tells HubSpot: the longest
+    /// [`Options::page_deadline`] of any process that used the file within the last day, and 5 s more, which a page view
+    /// may take to reach HubSpot.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn quiet_period(&self) -> Result<Duration> {
+        self.store.quiet_period(self.page_deadline, now())
     }
 
     /// Ends a change that did not happen: the app rolled back, and HubSpot was not told. Ending an
@@ -331,8 +387,24 @@ impl Vidcache {
         self.portal.get()
     }
 
+    /// The clock is read here, before the decision is made: a page must never look younger than what it says.
     fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
-        Page { template: &self.template, nonce, rendered_at: now() }
+        let rendered_at = now();
+        if rendered_at - self.announced_at.load(Ordering::Relaxed) > store::RENEWED {
+            self.announce_again(rendered_at);
+        }
+        Page { template: &self.template, nonce, rendered_at, signed_out: false }
+    }
+
+    /// A process that renders pages for longer than a day must go on saying for how long they may name an email. A page
+    /// does not wait for that: where it would have to, the next page after a minute tries again.
+    #[cold]
+    fn announce_again(&self, at: Millis) {
+        let retry_at = at - store::RENEWED + 60_000;
+        self.announced_at.store(retry_at, Ordering::Relaxed);
+        if cancel::without_waiting(|| self.store.announce(self.page_deadline, at)).is_ok() {
+            self.announced_at.store(at, Ordering::Relaxed);
+        }
     }
 }
 

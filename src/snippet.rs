@@ -1,7 +1,9 @@
-//! A decision as HTML: an inline script that pushes `identify`, and HubSpot's own loader.
+//! A decision on a page: as HTML, an inline script and HubSpot's own loader, or as the script's data alone, in JSON, for a
+//! page that an app makes itself.
 //!
-//! The script guards what the decision could not know: that a page may run late, come out of a cache,
-//! or be shown again by Turbo. `snippet.js` says how.
+//! The script guards what the decision could not know: that a page may run late, come out of a cache, be shown again by
+//! Turbo, or that HubSpot's tracker keeps what it was told. `snippet.js` says how; `snippet.min.js` is made of it by
+//! `page/build`.
 
 use std::fmt::{self, Write};
 use std::sync::LazyLock;
@@ -13,8 +15,10 @@ use crate::event::Millis;
 
 /// What all pages of one cache have in common, put together once.
 pub(crate) struct Template {
-    /// The deadline and the loader's address, as the script's data has them.
-    settings: Box<str>,
+    /// The deadline, as the script's data has it.
+    ttl: Box<str>,
+    /// The loader's address, as the script's data has it.
+    src: Box<str>,
     /// The loader's element, from behind its nonce on.
     loader: Box<str>,
 }
@@ -23,7 +27,8 @@ impl Template {
     pub(crate) fn new(portal: i64, loader_host: &str, deadline: Duration) -> Self {
         let address = format!("//{loader_host}/{portal}.js");
         Self {
-            settings: format!(",\"ttl\":{},\"src\":\"{address}\"", deadline.as_millis()).into(),
+            ttl: format!(",\"ttl\":{}", deadline.as_millis()).into(),
+            src: format!(",\"src\":\"{address}\"").into(),
             loader: format!(" src=\"{address}\"></script>").into(),
         }
     }
@@ -33,18 +38,19 @@ impl Template {
 pub(crate) struct Page<'a> {
     pub(crate) template: &'a Template,
     pub(crate) nonce: Option<&'a str>,
+    /// The clock as it was *before* the decision was made: a page must never look younger than what it says.
     pub(crate) rendered_at: Millis,
+    /// Whether the visitor has just signed out, so that the browser is to be told apart from the former user.
+    pub(crate) signed_out: bool,
 }
 
-/// The guard's source without comments and indentation, from the end of its tag on and up to the first of its data.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    let lines = include_str!("snippet.js").lines().map(str::trim);
-    let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n");
-    format!(">{code}(window,document,{{\"at\":")
-});
+/// The guard, from the end of its tag on and up to its data.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| format!(">({})(window,document,", include_str!("snippet.min.js").trim_end()));
 
-/// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the document.
-const LOADER: &str = "});</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer \
+/// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the
+/// document.
+const LOADER: &str = ");</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer \
                       data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
 impl Page<'_> {
@@ -67,26 +73,48 @@ impl Page<'_> {
         Ok(needed)
     }
 
+    /// The script's data alone, as JSON: what a page of the app's own gives to `show` of `page/vidcache.js`.
+    pub(crate) fn data(&self, decision: &Decision<'_>) -> String {
+        let mut json = String::with_capacity(128);
+        self.write_data(decision, "", &mut json).expect("a String takes all that is written to it");
+        json
+    }
+
     fn write(&self, decision: &Decision<'_>, html: &mut impl Write) -> fmt::Result {
-        let mut digits = itoa::Buffer::new();
-        html.write_str("<script")?;
+        // Turbo's morphing keeps a script that looks like the one before, and then does not run it; by its id each is
+        // another.
+        html.write_str("<script id=\"vidcache-")?;
+        html.write_str(itoa::Buffer::new().format(self.rendered_at))?;
+        html.write_char('"')?;
         self.write_nonce(html)?;
         html.write_str(&SCRIPT)?;
-        html.write_str(digits.format(self.rendered_at))?;
-        html.write_str(&self.template.settings)?;
-        if let Some(id) = decision.id {
-            // As text: JavaScript's numbers lose digits above 2^53.
-            html.write_str(",\"id\":\"")?;
-            html.write_str(digits.format(id.get()))?;
-            html.write_char('"')?;
-        }
-        if let Some(email) = decision.email {
-            html.write_str(",\"email\":")?;
-            write_json_string(html, email)?;
-        }
+        self.write_data(decision, &self.template.src, html)?;
         html.write_str(LOADER)?;
         self.write_nonce(html)?;
         html.write_str(&self.template.loader)
+    }
+
+    fn write_data(&self, decision: &Decision<'_>, src: &str, out: &mut impl Write) -> fmt::Result {
+        let mut digits = itoa::Buffer::new();
+        out.write_str("{\"at\":")?;
+        out.write_str(digits.format(self.rendered_at))?;
+        out.write_str(&self.template.ttl)?;
+        out.write_str(src)?;
+        if self.signed_out {
+            out.write_str(",\"out\":true")?;
+        }
+        if let Some(id) = decision.id {
+            // As text: JavaScript's numbers lose digits above 2^53. With a prefix: portals have contacts that other
+            // products have bound to bare numbers, and an id once bound cannot be renamed.
+            out.write_str(",\"id\":\"vid:")?;
+            out.write_str(digits.format(id.get()))?;
+            out.write_char('"')?;
+        }
+        if let Some(email) = decision.email {
+            out.write_str(",\"email\":")?;
+            write_json_string(out, email)?;
+        }
+        out.write_char('}')
     }
 
     fn write_nonce(&self, html: &mut impl Write) -> fmt::Result {
@@ -127,29 +155,22 @@ impl Write for Fixed<'_> {
     }
 }
 
-/// JSON that is safe inside `<script>`: no `</script>`, no `<!--`, no entity, and no U+2028 or U+2029,
-/// which end a line in old JavaScript.
+/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity, and
+/// all that is not ASCII, as escapes.
 fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
     out.write_char('"')?;
     if text.bytes().all(is_plain) {
         out.write_str(text)?; // As nearly every email is.
     } else {
-        for c in text.chars() {
-            match c {
-                '"' => out.write_str("\\\"")?,
-                '\\' => out.write_str("\\\\")?,
-                '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}' => write_escape(out, c)?,
-                c if c.is_control() => write_escape(out, c)?,
-                c => out.write_char(c)?,
+        for unit in text.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte) if is_plain(byte) => out.write_char(byte.into())?,
+                _ => write!(out, "\\u{unit:04x}")?,
             }
         }
     }
     out.write_char('"')
-}
-
-fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
-    write!(out, "\\u{:04x}", c as u32)
 }
 
 /// Letters, digits, dots and hyphens: what may stand in a URL's host without escaping.
@@ -167,7 +188,7 @@ mod tests {
         LazyLock::new(|| Template::new(62515, "js.hs-scripts.com", Duration::from_secs(10)));
 
     fn page() -> Page<'static> {
-        Page { template: &TEMPLATE, nonce: Some("r4nd\"om"), rendered_at: 1_700_000_000_000 }
+        Page { template: &TEMPLATE, nonce: Some("r4nd\"om"), rendered_at: 1_700_000_000_000, signed_out: false }
     }
 
     fn named(email: &str) -> String {
@@ -178,17 +199,17 @@ mod tests {
     #[test]
     fn whatever_an_email_holds_it_stays_inside_its_string() {
         let html = named("\"</script><!--&'\u{2028}\u{2029}\\@x.test");
-        let json = r#""email":"\"\u003c/script\u003e\u003c!--\u0026\u0027\u2028\u2029\\@x.test"});"#;
+        let json = r#""email":"\u0022\u003c/script\u003e\u003c!--\u0026\u0027\u2028\u2029\u005c@x.test"});"#;
         assert!(html.contains(json), "{html}");
         assert_eq!(html.matches("</script>").count(), 2, "its own two and no third");
     }
 
     #[test]
     fn a_page_says_only_what_the_decision_says() {
-        assert!(named("a@x.test").contains(r#""id":"9223372036854775807","email":"a@x.test"}"#));
+        assert!(named("a@x.test").contains(r#""id":"vid:9223372036854775807","email":"a@x.test"}"#));
         let id = Vid::try_from(5).ok();
         let html = page().render(&Decision { email: None, id, reason: Reason::EmailDiffers });
-        assert!(html.contains(r#","id":"5"})"#) && !html.contains("\"email\":"));
+        assert!(html.contains(r#","id":"vid:5"});</script>"#) && !html.contains("\"email\":"));
         let html = page().render(&Decision { email: None, id: None, reason: Reason::NotLinked });
         assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
     }
@@ -217,8 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_sent_without_its_comments() {
-        assert!(!SCRIPT.contains("//") && SCRIPT.len() < 1625, "{} bytes", SCRIPT.len());
+    fn the_inline_script_with_its_data_takes_at_most_1_900_bytes() {
+        let page = Page { nonce: None, ..page() };
+        let html =
+            page.render(&Decision { email: Some("ann@shop.test"), id: Vid::try_from(901).ok(), reason: Reason::Agreed });
+        let inline = html.find("</script>").expect("the inline script ends") + "</script>".len();
+        assert!(inline <= 1900 && html.is_ascii(), "{inline} bytes");
+    }
+
+    #[test]
+    fn the_script_s_data_alone_is_json_of_what_the_decision_says() {
+        let decision =
+            Decision { email: Some("jos\u{e9}\u{1f600}@x.test"), id: Vid::try_from(901).ok(), reason: Reason::Agreed };
+        let json = page().data(&decision);
+        assert_eq!(
+            json,
+            r#"{"at":1700000000000,"ttl":10000,"id":"vid:901","email":"jos\u00e9\ud83d\ude00@x.test"}"#
+        );
+        let out = Page { signed_out: true, ..page() }.data(&crate::decision::ANONYMOUS);
+        assert_eq!(out, r#"{"at":1700000000000,"ttl":10000,"out":true}"#);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod apply;
 mod aside;
 mod coherent;
 mod contact;
+mod deadline;
 mod forget;
 mod fork;
 mod guard;
@@ -35,11 +36,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
+use crate::event::Millis;
 use crate::hot::Hot;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use aside::move_aside;
+pub(crate) use deadline::RENEWED;
 pub(crate) use forget::{erase, forget, merge};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
@@ -168,6 +171,19 @@ impl Store {
             tx.commit()?;
             Ok(value)
         }))
+    }
+
+    /// Writes the process's page deadline down, unless that was done lately. See `deadline`.
+    pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
+        if self.read(|rows| deadline::is_due(rows, deadline, at))? {
+            self.write(|tx| deadline::announce(tx, deadline, at))?;
+        }
+        Ok(())
+    }
+
+    /// How long after the beginning of a change the worker must wait before it tells HubSpot.
+    pub(crate) fn quiet_period(&self, own: Duration, at: Millis) -> Result<Duration> {
+        self.read(|rows| deadline::quiet_period(rows, own, at))
     }
 
     /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.

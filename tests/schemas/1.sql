@@ -99,3 +99,10 @@ CREATE TABLE change (
 ) STRICT;
 CREATE INDEX change_outstanding ON change (user) WHERE ended_at IS NULL;
 CREATE INDEX change_ended ON change (ended_at) WHERE ended_at IS NOT NULL;
+
+-- The page deadlines of processes that use the file, and when one with that deadline last said so. The longest of the
+-- last day is what the quiet period is computed from.
+CREATE TABLE deadline (
+  ms      INTEGER PRIMARY KEY,
+  seen_at INTEGER NOT NULL              -- the app's clock, ms
+) STRICT;
