@@ -1,0 +1,188 @@
+// WebKit: WebKitGTK's MiniBrowser by WebKitWebDriver, on a display without a screen. A driver has one session, and a session
+// has cookies and caches of its own: a profile is a driver with its browser.
+
+import { readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { find, freePort, newFolder, Program, remove, within } from './processes.mjs';
+import { Tab } from './tab.mjs';
+import { WebDriver } from './webdriver.mjs';
+
+/** MiniBrowser asks for nothing on its own. */
+export const ERRANDS = /^$/;
+
+const KEYS = { Enter: '\uE007', Tab: '\uE004', Escape: '\uE00C' };
+
+export function missing() {
+  if (!find('WebKitWebDriver')) return 'skipped because there is no WebKitWebDriver on the PATH';
+  if (!miniBrowser()) return "skipped because there is no MiniBrowser of webkit2gtk-4.1";
+  return find('Xvfb') ? null : 'skipped because there is no Xvfb on the PATH';
+}
+
+/** @returns {string|null} */
+function miniBrowser() {
+  for (const folder of ['/usr/lib', '/usr/libexec', ...folders('/usr/lib')]) {
+    for (const name of ['webkit2gtk-4.1', 'webkitgtk-6.0']) {
+      const file = join(folder, name, 'MiniBrowser');
+      if (folders(join(folder, name), true).includes(file)) return file;
+    }
+  }
+  return null;
+}
+
+function folders(folder, files = false) {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter((entry) => files || entry.isDirectory()).map((entry) => join(folder, entry.name));
+  } catch {
+    return [];
+  }
+}
+
+/** @param {import('./index.mjs').EngineOptions} options */
+export async function start({ proxy, wallClock, args, timeout }) {
+  const folder = newFolder('webkit');
+  const display = new Program(find('Xvfb'), ['-displayfd', '3', '-screen', '0', '1280x1000x24', '-nolisten', 'tcp', '-noreset'], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+  const drivers = new Set();
+  const close = async () => {
+    await Promise.all([...drivers].map((driver) => driver.close()));
+    await display.close();
+    remove(folder);
+  };
+  let env;
+  try {
+    const [, number] = await display.says(/^(\d+)\s/m, timeout);
+    env = {
+      ...process.env, ...wallClock?.env, DISPLAY: `:${number}`, GDK_BACKEND: 'x11', HOME: folder, XDG_CONFIG_HOME: folder, XDG_CACHE_HOME: folder, XDG_DATA_HOME: folder,
+      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', WEBKIT_DISABLE_DMABUF_RENDERER: '1', LIBGL_ALWAYS_SOFTWARE: '1', GSETTINGS_BACKEND: 'memory', NO_AT_BRIDGE: '1',
+      DBUS_SESSION_BUS_ADDRESS: 'disabled:', GIO_USE_PROXY_RESOLVER: 'dummy',
+    };
+    const browser = { version: '', newProfile, close };
+    // The version is the session's to tell.
+    const first = await newProfile();
+    browser.version = first.version;
+    await first.close();
+    return browser;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  async function newProfile() {
+    const port = await freePort();
+    const program = new Program(find('WebKitWebDriver'), ['--host=127.0.0.1', `--port=${port}`], { env });
+    drivers.add(program);
+    const driver = new WebDriver(`http://127.0.0.1:${port}`);
+    const end = async () => {
+      await within(driver.command('DELETE', ''), 3_000, 'ending a session').catch(() => {});
+      await program.close();
+      drivers.delete(program);
+    };
+    try {
+      await answering(driver, timeout);
+      const capabilities = await within(driver.open({
+        'webkitgtk:browserOptions': { binary: miniBrowser(), args: ['--automation', `--proxy=http://${proxy}`, '--ignore-host=127.0.0.1', ...args] },
+        unhandledPromptBehavior: 'dismiss',
+      }), timeout, 'a session with WebKit');
+      let first = await driver.command('GET', '/window');
+      return {
+        version: capabilities.browserVersion,
+        async newTab() {
+          const handle = first ?? (await driver.command('POST', '/window/new', { type: 'tab' })).handle;
+          first = undefined;
+          return new WebKitTab(driver, handle);
+        },
+        close: end,
+      };
+    } catch (error) {
+      await end();
+      throw error;
+    }
+  }
+}
+
+async function answering(driver, ms) {
+  for (const until = Date.now() + ms; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    try {
+      return await driver.send('GET', '/status');
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+  }
+}
+
+/** Commands go to the session's current window, so every tab takes its turn. */
+const turns = new WeakMap();
+
+class WebKitTab extends Tab {
+  #driver;
+  #handle;
+
+  constructor(driver, handle) {
+    super();
+    this.#driver = driver;
+    this.#handle = handle;
+  }
+
+  /** @template T @param {() => Promise<T>} action @returns {Promise<T>} */
+  #here(action) {
+    const turn = (turns.get(this.#driver)?.last ?? Promise.resolve()).then(async () => {
+      const state = turns.get(this.#driver);
+      if (state.handle !== this.#handle) {
+        await this.#driver.command('POST', '/window', { handle: this.#handle });
+        state.handle = this.#handle;
+      }
+      return action();
+    });
+    const state = turns.get(this.#driver) ?? { handle: null };
+    state.last = turn.catch(() => {});
+    turns.set(this.#driver, state);
+    return turn;
+  }
+
+  run(expression) {
+    // The promise's value goes to the callback: a function that returns a promise is not waited for by every version.
+    const script = `const done = arguments[0]; Promise.resolve().then(() => ${expression}).then((value) => done({ value }), (error) => done({ error: String(error && error.stack ? error + '\\n' + error.stack : error) }));`;
+    return this.#here(async () => {
+      const { value, error } = await this.#driver.command('POST', '/execute/async', { script, args: [] });
+      if (error) throw new Error(error);
+      return value;
+    });
+  }
+
+  navigate(url, until) {
+    if (until === 'load') return this.#here(() => this.#driver.command('POST', '/url', { url }));
+    return this.evaluate((address) => { setTimeout(() => { location.href = address; }); }, url);
+  }
+
+  reloadPage() {
+    return this.#here(() => this.#driver.command('POST', '/refresh'));
+  }
+
+  traverse(delta) {
+    return this.#here(() => this.#driver.command('POST', delta < 0 ? '/back' : '/forward'));
+  }
+
+  click(css) {
+    return this.#here(async () => this.#driver.command('POST', `/element/${await this.#driver.element(css)}/click`));
+  }
+
+  type(css, text, key) {
+    return this.#here(async () => {
+      const element = `/element/${await this.#driver.element(css)}`;
+      if (text !== undefined) await this.#driver.command('POST', `${element}/clear`);
+      if (text !== '') await this.#driver.command('POST', `${element}/value`, { text: text ?? KEYS[key] });
+    });
+  }
+
+  async screenshot(file) {
+    const data = await this.#here(() => this.#driver.command('GET', '/screenshot'));
+    await writeFile(file, Buffer.from(data, 'base64'));
+  }
+
+  async close() {
+    await this.#here(async () => {
+      await this.#driver.command('DELETE', '/window');
+      turns.get(this.#driver).handle = null;
+    });
+  }
+}
