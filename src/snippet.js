@@ -2,8 +2,8 @@
 //
 // `p` is the data of one rendered page: `at`, the server's clock when the page was rendered (ms), `ttl`, how long after
 // that the page may name the email (ms), `src`, the address of HubSpot's loader, `id` and `email` if there are any, and
-// `out` on the page after a sign-out. `since` is given by an app that fetched the data itself: the time of
-// `performance.now()` before the request.
+// `out` on the page after a sign-out. `late` is given by an app that fetched the data itself (page/vidcache.js): how many
+// milliseconds ago it asked for the data, `Infinity` where it does not say.
 //
 // The server's decision was right when the page was rendered. The worker waits until such pages are older than `ttl`
 // before it tells HubSpot of a change; in return, a page older than `ttl` must not name the email. HubSpot's script keeps
@@ -12,7 +12,7 @@
 // moment of the page that is shown now.
 //
 // No exception leaves this script: where something is not as it should be, the page says less.
-((w, d, p, since) => {
+((w, d, p, late) => {
   const start = () => {
     let page = {}, others = {}, last = 0, base;
     const perf = w.performance, now = () => Date.now(),
@@ -38,7 +38,7 @@
     // script that lists the keys finds a key without a value a moment later.
     said = spare => {
       const all = Object.assign({}, others), skew = now() - page.at;
-      if (page.id) {
+      if (page.id) try {
         delete all.id;
         delete all.email;
         // A page that an app or a proxy cached whole is seen by the wall clocks alone, which may be an hour off.
@@ -47,7 +47,7 @@
           if (page.email && skew > -39e5 && (page.own || fresh(skew)) &&
             base + elapsed() - page.at < page.ttl - spare) all.email = page.email;
         }
-      }
+      } catch (e) {}
       return all;
     },
 
@@ -80,19 +80,19 @@
       } catch (e) {}
     };
 
-    return (p, since) => {
+    return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base;
       if (!(p.at <= visit)) {
-        // The newest page of the document. Its data was rendered after `since`, so the server's clock is at most
-        // `base + elapsed()`: no two clocks are compared. Clocks drift, so each newer page moves that bound: up to the
-        // page's own time, down by 200 ppm. A page from far ahead says that the first one was old when it came, out of a
-        // shared cache, of which browsers do not tell: then nothing is believed until the next full load.
+        // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
+        // is at most `base + elapsed()`: no two clocks are compared. Clocks drift, so each newer page moves that bound: up
+        // to the page's own time, down by 200 ppm. A page from far ahead says that the first one was old when it came, out
+        // of a shared cache, of which browsers do not tell: then nothing is believed until the next full load.
         base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, -Math.min(1e3, (time - last) / 5e3)) + base : p.at;
-        if (since >= 0) base = Math.min(base, p.at - since);
+        p.own = late < Infinity;
+        if (p.own) base = Math.min(base, p.at + late - time);
         if (page.id && page.id != p.id) others = {};
         page = p;
         p.shown = time;
-        p.own = since >= 0;
       } else if (page.id != p.id) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
@@ -111,7 +111,7 @@
       if (p.out && page == p) queue.push(['resetVisitorIdentity']);
       queue.push(claim);
       // A Turbo visit is a page view. The same tag twice in one page is not two.
-      if (visit && !p.own && time - last > 50 && d.readyState != 'loading') {
+      if (visit && late === undefined && time - last > 50 && d.readyState != 'loading') {
         queue.push(['setPath', w.location.pathname + w.location.search]);
         queue.push(['trackPageView']);
       }
@@ -121,6 +121,6 @@
   try {
     const shows = name => d.documentElement.hasAttribute(`data-turbo${name}-preview`);
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!shows('') && !shows('links')) (w.__vidcache = w.__vidcache || start())(p, since);
+    if (!shows('') && !shows('links')) (w.__vidcache = w.__vidcache || start())(p, late);
   } catch (e) {}
 })

@@ -1,168 +1,213 @@
-// The page's guard, src/snippet.js, under a clock that the test moves: what it pushes, and when the email can be read.
+// The page's guard under a clock that the test moves: what it pushes, and what may be read of the identity when.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import vm from 'node:vm';
+import { makeTracker, openTab, SERVER } from './tab.mjs';
 
-const source = readFileSync(new URL('../../src/snippet.js', import.meta.url), 'utf8');
-const SERVER = 1_800_000_000_000;
-
-/** A browser tab whose navigation began at server time `SERVER`, with a wall clock `skew` ms ahead of the server's. */
-function openTab({ skew = 0, navigation = {}, readyState = 'loading' } = {}) {
-  const clock = { elapsed: 0, asleep: 0 };
-  const attributes = new Set();
-  const appended = [];
-  const timers = [];
-  const window = {
-    performance: {
-      now: () => clock.elapsed - clock.asleep,
-      timeOrigin: SERVER + skew,
-      getEntriesByType: () => [{ type: 'navigate', ...navigation }],
-    },
-    location: { pathname: '/page', search: '?q=1' },
-    setTimeout: (run, delay) => timers.push({ run, at: clock.elapsed + delay }),
-  };
-  const document = {
-    readyState,
-    documentElement: { hasAttribute: (name) => attributes.has(name) },
-    currentScript: { nonce: 'n0nce' },
-    createElement: () => ({}),
-    head: { appendChild: (element) => appended.push(element) },
-  };
-  const FakeDate = { now: () => SERVER + skew + clock.elapsed };
-  const guard = vm.runInNewContext(source, { Date: FakeDate, Math, Object });
-  return {
-    window,
-    document,
-    appended,
-    attributes,
-    clock,
-    /** Time passes; timers fire unless the machine slept through it. */
-    pass(ms, { sleeping = false } = {}) {
-      clock.elapsed += ms;
-      if (sleeping) clock.asleep += ms;
-      else timers.filter((timer) => timer.at <= clock.elapsed).forEach((timer) => timer.run());
-    },
-    /** Runs the snippet of a page rendered at `SERVER + at`. */
-    show({ at, id = '901', email = 'ann@shop.test' }) {
-      const page = { at: SERVER + at, ttl: 10_000, src: '//js.hs-scripts.com/1.js' };
-      if (id) page.id = id;
-      if (email) page.email = email;
-      const before = window._hsq?.length ?? 0;
-      guard(window, document, page);
-      return Array.from(window._hsq ?? []).slice(before);
-    },
-  };
-}
-
-const identity = (commands) => commands.find(([name]) => name === 'identify')?.[1];
-const names = (commands) => commands.map(([name]) => name);
+const ANN = { id: 'vid:901', email: 'ann@shop.test' };
+const names = (commands) => commands.map((command) => (typeof command === 'function' ? 'claim' : command[0]));
 
 test('a fresh page names the email and the id, and nothing else', () => {
   const tab = openTab();
   tab.clock.elapsed = 300;
-  const commands = tab.show({ at: 200 });
-  assert.deepEqual(names(commands), ['identify']);
-  assert.deepEqual({ ...identity(commands) }, { id: '901', email: 'ann@shop.test' });
-  assert.equal(tab.appended.length, 0, 'the loader is in the page');
+  assert.deepEqual(names(tab.show({ at: 200 })), ['claim']);
+  assert.deepEqual(tab.said, ANN);
+  assert.equal(tab.who.email, 'ann@shop.test');
+  assert.deepEqual(JSON.parse(JSON.stringify(tab.who)), ANN);
+  assert.deepEqual({ ...tab.who }, ANN);
 });
 
 test('a page without an email or an id says only what it has', () => {
-  assert.deepEqual({ ...identity(openTab().show({ at: 0, email: null })) }, { id: '901' });
-  assert.deepEqual(openTab().show({ at: 0, id: null, email: null }), []);
+  const tab = openTab();
+  tab.show({ at: 0, email: null });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
+  const other = openTab();
+  other.show({ at: 0, id: null, email: null });
+  assert.deepEqual(other.said, {});
 });
 
 test('a page that runs after its deadline gives the id alone', () => {
   const tab = openTab();
   tab.clock.elapsed = 10_001;
-  assert.deepEqual({ ...identity(tab.show({ at: 0 })) }, { id: '901' });
+  tab.show({ at: 0 });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
 });
 
-test('a loader that reads the identity late finds the id alone', () => {
+test('the email is listed until just before the deadline, readable until the deadline, and then neither', () => {
   const tab = openTab();
-  const who = identity(tab.show({ at: 0 }));
-  tab.pass(9_999);
-  assert.equal(who.email, 'ann@shop.test');
-  tab.pass(2);
-  assert.deepEqual(Object.keys(who), ['id']);
+  tab.show({ at: 0 });
+  tab.pass(9_900);
+  assert.deepEqual(tab.said, ANN);
+  tab.pass(50);
+  assert.deepEqual(Object.keys(tab.who), ['id']);
+  assert.equal(tab.who.email, 'ann@shop.test', 'a script that listed it a moment ago finds a value');
+  tab.pass(51);
+  assert.equal(tab.who.email, undefined);
+  assert.equal(Object.getOwnPropertyDescriptor(tab.who, 'email'), undefined);
 });
 
-test('a loader that reads it after the machine slept finds the id alone, though no timer fired', () => {
+test('after the machine slept the id is left for an hour, and then nothing', () => {
   const tab = openTab();
-  const who = identity(tab.show({ at: 0 }));
-  tab.pass(3_600_000, { sleeping: true });
-  assert.equal(who.email, undefined);
+  tab.show({ at: 0 });
+  tab.pass(3_500_000, { sleeping: true });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
+  tab.pass(200_000, { sleeping: true });
+  assert.deepEqual(tab.said, {});
 });
 
-test('a wall clock that is some minutes off changes nothing', () => {
-  for (const skew of [-240_000, 240_000]) {
+test('a page that is shown anew after a sleep names the email', () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  tab.pass(8 * 3_600_000, { sleeping: true });
+  tab.show();
+  assert.deepEqual(tab.said, ANN);
+});
+
+test('a machine that slept while the page was loading names no email', () => {
+  const tab = openTab();
+  tab.pass(60_000, { sleeping: true });
+  tab.show({ at: 100 });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
+});
+
+test('a wall clock that is up to an hour off changes nothing', () => {
+  for (const skew of [-3_600_000, -240_000, 240_000, 3_600_000]) {
     const tab = openTab({ skew });
     tab.clock.elapsed = 300;
-    const who = identity(tab.show({ at: 200 }));
-    assert.equal(who.email, 'ann@shop.test', `${skew} ms`);
+    tab.show({ at: 200 });
+    assert.deepEqual(tab.said, ANN, `${skew} ms`);
     tab.pass(10_000);
-    assert.equal(who.email, undefined, `${skew} ms`);
+    assert.deepEqual(tab.said, { id: 'vid:901' }, `${skew} ms`);
   }
 });
 
-test('a document out of a cache gives the id alone, and so do the Turbo visits in it', () => {
-  for (const navigation of [{ type: 'back_forward' }, { deliveryType: 'cache' }]) {
+test('a wall clock that is set back or forward while the page is open never prolongs the deadline', () => {
+  for (const set of [-3_600_000, 3_600_000]) {
+    const tab = openTab();
+    tab.show({ at: 0 });
+    tab.clock.set = set;
+    tab.pass(10_001);
+    assert.equal(tab.said.email, undefined, `${set} ms`);
+  }
+});
+
+test('a wall clock of the year 1970 lets the id alone through', () => {
+  const tab = openTab({ skew: -SERVER });
+  tab.show({ at: 0 });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
+});
+
+test('a page that an app cached whole makes nobody the first visitor after an hour', () => {
+  const tab = openTab();
+  tab.show({ at: -3_950_000 });
+  assert.deepEqual(tab.said, {});
+});
+
+test('a document out of a cache, a prefetch or history gives the id alone, and so do the Turbo visits in it', () => {
+  for (const navigation of [{ transferSize: 0 }, { transferSize: 300 }, { deliveryType: 'cache' }, { deliveryType: 'navigational-prefetch' }]) {
     const tab = openTab({ navigation });
-    assert.deepEqual({ ...identity(tab.show({ at: 0 })) }, { id: '901' });
+    tab.show({ at: 0 });
+    assert.deepEqual(tab.said, { id: 'vid:901' }, JSON.stringify(navigation));
     tab.pass(1_000);
-    assert.deepEqual({ ...identity(tab.show({ at: 1_000 })) }, { id: '901' });
+    tab.show({ at: 1_000 });
+    assert.deepEqual(tab.said, { id: 'vid:901' }, JSON.stringify(navigation));
   }
-  const old = openTab();
-  assert.deepEqual({ ...identity(old.show({ at: -3_600_000 })) }, { id: '901' }, 'rendered an hour ago, by any clock');
 });
 
-test('a document out of the prefetch buffer or a service worker gives the id alone', () => {
-  for (const navigation of [{ deliveryType: 'navigational-prefetch' }, { deliveryType: 'cache-storage' }, { workerStart: 3 }]) {
-    const tab = openTab({ navigation });
+test('a page that the back button fetched anew names the email', () => {
+  const tab = openTab({ navigation: { type: 'back_forward' } });
+  tab.show({ at: 0 });
+  assert.deepEqual(tab.said, ANN);
+});
+
+test('where a service worker had a hand in it the age by the wall clock counts, and the clocks must agree', () => {
+  const navigation = { workerStart: 3 };
+  const said = (at, skew = 0) => {
+    const tab = openTab({ navigation, skew });
     tab.clock.elapsed = 100;
-    assert.deepEqual({ ...identity(tab.show({ at: -240_000 })) }, { id: '901' }, 'rendered four minutes before the navigation');
-  }
+    tab.show({ at });
+    return tab.said;
+  };
+  assert.deepEqual(said(50), ANN);
+  assert.deepEqual(said(-10_000), { id: 'vid:901' }, 'kept for ten seconds');
+  assert.deepEqual(said(50, -5_000), { id: 'vid:901' }, 'a clock that is five seconds slow would hide five seconds');
 });
 
-test('a service worker that let the request through changes nothing', () => {
-  const tab = openTab({ navigation: { workerStart: 3, deliveryType: '' } });
-  tab.clock.elapsed = 300;
-  assert.equal(identity(tab.show({ at: 200 })).email, 'ann@shop.test');
-});
-
-test('after a landing page out of a shared cache, a page that Turbo fetched gives the id alone', () => {
+test('after a landing page out of a shared cache a page that Turbo fetched gives the id alone', () => {
   const tab = openTab();
   tab.clock.elapsed = 100;
   tab.show({ at: -180_000, id: null, email: null });
-  tab.pass(65_000, { sleeping: true });
-  assert.deepEqual({ ...identity(tab.show({ at: 5_000 })) }, { id: '901' });
+  tab.pass(65_000);
+  tab.show({ at: 65_000 });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
 });
 
-test('a Turbo visit identifies, sets the path and counts a page view, in that order', () => {
+for (const ppm of [-100, -50, -20, 0, 20, 50, 100]) {
+  test(`a tab whose clocks run ${ppm} ppm fast, for a week of a visit a minute, names the email and keeps the deadline`, () => {
+    const tab = openTab({ ppm });
+    tab.clock.elapsed = 150;
+    tab.show();
+    for (let minute = 0; minute < 7 * 24 * 60; minute++) {
+      tab.pass(60_000);
+      tab.show();
+      if (tab.said.email !== 'ann@shop.test') assert.fail(`silent after ${minute} minutes`);
+    }
+    tab.pass(10_500);
+    assert.equal(tab.said.email, undefined, 'half a second after the deadline');
+  });
+}
+
+test('a Turbo visit claims the tracker, sets the path and counts a page view, in that order', () => {
   const tab = openTab();
   tab.show({ at: 0 });
   tab.pass(60_000);
-  const commands = tab.show({ at: 59_800, email: 'ann@home.test' });
-  assert.deepEqual(names(commands), ['identify', 'setPath', 'trackPageView']);
-  assert.equal(identity(commands).email, 'ann@home.test');
+  const commands = tab.show({ email: 'ann@home.test' });
+  assert.deepEqual(names(commands), ['claim', 'setPath', 'trackPageView']);
   assert.equal(commands[1][1], '/page?q=1');
+  assert.equal(tab.said.email, 'ann@home.test', 'the same object answers for the page that is shown now');
 });
 
-test('a page that Turbo restores from its cache is not identified a second time', () => {
+test('the tag twice in one page counts one view, whether the page was loaded or Turbo brought it', () => {
+  const tab = openTab({ readyState: 'loading' });
+  tab.show({ at: 0 });
+  tab.pass(60);
+  assert.deepEqual(names(tab.show({ at: 55 })), ['claim']);
+  tab.document.readyState = 'complete';
+  tab.pass(60_000);
+  assert.deepEqual(names(tab.show()), ['claim', 'setPath', 'trackPageView']);
+  tab.pass(5);
+  assert.deepEqual(names(tab.show()), ['claim']);
+});
+
+test('an older page that Turbo restores says what the newest page says', () => {
   const tab = openTab();
   tab.show({ at: 0 });
   tab.pass(1_000);
-  tab.show({ at: 900 });
+  tab.show({ at: 900, email: null });
   tab.pass(500);
-  assert.deepEqual(names(tab.show({ at: 0 })), ['setPath', 'trackPageView']);
+  assert.deepEqual(names(tab.show({ at: 0 })), ['claim', 'setPath', 'trackPageView']);
+  assert.deepEqual(tab.said, { id: 'vid:901' }, 'a change has begun since the older page');
+});
+
+test('an older page of somebody else says nothing, and the next page of either does', () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  tab.pass(1_000);
+  tab.show({ at: 900, id: null, email: null });
+  tab.pass(500);
+  tab.show({ at: 0 });
+  assert.deepEqual(tab.said, {}, 'signed out since');
+  tab.pass(500);
+  tab.show({ at: 1_900, id: 'vid:902', email: 'bob@shop.test' });
+  assert.deepEqual(tab.said, { id: 'vid:902', email: 'bob@shop.test' });
 });
 
 test('a page that Turbo prefetched too long ago gives the id alone', () => {
   const tab = openTab();
   tab.show({ at: 0 });
   tab.pass(30_000);
-  assert.deepEqual({ ...identity(tab.show({ at: 15_000 })) }, { id: '901' });
+  tab.show({ at: 15_000 });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
 });
 
 test('a Turbo preview says nothing at all', () => {
@@ -174,10 +219,159 @@ test('a Turbo preview says nothing at all', () => {
   }
 });
 
-test('a document that Turbo brought here without the loader gets it, with the nonce', () => {
-  const tab = openTab({ readyState: 'complete' });
+test('a document that Turbo brought here without the loader gets it, with the nonce, under Trusted Types too', () => {
+  const policies = [];
+  const trustedTypes = {
+    createPolicy: (name, rules) => (policies.push(name), { createScriptURL: (url) => ({ trusted: rules.createScriptURL(url) }) }),
+  };
+  for (const [window, src] of [[{}, '//js.hs-scripts.com/1.js'], [{ trustedTypes }, { trusted: '//js.hs-scripts.com/1.js' }]]) {
+    const tab = openTab({ window });
+    tab.show({ at: 0 });
+    tab.show({ at: 100 });
+    assert.equal(tab.appended.length, 1);
+    assert.deepEqual({ ...tab.appended[0] }, { nonce: 'n0nce', src });
+  }
+  assert.deepEqual(policies, ['vidcache']);
+  const loaded = openTab({ readyState: 'loading' });
+  loaded.show({ at: 0 });
+  assert.equal(loaded.appended.length, 0, 'the loader is in the page');
+});
+
+test('every request of the document says what may be said at its time', () => {
+  const tab = openTab();
   tab.show({ at: 0 });
-  tab.show({ at: 100 });
-  assert.equal(tab.appended.length, 1);
-  assert.deepEqual({ ...tab.appended[0] }, { src: '//js.hs-scripts.com/1.js', nonce: 'n0nce' });
+  const tracker = tab.load();
+  assert.deepEqual(tracker.requests[0], { kind: 'view', ...ANN });
+  tab.pass(10_001);
+  assert.deepEqual(tracker.request('click'), { id: 'vid:901' });
+  tab.pass(2_000);
+  tab.show();
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view', ...ANN });
+  tab.pass(60_000);
+  assert.deepEqual(tracker.request('event'), { id: 'vid:901' });
+  tab.show({ email: null });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view', id: 'vid:901' });
+  tab.pass(60_000);
+  tab.show({ id: null, email: null });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view' });
+});
+
+test("another user's page, in the same document, says that user's at once", () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  const tracker = tab.load();
+  tab.pass(3_000);
+  tab.show({ id: 'vid:902', email: 'bob@shop.test' });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view', id: 'vid:902', email: 'bob@shop.test' });
+});
+
+test('who identified before the tracker came is not kept in place of the page', () => {
+  const tab = openTab({ window: { _hsq: [['identify', { email: 'typed@form.test', id: '7', firstname: 'Ann' }]] } });
+  tab.show({ at: 0 });
+  const tracker = tab.load();
+  assert.deepEqual(tracker.requests[0], { kind: 'view', firstname: 'Ann', ...ANN });
+  tab.pass(11_000);
+  assert.deepEqual(tracker.request('click'), { firstname: 'Ann', id: 'vid:901' });
+});
+
+test('who identified first at the tracker is replaced, and what else they said is kept', () => {
+  const tab = openTab();
+  const tracker = makeTracker();
+  tracker.identify({ email: 'sent@link.test', visitor: 'abc' }); // as HubSpot's own `__hs_email` in the address does
+  tab.show({ at: 0 });
+  tab.load(tracker);
+  assert.deepEqual(tracker.request('click'), { visitor: 'abc', ...ANN });
+  tab.pass(11_000);
+  assert.deepEqual(tracker.request('click'), { visitor: 'abc', id: 'vid:901' });
+});
+
+test('who identifies later is assigned into the page’s identity, and changes neither its email nor its id', () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  const tracker = tab.load();
+  tracker.identify({ email: 'other@shop.test', id: '7', plan: 'pro', empty: '' });
+  assert.deepEqual(tracker.request('click'), { plan: 'pro', ...ANN });
+  tab.who.email = 'other@shop.test';
+  tab.who.id = '7';
+  assert.deepEqual(tracker.request('click'), { plan: 'pro', ...ANN });
+});
+
+test('on a page without a user other code may identify, until a user is there', () => {
+  const tab = openTab();
+  tab.show({ at: 0, id: null, email: null });
+  const tracker = tab.load();
+  tracker.identify({ email: 'typed@form.test' });
+  assert.deepEqual(tracker.request('form'), { email: 'typed@form.test' });
+  tab.pass(1_000);
+  tab.show();
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view', ...ANN });
+  tab.pass(1_000);
+  tab.show({ id: null, email: null });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view' }, 'what was said before the sign-in does not come back');
+});
+
+test('a page after a sign-out gives the browser a new usertoken, once', () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  const tracker = tab.load();
+  tab.pass(1_000);
+  tab.show({ at: 900, id: null, email: null, out: true });
+  assert.equal(tracker.resets, 1);
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view' });
+  tab.pass(1_000);
+  tab.show({ at: 1_900, id: null, email: null });
+  tab.show({ at: 900, id: null, email: null, out: true });
+  assert.equal(tracker.resets, 1, 'Turbo restored the page of the sign-out');
+  tab.pass(1_000);
+  tab.show({ id: 'vid:902', email: 'bob@shop.test' });
+  assert.deepEqual(tracker.request('click'), { id: 'vid:902', email: 'bob@shop.test' }, 'the identity is claimed again');
+});
+
+test('a tracker that keeps copies is told the id alone once it is known to', () => {
+  const tab = openTab();
+  const tracker = makeTracker();
+  const copying = { ...tracker, all: {}, identify(given) { Object.assign(copying.all, given); } };
+  tab.show({ at: 0 });
+  tab.load(copying);
+  assert.deepEqual(copying.all, { id: 'vid:901', email: '' });
+});
+
+test('no exception leaves the script, whatever the page has become', () => {
+  const hostile = [
+    { _hsq: Object.freeze([]) }, { _hsq: {} }, { _hsq: 7 }, { _hsq: { push: 'x' } }, { performance: undefined }, { performance: {} },
+    { location: null, __vidcache: 'clobbered' }, { trustedTypes: { createPolicy() { throw new TypeError('not allowed'); } } },
+  ];
+  for (const window of hostile) {
+    const tab = openTab();
+    for (const key of Reflect.ownKeys(window)) Object.defineProperty(tab.window, key, Object.getOwnPropertyDescriptor(window, key));
+    tab.show({ at: 0 });
+    tab.pass(1_000);
+    tab.show();
+  }
+  const tab = openTab();
+  tab.show({ at: 0 });
+  tab.window.performance.now = () => NaN;
+  assert.deepEqual(tab.said, {}, 'a clock that is no clock');
+  tab.window.performance.getEntriesByType = () => [];
+  tab.window.performance.now = () => 5;
+  assert.doesNotThrow(() => tab.said);
+});
+
+test('data that the app fetched counts from its request, and counts no page view', () => {
+  const tab = openTab({ navigation: { transferSize: 0 } }); // the app's page itself comes out of a cache
+  tab.pass(30_000);
+  assert.deepEqual(names(tab.show({ at: 29_900, late: 200 })), ['claim']);
+  assert.deepEqual(tab.said, ANN);
+  tab.pass(9_701);
+  assert.deepEqual(tab.said, { id: 'vid:901' }, 'ten seconds after the request');
+  tab.pass(60_000);
+  assert.deepEqual(names(tab.show({ late: 100 })), ['claim']);
+  assert.deepEqual(tab.said, ANN);
+});
+
+test('data of which the app does not say when it asked is as old as the document', () => {
+  const tab = openTab();
+  tab.pass(30_000);
+  tab.show({ at: 29_900, late: Infinity });
+  assert.deepEqual(tab.said, { id: 'vid:901' });
 });
