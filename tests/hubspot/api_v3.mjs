@@ -59,8 +59,11 @@ export class ApiV3 {
     return { status: 200, json: this.#object(this.#find(key, query.get('idProperty')), wanted(query.get('properties'))) };
   }
 
+  // Whether an update by a merged-away id is followed as a GET is, or refused, is open (HUBSPOT.md §7.1 [?]). Stricter: 404.
   #update({ query, body }, key) {
-    const contact = this.#store.update(this.#find(key, query.get('idProperty')), body.properties ?? {});
+    const found = this.#find(key, query.get('idProperty'));
+    if (query.get('idProperty') !== 'email' && found.vid !== Number(key)) throw notFound();
+    const contact = this.#store.update(found, body.properties ?? {});
     return { status: 200, json: this.#object(contact, Object.keys(body.properties ?? {})) };
   }
 
@@ -136,8 +139,7 @@ export class ApiV3 {
   /** @returns {Contact} */
   #find(key, idProperty) {
     const contact = this.#lookUp(key, idProperty);
-    // [S]: no official 404 body was found.
-    if (!contact) throw new ErrorAnswer(404, { message: 'resource not found', category: 'OBJECT_NOT_FOUND' });
+    if (!contact) throw notFound();
     return contact;
   }
 
@@ -181,6 +183,11 @@ function inputs(body) {
   const list = Array.isArray(body.inputs) ? body.inputs : [];
   if (list.length > MAX_BATCH) throw new ErrorAnswer(400, { message: `The maximum number of inputs supported in a batch request for contacts is ${MAX_BATCH}`, category: 'VALIDATION_ERROR' });
   return list;
+}
+
+/** [S]: no official 404 body was found. */
+function notFound() {
+  return new ErrorAnswer(404, { message: 'resource not found', category: 'OBJECT_NOT_FOUND' });
 }
 
 function complete(results) {

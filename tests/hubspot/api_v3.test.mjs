@@ -89,6 +89,20 @@ test('a merge makes a third record; both old ids answer it, and both emails', as
   assert.equal((await double.request('POST', CONTACTS, { properties: { email: 'b@x.test' } })).status, 409);
 });
 
+test('stricter: an update by a merged-away id is a 404, though a GET by it is followed', async (t) => {
+  const double = await startDouble(t);
+  const [primary, other] = [await double.create('a@x.test'), await double.create('b@x.test')];
+  const { id } = (await double.merge(primary, other)).json;
+  for (const gone of [primary, other]) {
+    const answer = await double.update(gone, 'c@x.test');
+    assert.equal(answer.status, 404);
+    assert.equal(answer.json.category, 'OBJECT_NOT_FOUND');
+    assert.equal((await double.request('GET', `${CONTACTS}/${gone}`)).json.id, id);
+  }
+  assert.equal((await double.update(id, 'c@x.test')).status, 200);
+  assert.equal((await double.request('PATCH', `${CONTACTS}/b@x.test?idProperty=email`, { properties: { email: 'd@x.test' } })).status, 200);
+});
+
 test('merges chain', async (t) => {
   const double = await startDouble(t);
   const [a, b, c] = [await double.create('a@x.test'), await double.create('b@x.test'), await double.create('c@x.test')];

@@ -141,10 +141,16 @@ export class ContactStore {
     return vid === undefined ? null : this.#contacts.get(vid) ?? null;
   }
 
-  /** @param {string} email @returns {boolean} whether the last contact with this email was deleted, and no live one has it */
-  wasDeleted(email) {
-    const wanted = normaliseEmail(email);
-    return !this.#holders.has(wanted) && this.all().some((contact) => contact.deleted !== null && contact.email === wanted);
+  /**
+   * The deleted contact whose email a contact was made with. HubSpot does not restore it (HUBSPOT.md §1.2); that the email
+   * makes a new contact is the stricter reading.
+   * @param {Contact} contact
+   * @returns {Contact|null} the one that was deleted last before it
+   */
+  deletedBefore(contact) {
+    const { email } = contact.origin;
+    const gone = this.all().filter((other) => email !== null && other.email === email && other.deleted !== null && other.deleted.seq < contact.created.seq);
+    return gone.sort((one, other) => one.deleted.seq - other.deleted.seq).at(-1) ?? null;
   }
 
   /**

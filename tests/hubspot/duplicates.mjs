@@ -10,6 +10,9 @@
 //
 // A new visitor shows none of them: own usertoken, an email nobody had. Nor does a lead whom the tracking code met
 // *before* the app created a contact for them: that contact is the younger one.
+// Nor does a contact made for the email of a contact that had been deleted: HubSpot had nobody with that email any more, so
+// there are not two of one person. `made_anew_of` in the state names the deleted one, and S1 (`unheld`) has the request
+// that made it; a sign from a contact that was deleted before is none.
 // A duplicate that was merged away still counts, as `repaired`: it was made, and a merge is a repair, not a fix.
 // All this judges what happened, not what people meant: two people who share a browser look like one, to HubSpot as
 // well as here (HUBSPOT.md §8.1 has the complaint).
@@ -35,7 +38,7 @@ export function findDuplicates(store, stitches) {
   const found = [];
   for (const contact of store.all()) {
     if (contact.origin.kind !== 'tracking') continue;
-    const older = store.all().filter((other) => other !== contact && store.age(other) < contact.created.seq);
+    const older = store.all().filter((other) => other !== contact && store.age(other) < contact.created.seq && !wasGone(store, other, contact));
     const signs = [former(contact, older), refused(store, contact, older), later(store, contact, older),
       browser(store, contact, stitches), merged(store, contact, older)].filter(Boolean);
     if (signs.length === 0) continue;
@@ -51,6 +54,12 @@ export function findDuplicates(store, stitches) {
     });
   }
   return found;
+}
+
+/** @returns {boolean} whether a contact, or what it was merged into, had been deleted when another one was created */
+function wasGone(store, contact, created) {
+  const { deleted } = store.canonical(contact.vid);
+  return deleted !== null && deleted.seq < created.created.seq;
 }
 
 /**
@@ -94,7 +103,7 @@ function later(store, contact, older) {
 
 function browser(store, contact, stitches) {
   const { usertoken } = contact.origin;
-  const before = stitches(usertoken).find((stitch) => stitch.seq < contact.created.seq);
+  const before = stitches(usertoken).find((stitch) => stitch.seq < contact.created.seq && !wasGone(store, store.record(stitch.vid), contact));
   if (!before) return null;
   return {
     original: store.record(before.vid),

@@ -111,6 +111,40 @@ test('a contact that the API created is no duplicate made by the tracking code',
   assert.deepEqual(verdicts(double), []);
 });
 
+test('a contact made for the email of a deleted one is no duplicate of it, and the state names the deleted one', async (t) => {
+  const double = await startDouble(t);
+  const vid = await double.create('a@x.test');
+  await double.view(A, { email: 'a@x.test' });
+  await double.request('DELETE', `/contacts/v1/contact/vid/${vid}`);
+  await double.view(A, { email: 'a@x.test' });
+  const { contacts: [made], unheld } = double.state();
+  assert.notEqual(made.vid, vid);
+  assert.equal(made.made_anew_of, vid);
+  assert.deepEqual(verdicts(double), []);
+  assert.deepEqual(unheld.map(({ email }) => email), ['a@x.test'], 'S1 has it all the same');
+  assert.match((await double.request('GET', '/')).text, new RegExp(`made anew: contact ${vid}`));
+});
+
+test('a deleted contact excuses no duplicate of another one', async (t) => {
+  const double = await startDouble(t);
+  const gone = await double.create('a@x.test');
+  await double.request('DELETE', `/contacts/v1/contact/vid/${gone}`);
+  const vid = await double.create('a@x.test');
+  await double.update(vid, 'b@x.test');
+  await double.view(A, { email: 'a@x.test' });
+  assert.deepEqual(verdicts(double).map(({ of }) => of), [vid]);
+});
+
+test('a click, an event or a form makes a duplicate as a page view does', async (t) => {
+  for (const [parameters, file] of [[{ k: 3, n: 'Bought' }], [{ n: 'pe1_x' }, '__ptbe.gif'], [{ k: 18, fi: 'f' }]]) {
+    const double = await startDouble(t);
+    const vid = await double.create('old@x.test');
+    await double.update(vid, 'new@x.test');
+    await double.track(A, { email: 'old@x.test' }, parameters, file);
+    assert.deepEqual(verdicts(double).map(({ of }) => of), [vid]);
+  }
+});
+
 test('a change there and back, told in time, makes none', async (t) => {
   const double = await startDouble(t);
   const vid = await double.create('one@x.test');

@@ -9,7 +9,7 @@ header { padding-top: 28px; }
 h1 { margin: 0; font-size: 28px; line-height: 1.2; letter-spacing: -.01em; }
 h2 { margin: 32px 0 12px; font-size: 17px; }
 header p { margin: 4px 0 0; color: var(--soft); }
-.counts { display: grid; grid-template-columns: repeat(4, 1fr); gap: 16px; margin: 20px 0 24px; padding: 0; list-style: none; }
+.counts { display: grid; grid-template-columns: repeat(3, 1fr); gap: 16px; margin: 20px 0 24px; padding: 0; list-style: none; }
 .counts li { padding: 14px 18px; background: #fff; border: 1px solid var(--line); border-radius: 10px; color: var(--soft); }
 .counts strong { display: block; color: var(--ink); font-size: 32px; line-height: 1.15; font-variant-numeric: tabular-nums; }
 .counts .bad { background: var(--bad-ground); border-color: #fecdca; color: var(--bad); }

@@ -5,7 +5,8 @@
 // Once it listens it prints one line of JSON, {"url":..,"portal":..}, and serves until SIGTERM:
 //   HubSpot's contacts API, v1 and v3, with any bearer token     api_v1.mjs, api_v3.mjs
 //   GET /PORTAL.js     the tracking code (js.hs-scripts.com)     loader.js
-//   GET /__ptq.gif     its beacon (track.hubspot.com)            tracking.mjs
+//     ?loader_delay_ms=…  it takes so long   ?order=older  the queue as in the older copy   ?beacon=http  the page's own scheme
+//   GET /__ptq.gif, /__ptbe.gif, /__pto.gif   its requests (track.hubspot.com)   beacon.mjs, tracking.mjs
 //   GET /              contacts, page views and duplicates, for people
 //   POST /_double/reset, PUT /_double/config, GET /_double/state     controls for tests; no such thing at HubSpot
 
@@ -16,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ApiV1 } from './api_v1.mjs';
 import { ApiV3 } from './api_v3.mjs';
+import { isBeacon, readBeacon, readError } from './beacon.mjs';
 import { ContactStore } from './contacts.mjs';
 import { findDuplicates } from './duplicates.mjs';
 import { ErrorAnswer, parseJson, rateLimited, unauthenticated } from './http.mjs';
@@ -44,6 +46,8 @@ export class HubSpotDouble {
   #store;
   /** @type {Tracking} */
   #tracking;
+  /** What the tracking code swallowed and told. */
+  #errors;
   #apis;
 
   /** @param {{portal: number, delayMs?: number, formerEmails?: 'free'|'secondary'}} options */
@@ -76,19 +80,27 @@ export class HubSpotDouble {
 
   /** What `GET /_double/state` answers. */
   state() {
-    const pageViews = this.#tracking.pageViews();
+    const requests = this.#tracking.requests();
+    const pageViews = requests.filter(({ kind }) => kind === 'view');
     return {
       portal: this.#portal,
       contacts: this.#store.live().map((contact) => contactState(this.#store, contact, pageViews)),
       page_views: pageViews,
       anonymous_page_views: pageViews.filter((view) => view.vid === null),
       duplicates: findDuplicates(this.#store, (usertoken) => this.#tracking.stitches(usertoken)),
+      // Every request of the tracking code, of whatever kind; a request names an email or it does not, and HubSpot held it or not.
+      requests,
+      unheld: requests.filter(({ held }) => held === false),
+      // The text that HubSpot's script makes of a property without a value.
+      faults: requests.filter(({ email, id }) => email === 'undefined' || id === 'undefined'),
+      errors: this.#errors,
     };
   }
 
   #reset() {
     this.#store = new ContactStore({ formerEmails: this.#formerEmails });
     this.#tracking = new Tracking(this.#store);
+    this.#errors = [];
     this.#apis = [new ApiV1(this.#store, this.#tracking, this.#portal, this.#config), new ApiV3(this.#store)];
   }
 
@@ -115,7 +127,7 @@ export class HubSpotDouble {
     if (request.method === 'GET') {
       if (path === '/') return { status: 200, type: 'text/html; charset=utf-8', text: renderPage(this.state()) };
       if (path === `/${this.#portal}.js`) return this.#loader(url);
-      if (path === '/__ptq.gif') return this.#beacon(url.searchParams);
+      if (isBeacon(path)) return this.#beacon(url);
       if (path === '/_double/state') return { status: 200, json: this.state() };
     }
     if (request.method === 'POST' && path === '/_double/reset') {
@@ -147,23 +159,19 @@ export class HubSpotDouble {
 
   async #loader(url) {
     await sleep(Number(url.searchParams.get('loader_delay_ms') ?? this.#config.loader_delay_ms));
-    const script = LOADER.replace('__PORTAL__', String(this.#portal));
+    const values = {
+      __PORTAL__: String(this.#portal),
+      __BEACON__: url.searchParams.get('beacon') === 'http' ? '' : 'https:',
+      __ORDER__: url.searchParams.get('order') === 'older' ? 'older' : 'newer',
+    };
+    const script = LOADER.replace(/__(PORTAL|BEACON|ORDER)__/g, (name) => values[name]);
     return { status: 200, type: 'application/javascript; charset=utf-8', text: script };
   }
 
-  #beacon(parameters) {
-    const url = parameters.get('pu') ?? '';
-    const usertoken = parameters.get('vi') ?? '';
-    if (/^[0-9a-f]{32}$/.test(usertoken) && parameters.get('a') === String(this.#portal)) {
-      this.#tracking.receive({
-        usertoken,
-        url,
-        path: parameters.get('path') ?? pathOf(url),
-        title: parameters.get('t') ?? '',
-        email: parameters.get('email') ?? undefined,
-        id: parameters.get('id') ?? undefined,
-      });
-    }
+  #beacon(url) {
+    const beacon = readBeacon(url);
+    if (beacon.kind === 'error') this.#errors.push({ at: Date.now(), ...readError(url) });
+    else if (/^[0-9a-f]{32}$/.test(beacon.usertoken) && beacon.portal === String(this.#portal)) this.#tracking.receive(beacon);
     return { status: 200, type: 'image/gif', text: PIXEL };
   }
 
@@ -181,15 +189,6 @@ async function readBody(request) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function pathOf(url) {
-  try {
-    const { pathname, search } = new URL(url);
-    return pathname + search;
-  } catch {
-    return '';
-  }
 }
 
 async function main() {

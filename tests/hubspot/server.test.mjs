@@ -49,8 +49,13 @@ test('an API call takes effect halfway through its delay', async (t) => {
 test('the loader comes as late as asked, and addresses HubSpot\'s tracking host', async (t) => {
   const double = await startDouble(t);
   const script = await double.request('GET', `/${PORTAL}.js`);
-  assert.ok(script.text.includes("'https://track.hubspot.com/__ptq.gif'"));
-  assert.ok(script.text.includes(`'${PORTAL}'`));
+  assert.ok(script.text.includes("BEACON = 'https:'"));
+  assert.ok(script.text.includes("'//' + (host || 'track.hubspot.com')"));
+  assert.ok(script.text.includes(`PORTAL = '${PORTAL}'`));
+  assert.ok(script.text.includes("'newer' === 'older'"));
+  const other = await double.request('GET', `/${PORTAL}.js?beacon=http&order=older`);
+  assert.ok(other.text.includes("BEACON = ''"));
+  assert.ok(other.text.includes("'older' === 'older'"));
   await double.configure({ loader_delay_ms: 150 });
   for (const path of [`/${PORTAL}.js`, `/${PORTAL}.js?loader_delay_ms=150`]) {
     const started = performance.now();
@@ -65,7 +70,7 @@ test('reset forgets everything; an unknown or wrong setting is refused', async (
   await double.create('a@x.test');
   await double.view(usertoken('a'));
   await double.request('POST', '/_double/reset');
-  assert.deepEqual((await double.request('GET', '/_double/state')).json, { portal: PORTAL, contacts: [], page_views: [], anonymous_page_views: [], duplicates: [] });
+  assert.deepEqual((await double.request('GET', '/_double/state')).json, { portal: PORTAL, contacts: [], page_views: [], anonymous_page_views: [], duplicates: [], requests: [], unheld: [], faults: [], errors: [] });
   assert.equal((await double.configure({ no_such: 1 })).status, 400);
   assert.equal((await double.configure({ delay_ms: 'long' })).status, 400);
 });

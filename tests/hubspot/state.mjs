@@ -14,12 +14,13 @@
  * @property {string[]} usertokens
  * @property {number} page_views
  * @property {{email: string, holder: number, at: string}[]} refusals  updates that were answered 409
+ * @property {number|null} made_anew_of   the deleted contact whose email the tracking code made it with
  */
 
 /**
  * @param {import('./contacts.mjs').ContactStore} store
  * @param {import('./contacts.mjs').Contact} contact
- * @param {import('./tracking.mjs').PageView[]} pageViews
+ * @param {import('./tracking.mjs').TrackedRequest[]} pageViews
  * @returns {ContactState}
  */
 export function contactState(store, contact, pageViews) {
@@ -40,5 +41,6 @@ export function contactState(store, contact, pageViews) {
     usertokens: [...contact.usertokens.keys()],
     page_views: pageViews.filter((view) => view.vid === contact.vid).length,
     refusals: records.flatMap((record) => record.refusals).map(({ email, holder, stamp }) => ({ email, holder, at: new Date(stamp.at).toISOString() })),
+    made_anew_of: contact.origin.kind === 'tracking' ? store.deletedBefore(contact)?.vid ?? null : null,
   };
 }

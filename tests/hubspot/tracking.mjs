@@ -1,19 +1,32 @@
-// The tracking side of the HubSpot double: what a page view with its `identify` does (HUBSPOT.md §1.2 and §2, all [O]).
+// The tracking side of the HubSpot double: what a request with its identity does (HUBSPOT.md §1.2 and §2, [O] unless marked).
 //
-// - an unknown email creates a contact, a known one (primary or secondary) is joined;
+// - every request that carries an identity identifies: page view, event, click, form activity. What is documented is that
+//   the identity goes with page views and events; that form activity identifies too is the stricter reading;
+// - an unknown email creates a contact, a known one (primary or secondary) is joined. Joining by a secondary email is open;
 // - an id alone never creates a contact; it speaks for the contact it was bound to together with an email;
 // - with both, the email wins; a contact takes one id, the first; an id stays with its first contact, even after that
-//   contact's email changed (staff, thread 10828);
+//   contact's email changed (staff, thread 10828). Ids are texts: `7`, `vid:901`;
 // - what was sent with an id alone is joined once that id comes with an email;
-// - a deleted contact is not restored;
-// - a usertoken's anonymous page views are stitched to the contact it is identified as, and its later ones go there too.
+// - a deleted contact is not restored; that its email makes a new contact instead is the stricter reading;
+// - a usertoken's anonymous requests are stitched to the contact it is identified as, and its later ones go there too.
 
 import { isEmail, normaliseEmail } from './contacts.mjs';
 
 /**
  * @typedef {import('./contacts.mjs').Contact} Contact
- * @typedef {{usertoken: string, url: string, path: string, title: string, email?: string, id?: string}} Beacon
- * @typedef {object} PageView
+ * @typedef {import('./beacon.mjs').Kind} Kind
+ * @typedef {object} Incoming  what `receive` takes
+ * @property {string} usertoken
+ * @property {string} url
+ * @property {string} path
+ * @property {string} title
+ * @property {Kind} [kind]         a page view if none is given
+ * @property {string|null} [name]  of an event
+ * @property {string|null} [email]
+ * @property {string|null} [id]
+ * @typedef {object} TrackedRequest
+ * @property {Kind} kind
+ * @property {string|null} name
  * @property {number} at
  * @property {string} usertoken
  * @property {string} url
@@ -21,13 +34,14 @@ import { isEmail, normaliseEmail } from './contacts.mjs';
  * @property {string} title
  * @property {string|null} email  as the page sent it
  * @property {string|null} id     external id, as the page sent it
+ * @property {boolean|null} held  whether a contact held the email when the request came; null if it named none
  * @property {number|null} vid    the contact it was stitched to, as named then; null while anonymous
  */
 
 export class Tracking {
   #store;
-  /** @type {PageView[]} */
-  #views = [];
+  /** @type {TrackedRequest[]} */
+  #requests = [];
   /** @type {Map<string, {vid: number, seq: number, at: number}[]>} whom each usertoken was stitched to, oldest first */
   #stitches = new Map();
   /** @type {Map<string, number>} external id to the vid it was bound to first */
@@ -39,14 +53,18 @@ export class Tracking {
   }
 
   /**
-   * Takes one page view.
-   * @param {Beacon} beacon
-   * @returns {PageView}
+   * Takes one request.
+   * @param {Incoming} incoming
+   * @returns {TrackedRequest}
    */
-  receive({ usertoken, url, path, title, email, id }) {
-    const view = { at: this.#store.stamp().at, usertoken, url, path, title, email: email ?? null, id: id ?? null, vid: null };
-    this.#views.push(view);
-    const identified = this.#identify(view);
+  receive({ kind = 'view', name = null, usertoken, url, path, title, email = null, id = null }) {
+    const request = {
+      kind, name, at: this.#store.stamp().at, usertoken, url, path, title, email, id,
+      held: email === null ? null : this.#store.byEmail(email) !== null,
+      vid: null,
+    };
+    this.#requests.push(request);
+    const identified = this.#identify(request);
     if (identified) {
       this.#stitch(usertoken, identified);
       for (const earlier of this.#anonymous()) {
@@ -54,9 +72,9 @@ export class Tracking {
         if (joinable) earlier.vid = identified.vid;
       }
     } else {
-      view.vid = this.contactOf(usertoken)?.vid ?? null;
+      request.vid = this.contactOf(usertoken)?.vid ?? null;
     }
-    return view;
+    return request;
   }
 
   /** @param {string} usertoken @returns {Contact|null} whom a usertoken stands for now */
@@ -70,21 +88,25 @@ export class Tracking {
     return this.#stitches.get(usertoken) ?? [];
   }
 
-  /** @returns {PageView[]} every page view, with the contact it belongs to today (merges followed) */
-  pageViews() {
-    return this.#views.map((view) => ({ ...view, vid: view.vid === null ? null : this.#store.canonical(view.vid).vid }));
+  /** @returns {TrackedRequest[]} every request, with the contact it belongs to today (merges followed) */
+  requests() {
+    return this.#requests.map((request) => ({ ...request, vid: request.vid === null ? null : this.#store.canonical(request.vid).vid }));
   }
 
-  /** @returns {Contact|null} the contact that the view's own identify names */
-  #identify(view) {
-    const email = normaliseEmail(view.email);
+  /** @returns {TrackedRequest[]} the page views among them */
+  pageViews() {
+    return this.requests().filter(({ kind }) => kind === 'view');
+  }
+
+  /** @returns {Contact|null} the contact that the request's own identity names */
+  #identify(request) {
+    const email = normaliseEmail(request.email);
     if (isEmail(email)) {
-      if (this.#store.wasDeleted(email)) return null;
-      const contact = this.#store.byEmail(email) ?? this.#store.create({ email }, { kind: 'tracking', usertoken: view.usertoken });
-      if (view.id !== null) this.#bind(view.id, contact);
+      const contact = this.#store.byEmail(email) ?? this.#store.create({ email }, { kind: 'tracking', usertoken: request.usertoken });
+      if (request.id !== null) this.#bind(request.id, contact);
       return contact;
     }
-    return view.id === null ? null : this.#bound(view.id);
+    return request.id === null ? null : this.#bound(request.id);
   }
 
   #bind(id, contact) {
@@ -107,6 +129,6 @@ export class Tracking {
   }
 
   #anonymous() {
-    return this.#views.filter((view) => view.vid === null);
+    return this.#requests.filter((request) => request.vid === null);
   }
 }
