@@ -66,7 +66,8 @@ export function openDriver(browser, { appUrl, doubleUrl }) {
     }
     if (url.hostname === 'track.hubspot.com') {
       await forward(route, doubleUrl + url.pathname + url.search);
-      tab.heard(saidBy(url));
+      const { kind, email, id } = saidBy(url);
+      if (kind === 'view') tab.heard({ email, id });
       return undefined;
     }
     problems.add(`a page asked for ${url.origin}, which was not let out`);

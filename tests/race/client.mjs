@@ -2,6 +2,7 @@
 // It has the same shape as the Chromium driver in browser.mjs.
 
 import { performance } from 'node:perf_hooks';
+import { isBeacon, readBeacon } from '../hubspot/beacon.mjs';
 import { formWith, scriptsOf, titleOf } from './html.mjs';
 import { openWindow } from './window.mjs';
 
@@ -51,7 +52,6 @@ export function openClient({ appUrl, doubleUrl }) {
   };
 }
 
-/** One host's cookies; paths, domains and expiry do not matter to the race, deletion does. */
 /**
  * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them by
  * commas, which dates have too; a cookie begins where a name and an equals sign follow.
@@ -62,6 +62,7 @@ function setCookies(headers) {
   return headers.getSetCookie?.() ?? headers.get('set-cookie')?.split(/,\s*(?=[^;,=\s]+=)/) ?? [];
 }
 
+/** One host's cookies; paths, domains and expiry do not matter to the race, deletion does. */
 class CookieJar {
   #cookies = new Map();
 
@@ -117,14 +118,16 @@ class ClientTab {
     const { html, status, url: finalUrl, headers, respondedAt } = await this.#fetch(url, request);
     this.#page = { url: finalUrl, html };
     const { jar, problems } = this.#context;
-    const views = [];
+    const requests = [];
     const window = openWindow({
       url: finalUrl.href,
       title: titleOf(html),
       cookies: { get: () => jar.visibleToScripts(), set: (text) => jar.set(text) },
       startedAt,
       respondedAt,
-      onImage: (address) => views.push(this.#beacon(address)),
+      bytes: Buffer.byteLength(html),
+      onImage: (address) => requests.push(this.#beacon(address)),
+      onError: (error) => problems.add(`a script of ${finalUrl.pathname} failed: ${error.message}`),
     });
     this.#window = window;
     // A content security policy with a nonce runs only the scripts that carry it.
@@ -146,8 +149,9 @@ class ClientTab {
       if (this.#window === window) run(code, script);
     }
     if (this.#window === window) window.reach('complete');
-    const [said = null] = await Promise.all(views);
-    return { path: finalUrl.pathname, status, said };
+    // The tracking code runs at the document's load event, and sends the page view there and then.
+    const view = (await Promise.all(requests)).find((said) => said?.kind === 'view');
+    return { path: finalUrl.pathname, status, said: view ? { email: view.email, id: view.id } : null };
   }
 
   async #fetch(url, { method = 'GET', body }) {
@@ -170,19 +174,22 @@ class ClientTab {
     return response.text();
   }
 
+  /** @returns {Promise<Said|undefined>} what a request of the tracking code said, once the double has it */
   async #beacon(address) {
     const url = new URL(address);
-    if (url.hostname !== 'track.hubspot.com') return undefined;
+    if (url.hostname !== 'track.hubspot.com' || !isBeacon(url.pathname)) return undefined;
     await fetch(this.#context.doubleUrl + url.pathname + url.search);
     return saidBy(url);
   }
 }
 
 /**
- * What a page view's beacon says about the visitor.
+ * What a request of the tracking code says about the visitor.
+ * @typedef {import('../hubspot/beacon.mjs').Said} Said
  * @param {URL} url
- * @returns {{email: string|null, id: string|null}}
+ * @returns {Said}
  */
 export function saidBy(url) {
-  return { email: url.searchParams.get('email'), id: url.searchParams.get('id') };
+  const { email, id, kind } = readBeacon(url);
+  return { email, id, kind };
 }

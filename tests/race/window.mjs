@@ -19,21 +19,34 @@ import vm from 'node:vm';
  * @param {{get: () => string, set: (text: string) => void}} page.cookies  `document.cookie`
  * @param {number} page.startedAt      `performance.now()` at the start of the navigation
  * @param {number} page.respondedAt    the same, when the response began
+ * @param {number} page.bytes          of the document
  * @param {(address: string) => void} page.onImage  an image that a script loads
+ * @param {(error: Error) => void} page.onError  what a listener or a timer threw
  * @returns {PageWindow}
  */
-export function openWindow({ url, title, cookies, startedAt, respondedAt, onImage }) {
+export function openWindow({ url, title, cookies, startedAt, respondedAt, bytes, onImage, onError }) {
   const timers = new Set();
+  const guarded = (callback) => function (...args) {
+    try {
+      return callback.apply(this, args);
+    } catch (error) {
+      return onError(error);
+    }
+  };
   const timer = (set) => (callback, delay, ...rest) => {
-    const handle = set(callback, delay, ...rest).unref();
+    const handle = set(guarded(callback), delay, ...rest).unref();
     timers.add(handle);
     return handle;
   };
-  const documentEvents = new EventTarget();
-  const windowEvents = new EventTarget();
+  const documentEvents = events(guarded);
+  const windowEvents = events(guarded);
   const location = new URL(url);
   const now = () => clock.now() - startedAt;
-  const navigation = { type: 'navigate', startTime: 0, responseStart: respondedAt - startedAt, transferSize: 1 };
+  // As a browser has it of a document that came from the network: headers and body were transferred, nothing delivered it.
+  const navigation = {
+    name: url, entryType: 'navigation', type: 'navigate', startTime: 0, responseStart: respondedAt - startedAt, workerStart: 0,
+    deliveryType: '', transferSize: bytes + 300, encodedBodySize: bytes, decodedBodySize: bytes,
+  };
 
   const document = {
     title,
@@ -56,8 +69,8 @@ export function openWindow({ url, title, cookies, startedAt, respondedAt, onImag
     getElementById: () => null,
     querySelector: () => null,
     querySelectorAll: () => [],
-    addEventListener: documentEvents.addEventListener.bind(documentEvents),
-    removeEventListener: documentEvents.removeEventListener.bind(documentEvents),
+    addEventListener: documentEvents.add,
+    removeEventListener: documentEvents.remove,
   };
 
   const window = {
@@ -67,8 +80,10 @@ export function openWindow({ url, title, cookies, startedAt, respondedAt, onImag
     performance: {
       now,
       timeOrigin: clock.timeOrigin + startedAt,
-      timing: { navigationStart: clock.timeOrigin + startedAt, responseStart: clock.timeOrigin + respondedAt },
+      timing: { navigationStart: Math.round(clock.timeOrigin + startedAt), responseStart: Math.round(clock.timeOrigin + respondedAt) },
+      navigation: { type: 0, redirectCount: 0 },
       getEntriesByType: (type) => (type === 'navigation' ? [navigation] : []),
+      getEntries: () => [navigation],
     },
     crypto: webcrypto,
     console,
@@ -79,8 +94,8 @@ export function openWindow({ url, title, cookies, startedAt, respondedAt, onImag
     setInterval: timer(setInterval),
     clearTimeout,
     clearInterval,
-    addEventListener: windowEvents.addEventListener.bind(windowEvents),
-    removeEventListener: windowEvents.removeEventListener.bind(windowEvents),
+    addEventListener: windowEvents.add,
+    removeEventListener: windowEvents.remove,
     Image: class {
       set src(address) {
         onImage(new URL(address, url).href);
@@ -101,12 +116,31 @@ export function openWindow({ url, title, cookies, startedAt, respondedAt, onImag
     },
     reach(state) {
       document.readyState = state;
-      if (state === 'interactive') documentEvents.dispatchEvent(new Event('DOMContentLoaded'));
-      else for (const type of ['load', 'pageshow']) windowEvents.dispatchEvent(Object.assign(new Event(type), { persisted: false }));
+      documentEvents.send('readystatechange');
+      if (state === 'interactive') documentEvents.send('DOMContentLoaded');
+      else for (const type of ['load', 'pageshow']) windowEvents.send(type, { persisted: false });
     },
     close() {
       for (const handle of timers) clearTimeout(handle);
     },
+  };
+}
+
+/**
+ * The events of one target. What a listener throws ends that listener only, as in a browser: an EventTarget of Node's
+ * would end the process.
+ */
+function events(guarded) {
+  const target = new EventTarget();
+  const wrapped = new Map();
+  return {
+    add(type, listener, options) {
+      if (typeof listener !== 'function') return;
+      if (!wrapped.has(listener)) wrapped.set(listener, guarded(listener));
+      target.addEventListener(type, wrapped.get(listener), options);
+    },
+    remove: (type, listener, options) => target.removeEventListener(type, wrapped.get(listener) ?? null, options),
+    send: (type, more = {}) => target.dispatchEvent(Object.assign(new Event(type), more)),
   };
 }
 
