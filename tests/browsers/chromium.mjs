@@ -1,21 +1,27 @@
-// Chromium by playwright-core, which starts it and keeps the profiles apart. Tabs are driven by Chromium's own protocol:
-// playwright's pages do not follow a tab into the back/forward cache and out again, and its evaluation obeys the page's
-// Content Security Policy.
+// Chromium by its own protocol. Of its target types `tab` is driven, not `page`: where a debugger holds a page itself,
+// Chromium prerenders nothing, and a page's debugger does not follow the tab into a prerendered page.
 
 import { writeFile } from 'node:fs/promises';
-import { find, within } from './processes.mjs';
+import { find, newFolder, Program, remove, within } from './processes.mjs';
+import { Protocol } from './protocol.mjs';
 import { Tab } from './tab.mjs';
 
 const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-  '--disable-sync', '--enable-features=BackForwardCache', '--window-size=1280,900',
+  '--headless=new', '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-dev-shm-usage', '--mute-audio',
+  '--no-first-run', '--no-default-browser-check', '--disable-search-engine-choice-screen', '--disable-field-trial-config', '--disable-breakpad',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-default-apps',
+  '--disable-client-side-phishing-detection', '--metrics-recording-only', '--password-store=basic', '--use-mock-keychain', '--no-service-autorun',
+  '--disable-features=Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache', '--window-size=1280,1000',
 ];
-/** Switched off by playwright, on for people. */
-const PEOPLE_HAVE = ['--disable-back-forward-cache'];
+
 /** Updates, the time, the accounts: some of it is asked for whatever the flags are. */
 export const ERRANDS = /(?:^|\.)(?:google|googleapis|gvt1|gstatic)\.com$/;
 
-const KEYS = { Enter: { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: '\r' }, Tab: { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 }, Escape: { key: 'Escape', code: 'Escape', windowsVirtualKeyCode: 27 } };
+const KEYS = {
+  Enter: { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13, text: '\r' },
+  Tab: { key: 'Tab', code: 'Tab', windowsVirtualKeyCode: 9 },
+  Escape: { key: 'Escape', code: 'Escape', windowsVirtualKeyCode: 27 },
+};
 
 export function missing() {
   return find('chromium') ? null : 'skipped because there is no chromium on the PATH';
@@ -23,86 +29,164 @@ export function missing() {
 
 /** @param {import('./index.mjs').EngineOptions} options */
 export async function start({ proxy, wallClock, args, timeout, problem }) {
-  const { chromium } = await import('playwright-core');
-  const browser = await chromium.launch({
-    executablePath: find('chromium'),
-    ignoreDefaultArgs: PEOPLE_HAVE,
-    // Chromium's processes come from one that was started before them, unless there is no zygote.
-    args: [...FLAGS, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args],
-    env: { ...process.env, ...wallClock?.env },
-    timeout,
-    handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
-  });
-  return {
-    version: browser.version(),
-    async newProfile() {
-      const context = await browser.newContext({ viewport: null });
-      return {
-        async newTab() {
-          const page = await context.newPage();
-          page.on('pageerror', (error) => problem(`a script failed: ${error.message}`));
-          page.on('dialog', (dialog) => dialog.dismiss().catch(() => {}));
-          const session = await context.newCDPSession(page);
-          return new ChromiumTab(page, session);
-        },
-        close: () => context.close(),
-      };
-    },
-    close: () => browser.close(),
+  const folder = newFolder('chromium');
+  // Chromium's processes come from one that was started before them, unless there is no zygote.
+  const flags = [...FLAGS, `--user-data-dir=${folder}`, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args];
+  const program = new Program(find('chromium'), [...flags, 'about:blank'], { env: { ...process.env, ...wallClock?.env } });
+  /** @type {Map<string, ChromiumTab>} by the session of the tab, and of each of its pages */
+  const sessions = new Map();
+  let protocol;
+  const close = async () => {
+    // Chromium would write its profile first; nobody reads it again.
+    protocol?.close();
+    program.kill();
+    await program.close();
+    remove(folder);
   };
+  try {
+    const [, address] = await program.says(/DevTools listening on (ws:\/\/\S+)/, timeout);
+    protocol = await within(Protocol.connect(address, hear), timeout, 'connecting to Chromium');
+    const { product } = await within(protocol.send('Browser.getVersion'), timeout, 'speaking with Chromium');
+    return { version: product.split('/').at(-1), newProfile, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  function hear(method, params, session) {
+    const tab = sessions.get(session);
+    if (method === 'Target.attachedToTarget') {
+      sessions.set(params.sessionId, tab);
+      tab?.attached(params.sessionId, params.targetInfo);
+    } else if (method === 'Target.detachedFromTarget') {
+      sessions.delete(params.sessionId);
+      tab?.detached(params.sessionId);
+    } else if (method === 'Target.targetInfoChanged') {
+      for (const each of new Set(sessions.values())) each?.changed(params.targetInfo);
+    } else if (method === 'Page.frameNavigated' && !params.frame.parentId) {
+      tab?.left();
+    } else if (method === 'Runtime.exceptionThrown') {
+      const { exception, text } = params.exceptionDetails;
+      problem(`a script failed: ${(exception?.description ?? text).split('\n')[0]}`);
+    } else if (method === 'Page.javascriptDialogOpening') {
+      protocol.send('Page.handleJavaScriptDialog', { accept: false }, session).catch(() => {});
+    }
+  }
+
+  async function newProfile() {
+    const { browserContextId } = await protocol.send('Target.createBrowserContext');
+    return {
+      async newTab() {
+        const { targetId } = await protocol.send('Target.createTarget', { url: 'about:blank', browserContextId, forTab: true });
+        const { sessionId } = await protocol.send('Target.attachToTarget', { targetId, flatten: true });
+        const tab = new ChromiumTab(protocol, targetId);
+        sessions.set(sessionId, tab);
+        await protocol.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, sessionId);
+        await within(tab.ready, timeout, 'a tab of Chromium');
+        return tab;
+      },
+      close: () => within(protocol.send('Target.disposeBrowserContext', { browserContextId }), 5_000, 'closing a profile'),
+    };
+  }
 }
 
 class ChromiumTab extends Tab {
-  #page;
-  #session;
+  #protocol;
+  #target;
+  /** @type {Map<string, {targetId: string, subtype?: string}>} pages of the tab by session: the shown one, prerendered ones */
+  #pages = new Map();
+  #isReady;
+  /** Scripts under way: a page that went into the back/forward cache does not answer from there. @type {Set<Function>} */
+  #running = new Set();
 
-  constructor(page, session) {
+  constructor(protocol, target) {
     super();
-    this.#page = page;
-    this.#session = session;
+    this.#protocol = protocol;
+    this.#target = target;
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
+  }
+
+  attached(session, info) {
+    if (info.type !== 'page') return;
+    this.#pages.set(session, info);
+    const enabled = [this.#send('Runtime.enable', {}, session), this.#send('Page.enable', {}, session)];
+    // A page that is gone meanwhile cannot be listened to.
+    Promise.all(enabled).then(this.#isReady, () => {});
+  }
+
+  detached(session) {
+    this.#pages.delete(session);
+    this.left();
+  }
+
+  /** The tab shows another page now. */
+  left() {
+    for (const reject of this.#running) reject(new Error('the page left while its script ran'));
+  }
+
+  changed(info) {
+    for (const [session, page] of this.#pages) if (page.targetId === info.targetId) this.#pages.set(session, info);
+  }
+
+  /** To the page that is shown: the newest of those that are not waiting to be. */
+  #send(method, params, session = [...this.#pages].filter(([, { subtype }]) => subtype !== 'prerender').at(-1)?.[0]) {
+    if (!session) throw new Error(`${method}: the tab has no page`);
+    return this.#protocol.send(method, params, session);
   }
 
   async run(expression) {
-    const { result, exceptionDetails } = await this.#session.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true, userGesture: false });
+    let reject;
+    const gone = new Promise((_, no) => {
+      reject = no;
+    });
+    this.#running.add(reject);
+    const answer = this.#send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    const { result, exceptionDetails } = await Promise.race([answer, gone]).finally(() => this.#running.delete(reject));
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   }
 
   async navigate(url) {
-    const { errorText } = await this.#session.send('Page.navigate', { url, transitionType: 'typed' });
+    const { errorText } = await this.#send('Page.navigate', { url, transitionType: 'typed' });
     if (errorText) throw new Error(`${url}: ${errorText}`);
   }
 
   async reloadPage() {
-    await this.#session.send('Page.reload');
+    await this.#send('Page.reload', {});
   }
 
   async traverse(delta) {
-    const { currentIndex, entries } = await this.#session.send('Page.getNavigationHistory');
+    const { currentIndex, entries } = await this.#send('Page.getNavigationHistory', {});
     const entry = entries[currentIndex + delta];
-    if (entry) await this.#session.send('Page.navigateToHistoryEntry', { entryId: entry.id });
+    if (entry) await this.#send('Page.navigateToHistoryEntry', { entryId: entry.id });
   }
 
   async click(css) {
+    await this.#send('Page.bringToFront', {});
     const place = { ...(await this.place(css)), button: 'left', clickCount: 1 };
-    await this.#session.send('Input.dispatchMouseEvent', { type: 'mouseMoved', ...place, button: 'none' });
-    await this.#session.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...place });
-    await this.#session.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...place });
+    await this.#send('Input.dispatchMouseEvent', { type: 'mouseMoved', ...place, button: 'none' });
+    await this.#send('Input.dispatchMouseEvent', { type: 'mousePressed', ...place });
+    // The page may leave under the mouse before it answers.
+    await this.#send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...place }).catch(() => {});
   }
 
   async type(_, text, key) {
-    if (text !== undefined) await this.#session.send('Input.insertText', { text });
+    await this.#send('Page.bringToFront', {});
+    if (text !== undefined) await this.#send('Input.insertText', { text });
     if (key === undefined) return;
-    await this.#session.send('Input.dispatchKeyEvent', { type: 'keyDown', ...KEYS[key] });
-    await this.#session.send('Input.dispatchKeyEvent', { type: 'keyUp', ...KEYS[key], text: undefined });
+    await this.#send('Input.dispatchKeyEvent', { type: 'keyDown', ...KEYS[key] });
+    await this.#send('Input.dispatchKeyEvent', { type: 'keyUp', ...KEYS[key], text: undefined }).catch(() => {});
   }
 
   async screenshot(file) {
-    const { data } = await this.#session.send('Page.captureScreenshot', { format: 'png' });
+    await this.#send('Page.bringToFront', {});
+    const { data } = await this.#send('Page.captureScreenshot', { format: 'png' });
     await writeFile(file, Buffer.from(data, 'base64'));
   }
 
   async close() {
-    await within(this.#page.close(), 5_000, 'closing a tab');
+    await within(this.#protocol.send('Target.closeTarget', { targetId: this.#target }), 5_000, 'closing a tab');
   }
 }

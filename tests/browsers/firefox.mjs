@@ -4,8 +4,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BiDi } from './bidi.mjs';
 import { find, newFolder, Program, remove, within } from './processes.mjs';
+import { Protocol } from './protocol.mjs';
 import { Tab } from './tab.mjs';
 
 /** What is asked for whatever the preferences are. */
@@ -62,7 +62,7 @@ export async function start({ proxy, wallClock, args, timeout, problem }) {
   };
   try {
     const [, address] = await program.says(/WebDriver BiDi listening on (ws:\/\/\S+)/, timeout);
-    bidi = await within(BiDi.connect(`${address}/session`, hear), timeout, 'connecting to Firefox');
+    bidi = await within(Protocol.connect(`${address}/session`, hear), timeout, 'connecting to Firefox');
     const session = await within(bidi.send('session.new', { capabilities: { alwaysMatch: { unhandledPromptBehavior: { default: 'dismiss' } } } }), timeout, 'a session with Firefox');
     await bidi.send('session.subscribe', { events: ['log.entryAdded'] });
     return { version: session.capabilities.browserVersion, newProfile, close };

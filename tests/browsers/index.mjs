@@ -12,9 +12,6 @@ import * as webkit from './webkit.mjs';
 
 const engines = { chromium, firefox, webkit };
 
-/** Every engine's package of ours, and what it needs beyond the browser. */
-const PACKAGES = { chromium: 'playwright-core', firefox: 'ws', webkit: null };
-
 /** How long a browser may take until it is there. */
 const LAUNCH_MS = 45_000;
 
@@ -39,13 +36,10 @@ export const ENGINES = Object.keys(engines);
 export function missing(engine) {
   const why = engines[engine].missing();
   if (why) return why;
-  const needed = PACKAGES[engine];
-  if (needed) {
-    try {
-      createRequire(import.meta.url).resolve(needed);
-    } catch {
-      return `skipped because ${needed} is not installed: run \`npm ci\` in tests/browsers`;
-    }
+  try {
+    createRequire(import.meta.url).resolve('ws');
+  } catch {
+    return 'skipped because the package ws is not installed: run `npm ci` in tests/browsers';
   }
   return find('cc') ? null : 'skipped because there is no C compiler (cc) on the PATH';
 }

@@ -6,6 +6,8 @@ import { within } from './processes.mjs';
 
 const NAVIGATION_MS = 15_000;
 const EVALUATION_MS = 30_000;
+/** How long one look at the page may take while something is waited for: a page that leaves meanwhile may never answer. */
+const LOOK_MS = 1_000;
 /** How long history may do nothing before nothing is what it does. */
 const HISTORY_MS = 3_000;
 
@@ -30,16 +32,20 @@ export class Tab {
    * @param {...unknown} args  as JSON
    * @returns {Promise<any>} its value by way of JSON; a promise's value once it is there
    */
-  async evaluate(source, ...args) {
+  evaluate(source, ...args) {
+    return this.#evaluate(EVALUATION_MS, source, args);
+  }
+
+  async #evaluate(ms, source, args = []) {
     const call = typeof source === 'function' ? `(${source})(${args.map((value) => JSON.stringify(value) ?? 'undefined').join(', ')})` : source;
-    const json = await within(this.run(`(async () => JSON.stringify(await (${call})))()`), EVALUATION_MS, 'a script in the page');
+    const json = await within(this.run(`(async () => JSON.stringify(await (${call})))()`), ms, 'a script in the page');
     return json === undefined || json === null ? undefined : JSON.parse(json);
   }
 
   /**
    * Waits until a function in the page gives something that is not false.
    * @param {Function|string} source
-   * @param {...unknown} args  the last may be {timeout: milliseconds}
+   * @param {...unknown} args  the last may be {timeout: milliseconds}; a single look may not take longer than a second
    */
   async waitFor(source, ...args) {
     const last = args.at(-1);
@@ -48,7 +54,7 @@ export class Tab {
     const until = Date.now() + timeout;
     for (let failure; ; await pause(20)) {
       try {
-        const value = await this.evaluate(source, ...args);
+        const value = await this.#evaluate(LOOK_MS, source, args);
         if (value) return value;
         failure = undefined;
       } catch (error) {
@@ -116,7 +122,7 @@ export class Tab {
   }
 
   async #shown() {
-    const [origin, href] = await this.evaluate(SHOWN);
+    const [origin, href] = await this.#evaluate(LOOK_MS, SHOWN);
     return `${origin} ${href}`;
   }
 

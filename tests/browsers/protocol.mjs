@@ -1,8 +1,8 @@
-// WebDriver BiDi: commands and events as JSON over a WebSocket.
+// Commands and events as JSON over a WebSocket: WebDriver BiDi, and Chromium's own protocol, which adds sessions to it.
 
 import WebSocket from 'ws';
 
-export class BiDi {
+export class Protocol {
   #socket;
   #last = 0;
   /** @type {Map<number, {resolve: Function, reject: Function, method: string}>} */
@@ -22,18 +22,23 @@ export class BiDi {
 
   /**
    * @param {string} address
-   * @param {(method: string, params: any) => void} listener  hears events
+   * @param {(method: string, params: any, session?: string) => void} listener  hears events
    */
   static async connect(address, listener) {
     const socket = new WebSocket(address, { perMessageDeflate: false });
     await new Promise((resolve, reject) => {
       socket.once('open', resolve).once('error', reject);
     });
-    return new BiDi(socket, listener);
+    return new Protocol(socket, listener);
   }
 
-  /** @returns {Promise<any>} */
-  send(method, params = {}) {
+  /**
+   * @param {string} method
+   * @param {object} [params]
+   * @param {string} [sessionId]  Chromium's only
+   * @returns {Promise<any>}
+   */
+  send(method, params = {}, sessionId = undefined) {
     this.#last += 1;
     const id = this.#last;
     return new Promise((resolve, reject) => {
@@ -42,7 +47,7 @@ export class BiDi {
         return;
       }
       this.#waiting.set(id, { resolve, reject, method });
-      this.#socket.send(JSON.stringify({ id, method, params }));
+      this.#socket.send(JSON.stringify({ id, method, params, sessionId }));
     });
   }
 
@@ -50,14 +55,15 @@ export class BiDi {
     this.#socket.terminate();
   }
 
-  #receive(message) {
-    if (message.type === 'event') {
-      this.#listener(message.method, message.params);
+  #receive({ id, method, params, sessionId, result, error, message }) {
+    if (id === undefined || id === null) {
+      this.#listener(method, params, sessionId);
       return;
     }
-    const call = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (message.type === 'success') call?.resolve(message.result);
-    else call?.reject(new Error(`${call.method}: ${message.message || message.error}`));
+    const call = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    // BiDi has the text beside the error's name, Chromium within the error.
+    if (error === undefined) call?.resolve(result);
+    else call?.reject(new Error(`${call.method}: ${message ?? error.message ?? error}`));
   }
 }
