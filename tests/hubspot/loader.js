@@ -124,7 +124,7 @@
   function prepare() {
     if (isPrepared) return;
     isPrepared = true;
-    var found = !hasReset && /[?&#]__hs_email=([^&#]*)/.exec(location.search || location.hash || '');
+    var found = /[?&#]__hs_email=([^&#]*)/.exec(location.search || location.hash || '');
     if (found) keep({ email: decode(found[1].replace(/\+/g, ' ')) });
     token = token || readCookie('__hstc').split('.')[1] || readCookie('hubspotutk') || newToken();
     saveToken();

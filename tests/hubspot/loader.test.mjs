@@ -223,7 +223,7 @@ test('what is no command does nothing', () => {
 });
 
 test('push takes one command and runs it at once; the queue is left empty', () => {
-  const page = openPage({ hsq: [['identify', { id: '7' }]] });
+  const page = openPage({ hsq: [['identify', { id: '7' }], () => {}, ['noSuchCommand']] });
   page.load();
   assert.equal(page.window._hsq.length, 0);
   assert.ok(Object.hasOwn(page.window._hsq, 'push'));
@@ -238,6 +238,16 @@ test('a queue that is no list is replaced, and what it held is lost', () => {
     assert.ok(Array.isArray(page.window._hsq));
     assert.deepEqual(page.said(), [null]);
   }
+});
+
+test('a queue that the page replaces before the load event takes HubSpot's own page view with it', () => {
+  const page = openPage({ readyState: 'loading', search: '?__hs_email=link%40x.test' });
+  page.load();
+  page.window._hsq = [['resetVisitorIdentity'], ['doNotTrack', { track: true }]];
+  page.complete();
+  assert.deepEqual(page.requests, []);
+  page.push(['trackPageView']);
+  assert.deepEqual(page.said(), [null], 'after a reset the address identifies nobody');
 });
 
 /** Names what ran, in order: page views by their path, functions by their name. */
@@ -352,7 +362,7 @@ test('the usertoken is 32 hex digits, kept in a cookie, and for the life of the 
   const [{ usertoken }] = page.requests;
   assert.match(usertoken, /^[0-9a-f]{32}$/);
   assert.equal(page.cookies.get('hubspotutk'), usertoken);
-  page.cookies.clear(); // another tab has ended the visitor
+  for (const [name, value] of [['__hstc', `1.${'d'.repeat(32)}.1.1.1.1`], ['hubspotutk', 'd'.repeat(32)]]) page.cookies.set(name, value); // a reset in another tab
   page.push(['trackPageView']);
   assert.equal(page.requests[1].usertoken, usertoken);
   for (const cookie of [`hubspotutk=${usertoken}`, `__hstc=1.${usertoken}.1.1.1.1`]) {
