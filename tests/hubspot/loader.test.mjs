@@ -240,7 +240,7 @@ test('a queue that is no list is replaced, and what it held is lost', () => {
   }
 });
 
-test('a queue that the page replaces before the load event takes HubSpot's own page view with it', () => {
+test('a queue that the page replaces before the load event takes the first page view with it', () => {
   const page = openPage({ readyState: 'loading', search: '?__hs_email=link%40x.test' });
   page.load();
   page.window._hsq = [['resetVisitorIdentity'], ['doNotTrack', { track: true }]];
