@@ -125,6 +125,16 @@ test('a contact made for the email of a deleted one is no duplicate of it, and t
   assert.match((await double.request('GET', '/')).text, new RegExp(`made anew: contact ${vid}`));
 });
 
+test('nor of one whose email it was before, if that one had been deleted', async (t) => {
+  const double = await startDouble(t);
+  const vid = await double.create('old@x.test');
+  await double.update(vid, 'new@x.test');
+  await double.request('DELETE', `/contacts/v1/contact/vid/${vid}`);
+  await double.view(A, { email: 'old@x.test' });
+  assert.equal(double.state().contacts.length, 1);
+  assert.deepEqual(verdicts(double), []);
+});
+
 test('a deleted contact excuses no duplicate of another one', async (t) => {
   const double = await startDouble(t);
   const gone = await double.create('a@x.test');

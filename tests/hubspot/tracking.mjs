@@ -93,11 +93,6 @@ export class Tracking {
     return this.#requests.map((request) => ({ ...request, vid: request.vid === null ? null : this.#store.canonical(request.vid).vid }));
   }
 
-  /** @returns {TrackedRequest[]} the page views among them */
-  pageViews() {
-    return this.requests().filter(({ kind }) => kind === 'view');
-  }
-
   /** @returns {Contact|null} the contact that the request's own identity names */
   #identify(request) {
     const email = normaliseEmail(request.email);
