@@ -8,13 +8,15 @@ import { parseArgs } from 'node:util';
 /** The repository's root. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
+export const BROWSERS = ['chromium', 'firefox', 'webkit'];
+
 /** A command line that cannot be run: exit status 2. */
 export class UsageError extends Error {}
 
 /**
  * @typedef {object} Options
- * @property {number} changes    email changes per policy
- * @property {boolean} browser   Chromium, or the client that runs the snippet without one
+ * @property {number} changes    email changes by full loads, per policy
+ * @property {'chromium'|'firefox'|'webkit'|null} browser  null: the client that runs the snippet without one
  * @property {'async'|'sidekiq'} jobs
  * @property {boolean} serve     leave everything running afterwards
  * @property {string} app        the example app's folder, with bin/serve in it
@@ -31,6 +33,7 @@ export function parseOptions(argv) {
     ({ values } = parseArgs({
       args: argv,
       options: {
+        browser: { type: 'string' },
         changes: { type: 'string', default: '12' },
         'no-browser': { type: 'boolean', default: false },
         sidekiq: { type: 'boolean', default: false },
@@ -43,9 +46,12 @@ export function parseOptions(argv) {
   }
   const changes = Number(values.changes);
   if (!Number.isSafeInteger(changes) || changes < 1) throw new UsageError(`--changes must be a whole number from 1 on, not ${values.changes}`);
+  if (values.browser !== undefined && values['no-browser']) throw new UsageError('--browser and --no-browser are not for the same race');
+  const browser = values['no-browser'] ? null : values.browser ?? 'chromium';
+  if (browser !== null && !BROWSERS.includes(browser)) throw new UsageError(`--browser is one of ${BROWSERS.join(', ')}, not ${browser}`);
   const app = resolve(values.app);
   for (const program of values.sidekiq ? ['bin/serve', 'bin/worker'] : ['bin/serve']) {
     if (!existsSync(join(app, program))) throw new UsageError(`no app to race: ${join(app, program)} does not exist`);
   }
-  return { changes, browser: !values['no-browser'], jobs: values.sidekiq ? 'sidekiq' : 'async', serve: values.serve, app };
+  return { changes, browser, jobs: values.sidekiq ? 'sidekiq' : 'async', serve: values.serve, app };
 }

@@ -2,13 +2,16 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { launchChromium, openDriver, screenshot } from './browser.mjs';
 import { parseOptions, ROOT, UsageError } from './args.mjs';
 import { openClient } from './client.mjs';
+import { Judge, sum } from './judge.mjs';
+import { FullLoads } from './loads.mjs';
 import { Race } from './race.mjs';
-import { elapsed, Progress, table } from './report.mjs';
-import { plan } from './scenario.mjs';
+import { elapsed, outcomeTable, Progress, scenarioTable } from './report.mjs';
+import { plan, turboRounds } from './scenario.mjs';
 import { Servers } from './servers.mjs';
+import { turboFile, turboScenarios, TURBO_USERS } from './turbo/index.mjs';
+import { verdict } from './verdict.mjs';
 
 /** The account number of HubSpot's own documentation examples; every request to it stays on this machine. */
 const PORTAL = 62515;
@@ -23,28 +26,15 @@ const INTERRUPTED = 130;
 const POLICIES = /** @type {const} */ (['usual', 'vidcache']);
 
 /**
- * @typedef {object} Outcome
- * @property {'usual'|'vidcache'} policy
- * @property {string} appUrl
- * @property {string} doubleUrl
- * @property {number} contactsBefore
- * @property {number} contactsAfter
- * @property {number} duplicates
- * @property {number} anonymous  page views that were never stitched to a contact
- * @property {import('./race.mjs').Tally} tally
- * @property {string[]} problems
- * @property {string} picture    file
- */
-
-/**
  * @param {'usual'|'vidcache'} policy
  * @param {import('./args.mjs').Options} options
  * @param {Servers} servers
- * @param {import('playwright-core').Browser|null} browser
- * @returns {Promise<Outcome>}
+ * @returns {Promise<import('./report.mjs').Outcome>}
  */
-async function runPolicy(policy, options, servers, browser) {
+async function runPolicy(policy, options, servers) {
   const kinds = plan(options.changes);
+  const users = kinds.length + (options.browser ? TURBO_USERS : 0);
+  const logins = Array.from({ length: users }, (_, index) => `user${index + 1}`);
   const doubleUrl = await servers.startDouble({ name: `${policy}-double`, portal: PORTAL, delayMs: DOUBLE_DELAY_MS });
   const appUrl = await servers.startApp({
     name: policy,
@@ -55,42 +45,67 @@ async function runPolicy(policy, options, servers, browser) {
       HUBSPOT_TOKEN: 'any',
       HUBSPOT_PORTAL: String(PORTAL),
       SNIPPET: policy,
-      USERS: String(kinds.length),
+      USERS: String(users),
       QUIET_PERIOD: String(QUIET_PERIOD_S),
       PAGE_DEADLINE: String(PAGE_DEADLINE_S),
+      ...(options.browser && { TURBO: turboFile() }),
     },
   });
-  const driver = browser ? openDriver(browser, { appUrl, doubleUrl }) : openClient({ appUrl, doubleUrl });
-  const race = new Race({ driver, appUrl, plan: kinds, deadlineMs: PAGE_DEADLINE_S * 1000, workerMs: QUIET_PERIOD_S * 1000 + DOUBLE_DELAY_MS });
   const before = await stateOf(doubleUrl);
-  if (before.contacts.length !== kinds.length) throw new Error(`the app was to create ${kinds.length} contacts, the double has ${before.contacts.length}`);
-
-  const started = Date.now();
-  const progress = new Progress(() => {
-    const { round, rounds, changes, pages } = race.progress();
-    return `${policy.padEnd(8)}  round ${round} of ${rounds}   ${changes} of ${options.changes} email changes   ${pages} pages   ${elapsed(Date.now() - started)}`;
-  });
-  let tally;
+  if (before.contacts.length !== users) throw new Error(`the app was to create ${users} contacts, the double has ${before.contacts.length}`);
+  const driver = await openDriver(options, { appUrl, doubleUrl });
   try {
-    await race.signIn();
-    tally = await race.run();
+    const loads = new FullLoads({
+      driver, logins: logins.slice(0, kinds.length), plan: kinds, deadlineMs: PAGE_DEADLINE_S * 1000, workerMs: QUIET_PERIOD_S * 1000 + DOUBLE_DELAY_MS,
+    });
+    const turbo = options.browser && (await hasTurbo(appUrl))
+      ? turboScenarios({ driver, logins: logins.slice(kinds.length), rounds: turboRounds(options.changes) }) : [];
+    const scenarios = [loads, ...turbo];
+    await drive(policy, new Race({ appUrl, scenarios }), scenarios);
+    const after = await stateOf(doubleUrl);
+    const findings = new Judge(before.contacts, driver.tabs ?? []).findings(after);
+    return {
+      policy,
+      appUrl,
+      doubleUrl,
+      contactsBefore: before.contacts.length,
+      contactsAfter: after.contacts.length,
+      total: sum([...findings.values()]),
+      anonymous: after.anonymous_page_views.length,
+      scenarios: scenarios.map(({ name, tally, logins: own }) => ({ name, tally, found: sum([...findings].filter(([login]) => own.includes(login)).map(([, found]) => found)) })),
+      problems: driver.problems(),
+      picture: await keepPicture(policy, doubleUrl, driver),
+    };
   } finally {
-    progress.end();
     await driver.close();
   }
-  const after = await stateOf(doubleUrl);
-  return {
-    policy,
-    appUrl,
-    doubleUrl,
-    contactsBefore: before.contacts.length,
-    contactsAfter: after.contacts.length,
-    duplicates: after.duplicates.length,
-    anonymous: after.anonymous_page_views.length,
-    tally,
-    problems: driver.problems(),
-    picture: await keepPicture(policy, doubleUrl, browser),
-  };
+}
+
+/** @returns {Promise<import('./client.mjs').Driver>} */
+async function openDriver({ browser }, urls) {
+  if (!browser) return openClient(urls);
+  const { openEngine } = await import('./engine.mjs');
+  return openEngine(browser, urls);
+}
+
+async function hasTurbo(appUrl) {
+  return (await fetch(`${appUrl}/turbo.js`)).ok;
+}
+
+/** Runs the race and says how far it is. */
+async function drive(policy, race, scenarios) {
+  const started = Date.now();
+  const progress = new Progress(() => {
+    const { round, rounds } = race.progress();
+    const of = (name) => scenarios.reduce((total, { tally }) => total + tally[name], 0);
+    return `${policy.padEnd(8)}  round ${round} of ${rounds}   ${of('changes')} email changes   ${of('pages')} pages   ${of('events')} events and clicks   ${elapsed(Date.now() - started)}`;
+  });
+  try {
+    await race.open();
+    await race.run();
+  } finally {
+    progress.end();
+  }
 }
 
 async function stateOf(doubleUrl) {
@@ -98,43 +113,28 @@ async function stateOf(doubleUrl) {
 }
 
 /** Keeps the double's page: a picture of it, or without a browser the page itself. */
-async function keepPicture(policy, doubleUrl, browser) {
-  const name = join('tmp', `demo-${policy}.${browser ? 'png' : 'html'}`);
-  if (browser) await screenshot(browser, doubleUrl, join(ROOT, name));
+async function keepPicture(policy, doubleUrl, driver) {
+  const name = join('tmp', `demo-${policy}.${driver.screenshot ? 'png' : 'html'}`);
+  if (driver.screenshot) await driver.screenshot(doubleUrl, join(ROOT, name));
   else writeFileSync(join(ROOT, name), await (await fetch(doubleUrl)).text());
   return name;
 }
 
-/** @param {Outcome[]} outcomes */
-function print(outcomes) {
-  const head = ['policy', 'email changes', 'pages', 'contacts before', 'contacts after', 'duplicates', 'page views left anonymous'];
-  const rows = outcomes.map(({ policy, tally, contactsBefore, contactsAfter, duplicates, anonymous }) =>
-    [policy, tally.changes, tally.pages, contactsBefore, contactsAfter, duplicates, anonymous]);
-  console.log(`\n${table(head, rows)}\n`);
-  for (const { policy, tally, picture, problems } of outcomes) {
-    const unsent = tally.silent > 0 ? `, ${tally.silent} sent no page view` : '';
-    console.log(`${policy}: ${tally.namedEmail} of ${tally.pages} pages named an email, ${tally.namedId} the id alone, ${tally.namedNobody} nobody${unsent}`);
-    console.log(`${' '.repeat(policy.length)}  once the worker had finished, ${tally.confirmed} of ${tally.checked} pages named the user's new email`);
-    console.log(`${' '.repeat(policy.length)}  ${picture} shows HubSpot's contacts`);
-    for (const problem of problems) console.log(`${' '.repeat(policy.length)}  note: ${problem}`);
+/** @param {import('./report.mjs').Outcome[]} outcomes @param {import('./args.mjs').Options} options */
+function print(outcomes, { browser }) {
+  console.log(`\n${outcomeTable(outcomes)}`);
+  console.log('\nunheld: requests that named an email which HubSpot did not hold. mistaken: requests that spoke for somebody else.\n');
+  if (outcomes[0].scenarios.length > 1) console.log(`${scenarioTable(outcomes)}\n`);
+  else console.log(`Full loads only: ${browser ? 'the app serves no Turbo.' : 'Turbo needs a browser.'}\n`);
+  for (const { policy, scenarios, picture, problems } of outcomes) {
+    const tally = (name) => scenarios.reduce((total, scenario) => total + scenario.tally[name], 0);
+    const unsent = tally('silent') > 0 ? `, ${tally('silent')} pages and clicks told HubSpot nothing` : '';
+    const margin = ' '.repeat(policy.length);
+    console.log(`${policy}: ${tally('namedEmail')} of ${tally('pages')} pages named an email, ${tally('namedId')} the id alone, ${tally('namedNobody')} nobody${unsent}`);
+    console.log(`${margin}  once the worker had finished, ${tally('confirmed')} of ${tally('checked')} pages named the user's new email`);
+    console.log(`${margin}  ${picture} shows HubSpot's contacts`);
+    for (const problem of problems) console.log(`${margin}  note: ${problem}`);
   }
-}
-
-/**
- * @param {Outcome[]} outcomes
- * @returns {string[]} why the race does not show what it is to show; none if it does
- */
-function verdict([usual, vidcache]) {
-  const failures = [];
-  const surplus = (outcome) => outcome.contactsAfter - outcome.contactsBefore;
-  if (usual.duplicates === 0) failures.push('the usual snippet made no duplicate: the race was not run');
-  if (vidcache.duplicates > 0) failures.push(`vidcache made ${vidcache.duplicates} of them`);
-  // Nobody new came in the race, so each contact too many is a duplicate, recognised as one or not.
-  if (vidcache.duplicates === 0 && surplus(vidcache) !== 0) failures.push(`with vidcache there are ${surplus(vidcache)} contacts more than before`);
-  if (vidcache.tally.confirmed < vidcache.tally.checked) {
-    failures.push(`with vidcache, ${vidcache.tally.checked - vidcache.tally.confirmed} of ${vidcache.tally.checked} pages did not name the email that HubSpot had confirmed`);
-  }
-  return failures;
 }
 
 function printAddresses(outcomes) {
@@ -151,20 +151,19 @@ function printAddresses(outcomes) {
  * Both races, one after the other, and what they show.
  * @param {import('./args.mjs').Options} options
  * @param {Servers} servers
- * @param {import('playwright-core').Browser|null} browser
  * @returns {Promise<number>} exit status
  */
-async function compare(options, servers, browser) {
+async function compare(options, servers) {
   const outcomes = [];
   for (const policy of POLICIES) {
-    outcomes.push(await runPolicy(policy, options, servers, browser));
+    outcomes.push(await runPolicy(policy, options, servers));
     if (!options.serve) await servers.stop();
   }
-  print(outcomes);
+  print(outcomes, options);
   const failures = verdict(outcomes);
   for (const failure of failures) console.log(`failed: ${failure}`);
   if (options.serve) printAddresses(outcomes);
-  console.log(`duplicates: ${outcomes.map(({ policy, duplicates }) => `${policy}=${duplicates}`).join(' ')}`);
+  console.log(`duplicates: ${outcomes.map(({ policy, total }) => `${policy}=${total.duplicates}`).join(' ')}`);
   return failures.length === 0 ? 0 : 1;
 }
 
@@ -175,17 +174,14 @@ async function main() {
   const interrupted = new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => resolve(INTERRUPTED));
   });
-  let browser = null;
   try {
-    if (options.browser) browser = await launchChromium();
-    const status = await Promise.race([compare(options, servers, browser), interrupted]);
+    const status = await Promise.race([compare(options, servers), interrupted]);
     if (options.serve && status !== INTERRUPTED) await interrupted;
     return status;
   } catch (error) {
     for (const casualty of servers.casualties()) console.error(casualty);
     throw error;
   } finally {
-    await browser?.close();
     await servers.stop();
   }
 }

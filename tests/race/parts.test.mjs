@@ -1,15 +1,21 @@
 // The race's smaller parts: the plan, the command line, the HTML it reads, what it prints, the processes it starts.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { parseOptions, UsageError } from './args.mjs';
+import { Gateway } from './gateway.mjs';
 import { formWith, scriptsOf, titleOf } from './html.mjs';
-import { elapsed, Progress, table } from './report.mjs';
-import { CHANGES_OF, plan } from './scenario.mjs';
+import { Judge, loginOf, sum } from './judge.mjs';
+import { elapsed, outcomeTable, Progress, scenarioTable, table } from './report.mjs';
+import { CHANGES_OF, plan, turboRounds } from './scenario.mjs';
 import { Servers } from './servers.mjs';
+import { Tally } from './tally.mjs';
+import { verdict } from './verdict.mjs';
 
 /** An example app's folder with these programs in bin/. */
 function makeApp(t, programs) {
@@ -40,11 +46,16 @@ test('the default plan has every kind of change', () => {
   assert.deepEqual([...new Set(plan(12).flat())].sort(), ['back', 'once', 'quick']);
 });
 
+test('Turbo makes about as many changes as the full loads, and some however few those are', () => {
+  assert.deepEqual([1, 6, 12, 40].map(turboRounds), [1, 2, 3, 10]);
+});
+
 test('the command line', (t) => {
   const app = makeApp(t, { serve: SERVE });
-  assert.deepEqual(parseOptions(['--app', app]), { changes: 12, browser: true, jobs: 'async', serve: false, app });
-  assert.deepEqual(parseOptions(['--app', app, '--changes', '3', '--no-browser', '--serve']), { changes: 3, browser: false, jobs: 'async', serve: true, app });
-  for (const wrong of [['--changes', '0'], ['--changes', 'many'], ['--fast'], ['extra']]) {
+  assert.deepEqual(parseOptions(['--app', app]), { changes: 12, browser: 'chromium', jobs: 'async', serve: false, app });
+  assert.deepEqual(parseOptions(['--app', app, '--changes', '3', '--no-browser', '--serve']), { changes: 3, browser: null, jobs: 'async', serve: true, app });
+  assert.equal(parseOptions(['--app', app, '--browser', 'webkit']).browser, 'webkit');
+  for (const wrong of [['--changes', '0'], ['--changes', 'many'], ['--fast'], ['extra'], ['--browser', 'lynx'], ['--browser', 'firefox', '--no-browser']]) {
     assert.throws(() => parseOptions(['--app', app, ...wrong]), UsageError, wrong.join(' '));
   }
   assert.throws(() => parseOptions(['--app', app, '--sidekiq']), /bin\/worker does not exist/);
@@ -76,6 +87,106 @@ test('the table aligns numbers to the right', () => {
     'vidcache   1234',
   ].join('\n'));
   assert.equal(elapsed(61_999), '1:01');
+});
+
+/** What the double knows after a race of two users, whose contacts were 901 and 902. */
+const stateAfter = (requests, duplicates = []) => ({
+  contacts: [{ vid: 901, email: 'user1.1@shop.test' }, { vid: 902, email: 'user2@shop.test' }, { vid: 903, email: 'user1@shop.test' }],
+  duplicates,
+  requests: requests.map((request) => ({ at: 100, kind: 'view', usertoken: 'a', url: 'http://127.0.0.1:1/pages/1', email: null, id: null, held: null, vid: null, ...request })),
+});
+const CONTACTS = [{ vid: 901, email: 'user1@shop.test' }, { vid: 902, email: 'user2@shop.test' }];
+const TAB = { origin: 'http://127.0.0.1:1', signIns: [{ at: 50, login: 'user1' }, { at: 200, login: 'user2' }] };
+
+test('an email is its user\'s, whichever it is of theirs', () => {
+  assert.deepEqual(['user1@shop.test', 'User12.3@shop.test', 'ann@shop.test', null].map(loginOf), ['user1', 'user12', null, null]);
+});
+
+test('the judge: who was signed in, and for whom a request spoke', () => {
+  const cases = [
+    ['the user, by email', { email: 'user1.1@shop.test', held: true }, null],
+    ['the user, by id', { id: 'vid:901' }, null],
+    ['nobody, on the user\'s own cookie', { vid: 901 }, null],
+    ['nobody, on a cookie of nobody\'s', {}, null],
+    ['somebody else, by email', { email: 'user2@shop.test', held: true }, 'user1'],
+    ['somebody else, by id', { id: 'vid:902' }, 'user1'],
+    ['nobody, on somebody else\'s cookie', { at: 250, vid: 901 }, 'user2'],
+    ['a duplicate of somebody else', { at: 250, vid: 903 }, 'user2'],
+    ['the second user', { at: 250, email: 'user2@shop.test', held: true }, null],
+    ['the former user, where nobody is signed in', { at: 150, url: `${TAB.origin}/sign_in`, email: 'user1@shop.test', held: true }, 'user1'],
+    ['nobody, where nobody is signed in', { at: 150, url: `${TAB.origin}/sign_in`, vid: 901 }, null],
+  ];
+  for (const [title, request, mistakenFor] of cases) {
+    const findings = new Judge(CONTACTS, [TAB]).findings(stateAfter([request]));
+    assert.deepEqual([...findings].filter(([, { mistaken }]) => mistaken > 0).map(([login]) => login), mistakenFor ? [mistakenFor] : [], title);
+  }
+});
+
+test('the judge, without tabs: a usertoken is whose it was first', () => {
+  const requests = ['user1@shop.test', 'user1.1@shop.test', 'user2@shop.test'].map((email) => ({ email, held: true, url: 'http://127.0.0.1:2/' }));
+  assert.equal(sum([...new Judge(CONTACTS, []).findings(stateAfter(requests)).values()]).mistaken, 1);
+});
+
+test('the judge: an email that HubSpot does not hold, and a duplicate, are the user\'s', () => {
+  const findings = new Judge(CONTACTS, [TAB]).findings(stateAfter([{ email: 'user1.2@shop.test', held: false }], [{ vid: 903, of: 901 }]));
+  assert.deepEqual([...findings], [['user1', { duplicates: 1, unheld: 1, mistaken: 0 }]]);
+});
+
+/** Two outcomes as they should be, but for what is given. */
+function outcomes({ usual = {}, vidcache = {}, tally = {} }) {
+  const outcome = (policy, found) => ({
+    policy, contactsBefore: 4, contactsAfter: policy === 'usual' ? 9 : 4, total: sum([found]), anonymous: 0,
+    scenarios: [['full loads', found], ['Turbo visits', found]].map(([name, own]) => ({ name, found: own, tally: Object.assign(new Tally(), { checked: 2, confirmed: 2, ...tally }) })),
+  });
+  return [outcome('usual', { duplicates: 5, unheld: 6, mistaken: 7, ...usual }), outcome('vidcache', { duplicates: 0, unheld: 0, mistaken: 0, ...vidcache })];
+}
+
+test('the verdict', () => {
+  assert.deepEqual(verdict(outcomes({})), []);
+  assert.match(verdict(outcomes({ usual: { duplicates: 0 } })).join(), /made no duplicate/);
+  assert.match(verdict(outcomes({ usual: { duplicates: 0, unheld: 0 } })).join(), /did no harm in Turbo visits/);
+  assert.match(verdict(outcomes({ usual: { mistaken: 0 } })).join(), /spoke for nobody else/);
+  assert.match(verdict(outcomes({ vidcache: { duplicates: 1 } })).join(), /^vidcache made 1 of them/);
+  assert.match(verdict(outcomes({ vidcache: { unheld: 2 } })).join(), /^with vidcache, 2 requests named an email/);
+  assert.match(verdict(outcomes({ vidcache: { mistaken: 3 } })).join(), /^with vidcache, 3 requests spoke for somebody else/);
+  assert.match(verdict(outcomes({ tally: { confirmed: 1 } })).join(), /^with vidcache, 1 of 2 pages of full loads did not name/);
+  const [usual, vidcache] = outcomes({});
+  assert.match(verdict([usual, { ...vidcache, contactsAfter: 5 }]).join(), /^with vidcache there are 1 contacts more/);
+});
+
+test('the tables: a line for each policy, and one for each scenario', () => {
+  const both = outcomes({});
+  assert.match(outcomeTable(both), /\nusual +0 +0 +0 +4 +9 +5 +6 +7 +0\nvidcache +0 +0 +0 +4 +4 +0 +0 +0 +0$/);
+  assert.match(scenarioTable(both), /\nfull loads +5 \/ 6 \/ 7 +0 \/ 0 \/ 0\nTurbo visits +5 \/ 6 \/ 7 +0 \/ 0 \/ 0$/);
+});
+
+test('a page that does not name the confirmed email is looked at three times', async () => {
+  const tally = new Tally();
+  let loads = 0;
+  await tally.expectNamed('user1@shop.test', async () => ({ said: { email: ++loads < 3 ? null : 'User1@shop.test', id: null } }));
+  await tally.expectNamed('user1@shop.test', async () => ({ said: null }));
+  assert.deepEqual([loads, tally.checked, tally.confirmed], [3, 2, 1]);
+});
+
+test('a gateway hands the app on: redirects and headers as they are, the tracking code as late as it is to be', async (t) => {
+  const app = createServer((request, response) => {
+    if (request.url === '/redirect') return response.writeHead(303, { location: `http://${request.headers.host}/page`, 'set-cookie': ['a=1', 'b=2'] }).end();
+    return response.writeHead(request.url === '/page' ? 200 : 404, { 'content-type': 'text/html; charset=utf-8' }).end('<script src="//js.hs-scripts.com/62515.js"></script>é');
+  }).listen(0, '127.0.0.1');
+  await once(app, 'listening');
+  t.after(() => app.close());
+  const gateway = new Gateway(`http://127.0.0.1:${app.address().port}`);
+  const origin = await gateway.listen();
+  t.after(() => gateway.close());
+  const page = gateway.nextPage();
+  const redirect = await fetch(`${origin}/redirect`, { redirect: 'manual' });
+  assert.equal(redirect.headers.get('location'), `${origin}/page`);
+  assert.match(redirect.headers.get('set-cookie'), /a=1.*b=2/);
+  assert.equal(await (await fetch(`${origin}/page`)).text(), '<script src="//js.hs-scripts.com/62515.js"></script>é');
+  assert.deepEqual(await page, { path: '/page', status: 200 }, 'the redirect was no page');
+  gateway.loaderDelayMs = 700;
+  assert.equal(await (await fetch(`${origin}/page`)).text(), '<script src="//js.hs-scripts.com/62515.js?loader_delay_ms=700"></script>é');
+  assert.equal((await fetch(`${origin}/missing`)).status, 404);
 });
 
 test('progress rewrites one line on a terminal, and writes lines to a log', () => {

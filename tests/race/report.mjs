@@ -1,4 +1,4 @@
-// What the race prints: one line of progress, and the table.
+// What the race prints: one line of progress, and the tables.
 
 /** How often the progress line is renewed on a terminal, and repeated in a log. */
 const TERMINAL_INTERVAL_MS = 200;
@@ -53,6 +53,37 @@ export function table(head, rows) {
     return numeric ? String(cell).padStart(width) : String(cell).padEnd(width);
   }).join('  ').trimEnd();
   return [line(head), line(columns.map(({ width }) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+/**
+ * What became of the race with one policy.
+ * @typedef {object} Outcome
+ * @property {'usual'|'vidcache'} policy
+ * @property {string} appUrl
+ * @property {string} doubleUrl
+ * @property {number} contactsBefore
+ * @property {number} contactsAfter
+ * @property {import('./judge.mjs').Finding} total
+ * @property {number} anonymous  page views that were never stitched to a contact
+ * @property {{name: string, tally: import('./tally.mjs').Tally, found: import('./judge.mjs').Finding}[]} scenarios
+ * @property {string[]} problems
+ * @property {string} picture    file
+ */
+
+/** @param {Outcome[]} outcomes @returns {string} a line for each policy */
+export function outcomeTable(outcomes) {
+  const head = ['policy', 'email changes', 'pages', 'events, clicks', 'contacts before', 'after', 'duplicates', 'unheld', 'mistaken', 'left anonymous'];
+  return table(head, outcomes.map(({ policy, scenarios, contactsBefore, contactsAfter, total, anonymous }) => {
+    const tally = (name) => scenarios.reduce((all, scenario) => all + scenario.tally[name], 0);
+    return [policy, tally('changes'), tally('pages'), tally('events'), contactsBefore, contactsAfter, total.duplicates, total.unheld, total.mistaken, anonymous];
+  }));
+}
+
+/** @param {Outcome[]} outcomes @returns {string} a line for each scenario: what went wrong, by policy */
+export function scenarioTable(outcomes) {
+  const head = ['duplicates / unheld / mistaken', ...outcomes.map(({ policy }) => policy)];
+  return table(head, outcomes[0].scenarios.map(({ name }, index) =>
+    [name, ...outcomes.map(({ scenarios }) => Object.values(scenarios[index].found).join(' / '))]));
 }
 
 /** @param {number} ms @returns {string} minutes and seconds */

@@ -37,3 +37,14 @@ export function plan(changes) {
   }
   return rounds;
 }
+
+/** Changes that one round of Turbo's scenarios makes. */
+const TURBO_CHANGES = 4;
+
+/**
+ * @param {number} changes  by full loads
+ * @returns {number} the rounds in which Turbo's scenarios make about as many
+ */
+export function turboRounds(changes) {
+  return Math.max(1, Math.round(changes / TURBO_CHANGES));
+}

@@ -10,6 +10,8 @@ Rails.application.routes.draw do
 
   resource :settings, only: %i[show update]
 
+  get "turbo.js", to: "scripts#turbo" if Shop.turbo
+
   get "up", to: "status#up"
   get "jobs", to: "status#jobs"
 end
