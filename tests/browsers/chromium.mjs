@@ -11,7 +11,9 @@ const FLAGS = [
   '--no-first-run', '--no-default-browser-check', '--disable-search-engine-choice-screen', '--disable-field-trial-config', '--disable-breakpad',
   '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-default-apps',
   '--disable-client-side-phishing-detection', '--metrics-recording-only', '--password-store=basic', '--use-mock-keychain', '--no-service-autorun',
-  '--disable-features=Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache', '--window-size=1280,1000',
+  // A page of 127.0.0.1 counts as secure, and its images from elsewhere would be asked for by https.
+  '--disable-features=AutoupgradeMixedContent,Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache',
+  '--window-size=1280,1000',
 ];
 
 /** Updates, the time, the accounts: some of it is asked for whatever the flags are. */
@@ -32,7 +34,7 @@ export async function start({ proxy, wallClock, args, timeout, problem }) {
   const folder = newFolder('chromium');
   // Chromium's processes come from one that was started before them, unless there is no zygote.
   const flags = [...FLAGS, `--user-data-dir=${folder}`, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args];
-  const program = new Program(find('chromium'), [...flags, 'about:blank'], { env: { ...process.env, ...wallClock?.env } });
+  const program = new Program(find('chromium'), [...flags, 'about:blank'], { env: { ...process.env, ...wallClock?.env, TMPDIR: folder } });
   /** @type {Map<string, ChromiumTab>} by the session of the tab, and of each of its pages */
   const sessions = new Map();
   let protocol;

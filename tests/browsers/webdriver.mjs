@@ -3,6 +3,9 @@
 /** The name that WebDriver gives to a reference to an element. */
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
+/** A driver that does not answer holds up whatever waits behind the command. */
+const COMMAND_MS = 40_000;
+
 export class WebDriver {
   #base;
   #session = '';
@@ -25,7 +28,7 @@ export class WebDriver {
   }
 
   async send(method, path, body = method === 'POST' ? {} : undefined) {
-    const response = await fetch(this.#base + path, { method, ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }) });
+    const response = await fetch(this.#base + path, { method, signal: AbortSignal.timeout(COMMAND_MS), ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }) });
     const { value } = await response.json();
     if (!response.ok) throw new Error(`${value.error}: ${value.message}`);
     return value;

@@ -1,41 +1,29 @@
-// WebKit: WebKitGTK's MiniBrowser by WebKitWebDriver, on a display without a screen. A driver has one session, and a session
-// has cookies and caches of its own: a profile is a driver with its browser.
+// WebKit: WebKitGTK in the window of webkit_window.py, by WebKitWebDriver, on a display without a screen. A driver has one
+// session, so a profile is a driver with a window of its own.
 
-import { readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { find, freePort, newFolder, Program, remove, within } from './processes.mjs';
 import { Tab } from './tab.mjs';
 import { WebDriver } from './webdriver.mjs';
 
-/** MiniBrowser asks for nothing on its own. */
+/** WebKitGTK asks for nothing on its own. */
 export const ERRANDS = /^$/;
+
+const WINDOW = fileURLToPath(new URL('webkit_window.py', import.meta.url));
 
 const KEYS = { Enter: '\uE007', Tab: '\uE004', Escape: '\uE00C' };
 
+/** @type {boolean|undefined} */
+let hasBinding;
+
 export function missing() {
   if (!find('WebKitWebDriver')) return 'skipped because there is no WebKitWebDriver on the PATH';
-  if (!miniBrowser()) return "skipped because there is no MiniBrowser of webkit2gtk-4.1";
-  return find('Xvfb') ? null : 'skipped because there is no Xvfb on the PATH';
-}
-
-/** @returns {string|null} */
-function miniBrowser() {
-  for (const folder of ['/usr/lib', '/usr/libexec', ...folders('/usr/lib')]) {
-    for (const name of ['webkit2gtk-4.1', 'webkitgtk-6.0']) {
-      const file = join(folder, name, 'MiniBrowser');
-      if (folders(join(folder, name), true).includes(file)) return file;
-    }
-  }
-  return null;
-}
-
-function folders(folder, files = false) {
-  try {
-    return readdirSync(folder, { withFileTypes: true }).filter((entry) => files || entry.isDirectory()).map((entry) => join(folder, entry.name));
-  } catch {
-    return [];
-  }
+  if (!find('Xvfb')) return 'skipped because there is no Xvfb on the PATH';
+  hasBinding ??= spawnSync('/usr/bin/python3', ['-c', "import gi; gi.require_version('Gtk', '3.0'); gi.require_version('WebKit2', '4.1')"]).status === 0;
+  return hasBinding ? null : 'skipped because /usr/bin/python3 has no binding of WebKitGTK (WebKit2 4.1)';
 }
 
 /** @param {import('./index.mjs').EngineOptions} options */
@@ -43,6 +31,7 @@ export async function start({ proxy, wallClock, args, timeout }) {
   const folder = newFolder('webkit');
   const display = new Program(find('Xvfb'), ['-displayfd', '3', '-screen', '0', '1280x1000x24', '-nolisten', 'tcp', '-noreset'], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
   const drivers = new Set();
+  let profiles = 0;
   const close = async () => {
     await Promise.all([...drivers].map((driver) => driver.close()));
     await display.close();
@@ -53,7 +42,7 @@ export async function start({ proxy, wallClock, args, timeout }) {
     const [, number] = await display.says(/^(\d+)\s/m, timeout);
     env = {
       ...process.env, ...wallClock?.env, DISPLAY: `:${number}`, GDK_BACKEND: 'x11', HOME: folder, XDG_CONFIG_HOME: folder, XDG_CACHE_HOME: folder, XDG_DATA_HOME: folder,
-      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', WEBKIT_DISABLE_DMABUF_RENDERER: '1', LIBGL_ALWAYS_SOFTWARE: '1', GSETTINGS_BACKEND: 'memory', NO_AT_BRIDGE: '1',
+      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', LIBGL_ALWAYS_SOFTWARE: '1', GSETTINGS_BACKEND: 'memory', NO_AT_BRIDGE: '1',
       DBUS_SESSION_BUS_ADDRESS: 'disabled:', GIO_USE_PROXY_RESOLVER: 'dummy',
     };
     const browser = { version: '', newProfile, close };
@@ -69,6 +58,8 @@ export async function start({ proxy, wallClock, args, timeout }) {
 
   async function newProfile() {
     const port = await freePort();
+    profiles += 1;
+    const home = join(folder, `profile-${profiles}`);
     const program = new Program(find('WebKitWebDriver'), ['--host=127.0.0.1', `--port=${port}`], { env });
     drivers.add(program);
     const driver = new WebDriver(`http://127.0.0.1:${port}`);
@@ -80,7 +71,7 @@ export async function start({ proxy, wallClock, args, timeout }) {
     try {
       await answering(driver, timeout);
       const capabilities = await within(driver.open({
-        'webkitgtk:browserOptions': { binary: miniBrowser(), args: ['--automation', `--proxy=http://${proxy}`, '--ignore-host=127.0.0.1', ...args] },
+        'webkitgtk:browserOptions': { binary: WINDOW, args: [home, `http://${proxy}`, ...args] },
         unhandledPromptBehavior: 'dismiss',
       }), timeout, 'a session with WebKit');
       let first = await driver.command('GET', '/window');
@@ -149,9 +140,19 @@ class WebKitTab extends Tab {
     });
   }
 
-  navigate(url, until) {
-    if (until === 'load') return this.#here(() => this.#driver.command('POST', '/url', { url }));
-    return this.evaluate((address) => { setTimeout(() => { location.href = address; }); }, url);
+  async navigate(url, until) {
+    if (until === 'commit') {
+      await this.evaluate((address) => {
+        setTimeout(() => {
+          location.href = address;
+        });
+      }, url);
+      return;
+    }
+    await this.#here(() => this.#driver.command('POST', '/url', { url }));
+    // The driver is content with the page that says what went wrong.
+    const [address, text] = await this.evaluate('[location.href, document.body && document.body.innerText]');
+    if (address === 'about:blank' && url !== address) throw new Error(`${url}: ${text || 'there is no such page'}`);
   }
 
   reloadPage() {
