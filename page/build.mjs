@@ -10,7 +10,7 @@ const at = (path) => new URL(path, import.meta.url);
 const read = (path) => readFileSync(at(path), 'utf8');
 // ES2015, since a `Proxy` is needed and a newer syntax would be an error in an older browser. No `</script` can come of
 // it, and nothing that is not ASCII.
-const OPTIONS = { ecma: 2015, compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true }, mangle: { properties: { regex: /^(shown|own)$/ } }, format: { ascii_only: true, inline_script: true } };
+const OPTIONS = { ecma: 2015, compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true }, format: { ascii_only: true, inline_script: true } };
 
 /** The smallest form of an expression. */
 async function expression(source) {

@@ -14,37 +14,40 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, base;
-    const perf = w.performance, now = () => Date.now(),
+    let page = {}, others = {}, last = 0, base, own, claiming, copied;
+    const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
-    // When the navigation began, by the wall clock. `performance.timeOrigin` will not do: it moves with the wall clock in
-    // WebKit, and is computed once per process in Firefox.
-    origin = Math.min(now() - perf.now(), (perf.timing || {}).navigationStart || Infinity),
+    // Whether the tracker has come: it takes what is pushed by a function of its own.
+    isThere = queue => queue.propertyIsEnumerable('push'),
+
+    // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
+    // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
+    origin = (perf.timing || {}).navigationStart || now() - perf.now(),
 
     // Milliseconds since the navigation began. Of two clocks the one that is ahead counts: `performance.now()` stands
     // still while the machine sleeps, and the wall clock may be set back.
     elapsed = () => Math.max(perf.now(), now() - origin),
 
-    // Whether the document came from the server, not from a cache, a prefetch or history: the browser tells when the
-    // document is complete. Where a service worker had a hand in it the browser does not tell: there the wall clocks of
-    // page and server must agree, and the age by the wall clock counts.
-    fresh = skew => {
+    // Whether the document came from the server as it is. What a browser has from its cache, from a service worker's, or
+    // by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when the
+    // document is complete; Chromium says at once what was cached, fetched ahead or rendered ahead.
+    fresh = () => {
       const nav = perf.getEntriesByType('navigation')[0];
-      return !nav.deliveryType && (!nav.workerStart || skew > -2e3 && skew < page.ttl) &&
-        !(nav.transferSize <= nav.encodedBodySize);
+      return !nav.deliveryType && nav.encodedBodySize !== 0 && !(nav.transferSize <= nav.encodedBodySize);
     },
 
     // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that no
     // script that lists the keys finds a key without a value a moment later.
     said = spare => {
-      const all = Object.assign({}, others), skew = now() - page.at;
+      const all = assign({}, others), skew = now() - page.at;
       if (page.id) try {
         delete all.id;
         delete all.email;
-        // A page that an app or a proxy cached whole is seen by the wall clocks alone, which may be an hour off.
-        if (skew < 39e5 && elapsed() - page.shown < 36e5) {
+        // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a proxy
+        // cached whole looks like any other.
+        if (!copied && skew < 39e5) {
           all.id = page.id;
-          if (page.email && skew > -39e5 && (page.own || fresh(skew)) &&
+          if (page.email && skew > -39e5 && (own || fresh()) &&
             base + elapsed() - page.at < page.ttl - spare) all.email = page.email;
         }
       } catch (e) {}
@@ -52,8 +55,11 @@
     },
 
     who = new Proxy({}, {
-      ownKeys: () => Object.keys(said(99)),
-      getOwnPropertyDescriptor: (_, key) => Object.getOwnPropertyDescriptor(said(99), key),
+      ownKeys: () => {
+        claim();
+        return keys(said(99));
+      },
+      getOwnPropertyDescriptor: (_, key) => getOwnPropertyDescriptor(said(99), key),
       get: (_, key) => said(0)[key],
       // Other code's identities are assigned to this one. They count where the page has no user of its own.
       set: (_, key, value) => {
@@ -62,56 +68,68 @@
       }
     }),
 
-    // Makes `who` the identity that the tracker keeps. Other code may have identified first: a form, a chat, the address's
-    // `__hs_email`. A tracker that works in another way than the recorded one is told once more, without the email.
-    claim = tracker => {
-      const kept = () => {
-        const identity = tracker.identity;
-        return identity && identity.get ? identity.get() : identity;
-      };
+    // Sees to it that the tracker keeps `who` itself. Whoever identifies first is kept: a form, a chat, or HubSpot's own
+    // `__hs_email` of the address, and `who` would be copied into that identity. The tracker lists the keys of `who` when it
+    // does so, and with each request. A tracker that cannot be made to keep `who` has changed since it was recorded: it is
+    // told nothing.
+    claim = () => {
       try {
-        const former = kept();
-        if (former !== who) {
-          Object.assign(who, former);
-          tracker.identity = null;
-          tracker.identify(who);
-          if (kept() !== who) tracker.identify({ id: who.id || '', email: '' });
+        const queue = w._hsq;
+        if (!claiming && isThere(queue)) {
+          claiming = 1;
+          queue.push(tracker => {
+            const kept = () => {
+              const identity = tracker.identity;
+              return identity && identity.get ? identity.get() : identity;
+            };
+            try {
+              const former = kept();
+              if (former !== who) {
+                assign(who, former);
+                tracker.identity = null;
+                tracker.identify(who);
+                copied = kept() !== who;
+              }
+            } catch (e) {
+              copied = 1;
+            }
+          });
+          claiming = 0;
         }
       } catch (e) {}
     };
 
     return (p, late) => {
-      const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base;
+      const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
+        loading = d.readyState == 'loading', ended = page.id && page.id != p.id;
+      if (ended) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
         // is at most `base + elapsed()`: no two clocks are compared. Clocks drift, so each newer page moves that bound: up
         // to the page's own time, down by 200 ppm. A page from far ahead says that the first one was old when it came, out
         // of a shared cache, of which browsers do not tell: then nothing is believed until the next full load.
-        base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, -Math.min(1e3, (time - last) / 5e3)) + base : p.at;
-        p.own = late < Infinity;
-        if (p.own) base = Math.min(base, p.at + late - time);
-        if (page.id && page.id != p.id) others = {};
+        base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, (last - time) / 5e3, -1e3) + base : p.at;
+        own = late < Infinity;
+        if (own) base = Math.min(base, p.at + late - time);
         page = p;
-        p.shown = time;
       } else if (page.id != p.id) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
-        others = {};
       }
+      if (p.out && page == p) queue.push(['resetVisitorIdentity']);
+      // Before all that waits for the tracker; a tracker that is there takes it at once.
+      queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
       if (!visit) {
-        if (queue.unshift) queue.unshift(['identify', who]);
         // Turbo came here from a page without this script, and does not run the loader that follows it.
-        if (p.src && d.readyState != 'loading') {
+        if (p.src && !loading) {
           const loader = d.createElement('script'), types = w.trustedTypes;
           loader.nonce = d.currentScript.nonce;
           loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
           d.head.appendChild(loader);
         }
       }
-      if (p.out && page == p) queue.push(['resetVisitorIdentity']);
-      queue.push(claim);
-      // A Turbo visit is a page view. The same tag twice in one page is not two.
-      if (visit && late === undefined && time - last > 50 && d.readyState != 'loading') {
+      // A Turbo visit is a page view. The same tag twice in one page, a moment apart, is not two.
+      if (visit && late == null && (ended || time - last > (loading ? 2e3 : 20))) {
         queue.push(['setPath', w.location.pathname + w.location.search]);
         queue.push(['trackPageView']);
       }
@@ -119,8 +137,7 @@
     };
   };
   try {
-    const shows = name => d.documentElement.hasAttribute(`data-turbo${name}-preview`);
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!shows('') && !shows('links')) (w.__vidcache = w.__vidcache || start())(p, late);
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w.__vidcache = w.__vidcache || start())(p, late);
   } catch (e) {}
 })

@@ -60,7 +60,7 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
       guard(window, document, page, late);
       const queue = Array.from(window._hsq ?? []);
       tab.who ??= queue.find((command) => command[0] === 'identify')?.[1];
-      return queue.slice(before).filter((command) => command[0] !== 'identify');
+      return queue.slice(before);
     },
     /** The identity that the guard gave. */
     who: undefined,
@@ -99,6 +99,7 @@ export function makeTracker() {
     identify(given) {
       if (tracker.identity) return tracker.identity.merge(given);
       const kept = given;
+      for (const key in given) if (key === 'visitor') tracker.visitor = given[key]; // a listing while nothing is kept yet
       tracker.identity = {
         get: () => kept,
         merge(more) {
