@@ -104,7 +104,7 @@ class CacheApiTest < CacheTest
     cache.record(1, answer(901))
     html = cache.snippet(1, EMAIL, nonce: "n0nce\"<")
     assert_equal Encoding::UTF_8, html.encoding
-    assert_includes html, %("id":"901","email":"#{EMAIL}"})
+    assert_includes html, %("id":"vid:901","email":"#{EMAIL}"})
     assert_equal 2, html.scan(' nonce="n0nce&quot;&lt;"').size
     assert_includes html, ' src="//js.hs-scripts.com/62515.js"></script>'
     refute_includes cache.snippet(1, "bob@shop.test"), '"email":'
@@ -116,13 +116,60 @@ class CacheApiTest < CacheTest
     assert_includes cache.anonymous_snippet, "62515.js"
   end
 
+  test "a page of the app's own has the same data as the snippet" do
+    cache.record(1, answer(901))
+    before = (Time.now.to_r * 1000).floor
+    data = cache.page_data("1", EMAIL.upcase)
+    assert_equal %w[at ttl id email], data.keys
+    assert_equal [10_000, "vid:901", EMAIL], data.values.drop(1)
+    assert_includes before..(Time.now.to_r * 1000).floor, data["at"]
+    assert_equal JSON.parse(cache.snippet(1, EMAIL)[/\(window,document,(\{.*\})\);/, 1]).except("src", "at"), data.except("at")
+    assert_equal({ "ttl" => 10_000, "id" => "vid:901" }, cache.page_data(1, nil).except("at"))
+    assert_equal({ "ttl" => 10_000 }, cache.page_data(2, EMAIL).except("at"))
+    assert_equal({ "ttl" => 10_000 }, cache.anonymous_page_data.except("at"))
+    email = %("ö'</script>\u2028\\"@x.test)
+    cache.record(1, answer(901, email, second: 1))
+    assert_equal email, cache.page_data(1, email)["email"]
+    cache.begin_email_change(1)
+    assert_equal %w[at ttl id], cache.page_data(1, email).keys
+    cache.link(3, (2**63) - 1)
+    assert_equal "vid:9223372036854775807", cache.page_data(3, nil)["id"]
+  end
+
+  test "a page after a sign-out says so" do
+    html = cache.signed_out_snippet(nonce: "n0nce")
+    assert_equal 2, html.scan(' nonce="n0nce"').size
+    assert_equal Encoding::UTF_8, html.encoding
+    assert_includes html, '"out":true});</script>'
+    refute_includes cache.anonymous_snippet, %("out":true)
+    refute_includes cache.signed_out_snippet, " nonce="
+    assert_equal({ "ttl" => 10_000, "out" => true }, cache.signed_out_page_data.except("at"))
+  end
+
+  test "the quiet period is what the longest deadline of any process asks for" do
+    assert_in_delta 15, cache.quiet_period
+    assert_kind_of Float, cache.quiet_period
+    other = open_cache(page_deadline: 0.5)
+    assert_in_delta 15, other.quiet_period
+    open_cache(page_deadline: 60).close
+    assert_equal [65.0, 65.0], [cache.quiet_period, other.quiet_period]
+    other.close
+    assert_raises(Vidcache::Closed) { other.quiet_period }
+    assert_raises(Vidcache::Closed) { other.page_data(1, nil) }
+  end
+
+  test "the script for pages of the app's own is a file of the gem" do
+    assert_match(/\bexport\b/, File.read(Vidcache.page_script_path))
+    assert_match(/\Avar vidcache=/, File.readlines(Vidcache.page_script_path(classic: true))[1])
+  end
+
   test "a snippet goes to the end of a string and says why" do
     cache.record(1, answer(901))
     2.times do
       html = +"<p>Ä</p>"
       assert_equal :agreed, cache.append_snippet(html, 1, EMAIL, nonce: "n0nce")
       assert_predicate html, :valid_encoding?
-      without_time = ->(text) { text.sub(/"at":\d+/, "") }
+      without_time = ->(text) { text.gsub(/"at":\d+|vidcache-\d+/, "") }
       assert_equal without_time.call("<p>Ä</p>#{cache.snippet(1, EMAIL, nonce: "n0nce")}"), without_time.call(html)
       reasons = [[1, "bob@shop.test"], [1, nil], [2, EMAIL]].map { |user, email| cache.append_snippet(+"", user, email) }
       assert_equal %i[email_differs email_absent not_linked], reasons
@@ -170,7 +217,7 @@ class CacheApiTest < CacheTest
     assert_equal email, cache.decide(1, email).email
     html = cache.snippet(1, email)
     assert_includes html, <<~'JSON'.strip
-      "email":"\"o\u0027\u003c/script\u003e\u003c!--\u0026\u2028\u2029\\\"@x.test"});
+      "email":"\u0022o\u0027\u003c/script\u003e\u003c!--\u0026\u2028\u2029\u005c\u0022@x.test"});
     JSON
     assert_equal 2, html.scan("</script>").size
     assert_equal email, JSON.parse(html[/"email":("(?:[^"\\]|\\.)*")/, 1])

@@ -20,6 +20,8 @@ class GcTest < CacheTest
       cache.link("other", number + 1)
       raise "vid" unless cache.resolve("other") == number + 1
       raise "html" unless cache.snippet(number, email, nonce: "x").include?("ann@shop.test")
+      raise "data" unless cache.page_data(number, email)["email"] == "ann@shop.test"
+      raise "signed out" unless cache.signed_out_page_data["out"] && cache.signed_out_snippet.include?('"out":true')
       begin
         cache.decide(number, bad)
         raise "accepted"

@@ -46,6 +46,7 @@ class InputTest < CacheTest
       refused(Vidcache::InvalidUserKey) { cache.resolve(key) }
       refused(Vidcache::InvalidUserKey) { cache.decide(key, EMAIL) }
       refused(Vidcache::InvalidUserKey) { cache.snippet(key, EMAIL) }
+      refused(Vidcache::InvalidUserKey) { cache.page_data(key, EMAIL) }
       refused(Vidcache::InvalidUserKey) { cache.record(key, answer(1)) }
       refused(Vidcache::InvalidUserKey) { cache.link(key, 1) }
       refused(Vidcache::InvalidUserKey) { cache.begin_email_change(key) }
@@ -61,6 +62,7 @@ class InputTest < CacheTest
     EMAILS.each do |email|
       refused(Vidcache::InvalidEmail) { cache.decide(42, email) }
       refused(Vidcache::InvalidEmail) { cache.snippet(42, email) }
+      refused(Vidcache::InvalidEmail) { cache.page_data(42, email) }
     end
   end
 
@@ -116,6 +118,7 @@ class InputTest < CacheTest
   test "a nonce or a limit or an age of the wrong type is refused" do
     [5, :ann, ["ann"], "ann\xFF"].each do |nonce|
       refused(Vidcache::InvalidOption) { cache.snippet(42, EMAIL, nonce: nonce) }
+      refused(Vidcache::InvalidOption) { cache.signed_out_snippet(nonce: nonce) }
       refused(Vidcache::InvalidOption) { cache.anonymous_snippet(nonce: nonce) }
     end
     [-1, 2**32, 1.0, nil, "1"].each { |limit| refused(Vidcache::InvalidOption) { cache.stale_changes(older_than: 0, limit: limit) } }

@@ -41,6 +41,13 @@ class ValuesTest < CacheTest
     assert_names_no_email("#{decision} #{decision.inspect} #{decision.pretty_inspect} #{[decision].inspect}")
   end
 
+  test "as JSON a decision names no email and gives the id as a page does" do
+    cache.record(1, answer(901))
+    assert_equal({ "id" => "vid:901", "reason" => "agreed" }, cache.decide(1, EMAIL).as_json)
+    assert_equal({ "id" => nil, "reason" => "not_linked" }, cache.decide(2, EMAIL).as_json(only: %w[email]))
+    assert_names_no_email(JSON.generate(cache.decide(1, EMAIL)))
+  end
+
   test "what was recorded and what is stale are values too" do
     recorded = cache.record(1, answer(901))
     assert_equal recorded, cache.record(1, answer(901))

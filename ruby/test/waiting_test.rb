@@ -26,6 +26,7 @@ class WaitingTest < CacheTest
       ticker = Thread.new { loop { ticks << sleep(0.001) } }
       writer = waiting_thread { cache.link(1, 2) }
       assert_equal 1, cache.resolve(1), "look-ups do not wait"
+      assert_equal ["vid:1", 15.0], [cache.page_data(1, nil)["id"], cache.quiet_period]
       20.times { ticks.pop }
       assert_predicate writer, :alive?
       release.call

@@ -60,12 +60,17 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     let four = append_snippet as unsafe extern "C" fn(Value, Value, Value, Value, Value) -> Value;
     class.define_private_method("native_append_snippet", four)?;
     class.define_private_method("native_anonymous_snippet", method!(Cache::anonymous_snippet, 1))?;
+    class.define_private_method("native_signed_out_snippet", method!(Cache::signed_out_snippet, 1))?;
+    class.define_private_method("native_page_data", method!(Cache::page_data, 2))?;
+    class.define_private_method("native_anonymous_page_data", method!(Cache::anonymous_page_data, 0))?;
+    class.define_private_method("native_signed_out_page_data", method!(Cache::signed_out_page_data, 0))?;
     class.define_private_method("native_record", method!(Cache::record, 3))?;
     class.define_method("link", method!(Cache::link, 2))?;
     class.define_method("begin_email_change", method!(Cache::begin_email_change, 1))?;
     class.define_method("abandon_email_change", method!(Cache::abandon_email_change, 2))?;
     class.define_method("change_outstanding?", method!(Cache::is_change_outstanding, 2))?;
     class.define_method("change_outstanding_since", method!(Cache::change_outstanding_since, 2))?;
+    class.define_method("quiet_period", method!(Cache::quiet_period, 0))?;
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
     class.define_method("stats", method!(Cache::stats, 0))?;
     class.define_method("verify", method!(Cache::verify, 0))?;
@@ -199,6 +204,31 @@ impl Cache {
         })
     }
 
+    fn signed_out_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<RString, Error> {
+        edge(ruby, || {
+            let nonce = convert::nonce(ruby, nonce)?;
+            Ok(ruby.str_new(&this.core.signed_out_snippet(nonce.as_deref())))
+        })
+    }
+
+    /// The JSON of which the Ruby layer makes a Hash: what that costs is many look-ups, so it has no shorter way.
+    fn page_data(ruby: &Ruby, this: &Self, user: Value, email: Value) -> Result<RString, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let email = convert::email(ruby, email)?;
+            let json = this.read(ruby, |core| core.page_data(user.get()?, email.as_ref()))?;
+            Ok(ruby.str_new(&json))
+        })
+    }
+
+    fn anonymous_page_data(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
+        edge(ruby, || Ok(ruby.str_new(&this.core.anonymous_page_data())))
+    }
+
+    fn signed_out_page_data(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
+        edge(ruby, || Ok(ruby.str_new(&this.core.signed_out_page_data())))
+    }
+
     fn record(ruby: &Ruby, this: &Self, user: Value, answer: RString, change: Value) -> Result<Value, Error> {
         edge(ruby, || {
             let user = Key::new(ruby, user)?;
@@ -235,6 +265,10 @@ impl Cache {
             let token = convert::token(token)?;
             this.write(ruby, |core| core.abandon_email_change(user.get()?, token))
         })
+    }
+
+    fn quiet_period(ruby: &Ruby, this: &Self) -> Result<f64, Error> {
+        edge(ruby, || Ok(this.read(ruby, Vidcache::quiet_period)?.as_secs_f64()))
     }
 
     fn stale_changes(ruby: &Ruby, this: &Self, older_than: Value, limit: Value) -> Result<RArray, Error> {
