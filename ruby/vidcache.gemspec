@@ -13,7 +13,7 @@ Gem::Specification.new do |spec|
   spec.licenses = %w[MIT Apache-2.0]
   spec.required_ruby_version = ">= 3.1"
   spec.files = Dir["lib/**/*.{rb,rake,tt}", "sig/**/*.rbs", "ext/**/*.{rb,rs,toml}", "src/**/*.{rs,js,sql}", "Cargo.{toml,lock}",
-                   "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
+                   "page/*.{js,ts}", "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
   spec.require_paths = ["lib"]
   spec.extensions = ["ext/vidcache/extconf.rb"]
   spec.metadata = { "rubygems_mfa_required" => "true" }

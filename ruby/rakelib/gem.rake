@@ -21,6 +21,8 @@ module GemPackage
     FileUtils.mkdir_p(STAGE)
     FileUtils.cp_r(["#{ROOT}/src", *%w[README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
     FileUtils.cp_r(%w[vidcache.gemspec lib sig ext].map { |name| "#{ROOT}/ruby/#{name}" }, STAGE)
+    FileUtils.mkdir_p("#{STAGE}/page")
+    FileUtils.cp(%w[vidcache.js vidcache.classic.js vidcache.d.ts].map { |name| "#{ROOT}/page/#{name}" }, "#{STAGE}/page")
     FileUtils.rm_f(Dir["#{STAGE}/{lib,ext}/**/*.{so,bundle}", "#{STAGE}/ext/**/{Makefile,mkmf.log}"])
     write_manifests
     prune_lock_file

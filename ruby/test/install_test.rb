@@ -10,6 +10,7 @@ class InstallTest < CacheTest
     require "vidcache"
     cache = Vidcache.open(ARGV[0], portal_id: 62515, secret: "thirty-two bytes kept out of it.")
     cache.link(1, 901)
+    abort "no script for pages" unless File.read(Vidcache.page_script_path).include?("export")
     print cache.resolve(1), " ", $LOADED_FEATURES.grep(%r{vidcache\\.(so|bundle)}).first
   RUBY
 
@@ -46,13 +47,15 @@ class InstallTest < CacheTest
     package = Gem::Package.new(self.class.built)
     files = package.contents
     folders = files.map { |file| file[%r{\A[^/]+/}] || file }.uniq.sort
-    assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md ext/ lib/ sig/ src/], folders
-    assert_empty files.grep_v(/\.(rb|rbs|rake|tt|rs|js|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
+    assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md ext/ lib/ page/ sig/ src/], folders
+    assert_empty files.grep_v(/\.(rb|rbs|rake|tt|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
     tracked = IO.popen(["git", "ls-files", "lib", "sig", "ext", "../src"], chdir: GEM, &:readlines).map { |file| file.chomp.delete_prefix("../") }
     skip "this is no git checkout" if tracked.empty?
     assert_empty tracked.select { |file|
                    File.exist?("#{GEM}/#{file}") || File.exist?("#{GEM}/../#{file}")
                  } - files, "what is in the repository is in the gem"
+    assert_includes files, "src/snippet.min.js"
+    assert_equal %w[page/vidcache.classic.js page/vidcache.d.ts page/vidcache.js], files.grep(%r{\Apage/}).sort
     assert_empty package.spec.executables
     assert_equal Vidcache::VERSION, package.spec.version.to_s
     assert_operator File.size(self.class.built), :<, 1 << 20
