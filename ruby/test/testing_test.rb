@@ -26,6 +26,21 @@ class TestingTest < CacheTest
     assert_equal 901, Vidcache::Testing::Page.new(vidcache.snippet(1, nil)).id
   end
 
+  test "data for a page of the app's own is read wherever it stands in JSON" do
+    vidcache_confirm(1, email: EMAIL)
+    data = vidcache.page_data(1, EMAIL)
+    [data, { me: [{ name: "Ann", email: "not@read.test", hubspot: data }] }].each do |answer|
+      assert_names_email EMAIL, answer.to_json
+      assert_equal [EMAIL], Vidcache::Testing::Page.new(answer.to_json).emails
+      assert_equal 901, Vidcache::Testing::Page.new(answer.to_json).id
+    end
+    assert_names_email EMAIL, { html: vidcache.snippet(1, EMAIL) }.to_json
+    assert_raises(Minitest::Assertion) { assert_names_no_unconfirmed_email({ html: USUAL }.to_json, 2) }
+    vidcache.begin_email_change(1)
+    assert_raises(Minitest::Assertion) { assert_names_no_unconfirmed_email data.to_json }
+    assert_names_no_email vidcache.page_data(1, EMAIL).to_json
+  end
+
   test "the usual snippet is caught however it is quoted" do
     [USUAL, USUAL.tr('"', "'"), USUAL.sub("email:", '"email" :')].each do |html|
       assert_equal [EMAIL], Vidcache::Testing::Page.new(html).emails, html

@@ -23,6 +23,8 @@ module Vidcache
   #     user.update!(email: "new@example.test")            user.update!(email: "new@example.test")
   #     get "/"                                            get "/"
   #     assert_names_no_unconfirmed_email response.body    expect(response.body).to name_no_unconfirmed_email
+  #
+  # A response of JSON does as well, with what `hubspot_tracking_data` gave anywhere in it.
   module Testing
     # The portal of the caches here.
     PORTAL = 62_515
@@ -46,26 +48,43 @@ module Vidcache
       end
     end
 
-    # What a page says to HubSpot, found in its HTML.
+    # What a page says to HubSpot, found in its HTML, or in JSON that it asks for.
     class Page
-      # @param html [String]
+      # @param html [String] or JSON
       def initialize(html)
-        @html = html.to_s
+        @texts = []
+        @data = []
+        take(JSON.parse(html.to_s))
+      rescue JSON::ParserError
+        @texts = [html.to_s]
       end
 
       # @return [Array<String>] the emails that the page identifies its visitor by, whoever wrote the script: in vidcache's data,
       #   and in any `_hsq` call to `identify`
       def emails
-        scripts = @html.scan(%r{<script\b[^>]*>(.*?)</script>}mi).flatten
-        scripts.flat_map { |script| own(script) || others(script) }.map { |email| email.strip.downcase }.uniq
+        scripts = @texts.flat_map { |text| text.scan(%r{<script\b[^>]*>(.*?)</script>}mi).flatten }
+        found = @data.filter_map { |data| data["email"] } + scripts.flat_map { |script| own(script) || others(script) }
+        found.map { |email| email.strip.downcase }.uniq
       end
 
       # @return [Integer, nil] the contact id that vidcache's script gives
       def id
-        @html[/\(window,document,\{[^<]*?"id":"(\d+)"/, 1]&.to_i
+        given = @data.map { |data| data["id"] } + @texts.map { |text| text[/\(window,document,\{[^<]*?"id":"(vid:\d+)"/, 1] }
+        given.compact.first&.delete_prefix("vid:")&.to_i
       end
 
       private
+
+      # Of JSON: what `hubspot_tracking_data` gave, wherever it stands, and HTML that is put into the page.
+      def take(value)
+        case value
+        when String then @texts << value
+        when Array then value.each { |inner| take(inner) }
+        when Hash
+          @data << value if value.key?("at") && value.key?("ttl")
+          take(value.values)
+        end
+      end
 
       def own(script)
         data = script[/\(window,document,(\{.*\})\);\s*\z/m, 1] or return
