@@ -7,9 +7,10 @@ require "vidcache/rails/change"
 require "vidcache/rails/model"
 require "vidcache/rails/instrumentation"
 require "vidcache/rails/health"
+require "vidcache/rails/tracking_data"
 require "vidcache/rails/view_helper"
 
-# What a Rails app uses: {Vidcache.cache}, {Vidcache::Model} and {Vidcache::ViewHelper}. The railtie loads this.
+# What a Rails app uses: {Vidcache.cache}, {Vidcache::Model}, {Vidcache::ViewHelper} and {Vidcache::TrackingData}. The railtie loads this.
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
@@ -30,7 +31,7 @@ module Vidcache
     end
   end
 
-  # `hubspot_tracking_tag` stands in a `cache` block of a template: everybody would be told who the first visitor was.
+  # A tag, or its data, stands in a `cache` block of a template: everybody would be told who the first visitor was.
   class InFragmentCache < Error
     # @return [Symbol] not one of the core's codes
     def code

@@ -12,7 +12,7 @@ module Vidcache
   # | `path` | `storage/hubspot.vidcache` under the app's root; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
   # | `page_deadline` | 10 s: how long after it was rendered a page may still name an email |
-  # | `quiet_period` | `page_deadline` + 5 s: how long the worker waits before it tells HubSpot of a change |
+  # | `quiet_period` | what the file asks for: the longest `page_deadline` of the last day + 5 s (see {Settings#quiet_period}) |
   # | `synchronous` | `:full` |
   # | `busy_timeout` | 5 s |
   # | `access_token` | none: of a private app, for {ContactJob} |
@@ -20,7 +20,11 @@ module Vidcache
   # | `webhook_url` | as the request says, for {Webhook} |
   # | `api_url` | HubSpot's, for {ContactJob} |
   # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
-  # | `loader_host` | `js.hs-scripts.com`; portals in the EU data centre have `js-eu1.hs-scripts.com` |
+  # | `no_store` | true: pages that carry an identity are sent with `private, no-store`. false: with `private, no-cache` |
+  # | `loader_host` | `js.hs-scripts.com`, and a warning in production; the one in the portal's own embed code (Settings, Tracking code) |
+  #
+  # `no-store` keeps a page from the browser's back/forward cache too. Without it the page's script alone keeps an old page from naming
+  # an email, by what the browser says of where the page comes from, which Firefox does not for a 304: so there is none.
   class Railtie < ::Rails::Railtie
     config.vidcache = ActiveSupport::OrderedOptions.new
 
@@ -30,6 +34,22 @@ module Vidcache
 
     initializer "vidcache.action_view" do
       ActiveSupport.on_load(:action_view) { include Vidcache::ViewHelper }
+    end
+
+    # `vidcache.js` for the app's own pages, by Propshaft or Sprockets: `pin "vidcache"`, `javascript_include_tag "vidcache.classic"`.
+    initializer "vidcache.assets" do |app|
+      if app.config.respond_to?(:assets)
+        app.config.assets.paths << File.dirname(Vidcache.page_script_path)
+        app.config.assets.precompile += %w[vidcache.js vidcache.classic.js]
+      end
+    end
+
+    # As private methods: no request can name one of them as its action.
+    initializer "vidcache.action_controller" do
+      ActiveSupport.on_load(:action_controller) do
+        include Vidcache::TrackingData
+        private(*Vidcache::TrackingData.public_instance_methods(false)) # rubocop:disable Style/AccessModifierDeclarations
+      end
     end
 
     initializer "vidcache.log_subscriber", after: :initialize_logger do
@@ -42,7 +62,7 @@ module Vidcache
     # After the app's own initializers, where `config.vidcache` is usually set. The file itself is opened at its first use, so
     # that `rails assets:precompile` and the like need none.
     config.after_initialize do |app|
-      Vidcache.settings = Settings.new(app).check
+      Vidcache.settings = Settings.new(app).check.advise
     end
   end
 end

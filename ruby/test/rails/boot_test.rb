@@ -61,9 +61,28 @@ class Vidcache::BootTest < Minitest::Test
     assert_equal "20.0 25.0 62515 #{File.realpath(@app.path)}/storage/hubspot.vidcache", @app.run(script)
   end
 
+  def test_a_loader_host_that_was_left_at_its_default_is_warned_of_once_in_production
+    boot = lambda do |**env|
+      File.write(@app.file("log/production.log"), "")
+      @app.run("require './config/environment'", **env)
+      File.read(@app.file("log/production.log")).scan("config.vidcache.loader_host is not set").size
+    end
+    assert_equal 0, boot.call, "without a portal"
+    configure
+    assert_equal 1, boot.call
+    refute_includes @app.run("require './config/environment'; Rails.logger.info('x')", RAILS_ENV: "development"), "loader_host"
+    refute_includes File.read(@app.file("log/development.log")), "loader_host"
+    configure "Rails.application.config.vidcache.loader_host = 'js.hs-scripts.com'"
+    assert_equal 0, boot.call, "set to the default"
+    configure "Rails.application.config.vidcache.loader_host = 'js-na2.hs-scripts.com'"
+    assert_equal 0, boot.call
+    assert_includes @app.run("require './config/environment'; print Vidcache.cache.anonymous_snippet"), '"//js-na2.hs-scripts.com/62515.js"'
+  end
+
   # The app's own code opens the cache before Puma forks its workers; there is no hook in config/puma.rb.
   def test_a_cache_opened_before_preload_app_forks_serves_every_worker
-    configure "Rails.application.config.after_initialize { Vidcache.cache.link(4711, 4711) }"
+    configure "Rails.application.config.after_initialize { Vidcache.cache.link(4711, 4711) }",
+              "Rails.application.config.vidcache.loader_host = 'js.hs-scripts.com'"
     port = @app.serve(@processes, WORKERS: 2)
     visitor = Visitor.new(port)
     visitor.get("/sign_up")
@@ -72,17 +91,17 @@ class Vidcache::BootTest < Minitest::Test
     @app.run("require './config/environment'; Vidcache.cache.record(User.first.id, #{answer})")
 
     said = said_by_each_worker(visitor)
-    assert_equal [[{ "id" => "901", "email" => "ann@shop.test" }]] * 2, said.values
+    assert_equal [[{ "id" => "vid:901", "email" => "ann@shop.test" }]] * 2, said.values
 
     # One worker begins the change; from that moment no worker names an email.
     visitor.get("/settings")
     visitor.submit("/settings", "email" => "ann@new.test")
-    assert_equal [[{ "id" => "901" }]] * 2, said_by_each_worker(visitor).values
+    assert_equal [[{ "id" => "vid:901" }]] * 2, said_by_each_worker(visitor).values
 
     # A fourth process finishes it.
     @app.run("require './config/environment'; token = Vidcache.cache.stale_changes(older_than: 0).first.token; " \
              "Vidcache.cache.record(User.first.id, #{answer}, change: token)")
-    assert_equal [[{ "id" => "901", "email" => "ann@new.test" }]] * 2, said_by_each_worker(visitor).values
+    assert_equal [[{ "id" => "vid:901", "email" => "ann@new.test" }]] * 2, said_by_each_worker(visitor).values
     refute_match(/vidcache: (?!a page named|recorded)/, File.read(@app.file("log/production.log")))
   end
 
@@ -98,6 +117,17 @@ class Vidcache::BootTest < Minitest::Test
       print user.vidcache_decision.reason, " ", Vidcache.cache.stale_changes(older_than: 0).size, " ", User.vidcache_job
     RUBY
     assert_equal "not_linked 1 HubspotContactJob", @app.run("sleep 0.01; load 'reload.rb'", RAILS_ENV: "development")
+  end
+
+  def test_the_script_for_pages_of_the_app_s_own_is_an_asset
+    skip "sprockets-rails is not installed" if Gem::Specification.find_all_by_name("sprockets-rails").empty?
+    @app.write("config/initializers/a.rb", "Rails.application.config.assets.compile = true")
+    @app.write("app/assets/config/manifest.js", "")
+    application = File.read(@app.file("config/application.rb"))
+    @app.write("config/application.rb", application.sub('require "vidcache"') { %(require "sprockets/railtie"\nrequire "vidcache") })
+    script = "require './config/environment'; print %w[vidcache.js vidcache.classic.js].map { |name| Rails.application.assets[name].to_s }.join"
+    served = @app.run(script)
+    [true, false].each { |classic| assert_includes served, File.read(Vidcache.page_script_path(classic: classic)).lines.last.chomp }
   end
 
   private

@@ -65,6 +65,66 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_equal :change_outstanding, reason(user)
   end
 
+  # Two processes on one file, each with a `page_deadline` of its own.
+  def test_a_longer_deadline_that_was_announced_before_the_change_is_what_the_job_waits_for
+    Vidcache.settings = nil
+    other = announce(60)
+    user = agreed_user
+    user.update!(email: "ann@new.test")
+    assert_in_delta 65, jobs.first[:at] - Time.now.to_f, 5
+    jobs.clear
+    run_job(user, user.vidcache_change)
+    assert_empty Job.calls
+    assert_in_delta 65, jobs.first[:at] - Time.now.to_f, 5
+  ensure
+    other&.close
+  end
+
+  def test_a_longer_deadline_that_was_announced_after_the_job_was_enqueued_is_waited_for_too
+    Vidcache.settings = nil
+    user = agreed_user
+    user.update!(email: "ann@new.test")
+    assert_in_delta 15, jobs.first[:at] - Time.now.to_f, 5
+    jobs.clear
+    announce(60).close # A process that is gone may have rendered pages.
+    run_job(user, user.vidcache_change)
+    assert_empty Job.calls
+    assert_in_delta 65, jobs.first[:at] - Time.now.to_f, 5
+  end
+
+  def test_a_shorter_deadline_of_another_process_shortens_nothing
+    Vidcache.settings = nil
+    announce(0.1).close
+    user = agreed_user
+    user.update!(email: "ann@new.test")
+    assert_in_delta 15, jobs.first[:at] - Time.now.to_f, 5
+  end
+
+  def test_a_quiet_period_of_the_app_s_own_counts_while_it_is_longer_than_every_deadline
+    with_options(quiet_period: 40) do
+      assert_in_delta 40, Vidcache.settings.quiet_period
+      announce(39.5).close
+      assert_in_delta 40, Vidcache.settings.quiet_period
+      refute_includes LOG.string, "quiet_period"
+      announce(40).close
+      settings = Vidcache.settings
+      2.times { assert_in_delta 45, settings.quiet_period }
+    end
+    assert_equal 1, LOG.string.scan("config.vidcache.quiet_period (40.0 s) is not longer than the page_deadline of a process").size
+  end
+
+  def test_where_the_file_cannot_say_the_job_is_enqueued_for_the_longest_time_that_there_is
+    user = agreed_user
+    Vidcache.settings = settings = Vidcache::Settings.new(TestApp.instance)
+    settings.define_singleton_method(:quiet_period) { raise Vidcache::Storage, "disk" }
+    user.update!(email: "ann@new.test")
+    assert_in_delta 3605, jobs.first[:at] - Time.now.to_f, 5
+    assert_equal [Vidcache::Storage], @reported.map(&:class)
+    jobs.clear
+    run_job(user, user.vidcache_change)
+    assert_equal [[], 1], [Job.calls, jobs.size], "and the job, which cannot ask either, comes again"
+  end
+
   def test_a_contact_that_is_gone_is_made_anew
     user = agreed_user
     token = change(user, "ann@new.test")
@@ -234,6 +294,11 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     settings = Vidcache::Settings.new(TestApp.instance)
     settings.define_singleton_method(:quiet_period) { seconds }
     Vidcache.settings = settings
+  end
+
+  # @return [Vidcache::Cache] of another process, as far as the file knows
+  def announce(deadline)
+    Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515, page_deadline: deadline)
   end
 
   def new_user

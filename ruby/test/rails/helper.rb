@@ -31,6 +31,15 @@ class TestApp < Rails::Application
   config.active_job.queue_adapter = :test
   config.cache_store = :memory_store
   config.hosts.clear
+
+  # Besides those of the other tests' controllers, which `draw` alone would take away.
+  def self.add_routes(&block)
+    routes.disable_clear_and_finalize = true
+    routes.draw(&block)
+    routes.finalize!
+  ensure
+    routes.disable_clear_and_finalize = false
+  end
 end
 
 ENV["DATABASE_URL"] = "sqlite3:#{SCRATCH}/app.sqlite3"
@@ -92,6 +101,16 @@ class Vidcache::RailsTest < Minitest::Test
   end
 
   private
+
+  def with_options(**options)
+    settings = Vidcache.settings
+    Vidcache.settings = nil # As the app's configuration is at each moment.
+    options.each { |name, value| TestApp.config.vidcache[name] = value }
+    yield
+  ensure
+    options.each_key { |name| TestApp.config.vidcache.delete(name) }
+    Vidcache.settings = settings
+  end
 
   # @return [Array<Hash>]
   def jobs

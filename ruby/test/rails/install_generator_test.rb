@@ -31,6 +31,9 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     assert_match(%r{hubspot_tracking_tag\(current_user\) %>\n\s*</body>}, File.read(@app.file("app/views/layouts/application.html.erb")))
     assert_includes File.read(@app.file("app/jobs/hubspot_contact_job.rb")), "class HubspotContactJob < Vidcache::ContactJob"
     assert_includes File.read(@app.file("config/routes.rb")), 'post "/hubspot/webhooks", to: Vidcache::Webhook'
+    initializer = File.read(@app.file("config/initializers/vidcache.rb"))
+    assert_match(/embed code.*\n(?:.*\n)?  # config\.vidcache\.loader_host = /, initializer)
+    assert_match(/^  # config\.vidcache\.no_store = false$/, initializer)
     before = contents
     @app.run(GENERATE)
     assert_equal before, contents
@@ -42,6 +45,7 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", "[\"Customer\"]"))
     assert_includes output, "app/models/customer.rb is not there"
     assert_includes output, "application.html.erb is not there"
+    assert_includes output, "`config.vidcache.loader_host` to the host of the portal's own embed code"
     assert_includes output, "see that the layout's `current_user` is"
     assert_path_exists @app.file("config/initializers/vidcache.rb")
   end

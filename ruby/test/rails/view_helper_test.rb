@@ -18,15 +18,33 @@ class PagesController < ActionController::Base
     render inline: "<p>A page</p><% cache('x') do %><%= hubspot_tracking_tag(controller.user) %><% end %>"
   end
 
+  def cached_sign_out
+    render inline: "<p>A page</p><% cache('y') do %><%= hubspot_signed_out_tag %><% end %>"
+  end
+
+  # As an app would write it.
+  def sign_out
+    reset_session
+    flash[:hubspot_signed_out] = true
+    redirect_to "/home"
+  end
+
+  def home
+    render inline: "<%= flash[:hubspot_signed_out] ? hubspot_signed_out_tag(**controller.options) : hubspot_tracking_tag(controller.user) %>"
+  end
+
   def twice
     render inline: "<%= hubspot_tracking_tag(controller.user) %><%= hubspot_tracking_tag(controller.user) %>"
   end
 end
 
-TestApp.routes.draw do
+TestApp.add_routes do
   get "/page", to: "pages#show"
   get "/twice", to: "pages#twice"
   get "/cached", to: "pages#cached"
+  get "/cached_sign_out", to: "pages#cached_sign_out"
+  get "/sign_out", to: "pages#sign_out"
+  get "/home", to: "pages#home"
 end
 
 class Vidcache::ViewHelperTest < Vidcache::RailsTest
@@ -42,7 +60,7 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
 
   def test_an_agreed_user_is_named_by_email_and_id_and_the_page_is_kept_from_caches
     html = page_of(agreed_user)
-    assert_equal({ "id" => "901", "email" => "ann@shop.test" }, said(html))
+    assert_equal({ "id" => "vid:901", "email" => "ann@shop.test" }, said(html))
     assert_equal "private, no-store", cache_control
   end
 
@@ -61,7 +79,7 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
   def test_while_a_change_is_outstanding_the_page_gives_the_id_alone
     user = agreed_user
     user.update!(email: "ann@new.test")
-    assert_equal({ "id" => "901" }, said(page_of(user)))
+    assert_equal({ "id" => "vid:901" }, said(page_of(user)))
     assert_equal "private, no-store", cache_control
   end
 
@@ -79,7 +97,7 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     user = agreed_user
     [nil, "", "  ", "ann", "a@\u0000b", "\xFF@b.test", "x@#{"y" * 300}.test"].each do |email|
       user.email = email
-      assert_equal({ "id" => "901" }, said(page_of(user)), email.inspect)
+      assert_equal({ "id" => "vid:901" }, said(page_of(user)), email.inspect)
     end
     assert_empty @reported
   end
@@ -116,6 +134,59 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     PagesController.before = -> { expires_in 1.hour, public: true }
     page_of(nil)
     assert_equal "max-age=3600, public", cache_control
+  end
+
+  def test_without_no_store_a_page_is_private_and_nobody_can_say_that_it_has_not_changed
+    with_options(no_store: false) do
+      user = agreed_user
+      PagesController.before = -> { fresh_when etag: "x", public: true, last_modified: Time.at(0) }
+      page_of(user)
+      assert_equal "private, no-cache", cache_control
+      assert_nil @session.response.headers["Last-Modified"]
+      # Rack's own, of the body, which has its time in it.
+      etag = @session.response.headers["ETag"]
+      assert_match %r{\AW/}, etag
+      refute_equal %(W/"#{ActiveSupport::Digest.hexdigest("x")}"), etag
+      PagesController.before = nil
+      @session.get("/page", headers: { "If-None-Match" => etag, "If-Modified-Since" => Time.now.httpdate })
+      assert_equal 200, @session.response.status
+      PagesController.before = -> { response.headers["Cache-Control"] = "no-store" }
+      page_of(user)
+      assert_equal "no-store", cache_control
+      PagesController.before = nil
+      get "/twice"
+      assert_equal "private, no-cache", cache_control
+      page_of(nil)
+      refute_includes cache_control, "no-cache"
+    end
+  end
+
+  def test_the_page_after_a_sign_out_ends_the_cookie_s_link_and_the_next_one_does_not
+    PagesController.user = agreed_user
+    @session.get("/sign_out")
+    html = get("/home")
+    assert_includes html, %("out":true})
+    assert_empty said(html)
+    assert_equal "private, no-store", cache_control
+    refute_includes get("/home"), %("out":true)
+    assert_equal %w[n n], view.hubspot_signed_out_tag(nonce: "n").scan(/ nonce="([^"]*)"/).flatten
+    assert_predicate view.hubspot_signed_out_tag, :html_safe?
+    assert_empty @reported
+  end
+
+  def test_the_tag_after_a_sign_out_keeps_the_rules_of_the_others
+    assert_empty view.hubspot_signed_out_tag(consent: false)
+    with_options(respect_do_not_track: true) do
+      @session.get("/sign_out")
+      @session.get("/home", headers: { "Sec-GPC" => "1" })
+      assert_equal "", @session.response.body
+    end
+    @session.get("/cached_sign_out")
+    assert_equal 500, @session.response.status
+    assert_includes LOG.string, "hubspot_signed_out_tag stands in a fragment cache"
+    with_settings(portal_id: nil) { assert_empty view.hubspot_signed_out_tag }
+    with_settings(portal_id: "no portal") { assert_empty view.hubspot_signed_out_tag }
+    assert_kind_of Vidcache::Error, @reported.first
   end
 
   def test_without_a_portal_it_renders_nothing_and_says_nothing

@@ -85,7 +85,15 @@ module Vidcache
     end
 
     def enqueue
-      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && Vidcache.settings.quiet_period)
+      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && quiet_period)
+    end
+
+    # Where the file cannot say, the longest that any may be: the job is not lost, and comes in no case too early.
+    def quiet_period
+      Vidcache.settings.quiet_period
+    rescue Error => e
+      Failure.report(e, during: "a job waits for the longest time that it may have to")
+      Settings::LONGEST
     end
 
     def quietly(outcome)

@@ -19,7 +19,8 @@ module Vidcache
   #
   # What it keeps, whatever they do:
   #
-  # - HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait;
+  # - HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait, and even if a process with
+  #   a longer `page_deadline` has come since the job was enqueued;
   # - one job of a user at a time, each with the email as it is then;
   # - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
   # - 404: the contact is gone, so a new one is made. 409: another contact holds the email, so the one that the user has is read and
@@ -157,7 +158,7 @@ module Vidcache
       Vidcache.cache.record(user.vidcache_key, answer, change: change)
     end
 
-    # @return [Float, nil] seconds that are left of the change's quiet period
+    # @return [Float, nil] seconds that are left of the change's quiet period, by what the file says now
     def vidcache_early(user, change)
       return if change.nil?
 

@@ -12,11 +12,16 @@ module Vidcache
     # {#page_deadline}.
     TRANSIT = 5.0
 
+    # Seconds: the longest {#quiet_period} that any process's `page_deadline` can ask for.
+    # @api private
+    LONGEST = 3600 + TRANSIT
+
     # @param app [Rails::Application, nil] nil where the helpers are used without one: then nothing is configured
     def initialize(app)
       @app = app
       @options = app ? app.config.vidcache : ActiveSupport::OrderedOptions.new
       @respect_do_not_track = @options[:respect_do_not_track] ? true : false # Every page asks.
+      @no_store = @options[:no_store] != false
     end
 
     # @return [Boolean] whether the app has said which portal is its
@@ -47,9 +52,21 @@ module Vidcache
       (@options.page_deadline.presence || 10).to_f
     end
 
+    # How long the worker waits before it tells HubSpot of a change: `config.vidcache.quiet_period`, or else what the file says
+    # ({Cache#quiet_period}). Never less than the file asks for: another process, with a longer `page_deadline`, may have rendered
+    # pages that name the old email still. That is warned of once.
+    #
     # @return [Float] seconds
+    # @raise [Vidcache::Error] the file cannot be read
     def quiet_period
-      (@options.quiet_period.presence || page_deadline + TRANSIT).to_f
+      wished = @options.quiet_period.presence&.to_f
+      return wished || (page_deadline + TRANSIT) unless Vidcache.configured?
+
+      of_file = Vidcache.cache.quiet_period
+      return wished || of_file if wished.nil? || wished > of_file - TRANSIT
+
+      warn_of_a_longer_deadline(wished, of_file)
+      of_file
     end
 
     # @return [String, nil] what {ContactJob} calls HubSpot with
@@ -77,15 +94,33 @@ module Vidcache
       @respect_do_not_track
     end
 
+    # @return [Boolean] whether pages that carry an identity are sent with `no-store`, which keeps them from the browser's back/forward cache
+    def no_store?
+      @no_store
+    end
+
     # @return [self]
     # @raise [ArgumentError] the worker would not wait for pages that may still name the old email
     def check
-      return self if !configured? || quiet_period > page_deadline
+      wished = @options.quiet_period.presence&.to_f
+      return self if !configured? || wished.nil? || wished > page_deadline
 
       raise ArgumentError,
-            "config.vidcache.quiet_period (#{quiet_period} s) must be longer than config.vidcache.page_deadline " \
+            "config.vidcache.quiet_period (#{wished} s) must be longer than config.vidcache.page_deadline " \
             "(#{page_deadline} s): a page may name an email for so long after it was rendered, and the worker must not " \
             "tell HubSpot of a change before the last page that names the old email is older than that"
+    end
+
+    # Says at boot what nobody would notice: a loader that another data centre's portals have makes no error.
+    #
+    # @return [self]
+    def advise
+      return self unless configured? && @options.loader_host.blank? && ::Rails.env.production?
+
+      ::Rails.logger&.warn("vidcache: config.vidcache.loader_host is not set, so pages load HubSpot's code from js.hs-scripts.com. Some portals " \
+                           "have another host: copy the one in the portal's own embed code (in HubSpot: Settings, Tracking code). " \
+                           "Once it is set, even to this one, nothing is said here.")
+      self
     end
 
     # Opens the file, making its folder if need be.
@@ -103,8 +138,16 @@ module Vidcache
 
     # Those whose defaults are the core's.
     def options_given
-      { synchronous: @options.synchronous, busy_timeout: @options.busy_timeout, loader_host: @options.loader_host,
+      { synchronous: @options.synchronous, busy_timeout: @options.busy_timeout, loader_host: @options.loader_host.presence,
         memory: @options.memory }.compact
+    end
+
+    def warn_of_a_longer_deadline(wished, of_file)
+      return if @warned
+
+      @warned = true
+      ::Rails.logger&.warn("vidcache: config.vidcache.quiet_period (#{wished} s) is not longer than the page_deadline of a process that has used " \
+                           "the file within the last day (#{of_file - TRANSIT} s): jobs wait #{of_file} s instead")
     end
   end
 end

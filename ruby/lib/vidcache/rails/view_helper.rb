@@ -2,6 +2,7 @@
 
 require "active_support/core_ext/string/output_safety"
 require "securerandom"
+require "vidcache/rails/tracking_data"
 
 module Vidcache
   # For the layout:
@@ -11,6 +12,8 @@ module Vidcache
   # None of these ever breaks a page: whatever goes wrong, it goes out without what the tag stands for, and the failure is reported once
   # per page. (In development and tests a tag in a fragment cache raises: see {#hubspot_tracking_tag}.)
   module ViewHelper
+    include TrackingData
+
     # HubSpot's tracking code for this portal, identifying the user as far as that is safe: by email and id while app and HubSpot
     # agree on the email, else by id alone, else not at all. It takes the place of HubSpot's own embed code; put it at the end of
     # `<body>`, in the layout, **outside any fragment cache**: it says what is so at this moment. In a `cache` block it raises in
@@ -21,7 +24,8 @@ module Vidcache
     # Failures: `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the log.
     # Without `config.vidcache.portal_id` it renders nothing.
     #
-    # A page that carries an identity is sent with `Cache-Control: private, no-store`.
+    # A page that carries an identity is sent with `Cache-Control: private, no-store`, which keeps it from the browser's back/forward cache
+    # too. With `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action has set.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator
@@ -30,16 +34,38 @@ module Vidcache
     # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
     # @raise [InFragmentCache] in development and tests
     def hubspot_tracking_tag(user, nonce: nil, consent: true)
-      return ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
-      raise InFragmentCache, "hubspot_tracking_tag stands in a fragment cache: move it out of the cache block" if @vidcache_fragments.to_i.positive?
-      return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
+      vidcache_tag("hubspot_tracking_tag", consent) { vidcache_snippet(user, vidcache_nonce(nonce)) }
+    end
 
-      vidcache_snippet(user, vidcache_nonce(nonce))
-    rescue StandardError, ScriptError => e
-      raise if e.is_a?(InFragmentCache) && (::Rails.env.development? || ::Rails.env.test?)
-
-      vidcache_failed(e)
-      ActiveSupport::SafeBuffer.new
+    # In the place of {#hubspot_tracking_tag} on the page that follows a sign-out: the tracking code, no identity, and HubSpot's code gives
+    # the browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Without it the next
+    # visitor of this browser goes on under the cookie that HubSpot has linked to that contact.
+    #
+    #     <%= flash[:hubspot_signed_out] ? hubspot_signed_out_tag : hubspot_tracking_tag(current_user) %>
+    #
+    # The flash is set once the session has been reset; with Devise in the ApplicationController:
+    #
+    #     def after_sign_out_path_for(scope)
+    #       flash[:hubspot_signed_out] = true
+    #       super
+    #     end
+    #
+    # and by hand:
+    #
+    #     reset_session
+    #     flash[:hubspot_signed_out] = true
+    #     redirect_to root_path
+    #
+    # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
+    # @param consent [Boolean] as for {#hubspot_tracking_tag}
+    # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
+    # @raise [InFragmentCache] in development and tests
+    def hubspot_signed_out_tag(nonce: nil, consent: true)
+      vidcache_tag("hubspot_signed_out_tag", consent) do
+        html = Vidcache.cache.signed_out_snippet(nonce: vidcache_nonce(nonce))
+        vidcache_keep_from_caches
+        ActiveSupport::SafeBuffer.new.safe_concat(html)
+      end
     end
 
     # Tells HubSpot of an event of the visitor's, once per rendered page: neither Turbo's previews nor pages that it restores tell it again.
@@ -90,14 +116,6 @@ module Vidcache
       vidcache_calls([["revokeCookieConsent"]], nonce)
     end
 
-    # @return [Boolean] whether the browser asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`) and `config.vidcache.respect_do_not_track` is
-    #   set. No tag but the two that end tracking renders anything then.
-    def hubspot_do_not_track?
-      return false unless Vidcache.settings.respect_do_not_track? && respond_to?(:request) && request
-
-      [request.headers["DNT"], request.headers["Sec-GPC"]].include?("1")
-    end
-
     # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is off, as it is
     # in development.
     # @api private
@@ -111,7 +129,20 @@ module Vidcache
     private
 
     ENDING = %w[doNotTrack revokeCookieConsent].freeze
-    private_constant :ENDING
+    WITHOUT = "the page goes out without HubSpot's tracking code"
+    private_constant :ENDING, :WITHOUT
+
+    def vidcache_tag(name, consent)
+      return ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
+
+      vidcache_refuse_fragment(name)
+      return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
+
+      yield
+    rescue StandardError, ScriptError => e
+      vidcache_failed(e, WITHOUT)
+      ActiveSupport::SafeBuffer.new
+    end
 
     def vidcache_nonce(nonce)
       nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
@@ -149,7 +180,7 @@ module Vidcache
       attribute = %( nonce="#{ERB::Util.html_escape(nonce)}") if nonce
       "<script#{attribute}>#{script}</script>".html_safe
     rescue StandardError, ScriptError => e
-      vidcache_failed(e)
+      vidcache_failed(e, WITHOUT)
       ActiveSupport::SafeBuffer.new
     end
 
@@ -157,25 +188,8 @@ module Vidcache
       ERB::Util.json_escape(JSON.generate(value.as_json))
     end
 
-    # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
-    # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too: the
-    # script then has its own guard against old pages.
-    def vidcache_keep_from_caches
-      return unless respond_to?(:controller) && controller.respond_to?(:response) && (response = controller.response)
-
-      headers = response.headers
-      return if headers["Cache-Control"]&.include?("no-store") || response.cache_control[:no_store] || response.committed?
-
-      response.cache_control.clear
-      headers["Cache-Control"] = "private, no-store"
-    end
-
-    def vidcache_failed(error)
-      kind = [error.class, (error.code if error.is_a?(Error))]
-      return if (@vidcache_failures ||= []).include?(kind)
-
-      @vidcache_failures << kind
-      Failure.report(error, during: "the page goes out without HubSpot's tracking code")
+    def vidcache_response
+      controller.response if respond_to?(:controller) && controller.respond_to?(:response)
     end
   end
 end

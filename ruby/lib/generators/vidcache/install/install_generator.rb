@@ -65,6 +65,7 @@ module Vidcache
             - see that the layout's `current_user` is what your app calls the one who is signed in, nil where nobody is
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
             - `rails vidcache:backfill` once, for the users that are there already
+            - set `config.vidcache.loader_host` to the host of the portal's own embed code (in HubSpot: Settings, Tracking code)
             - take HubSpot's own embed code out of the layout, if it is there
         TEXT
       end
