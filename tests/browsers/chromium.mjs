@@ -11,10 +11,12 @@ const FLAGS = [
   '--no-first-run', '--no-default-browser-check', '--disable-search-engine-choice-screen', '--disable-field-trial-config', '--disable-breakpad',
   '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-default-apps',
   '--disable-client-side-phishing-detection', '--metrics-recording-only', '--password-store=basic', '--use-mock-keychain', '--no-service-autorun',
-  // A page of 127.0.0.1 counts as secure, and its images from elsewhere would be asked for by https.
-  '--disable-features=AutoupgradeMixedContent,Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache',
+  '--disable-features=Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache',
   '--window-size=1280,1000',
 ];
+
+/** Its built-in list of hosts that are asked by https only has track.hubspot.com. */
+export const NEEDS_HTTPS = true;
 
 /** Updates, the time, the accounts: some of it is asked for whatever the flags are. */
 export const ERRANDS = /(?:^|\.)(?:google|googleapis|gvt1|gstatic)\.com$/;
@@ -26,14 +28,16 @@ const KEYS = {
 };
 
 export function missing() {
-  return find('chromium') ? null : 'skipped because there is no chromium on the PATH';
+  for (const name of ['chromium', 'openssl']) if (!find(name)) return `skipped because there is no ${name} on the PATH`;
+  return null;
 }
 
 /** @param {import('./index.mjs').EngineOptions} options */
-export async function start({ proxy, wallClock, args, timeout, problem }) {
+export async function start({ proxy, wallClock, certificate, args, timeout, problem }) {
   const folder = newFolder('chromium');
   // Chromium's processes come from one that was started before them, unless there is no zygote.
   const flags = [...FLAGS, `--user-data-dir=${folder}`, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args];
+  if (certificate) flags.push(`--ignore-certificate-errors-spki-list=${certificate.fingerprint}`);
   const program = new Program(find('chromium'), [...flags, 'about:blank'], { env: { ...process.env, ...wallClock?.env, TMPDIR: folder } });
   /** @type {Map<string, ChromiumTab>} by the session of the tab, and of each of its pages */
   const sessions = new Map();

@@ -38,8 +38,8 @@ function preferences(proxy) {
     'browser.startup.page': 0, 'browser.startup.homepage_override.mstone': 'ignore', 'browser.aboutwelcome.enabled': false,
     'browser.shell.checkDefaultBrowser': false, 'browser.topsites.contile.enabled': false, 'browser.discovery.enabled': false,
     'dom.push.connection.enabled': false, 'dom.push.serverURL': '', 'identity.fxaccounts.enabled': false, 'signon.rustMirror.enabled': false,
-    // A page of 127.0.0.1 counts as secure, and its images from elsewhere would be asked for by https.
-    'security.mixed_content.upgrade_display_content': false, 'security.mixed_content.block_display_content': false, 'security.mixed_content.block_active_content': false,
+    // The built-in list of hosts that are asked by https only, track.hubspot.com among them.
+    'network.stricttransportsecurity.preloadlist': false,
     'dom.security.https_first': false, 'dom.security.https_first_schemeless': false, 'dom.serviceWorkers.testing.enabled': false,
     'network.http.speculative-parallel-limit': 0, 'security.OCSP.enabled': 0, 'security.remote_settings.crlite_filters.enabled': false,
     'browser.ml.enable': false, 'browser.translations.enable': false, 'geo.enabled': false,

@@ -3,6 +3,7 @@
 
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
+import { newCertificate } from './certificate.mjs';
 import * as chromium from './chromium.mjs';
 import * as firefox from './firefox.mjs';
 import { find } from './processes.mjs';
@@ -24,6 +25,7 @@ export const ENGINES = Object.keys(engines);
  * @typedef {object} EngineOptions  what an engine's module is started with
  * @property {string} proxy  host:port
  * @property {WallClock|null} wallClock
+ * @property {{fingerprint: string}} [certificate]  to be taken, of a module that exports NEEDS_HTTPS
  * @property {string[]} args
  * @property {number} timeout
  * @property {(text: string) => void} problem
@@ -57,9 +59,10 @@ export async function launch(engine, { hubspot, wallClock = false, args = [], ti
   const why = missing(engine);
   if (why) throw new Error(why);
   const clock = wallClock ? new WallClock() : null;
-  const browser = new Browser(engine, clock, new Proxy({ double: hubspot, now: () => browser.now(), errands: engines[engine].ERRANDS }));
+  const certificate = hubspot && engines[engine].NEEDS_HTTPS ? newCertificate() : undefined;
+  const browser = new Browser(engine, clock, new Proxy({ double: hubspot, now: () => browser.now(), errands: engines[engine].ERRANDS, certificate }));
   try {
-    await browser.start({ args, timeout });
+    await browser.start({ args, timeout, certificate });
     return browser;
   } catch (error) {
     await browser.close();

@@ -1,7 +1,9 @@
 // The only way out of a browser under test: an HTTP proxy on loopback, the same for every engine. HubSpot's hosts lead to the
 // double, loopback passes unchanged, all else is refused and kept as a problem. The browser's caches do not know of it.
+// A browser that insists on https for HubSpot's hosts is answered with a certificate that it was told to take.
 
 import { createServer, request as forward } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const LOADER_HOST = /^js[\w-]*\.hs-scripts\.com$/;
@@ -20,22 +22,28 @@ export class Proxy {
   #double;
   #now;
   #errands;
-  #server = createServer((request, response) => this.#serve(request, response));
+  #server = createServer((request, response) => this.#serve(request, response, request.url));
+  /** Speaks TLS on connections that the other one got. */
+  #secureServer;
+  /** @type {Set<import('node:net').Socket>} */
+  #tunnels = new Set();
 
   /**
    * @param {object} options
    * @param {string} [options.double]  the double's address
    * @param {() => number} options.now
    * @param {RegExp} options.errands  hosts that the browser asks for on its own: refused as others, and no problem of a page
+   * @param {{key: string, cert: string}} [options.certificate]
    */
-  constructor({ double, now, errands }) {
+  constructor({ double, now, errands, certificate }) {
     this.#double = double && new URL(double);
     this.#now = now;
     this.#errands = errands;
-    this.#server.on('connect', (request, socket) => {
-      this.#refuse(request.url.replace(/:\d+$/, ''), `${request.url} by https`);
-      socket.on('error', () => {}).end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
-    });
+    if (certificate) {
+      this.#secureServer = createSecureServer(certificate, (request, response) => this.#serve(request, response, `https://${request.headers.host}${request.url}`));
+      this.#secureServer.on('tlsClientError', (_, socket) => socket.destroy());
+    }
+    this.#server.on('connect', (request, socket) => this.#connect(request, socket));
     this.#server.on('clientError', (_, socket) => socket.destroy());
   }
 
@@ -51,6 +59,7 @@ export class Proxy {
   async close() {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
+    for (const socket of this.#tunnels) socket.destroy();
     await closed;
   }
 
@@ -66,10 +75,23 @@ export class Proxy {
     return this.said;
   }
 
-  async #serve(request, response) {
+  #connect(request, socket) {
+    socket.on('error', () => {}).once('close', () => this.#tunnels.delete(socket));
+    this.#tunnels.add(socket);
+    const host = request.url.replace(/:\d+$/, '');
+    if (this.#secureServer && this.#double && isHubSpot(host)) {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      this.#secureServer.emit('connection', socket);
+      return;
+    }
+    this.#refuse(host, `${request.url} by https`);
+    socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+  }
+
+  async #serve(request, response, address) {
     try {
       const body = await readBody(request);
-      const target = this.#target(request, body);
+      const target = this.#target(request, address, body);
       if (!target) return response.writeHead(403, { 'content-length': 0 }).end();
       await relay(request, body, target, response);
     } catch {
@@ -80,17 +102,16 @@ export class Proxy {
   }
 
   /** @returns {URL|null} where the request is to go; null if it may not */
-  #target(request, body) {
-    if (!/^http:\/\//.test(request.url)) return null;
-    const url = new URL(request.url);
+  #target(request, address, body) {
+    if (!/^https?:\/\//.test(address)) return null;
+    const url = new URL(address);
     if (LOOPBACK.test(url.hostname)) return url;
-    const isLoader = LOADER_HOST.test(url.hostname);
-    const isTracking = url.hostname === TRACKING_HOST;
-    if (isTracking) this.said.push(Object.assign(new URL(url), { time: this.#now(), method: request.method, body: body.toString('utf8') }));
-    if (!this.#double || !(isLoader || isTracking)) {
+    if (url.hostname === TRACKING_HOST) this.said.push(Object.assign(new URL(url), { time: this.#now(), method: request.method, body: body.toString('utf8') }));
+    if (!this.#double || !isHubSpot(url.hostname)) {
       this.#refuse(url.hostname, url.origin);
       return null;
     }
+    const isLoader = LOADER_HOST.test(url.hostname);
     url.protocol = this.#double.protocol;
     url.host = this.#double.host;
     // Loopback has no certificate: the double's beacons are to go by the page's own protocol.
@@ -101,6 +122,10 @@ export class Proxy {
   #refuse(host, what) {
     if (!this.#errands.test(host)) this.refused.add(`asked for ${what}, which was not let out`);
   }
+}
+
+function isHubSpot(host) {
+  return host === TRACKING_HOST || LOADER_HOST.test(host);
 }
 
 /** @param {import('node:http').IncomingMessage} request */
