@@ -19,8 +19,9 @@ module Vidcache
   # @param busy_timeout [Numeric] seconds that a call waits for other processes' writes before {Busy}
   # @param page_deadline [Numeric] seconds, from 0.1 to 3600, after which a page that was rendered but has not
   #   run yet no longer names the email
-  # @param loader_host [String] the host of HubSpot's loader, as the portal's own embed code has it (in HubSpot: Settings, Tracking code):
-  #   +js-eu1.hs-scripts.com+ for portals in the EU data centre, +js-na2+, +js-ap1+ and others elsewhere
+  # @param loader_host [String] the host of HubSpot's loader, as the portal's own embed code has it (in HubSpot:
+  #   Settings, Tracking code): +js-eu1.hs-scripts.com+ for portals in the EU data centre, +js-na2+, +js-ap1+ and others
+  #   elsewhere
   # @param memory [Integer] the most bytes that the in-process table of users takes
   # @return [Cache]
   # @raise [InvalidPortal, InvalidSecret, InvalidOption] for the arguments
@@ -62,10 +63,11 @@ module Vidcache
     native_move_aside(path)
   end
 
-  # The script that a page of the app's own loads, to be served as a static file: it takes what {Cache#page_data} says. Its types stand
-  # beside it. In a Rails app with Propshaft or Sprockets it is an asset.
+  # The script that a page of the app's own loads, to be served as a static file: it takes what {Cache#page_data} says.
+  # Its types stand beside it. In a Rails app with Propshaft or Sprockets it is an asset.
   #
-  # @param classic [Boolean] for `<script src>`, where it makes `window.vidcache`; else an ES module that exports `show` and `signedOut`
+  # @param classic [Boolean] for `<script src>`, where it makes `window.vidcache`; else an ES module that exports `show`
+  #   and `signedOut`
   # @return [String] its path
   def self.page_script_path(classic: false)
     name = classic ? "vidcache.classic.js" : "vidcache.js"
@@ -78,8 +80,8 @@ module Vidcache
   # A +user_id+ is an Integer of 64 bits, or a String of 1 to 255 bytes of UTF-8 (a UUID, say); +42+ and +"42"+ are
   # one user. It is never an email. Anything else raises {InvalidUserKey}.
   #
-  # *Threads* may share a cache. Look-ups ({#resolve}, {#decide}, {#snippet}, {#page_data}) take microseconds and hold the GVL; whatever
-  # may wait releases it, and a Timeout, +Thread#kill+ or Ctrl-C ends the wait with nothing written.
+  # *Threads* may share a cache. Look-ups ({#resolve}, {#decide}, {#snippet}, {#page_data}) take microseconds and hold
+  # the GVL; whatever may wait releases it, and a Timeout, +Thread#kill+ or Ctrl-C ends the wait with nothing written.
   #
   # *Fork*: a cache opened before a fork works in parent and child, each with a connection of its own. Child
   # and parent may close theirs without the other noticing.
@@ -116,8 +118,8 @@ module Vidcache
 
     # @!method begin_email_change(user_id)
     #   Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it
-    #   _before_ the app's own commit. The worker tells HubSpot a {#quiet_period} later, and then finishes the change with
-    #   {#record}.
+    #   _before_ the app's own commit. The worker tells HubSpot a {#quiet_period} later, and then finishes the
+    #   change with {#record}.
     #   When this raises, no change was begun, and the app must not change the email.
     #   @param user_id [Integer, String]
     #   @return [Integer] the change's token, from 1 to 2^63 - 1, for the job
@@ -148,8 +150,9 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method quiet_period
-    #   How long the worker must wait after the beginning of a change before it tells HubSpot: the longest +page_deadline+ of any
-    #   process that used the file within the last day, and 5 s more, which a page view may take to reach HubSpot.
+    #   How long the worker must wait after the beginning of a change before it tells HubSpot: the longest
+    #   +page_deadline+ of any process that used the file within the last day, and 5 s more, which a page view may take
+    #   to reach HubSpot.
     #   @return [Float] seconds
 
     # @!method resolve_many(user_ids)
@@ -244,17 +247,17 @@ module Vidcache
       native_anonymous_snippet(nonce)
     end
 
-    # The HTML for the page after a sign-out: that of {#anonymous_snippet}, and HubSpot's code gives the browser a new usertoken, so that
-    # nothing it sends from here on belongs to the former user's contact.
+    # The HTML for the page after a sign-out: that of {#anonymous_snippet}, and HubSpot's code gives the browser a new
+    # usertoken, so that nothing it sends from here on belongs to the former user's contact.
     # @param nonce [String, nil] the page's Content-Security-Policy nonce
     # @return [String] UTF-8
     def signed_out_snippet(nonce: nil)
       native_signed_out_snippet(nonce)
     end
 
-    # What {#snippet} puts on a page, for a page that the app makes itself (a single-page app): to be sent to it as JSON and given to
-    # `show` of `vidcache.js`, which keeps the email from being named late. An answer with it must not be cached
-    # (`Cache-Control: private, no-store`), neither by HTTP nor by the app.
+    # What {#snippet} puts on a page, for a page that the app makes itself (a single-page app): to be sent to it as JSON
+    # and given to `show` of `vidcache.js`, which keeps the email from being named late. An answer with it must not be
+    # cached (`Cache-Control: private, no-store`), neither by HTTP nor by the app.
     #
     # - +"at"+: the time of this call, in milliseconds since 1970
     # - +"ttl"+: how long after that the email may be named, in milliseconds

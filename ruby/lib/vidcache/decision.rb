@@ -19,9 +19,9 @@ module Vidcache
     #   UTF-8. Only when {#agreed?}.
     attr_reader :email
 
-    # @return [Integer, nil] the number of the external id. A page gives it as text, +"vid:901"+: it can be greater than 2^53, and
-    #   portals have contacts that other products have bound to bare numbers. nil for a user without a contact, and for one
-    #   whose first contact was another user's before
+    # @return [Integer, nil] the number of the external id. A page gives it as text, +"vid:901"+: it can be greater than
+    #   2^53, and portals have contacts that other products have bound to bare numbers. nil for a user without a
+    #   contact, and for one whose first contact was another user's before
     attr_reader :id
 
     # @return [Symbol] why: +:agreed+, +:change_outstanding+, +:email_differs+, +:email_unconfirmed+,
@@ -43,14 +43,16 @@ module Vidcache
       @reason == :agreed
     end
 
-    # For the server's own code, and *not for a page*, not even as JSON: it says neither how old it is nor how long the email may be
-    # named, and the page would have to be kept from caches. {Cache#page_data} (in Rails `hubspot_tracking_data`) is for that.
+    # For the server's own code, and *not for a page*, not even as JSON: it says neither how old it is nor how long the
+    # email may be named, and the page would have to be kept from caches. {Cache#page_data} (in Rails
+    # `hubspot_tracking_data`) is for that.
     # @return [Hash{Symbol => Object}] +email+, +id+ and +reason+
     def to_h
       { email: @email, id: @id, reason: @reason }
     end
 
-    # What `render json: decision` prints: no email, since JSON that has none of {Cache#page_data}'s guards must not name one.
+    # What `render json: decision` prints: no email, since JSON that has none of {Cache#page_data}'s guards must not
+    # name one.
     # @return [Hash{String => String, nil}] +"id"+, as a page gives it, and +"reason"+
     def as_json(*)
       { "id" => (@id && "vid:#{@id}"), "reason" => @reason.name }

@@ -10,7 +10,8 @@ require "vidcache/rails/health"
 require "vidcache/rails/tracking_data"
 require "vidcache/rails/view_helper"
 
-# What a Rails app uses: {Vidcache.cache}, {Vidcache::Model}, {Vidcache::ViewHelper} and {Vidcache::TrackingData}. The railtie loads this.
+# What a Rails app uses: {Vidcache.cache}, {Vidcache::Model}, {Vidcache::ViewHelper} and {Vidcache::TrackingData}. The
+# railtie loads this.
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"

@@ -23,8 +23,9 @@ module Vidcache
   # | `no_store` | true: pages that carry an identity are sent with `private, no-store`. false: with `private, no-cache` |
   # | `loader_host` | `js.hs-scripts.com`, and a warning in production; the one in the portal's own embed code (Settings, Tracking code) |
   #
-  # `no-store` keeps a page from the browser's back/forward cache too. Without it the page's script alone keeps an old page from naming
-  # an email, by what the browser says of where the page comes from, which Firefox does not for a 304: so there is none.
+  # `no-store` keeps a page from the browser's back/forward cache too. Without it the page's script alone keeps an old
+  # page from naming an email, by what the browser says of where the page comes from, which Firefox does not for a 304:
+  # so there is none.
   class Railtie < ::Rails::Railtie
     config.vidcache = ActiveSupport::OrderedOptions.new
 
@@ -36,7 +37,8 @@ module Vidcache
       ActiveSupport.on_load(:action_view) { include Vidcache::ViewHelper }
     end
 
-    # `vidcache.js` for the app's own pages, by Propshaft or Sprockets: `pin "vidcache"`, `javascript_include_tag "vidcache.classic"`.
+    # `vidcache.js` for the app's own pages, by Propshaft or Sprockets: `pin "vidcache"`, `javascript_include_tag
+    # "vidcache.classic"`.
     initializer "vidcache.assets" do |app|
       if app.config.respond_to?(:assets)
         app.config.assets.paths << File.dirname(Vidcache.page_script_path)

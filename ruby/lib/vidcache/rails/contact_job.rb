@@ -19,8 +19,8 @@ module Vidcache
   #
   # What it keeps, whatever they do:
   #
-  # - HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait, and even if a process with
-  #   a longer `page_deadline` has come since the job was enqueued;
+  # - HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait, and even if
+  #   a process with a longer `page_deadline` has come since the job was enqueued;
   # - one job of a user at a time, each with the email as it is then;
   # - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
   # - 404: the contact is gone, so a new one is made. 409: another contact holds the email, so the one that the user has is read and

@@ -52,9 +52,9 @@ module Vidcache
       (@options.page_deadline.presence || 10).to_f
     end
 
-    # How long the worker waits before it tells HubSpot of a change: `config.vidcache.quiet_period`, or else what the file says
-    # ({Cache#quiet_period}). Never less than the file asks for: another process, with a longer `page_deadline`, may have rendered
-    # pages that name the old email still. That is warned of once.
+    # How long the worker waits before it tells HubSpot of a change: `config.vidcache.quiet_period`, or else what the
+    # file says ({Cache#quiet_period}). Never less than the file asks for: another process, with a longer
+    # `page_deadline`, may have rendered pages that name the old email still. That is warned of once.
     #
     # @return [Float] seconds
     # @raise [Vidcache::Error] the file cannot be read
@@ -94,7 +94,8 @@ module Vidcache
       @respect_do_not_track
     end
 
-    # @return [Boolean] whether pages that carry an identity are sent with `no-store`, which keeps them from the browser's back/forward cache
+    # @return [Boolean] whether pages that carry an identity are sent with `no-store`, which keeps them from the
+    #   browser's back/forward cache
     def no_store?
       @no_store
     end

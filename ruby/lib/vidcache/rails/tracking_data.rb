@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Vidcache
-  # For a page that the app makes itself, in the browser: what `hubspot_tracking_tag` puts on a page, as data. Every controller has these
-  # (of `ActionController::API` too), as private methods, and every view:
+  # For a page that the app makes itself, in the browser: what `hubspot_tracking_tag` puts on a page, as data. Every
+  # controller has these (of `ActionController::API` too), as private methods, and every view:
   #
   #     class MeController < ApplicationController
   #       def show
@@ -14,17 +14,22 @@ module Vidcache
   #
   #     show(fetch("/me.json").then((response) => response.json()).then((me) => me.hubspot))
   #
-  # **Neither the data nor what it is nested in may be cached**, in `Rails.cache` or by `json.cache!`: it says what is so at this
-  # moment. The response is sent with `Cache-Control: private, no-store` (or as `config.vidcache.no_store` says).
+  # **Neither the data nor what it is nested in may be cached**, in `Rails.cache` or by `json.cache!`: it says what is
+  # so at this moment. The response is sent with `Cache-Control: private, no-store` (or as `config.vidcache.no_store`
+  # says).
   #
-  # None of these ever breaks a response: whatever goes wrong is reported, as {ViewHelper} does, and the data names nobody.
+  # None of these ever breaks a response: whatever goes wrong is reported, as {ViewHelper} does, and the data names
+  # nobody.
   module TrackingData
-    # Who the page's visitor is, as far as that is safe to say: see {ViewHelper#hubspot_tracking_tag} and {Cache#page_data}.
+    # Who the page's visitor is, as far as that is safe to say: see {ViewHelper#hubspot_tracking_tag} and
+    # {Cache#page_data}.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in
-    # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without, and for browsers
-    #   that ask not to be tracked ({#hubspot_do_not_track?}), the data names nobody; that HubSpot's code is not loaded then is the page's affair.
-    # @return [Hash{String => Integer, String}] `at` and `ttl`, with `id` and `email` where they may be told; nothing without a cache
+    # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without,
+    #   and for browsers that ask not to be tracked ({#hubspot_do_not_track?}), the data names nobody; that HubSpot's
+    #   code is not loaded then is the page's affair.
+    # @return [Hash{String => Integer, String}] `at` and `ttl`, with `id` and `email` where they may be told; nothing
+    #   without a cache
     def hubspot_tracking_data(user, consent: true)
       vidcache_data("hubspot_tracking_data") do |cache|
         next cache.anonymous_page_data unless user && consent && !hubspot_do_not_track?
@@ -33,8 +38,8 @@ module Vidcache
       end
     end
 
-    # The answer to a sign-out: {#hubspot_tracking_data} for nobody, and `show` has HubSpot's code give the browser a new usertoken, so
-    # that nothing it sends from here on belongs to the former user's contact.
+    # The answer to a sign-out: {#hubspot_tracking_data} for nobody, and `show` has HubSpot's code give the browser a
+    # new usertoken, so that nothing it sends from here on belongs to the former user's contact.
     #
     #     def destroy
     #       reset_session
@@ -48,8 +53,8 @@ module Vidcache
       end
     end
 
-    # @return [Boolean] whether the browser asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`) and `config.vidcache.respect_do_not_track` is
-    #   set. No tag but the two that end tracking renders anything then.
+    # @return [Boolean] whether the browser asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`) and
+    #   `config.vidcache.respect_do_not_track` is set. No tag but the two that end tracking renders anything then.
     def hubspot_do_not_track?
       return false unless Vidcache.settings.respect_do_not_track? && respond_to?(:request) && request
 
@@ -94,8 +99,8 @@ module Vidcache
     end
 
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
-    # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too: the
-    # script then has its own guard against old pages.
+    # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too:
+    # the script then has its own guard against old pages.
     def vidcache_keep_from_caches
       response = vidcache_response or return
       headers = response.headers
@@ -109,8 +114,9 @@ module Vidcache
       end
     end
 
-    # Rails itself would make `no-cache` of `private, no-cache`, but leaves what it does not know as it stands. Without a validator nobody
-    # can answer 304 and have an old page shown again. (Rack::ETag's, which comes later, is a digest of the body, and each body has its time.)
+    # Rails itself would make `no-cache` of `private, no-cache`, but leaves what it does not know as it stands. Without
+    # a validator nobody can answer 304 and have an old page shown again. (Rack::ETag's, which comes later, is a digest
+    # of the body, and each body has its time.)
     def vidcache_keep_from_answering_again(response, headers)
       %w[Cache-Control ETag Last-Modified].each { |name| headers.delete(name) }
       response.cache_control[:extras] = ["no-cache"]

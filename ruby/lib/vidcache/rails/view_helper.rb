@@ -24,8 +24,9 @@ module Vidcache
     # Failures: `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the log.
     # Without `config.vidcache.portal_id` it renders nothing.
     #
-    # A page that carries an identity is sent with `Cache-Control: private, no-store`, which keeps it from the browser's back/forward cache
-    # too. With `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action has set.
+    # A page that carries an identity is sent with `Cache-Control: private, no-store`, which keeps it from the browser's
+    # back/forward cache too. With `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or
+    # Last-Modified that the action has set.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator
@@ -37,9 +38,10 @@ module Vidcache
       vidcache_tag("hubspot_tracking_tag", consent) { vidcache_snippet(user, vidcache_nonce(nonce)) }
     end
 
-    # In the place of {#hubspot_tracking_tag} on the page that follows a sign-out: the tracking code, no identity, and HubSpot's code gives
-    # the browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Without it the next
-    # visitor of this browser goes on under the cookie that HubSpot has linked to that contact.
+    # In the place of {#hubspot_tracking_tag} on the page that follows a sign-out: the tracking code, no identity, and
+    # HubSpot's code gives the browser a new usertoken, so that nothing it sends from here on belongs to the former
+    # user's contact. Without it the next visitor of this browser goes on under the cookie that HubSpot has linked to
+    # that contact.
     #
     #     <%= flash[:hubspot_signed_out] ? hubspot_signed_out_tag : hubspot_tracking_tag(current_user) %>
     #
