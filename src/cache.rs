@@ -2,6 +2,8 @@
 
 mod account;
 mod intake;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -240,8 +240,11 @@ mod tests {
     #[test]
     fn the_inline_script_with_its_data_takes_at_most_1_900_bytes() {
         let page = Page { nonce: None, ..page() };
-        let html =
-            page.render(&Decision { email: Some("ann@shop.test"), id: Vid::try_from(901).ok(), reason: Reason::Agreed });
+        let html = page.render(&Decision {
+            email: Some("ann@shop.test"),
+            id: Vid::try_from(901).ok(),
+            reason: Reason::Agreed,
+        });
         let inline = html.find("</script>").expect("the inline script ends") + "</script>".len();
         assert!(inline <= 1900 && html.is_ascii(), "{inline} bytes");
     }
@@ -251,10 +254,7 @@ mod tests {
         let decision =
             Decision { email: Some("jos\u{e9}\u{1f600}@x.test"), id: Vid::try_from(901).ok(), reason: Reason::Agreed };
         let json = page().data(&decision);
-        assert_eq!(
-            json,
-            r#"{"at":1700000000000,"ttl":10000,"id":"vid:901","email":"jos\u00e9\ud83d\ude00@x.test"}"#
-        );
+        assert_eq!(json, r#"{"at":1700000000000,"ttl":10000,"id":"vid:901","email":"jos\u00e9\ud83d\ude00@x.test"}"#);
         let out = Page { signed_out: true, ..page() }.data(&crate::decision::ANONYMOUS);
         assert_eq!(out, r#"{"at":1700000000000,"ttl":10000,"out":true}"#);
     }

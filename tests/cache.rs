@@ -350,9 +350,30 @@ fn the_snippet_of_an_agreed_user_names_the_email_once() {
     let body = serde_json::json!({"id": "9", "properties": {"email": odd}, "updatedAt": "2026-01-01T00:00:00Z"});
     cache.record(user, body.to_string().as_bytes(), None).unwrap();
     let html = cache.snippet(user, Some(&email(odd)), Some("n0nce")).unwrap();
-    assert!(html.contains(r#""email":"\"o\u0027\u003c/script\u003e\u0026\u2028\"@x.test""#), "{html}");
+    assert!(html.contains(r#""email":"\u0022o\u0027\u003c/script\u003e\u0026\u2028\u0022@x.test""#), "{html}");
     assert!(!cache.snippet(user, Some(&email("b@x.test")), None).unwrap().contains("\"email\":"));
-    assert!(!cache.anonymous_snippet(None).contains("\"id\":"));
+    for html in [cache.anonymous_snippet(None), cache.signed_out_snippet(None)] {
+        assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
+    }
+    assert!(cache.signed_out_snippet(None).contains(",\"out\":true});</script>"));
+    assert!(!cache.anonymous_snippet(None).contains("\"out\""));
+}
+
+#[test]
+fn a_page_of_the_app_s_own_gets_what_the_snippet_says_as_json() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(1);
+    cache.record(user, &answer(9, "ann@shop.test", 1), None).unwrap();
+    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let data = json(cache.page_data(user, Some(&email("ann@shop.test"))).unwrap());
+    assert_eq!((&data["id"], &data["email"], &data["ttl"]), (&"vid:9".into(), &"ann@shop.test".into(), &10_000.into()));
+    assert!(data["at"].as_i64().unwrap() > 1_700_000_000_000);
+    cache.begin_email_change(user).unwrap();
+    let careful = json(cache.page_data(user, Some(&email("ann@shop.test"))).unwrap());
+    assert_eq!((&careful["id"], careful.get("email")), (&"vid:9".into(), None));
+    assert_eq!(json(cache.anonymous_page_data()).as_object().unwrap().len(), 2);
+    assert_eq!(json(cache.signed_out_page_data())["out"], true);
 }
 
 #[test]
