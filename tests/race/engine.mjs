@@ -13,8 +13,8 @@ const PATIENCE_MS = 5_000;
 /** After so long without a request a tab has said what it had to say. */
 const SETTLED_MS = 200;
 
-/** @param {URL} url  of a tracking request @returns {string} the origin of the page that it speaks of */
-const originOf = (url) => /^https?:\/\/[^/]+/.exec(readBeacon(url).url)?.[0] ?? '';
+/** @param {import('../hubspot/beacon.mjs').Beacon} beacon @returns {string} the origin of the page that it speaks of */
+const originOf = ({ url }) => /^https?:\/\/[^/]+/.exec(url)?.[0] ?? '';
 
 /**
  * @param {'chromium'|'firefox'|'webkit'} engine
@@ -112,25 +112,46 @@ export class EngineTab {
    */
   async load(action, loaderDelayMs = 0) {
     const page = this.gateway.nextPage();
-    const view = this.next((url) => isView(url), loaderDelayMs + PATIENCE_MS);
+    const view = this.nextView(loaderDelayMs + PATIENCE_MS);
     await action();
     const late = sleep(loaderDelayMs + PATIENCE_MS, null, { ref: false });
     const { path, status } = (await Promise.race([page, late])) ?? { path: 'a page', status: 504 };
-    const url = status < 400 ? await view : null;
-    return { path, status, said: url && saidBy(url) };
+    return { path, status, said: status < 400 ? await view : null };
+  }
+
+  /** @returns {Promise<import('./client.mjs').PageLoad['said']>} what the next page view of this tab says; null if none comes in time */
+  async nextView(ms = PATIENCE_MS) {
+    const url = await this.#next(['view'], ms);
+    return url && saidBy(url);
   }
 
   /**
-   * @param {(url: URL) => boolean} isWanted
-   * @param {number} [ms]
+   * Clicks a button that HubSpot is told of, by the app or by HubSpot's code, which watches for the mouse going down.
+   * @param {string} id
+   * @returns {Promise<boolean>} whether HubSpot was told
+   */
+  async press(id) {
+    const telling = this.#next(['event', 'behavioural'], PATIENCE_MS);
+    await this.evaluate((button) => {
+      const element = document.getElementById(button);
+      element.dispatchEvent(new MouseEvent('mousedown', { bubbles: true }));
+      element.click();
+    }, id);
+    return (await telling) !== null;
+  }
+
+  /**
+   * @param {import('../hubspot/beacon.mjs').Kind[]|null} kinds  null: any
+   * @param {number} ms
    * @returns {Promise<URL|null>} the first such request of this tab from now on; null if none comes in time
    */
-  async next(isWanted, ms = PATIENCE_MS) {
+  async #next(kinds, ms) {
     let seen = this.#said.length;
     for (const until = Date.now() + ms; Date.now() < until; await sleep(10)) {
       for (; seen < this.#said.length; seen++) {
         const url = this.#said[seen];
-        if (originOf(url) === this.origin && isWanted(url)) return url;
+        const beacon = readBeacon(url);
+        if (originOf(beacon) === this.origin && (!kinds || kinds.includes(beacon.kind))) return url;
       }
     }
     return null;
@@ -138,7 +159,7 @@ export class EngineTab {
 
   /** Waits until the tab has said what it had to say. */
   async settled() {
-    while (await this.next(() => true, SETTLED_MS));
+    while (await this.#next(null, SETTLED_MS));
   }
 
   /** @returns {Promise<any>} */
@@ -150,14 +171,4 @@ export class EngineTab {
   waitFor(source, ...args) {
     return this.#tab.waitFor(source, ...args);
   }
-}
-
-/** @param {URL} url  of a tracking request */
-export function isView(url) {
-  return readBeacon(url).kind === 'view';
-}
-
-/** @param {URL} url  of a tracking request: a custom event, or a click that is one */
-export function isEvent(url) {
-  return ['event', 'behavioural'].includes(readBeacon(url).kind);
 }

@@ -10,13 +10,15 @@ import { Race } from './race.mjs';
 import { elapsed, outcomeTable, Progress, scenarioTable } from './report.mjs';
 import { plan, turboRounds } from './scenario.mjs';
 import { Servers } from './servers.mjs';
+import { hasSpa, SinglePage, SPA_USERS } from './spa.mjs';
 import { turboFile, turboScenarios, TURBO_USERS } from './turbo/index.mjs';
 import { verdict } from './verdict.mjs';
 
 /** The account number of HubSpot's own documentation examples; every request to it stays on this machine. */
 const PORTAL = 62515;
 
-const DOUBLE_DELAY_MS = 300;
+/** Long enough for the page that follows a change to come first in the slowest engine, on a busy machine. */
+const DOUBLE_DELAY_MS = 1_000;
 const PAGE_DEADLINE_S = 2;
 const QUIET_PERIOD_S = 3;
 
@@ -25,16 +27,20 @@ const INTERRUPTED = 130;
 
 const POLICIES = /** @type {const} */ (['usual', 'vidcache']);
 
+/** @param {import('./args.mjs').Options} options @returns {string[]} who takes part; the full loads' users come first */
+function loginsFor({ changes, browser }) {
+  const users = plan(changes).length + (browser ? TURBO_USERS + SPA_USERS : 0);
+  return Array.from({ length: users }, (_, index) => `user${index + 1}`);
+}
+
 /**
+ * A double and an app for one policy.
  * @param {'usual'|'vidcache'} policy
  * @param {import('./args.mjs').Options} options
  * @param {Servers} servers
- * @returns {Promise<import('./report.mjs').Outcome>}
+ * @returns {Promise<{policy: 'usual'|'vidcache', doubleUrl: string, appUrl: string}>}
  */
-async function runPolicy(policy, options, servers) {
-  const kinds = plan(options.changes);
-  const users = kinds.length + (options.browser ? TURBO_USERS : 0);
-  const logins = Array.from({ length: users }, (_, index) => `user${index + 1}`);
+async function start(policy, options, servers) {
   const doubleUrl = await servers.startDouble({ name: `${policy}-double`, portal: PORTAL, delayMs: DOUBLE_DELAY_MS });
   const appUrl = await servers.startApp({
     name: policy,
@@ -45,22 +51,35 @@ async function runPolicy(policy, options, servers) {
       HUBSPOT_TOKEN: 'any',
       HUBSPOT_PORTAL: String(PORTAL),
       SNIPPET: policy,
-      USERS: String(users),
+      USERS: String(loginsFor(options).length),
       QUIET_PERIOD: String(QUIET_PERIOD_S),
       PAGE_DEADLINE: String(PAGE_DEADLINE_S),
       ...(options.browser && { TURBO: turboFile() }),
     },
   });
+  return { policy, doubleUrl, appUrl };
+}
+
+/**
+ * @param {{policy: 'usual'|'vidcache', doubleUrl: string, appUrl: string}} started
+ * @param {import('./args.mjs').Options} options
+ * @returns {Promise<import('./report.mjs').Outcome>}
+ */
+async function runPolicy({ policy, doubleUrl, appUrl }, options) {
+  const kinds = plan(options.changes);
+  const logins = loginsFor(options);
   const before = await stateOf(doubleUrl);
-  if (before.contacts.length !== users) throw new Error(`the app was to create ${users} contacts, the double has ${before.contacts.length}`);
+  if (before.contacts.length !== logins.length) throw new Error(`the app was to create ${logins.length} contacts, the double has ${before.contacts.length}`);
   const driver = await openDriver(options, { appUrl, doubleUrl });
   try {
     const loads = new FullLoads({
       driver, logins: logins.slice(0, kinds.length), plan: kinds, deadlineMs: PAGE_DEADLINE_S * 1000, workerMs: QUIET_PERIOD_S * 1000 + DOUBLE_DELAY_MS,
     });
-    const turbo = options.browser && (await hasTurbo(appUrl))
-      ? turboScenarios({ driver, logins: logins.slice(kinds.length), rounds: turboRounds(options.changes) }) : [];
-    const scenarios = [loads, ...turbo];
+    const scenarios = [loads];
+    const rounds = turboRounds(options.changes);
+    const cast = logins.slice(kinds.length);
+    if (options.browser && (await hasTurbo(appUrl))) scenarios.push(...turboScenarios({ driver, logins: cast.splice(0, TURBO_USERS), rounds }));
+    if (options.browser && (await hasSpa(appUrl))) scenarios.push(new SinglePage({ driver, logins: cast.splice(0, SPA_USERS), rounds }));
     await drive(policy, new Race({ appUrl, scenarios }), scenarios);
     const after = await stateOf(doubleUrl);
     const findings = new Judge(before.contacts, driver.tabs ?? []).findings(after);
@@ -125,7 +144,7 @@ function print(outcomes, { browser }) {
   console.log(`\n${outcomeTable(outcomes)}`);
   console.log('\nunheld: requests that named an email which HubSpot did not hold. mistaken: requests that spoke for somebody else.\n');
   if (outcomes[0].scenarios.length > 1) console.log(`${scenarioTable(outcomes)}\n`);
-  else console.log(`Full loads only: ${browser ? 'the app serves no Turbo.' : 'Turbo needs a browser.'}\n`);
+  else console.log(`Full loads only: ${browser ? 'the app serves no Turbo.' : 'Turbo and single-page apps need a browser.'}\n`);
   for (const { policy, scenarios, picture, problems } of outcomes) {
     const tally = (name) => scenarios.reduce((total, scenario) => total + scenario.tally[name], 0);
     const unsent = tally('silent') > 0 ? `, ${tally('silent')} pages and clicks told HubSpot nothing` : '';
@@ -154,11 +173,9 @@ function printAddresses(outcomes) {
  * @returns {Promise<number>} exit status
  */
 async function compare(options, servers) {
+  const all = await Promise.all(POLICIES.map((policy) => start(policy, options, servers)));
   const outcomes = [];
-  for (const policy of POLICIES) {
-    outcomes.push(await runPolicy(policy, options, servers));
-    if (!options.serve) await servers.stop();
-  }
+  for (const started of all) outcomes.push(await runPolicy(started, options));
   print(outcomes, options);
   const failures = verdict(outcomes);
   for (const failure of failures) console.log(`failed: ${failure}`);

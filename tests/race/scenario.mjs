@@ -38,7 +38,7 @@ export function plan(changes) {
   return rounds;
 }
 
-/** Changes that one round of Turbo's scenarios makes. */
+/** Changes that one round of Turbo's scenarios makes, or nearly: a page of the app's own makes one besides. */
 const TURBO_CHANGES = 4;
 
 /**

@@ -34,10 +34,10 @@ export class Tally {
     return load;
   }
 
-  /** @param {Promise<URL|null>} telling  the request that tells HubSpot of it */
+  /** @param {Promise<boolean>} telling  whether HubSpot was told */
   async event(telling) {
     this.events += 1;
-    if ((await telling) === null) this.silent += 1;
+    if (!(await telling)) this.silent += 1;
   }
 
   /**

@@ -10,6 +10,11 @@ Rails.application.routes.draw do
 
   resource :settings, only: %i[show update]
 
+  # The shop once more, as a single-page app.
+  get "app(/:view)", to: "spa#show"
+  get "me", to: "me#show", constraints: { format: :json }
+
+  get "vidcache.js", to: "scripts#vidcache"
   get "turbo.js", to: "scripts#turbo" if Shop.turbo
 
   get "up", to: "status#up"

@@ -1,8 +1,6 @@
 // A tab of an app that Turbo drives: one document, in which pages come and go. What a person does is done in the page, by the
 // same words in every engine: links, buttons and forms are clicked, and Turbo takes it from there.
 
-import { isEvent } from '../engine.mjs';
-
 /** How long a visit may take until Turbo shows its page. */
 const VISIT_MS = 10_000;
 
@@ -63,16 +61,7 @@ export class TurboTab {
 
   /** The two buttons of the app's pages: an event that the app pushes, and a click that HubSpot's code watches for. */
   async press(buttons = ['like', 'ask']) {
-    for (const button of buttons) {
-      const telling = this.#tab.next(isEvent);
-      await this.#tab.evaluate((id) => {
-        const element = document.getElementById(id);
-        // HubSpot's code watches for the mouse going down.
-        element.dispatchEvent(new MouseEvent('mousedown', { bubbles: true }));
-        element.click();
-      }, button);
-      await this.#tally.event(telling);
-    }
+    for (const button of buttons) await this.#tally.event(this.#tab.press(button));
   }
 
   /** Back to the page before, which Turbo has kept. */

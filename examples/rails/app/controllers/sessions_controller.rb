@@ -20,6 +20,7 @@ class SessionsController < ApplicationController
 
   def destroy
     reset_session
+    flash[:hubspot_signed_out] = true
     redirect_to sign_in_path, status: :see_other
   end
 end
