@@ -76,28 +76,31 @@ impl Page<'_> {
     /// The script's data alone, as JSON: what a page of the app's own gives to `show` of `page/vidcache.js`.
     pub(crate) fn data(&self, decision: &Decision<'_>) -> String {
         let mut json = String::with_capacity(128);
-        self.write_data(decision, "", &mut json).expect("a String takes all that is written to it");
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(self.rendered_at);
+        self.write_data(at, decision, "", &mut json).expect("a String takes all that is written to it");
         json
     }
 
     fn write(&self, decision: &Decision<'_>, html: &mut impl Write) -> fmt::Result {
         // Turbo's morphing keeps a script that looks like the one before, and then does not run it; by its id each is
         // another.
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(self.rendered_at);
         html.write_str("<script id=\"vidcache-")?;
-        html.write_str(itoa::Buffer::new().format(self.rendered_at))?;
-        html.write_char('"')?;
+        html.write_str(at)?;
+        html.write_str("\"")?;
         self.write_nonce(html)?;
         html.write_str(&SCRIPT)?;
-        self.write_data(decision, &self.template.src, html)?;
+        self.write_data(at, decision, &self.template.src, html)?;
         html.write_str(LOADER)?;
         self.write_nonce(html)?;
         html.write_str(&self.template.loader)
     }
 
-    fn write_data(&self, decision: &Decision<'_>, src: &str, out: &mut impl Write) -> fmt::Result {
-        let mut digits = itoa::Buffer::new();
+    fn write_data(&self, at: &str, decision: &Decision<'_>, src: &str, out: &mut impl Write) -> fmt::Result {
         out.write_str("{\"at\":")?;
-        out.write_str(digits.format(self.rendered_at))?;
+        out.write_str(at)?;
         out.write_str(&self.template.ttl)?;
         out.write_str(src)?;
         if self.signed_out {
@@ -107,14 +110,14 @@ impl Page<'_> {
             // As text: JavaScript's numbers lose digits above 2^53. With a prefix: portals have contacts that other
             // products have bound to bare numbers, and an id once bound cannot be renamed.
             out.write_str(",\"id\":\"vid:")?;
-            out.write_str(digits.format(id.get()))?;
-            out.write_char('"')?;
+            out.write_str(itoa::Buffer::new().format(id.get()))?;
+            out.write_str("\"")?;
         }
         if let Some(email) = decision.email {
             out.write_str(",\"email\":")?;
             write_json_string(out, email)?;
         }
-        out.write_char('}')
+        out.write_str("}")
     }
 
     fn write_nonce(&self, html: &mut impl Write) -> fmt::Result {
