@@ -1,5 +1,5 @@
-// The race's driver in a browser: Chromium, Firefox or WebKit, by tests/browsers. HubSpot's two hosts are answered by the double,
-// the app is on loopback, and nothing else is let out.
+// The race's driver in a browser: Chromium, Firefox or WebKit, by tests/browsers. HubSpot's two hosts are answered by
+// the double, the app is on loopback, and nothing else is let out.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launch } from '../browsers/index.mjs';

@@ -1,6 +1,7 @@
-// A tab's own way to the app: a port that hands everything on. Cookies know no ports, so the tabs of a profile stay one visitor, yet
-// each address that a page tells HubSpot names the tab it is from. What a browser cannot be asked by the same words in every engine
-// is seen here too: with which status the app answered, and when the tracking code is to come.
+// A tab's own way to the app: a port that hands everything on. Cookies know no ports, so the tabs of a profile stay one
+// visitor, yet each address that a page tells HubSpot names the tab it is from. What a browser cannot be asked by the
+// same words in every engine is seen here too: with which status the app answered, and when the tracking code is to
+// come.
 
 import { createServer, request as forward } from 'node:http';
 

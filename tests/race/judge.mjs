@@ -1,4 +1,5 @@
-// What HubSpot heard of the race, held against what the race knows: who was signed in where, and whose each email and contact is.
+// What HubSpot heard of the race, held against what the race knows: who was signed in where, and whose each email and
+// contact is.
 
 /**
  * As `GET /_double/state` has it.
@@ -59,7 +60,8 @@ export class Judge {
       // Without a browser there is no such tab; there each usertoken is one user's.
       if (!tab && named && !firstNamed.has(request.usertoken)) firstNamed.set(request.usertoken, named);
       const present = tab ? presentAt(request, tab) : firstNamed.get(request.usertoken) ?? named;
-      // Nobody has told HubSpot who is there, so HubSpot goes by its cookie: where a user is signed in, that has to be theirs.
+      // Nobody has told HubSpot who is there, so HubSpot goes by its cookie: where a user is signed in, that has to be
+      // theirs.
       const spokenFor = named ?? (present && request.vid !== null ? owners.get(request.vid) : null);
       if (spokenFor && spokenFor !== present) of(present ?? spokenFor).mistaken += 1;
     }

@@ -160,12 +160,12 @@ test('the tables: a line for each policy, and one for each scenario', () => {
   assert.match(scenarioTable(both), /\nfull loads +5 \/ 6 \/ 7 +0 \/ 0 \/ 0\nTurbo visits +5 \/ 6 \/ 7 +0 \/ 0 \/ 0$/);
 });
 
-test('a page that does not name the confirmed email is looked at three times', async () => {
+test('a page that does not name the confirmed email is looked at some more times', async () => {
   const tally = new Tally();
   let loads = 0;
-  await tally.expectNamed('user1@shop.test', async () => ({ said: { email: ++loads < 3 ? null : 'User1@shop.test', id: null } }));
+  await tally.expectNamed('user1@shop.test', async () => ({ said: { email: ++loads < 8 ? null : 'User1@shop.test', id: null } }));
   await tally.expectNamed('user1@shop.test', async () => ({ said: null }));
-  assert.deepEqual([loads, tally.checked, tally.confirmed], [3, 2, 1]);
+  assert.deepEqual([loads, tally.checked, tally.confirmed], [8, 2, 1]);
 });
 
 test('a gateway hands the app on: redirects and headers as they are, the tracking code as late as it is to be', async (t) => {

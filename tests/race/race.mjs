@@ -1,5 +1,6 @@
-// The race: users change their email while their other tabs and a second browser go on. What they do is a scenario's; here the
-// scenarios run together, in rounds, against one app. The race is the same for every driver and for both policies.
+// The race: users change their email while their other tabs and a second browser go on. What they do is a scenario's;
+// here the scenarios run together, in rounds, against one app. The race is the same for every driver and for both
+// policies.
 //
 // Each round, every scenario
 //   1. prepares: pages from before the change;
@@ -20,6 +21,7 @@ const HEAD_START_MS = 100;
  * @property {string[]} logins  its users
  * @property {number} rounds
  * @property {import('./tally.mjs').Tally} tally
+ * @property {boolean} [inFront]  whether its tab must not be slowed down as one in the background
  * @property {() => Promise<void>} open  signs its users in
  * @property {(round: number) => Promise<void>} prepare
  * @property {(round: number, isDone: () => boolean) => Promise<void>} traffic
@@ -43,9 +45,11 @@ export class Race {
     return { round: this.#round, rounds: this.#rounds };
   }
 
-  /** Signs every user in. */
+  /** Signs every user in. The tab that is opened last is in front, where a browser has all of them in one window. */
   async open() {
-    await Promise.all(this.#scenarios.map((scenario) => scenario.open()));
+    const [front, others] = [true, false].map((inFront) => this.#scenarios.filter((scenario) => Boolean(scenario.inFront) === inFront));
+    await Promise.all(others.map((scenario) => scenario.open()));
+    await Promise.all(front.map((scenario) => scenario.open()));
   }
 
   async run() {

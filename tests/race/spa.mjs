@@ -1,5 +1,5 @@
-// The scenario of a single-page app: the page makes itself in the browser, asks the server who the visitor is with each view, after the
-// change and every few seconds, and tells HubSpot of its views by itself.
+// The scenario of a single-page app: the page makes itself in the browser, asks the server who the visitor is with each
+// view, after the change and every few seconds, and tells HubSpot of its views by itself.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Customer, Tally } from './tally.mjs';

@@ -2,8 +2,11 @@
 
 /** @typedef {import('./client.mjs').PageLoad} PageLoad */
 
-/** Loads in which a page must name the confirmed email again; more than one, since a busy machine may exceed the deadline. */
-const TRIES_AFTER = 3;
+/**
+ * Loads in which a page must name the confirmed email again; more than one, since a busy machine may exceed the
+ * deadline, and Firefox makes each timer of a tab in the background, Turbo's too, wait for up to a second.
+ */
+const TRIES_AFTER = 8;
 
 export class Tally {
   changes = 0;

@@ -1,4 +1,5 @@
-// What the shop's pages do by themselves where Turbo shows them. It runs once a document, so both listeners are the document's.
+// What the shop's pages do by themselves where Turbo shows them. It runs once a document, so both listeners are the
+// document's.
 
 (function () {
   'use strict';

@@ -56,8 +56,8 @@ class TurboScenario {
 }
 
 /**
- * One user clicks through pages in one document, here and in a second browser, with events and clicks on each page, and back now and
- * then to a page that Turbo has kept; another tab changes the email.
+ * One user clicks through pages in one document, here and in a second browser, with events and clicks on each page, and
+ * back now and then to a page that Turbo has kept; another tab changes the email.
  * @implements {import('../race.mjs').Scenario}
  */
 export class Visits extends TurboScenario {
@@ -91,7 +91,8 @@ export class Visits extends TurboScenario {
   async #read(tab, step) {
     if (step % 4 === 3) {
       await tab.back();
-      // Turbo keeps a page without its listeners, but with the mark by which HubSpot's code knows that it has one there.
+      // Turbo keeps a page without its listeners, but with the mark by which HubSpot's code knows that it has one
+      // there.
       return tab.press(['like']);
     }
     await tab.visit(`/pages/${1 + (step % 5)}`);
@@ -132,12 +133,14 @@ export class OpenTabs extends TurboScenario {
 }
 
 /**
- * Two users of one browser, one after the other in the same document: sign-out and sign-in are Turbo's too. The first changes the email
- * and leaves before the worker has told HubSpot.
+ * Two users of one browser, one after the other in the same document: sign-out and sign-in are Turbo's too. The first
+ * changes the email and leaves before the worker has told HubSpot.
  * @implements {import('../race.mjs').Scenario}
  */
 export class SecondUser extends TurboScenario {
   name = 'a second user in the tab';
+  /** All that it shows is shown in one tab, and the redirect after the change has to come before the worker's call. */
+  inFront = true;
 
   async open() {
     [this.tab] = await this.profileOf(this.logins[0], 1);

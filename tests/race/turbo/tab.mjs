@@ -1,5 +1,5 @@
-// A tab of an app that Turbo drives: one document, in which pages come and go. What a person does is done in the page, by the
-// same words in every engine: links, buttons and forms are clicked, and Turbo takes it from there.
+// A tab of an app that Turbo drives: one document, in which pages come and go. What a person does is done in the page,
+// by the same words in every engine: links, buttons and forms are clicked, and Turbo takes it from there.
 
 /** How long a visit may take until Turbo shows its page. */
 const VISIT_MS = 10_000;

@@ -5,8 +5,8 @@ const queue = (window._hsq = window._hsq || []);
 const byId = (id) => document.getElementById(id);
 const { identify } = await import(`/spa/identify_${document.documentElement.dataset.snippet}.js`);
 
-// Asks the server who the visitor is. Whatever comes back, `identify` has the promise from the start: how old the answer is counts from
-// the question.
+// Asks the server who the visitor is. Whatever comes back, `identify` has the promise from the start: how old the
+// answer is counts from the question.
 async function refresh() {
   const answer = fetch('/me.json').then((response) => response.json());
   await identify(answer.then((me) => me.hubspot)).catch(() => {}); // no connection: what was told last grows old by itself
