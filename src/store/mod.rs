@@ -173,10 +173,11 @@ impl Store {
         }))
     }
 
-    /// Writes the process's page deadline down, unless that was done lately. See `deadline`.
+    /// Writes the process's page deadline down, unless that was done lately. See `deadline`. The last step of opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
-        if self.read(|rows| deadline::is_due(rows, deadline, at))? {
-            self.write(|tx| deadline::announce(tx, deadline, at))?;
+        let named = |error| open::named(&self.shared.path, error);
+        if self.read(|rows| deadline::is_due(rows, deadline, at)).map_err(named)? {
+            self.write(|tx| deadline::announce(tx, deadline, at)).map_err(named)?;
         }
         Ok(())
     }

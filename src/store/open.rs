@@ -79,11 +79,16 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
     let checked = check_schema(&connection, &path)
         .and_then(|()| prepare_file(&connection, &path, synchronous))
         .and_then(|()| check_owner(&connection, portal, given));
-    let key = checked.map_err(|error| match error {
+    let key = checked.map_err(|error| named(&path, error))?;
+    Ok(Opened { connection, path, key })
+}
+
+/// The error of opening a file, which says which file is damaged.
+pub(super) fn named(path: &Path, error: Error) -> Error {
+    match error {
         Error::Corrupt(what) => Error::Corrupt(format!("{}: {what}", path.display())),
         other => other,
-    })?;
-    Ok(Opened { connection, path, key })
+    }
 }
 
 /// Opens a file that `create` has seen before: after a fork, or for the other connection.
