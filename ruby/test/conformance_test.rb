@@ -65,6 +65,10 @@ class ConformanceTest < CacheTest
       {"email" => decision.email, "id" => decision.id, "reason" => decision.reason.name}
     when "snippet"
       step.key?("user") ? @open.snippet(user, text(step["email"]), nonce: step["nonce"]) : @open.anonymous_snippet
+    when "signed_out_snippet" then @open.signed_out_snippet(nonce: step["nonce"])
+    when "page_data"
+      step.key?("user") ? @open.page_data(user, text(step["email"])) : @open.anonymous_page_data
+    when "signed_out_page_data" then @open.signed_out_page_data
     when "link_shared" then @open.link_shared(user, step["vid"])
     when "observe" then @open.observe(body(step)).then { |seen| { "contacts" => seen.contacts, "missing" => seen.missing } }
     when "apply_webhook" then @open.apply_webhook(body(step)).to_h.transform_keys(&:to_s)

@@ -390,6 +390,7 @@ class Vidcache::ModelTest < Vidcache::RailsTest
     older.define_singleton_method(:stale_changes) do |older_than:, limit:|
       cache.stale_changes(older_than: [older_than - (time - Time.now), 0].max, limit: limit)
     end
+    older.define_singleton_method(:quiet_period) { cache.quiet_period }
     Vidcache.cache = older
     sleep 0.01
     yield
