@@ -18,8 +18,9 @@ use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{Identity, UserKey, Vid};
+use crate::rows::{self, StaleChange};
 use crate::snippet::{self, Page, Template};
-use crate::store::{self, Settings, StaleChange, Stats, Store, Synchronous};
+use crate::store::{self, Settings, Stats, Store, Synchronous};
 
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
@@ -283,7 +284,7 @@ impl Vidcache {
     /// [`Error::VidTaken`], and as [`Vidcache::begin_email_change`].
     pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
         self.store.write(|tx| {
-            store::check_free(tx, user, vid)?;
+            rows::check_free(tx, user, vid)?;
             link(tx, user, vid)
         })
     }
@@ -308,7 +309,7 @@ impl Vidcache {
     /// Then no change was begun, and the app must not change the email.
     pub fn begin_email_change(&self, user: UserKey<'_>) -> Result<ChangeToken> {
         let token = ChangeToken::random()?;
-        self.store.write(|tx| store::apply(tx, &Event::ChangeBegun { user, token, at: now() }))?;
+        self.store.write(|tx| rows::apply(tx, &Event::ChangeBegun { user, token, at: now() }))?;
         Ok(token)
     }
 
@@ -329,8 +330,8 @@ impl Vidcache {
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::begin_email_change`].
     pub fn abandon_email_change(&self, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
         self.store.write(|tx| {
-            store::is_outstanding(tx, user, token)?;
-            store::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
+            rows::is_outstanding(tx, user, token)?;
+            rows::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
         })
     }
 
@@ -351,7 +352,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::resolve`].
     pub fn is_change_outstanding(&self, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
-        self.store.read(|rows| store::is_outstanding(rows, user, token))
+        self.store.read(|rows| rows::is_outstanding(rows, user, token))
     }
 
     /// When the user's change was begun, in milliseconds since 1970 by the app's clock; `None` once it has ended. For a
@@ -360,7 +361,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::is_change_outstanding`].
     pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
-        self.store.read(|rows| store::outstanding_since(rows, user, token))
+        self.store.read(|rows| rows::outstanding_since(rows, user, token))
     }
 
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.
@@ -370,7 +371,7 @@ impl Vidcache {
     /// As [`Vidcache::resolve`].
     pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
         let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
-        self.store.read(|rows| store::stale_changes(rows, now().saturating_sub(age), limit))
+        self.store.read(|rows| rows::stale_changes(rows, now().saturating_sub(age), limit))
     }
 
     /// What this handle has done in this process: how often memory answered, how large it is, whether it must do
@@ -392,7 +393,7 @@ impl Vidcache {
     /// The clock is read here, before the decision is made: a page must never look younger than what it says.
     fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
         let rendered_at = now();
-        if rendered_at - self.announced_at.load(Ordering::Relaxed) > store::RENEWED {
+        if rendered_at - self.announced_at.load(Ordering::Relaxed) > rows::RENEWED {
             self.announce_again(rendered_at);
         }
         Page { template: &self.template, nonce, rendered_at, signed_out: false }
@@ -402,7 +403,7 @@ impl Vidcache {
     /// does not wait for that: where it would have to, the next page after a minute tries again.
     #[cold]
     fn announce_again(&self, at: Millis) {
-        let retry_at = at - store::RENEWED + 60_000;
+        let retry_at = at - rows::RENEWED + 60_000;
         self.announced_at.store(retry_at, Ordering::Relaxed);
         if cancel::without_waiting(|| self.store.announce(self.page_deadline, at)).is_ok() {
             self.announced_at.store(at, Ordering::Relaxed);
@@ -413,12 +414,12 @@ impl Vidcache {
 /// Links the user, unless they are linked to that contact already. A later link wins even when the
 /// clock has gone back since the last one.
 fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
-    let at = match store::link_of(tx, user)? {
-        Some((current, _)) if current == store::canonical(tx, vid)? => return Ok(()),
+    let at = match rows::link_of(tx, user)? {
+        Some((current, _)) if current == rows::canonical(tx, vid)? => return Ok(()),
         Some((_, linked_at)) => now().max(linked_at + 1),
         None => now(),
     };
-    store::apply(tx, &Event::Linked { user, vid, at })
+    rows::apply(tx, &Event::Linked { user, vid, at })
 }
 
 fn now() -> Millis {

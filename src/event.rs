@@ -1,4 +1,4 @@
-//! The one write vocabulary: every input becomes events, and `store::apply` is all that
+//! The one write vocabulary: every input becomes events, and `rows::apply` is all that
 //! turns events into rows.
 //!
 //! Events may come in any order and more than once; the rows end the same. Each carries

@@ -67,6 +67,7 @@ mod identity;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
 pub mod parsers;
+mod rows;
 mod snippet;
 mod store;
 
@@ -82,4 +83,5 @@ pub use error::{Error, ErrorCode, Result};
 pub use event::{ChangeToken, Millis};
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
-pub use store::{StaleChange, Stats, Synchronous};
+pub use rows::StaleChange;
+pub use store::{Stats, Synchronous};

@@ -7,7 +7,7 @@ use crate::decision::{self, Decision, Reason};
 use crate::email::Email;
 use crate::error::Result;
 use crate::identity::UserKey;
-use crate::store;
+use crate::rows;
 
 /// Why a page says what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,12 @@ impl Vidcache {
     pub fn explain<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Explanation<'e>> {
         self.store.read(|rows| {
             let rows = rows.unchecked_transaction()?;
-            let state = store::user_state(&rows, user)?;
+            let state = rows::user_state(&rows, user)?;
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
             let other = email.filter(|_| decision.reason != Reason::Agreed);
             let print = other.map(|email| self.store.key().fingerprint(email));
-            sentences.extend(store::account(&rows, user)?.sentences(print));
+            sentences.extend(rows::account(&rows, user)?.sentences(print));
             Ok(Explanation { decision, sentences })
         })
     }
@@ -54,7 +54,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn export(&self, user: UserKey<'_>) -> Result<String> {
-        self.store.read(|rows| Ok(store::account(&*rows.unchecked_transaction()?, user)?.json()))
+        self.store.read(|rows| Ok(rows::account(&*rows.unchecked_transaction()?, user)?.json()))
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
@@ -72,7 +72,7 @@ impl Vidcache {
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy
     pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
-        let known = self.store.write(|tx| store::forget(tx, user))?;
+        let known = self.store.write(|tx| rows::forget(tx, user))?;
         // Even if nothing was: an earlier call may have come this far.
         self.store.empty_wal()?;
         Ok(known)

@@ -9,7 +9,7 @@ use crate::event::{ChangeToken, Event, LATEST, Millis};
 use crate::hubspot::response::{self, Answer, Contact};
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
-use crate::store;
+use crate::rows;
 
 /// What [`Vidcache::record`] learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,17 +106,17 @@ impl Vidcache {
             return Err(Error::AnswerWithoutEmail);
         }
         let about_user = |tx: &Connection| -> Result<()> {
-            let outstanding = change.map_or(Ok(false), |token| store::is_outstanding(tx, user, token))?;
+            let outstanding = change.map_or(Ok(false), |token| rows::is_outstanding(tx, user, token))?;
             let overtaken = match contact.email {
-                Some(fact) if !outstanding => store::is_overtaken(tx, user, contact.vid, fact.at)?,
+                Some(fact) if !outstanding => rows::is_overtaken(tx, user, contact.vid, fact.at)?,
                 _ => false,
             };
             if !overtaken {
-                store::check_free(tx, user, contact.vid)?;
+                rows::check_free(tx, user, contact.vid)?;
                 link(tx, user, contact.vid)?;
             }
             match change {
-                Some(token) => store::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
+                Some(token) => rows::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
                 None => Ok(()),
             }
         };
@@ -211,19 +211,19 @@ impl Vidcache {
             Notice::Created { .. } => return Ok(false),
             &Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.store.key().fingerprint(&email));
-                store::apply(tx, &Event::EmailObserved { vid, email, at })?;
+                rows::apply(tx, &Event::EmailObserved { vid, email, at })?;
                 // Another contact that held it does so no more.
-                *erased |= store::is_erased(tx, vid)?;
+                *erased |= rows::is_erased(tx, vid)?;
             }
             &Notice::Merged { ref from, into, at, born } => {
                 for &old in from {
-                    *erased |= store::merge(tx, &Event::Merged { old, into, at, born })?;
+                    *erased |= rows::merge(tx, &Event::Merged { old, into, at, born })?;
                 }
             }
-            &Notice::Deleted { vid, at } => store::apply(tx, &Event::Deleted { vid, at })?,
-            &Notice::Restored { vid, at } => store::apply(tx, &Event::Restored { vid, at })?,
+            &Notice::Deleted { vid, at } => rows::apply(tx, &Event::Deleted { vid, at })?,
+            &Notice::Restored { vid, at } => rows::apply(tx, &Event::Restored { vid, at })?,
             &Notice::Erased { vid, .. } => {
-                store::erase(tx, vid)?;
+                rows::erase(tx, vid)?;
                 *erased = true;
             }
         }
@@ -244,20 +244,20 @@ impl Vidcache {
     fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
         let &Contact { vid: into, at, email, .. } = contact;
         // When these were merged it does not say, nor by which merge.
-        let mut erased = store::is_erased(tx, into)?;
+        let mut erased = rows::is_erased(tx, into)?;
         for &old in &contact.merged {
-            erased |= store::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
+            erased |= rows::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
         }
         if contact.deleted {
             deleted(tx, into, at)?;
         }
         if let Some(fact) = email {
             let email = fact.email.map(|email| self.store.key().fingerprint(&email));
-            store::apply(tx, &Event::EmailObserved { vid: into, email, at: fact.at })?;
+            rows::apply(tx, &Event::EmailObserved { vid: into, email, at: fact.at })?;
         }
         for email in contact.secondary.iter().flatten() {
             let email = self.store.key().fingerprint(email);
-            store::apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
+            rows::apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
         }
         Ok(erased)
     }
@@ -279,13 +279,13 @@ impl Vidcache {
                     return Err(Error::InvalidAnswer("the time of an email is not from 1970 to 9999".into()));
                 }
                 let email = row.email.map(|(email, at)| (self.store.key().fingerprint(&email), at));
-                Ok(store::Known { user: row.user, vid: row.vid, email })
+                Ok(rows::Known { user: row.user, vid: row.vid, email })
             };
             let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.and_then(known)).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 return Ok(report);
             }
-            let taken = self.store.write(|tx| store::Import::new(tx)?.put(&batch))?;
+            let taken = self.store.write(|tx| rows::Import::new(tx)?.put(&batch))?;
             report.imported += taken;
             report.vid_taken += batch.len() as u64 - taken;
         }
@@ -296,10 +296,10 @@ impl Vidcache {
 /// less until HubSpot says something newer. Nobody can tell which, and the answer has no time: so this is said at the time of what
 /// was said last, and of two things at one time neither counts.
 fn doubt(tx: &Connection, user: UserKey<'_>) -> Result<()> {
-    if let Some((vid, _)) = store::link_of(tx, user)?
-        && let Some(at) = store::last_observed(tx, vid)?
+    if let Some((vid, _)) = rows::link_of(tx, user)?
+        && let Some(at) = rows::last_observed(tx, vid)?
     {
-        store::apply(tx, &Event::EmailObserved { vid, email: None, at })?;
+        rows::apply(tx, &Event::EmailObserved { vid, email: None, at })?;
     }
     Ok(())
 }
@@ -309,7 +309,7 @@ fn doubt(tx: &Connection, user: UserKey<'_>) -> Result<()> {
 fn deleted(tx: &Connection, vid: Vid, at: Option<Millis>) -> Result<()> {
     let at = match at {
         Some(at) => at,
-        None => now().max(store::last_observed(tx, vid)?.unwrap_or(0)),
+        None => now().max(rows::last_observed(tx, vid)?.unwrap_or(0)),
     };
-    store::apply(tx, &Event::Deleted { vid, at })
+    rows::apply(tx, &Event::Deleted { vid, at })
 }

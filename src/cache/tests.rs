@@ -10,7 +10,7 @@ use crate::email::Email;
 use crate::error::Result;
 use crate::event::Millis;
 use crate::identity::{UserKey, Vid};
-use crate::store;
+use crate::rows;
 
 const ANSWER: &[u8] = br#"{"id":"901","properties":{"email":"ann@shop.test"},"updatedAt":"2026-03-01T10:00:00.000Z"}"#;
 
@@ -89,7 +89,7 @@ fn a_process_that_renders_pages_for_days_goes_on_saying_its_deadline() {
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(7)));
     long.anonymous_snippet(None);
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(65)));
-    assert!(now() - long.announced_at.load(Ordering::Relaxed) < store::RENEWED);
+    assert!(now() - long.announced_at.load(Ordering::Relaxed) < rows::RENEWED);
 }
 
 /// As if everybody had said so that many hours earlier.

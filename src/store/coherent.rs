@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::lookup::{self, Changes};
 use super::{Shared, Store, fork, open, retry};
 use crate::decision::UserState;
 use crate::error::Result;
 use crate::identity::{Identity, UserKey};
+use crate::rows::{self, Changes};
 
 /// The connection that the table is filled through.
 pub(super) struct Reader {
@@ -116,7 +116,7 @@ impl Store {
                 open::check_version(&reader.connection)?;
             }
             self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
-            let state = lookup::user_state(&reader.connection, user)?;
+            let state = rows::user_state(&reader.connection, user)?;
             if reader.stamped {
                 self.shared.hot.put(user, &state);
             }
@@ -149,7 +149,7 @@ impl Shared {
         let header = self.stamp.read();
         let snapshot = Snapshot::begin(&reader.connection)?;
         open::check_version(&reader.connection)?;
-        let (changes, newest) = lookup::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
+        let (changes, newest) = rows::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
         drop(snapshot);
         if matches!(changes, Changes::Everybody) {
             self.hot.clear();

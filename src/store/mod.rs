@@ -6,25 +6,14 @@
 //!
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
-mod account;
-mod apply;
 mod aside;
 mod coherent;
-mod contact;
-mod deadline;
-mod forget;
 mod fork;
 mod guard;
-mod import;
-mod link;
-mod lookup;
 mod open;
-#[cfg(test)]
-mod order;
 mod stamp;
 mod stats;
 mod turn;
-mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,18 +27,9 @@ use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::hot::Hot;
+use crate::rows;
 
-pub(crate) use account::account;
-pub(crate) use apply::apply;
 pub(crate) use aside::move_aside;
-pub(crate) use deadline::RENEWED;
-pub(crate) use forget::{erase, forget, merge};
-pub(crate) use import::{Import, Known};
-pub use lookup::StaleChange;
-pub(crate) use lookup::{
-    canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of, outstanding_since,
-    stale_changes, user_state,
-};
 pub use stats::Stats;
 
 /// How hard an acknowledged write is kept.
@@ -173,18 +153,18 @@ impl Store {
         }))
     }
 
-    /// Writes the process's page deadline down, unless that was done lately. See `deadline`. The last step of opening.
+    /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
         let named = |error| open::named(&self.shared.path, error);
-        if self.read(|rows| deadline::is_due(rows, deadline, at)).map_err(named)? {
-            self.write(|tx| deadline::announce(tx, deadline, at)).map_err(named)?;
+        if self.read(|rows| rows::is_due(rows, deadline, at)).map_err(named)? {
+            self.write(|tx| rows::announce(tx, deadline, at)).map_err(named)?;
         }
         Ok(())
     }
 
     /// How long after the beginning of a change the worker must wait before it tells HubSpot.
     pub(crate) fn quiet_period(&self, own: Duration, at: Millis) -> Result<Duration> {
-        self.read(|rows| deadline::quiet_period(rows, own, at))
+        self.read(|rows| rows::quiet_period(rows, own, at))
     }
 
     /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.
@@ -211,7 +191,7 @@ impl Store {
             }
             let mut connection = open::reopen(&self.shared, open::Access::Read)?;
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
-            verify::verify(&connection)
+            rows::verify(&connection)
         }))
     }
 

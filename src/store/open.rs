@@ -13,12 +13,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use super::{Settings, Shared, Synchronous, guard};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
+use crate::rows::SCHEMAS;
 
 /// `PRAGMA application_id`: "vidc".
 const APPLICATION_ID: i64 = 0x7669_6463;
-
-/// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.
-const SCHEMAS: &[&str] = &[include_str!("schema/1.sql")];
 
 /// SQLite up to 3.51.2 can corrupt a WAL file under several processes.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -12,7 +12,7 @@ use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::event::{ChangeToken, Event};
 use crate::identity::{UserKey, Vid};
-use crate::store;
+use crate::rows;
 
 /// An event of this world, in a form that can be a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ struct Contents {
 thread_local! {
     static FILE: Connection = {
         let db = Connection::open_in_memory().expect("memory");
-        db.execute_batch(include_str!("../../src/store/schema/1.sql")).expect("the schema");
+        db.execute_batch(include_str!("../../src/rows/schema/1.sql")).expect("the schema");
         db.set_prepared_statement_cache_capacity(64);
         db
     };
@@ -57,7 +57,7 @@ impl Rows {
         known.unwrap_or_else(|| {
             let next = self.load(|db| {
                 for event in happening.events() {
-                    store::apply(db, &event).expect("an event applies");
+                    rows::apply(db, &event).expect("an event applies");
                 }
                 Self::intern(dump(db))
             });
@@ -88,7 +88,7 @@ impl Rows {
                     let mut changes = db.prepare("SELECT token FROM change WHERE ended_at IS NULL").expect("a query");
                     let changes = changes.query_map([], |row| row.get(0)).expect("rows");
                     let changes = changes.collect::<rusqlite::Result<_>>().expect("tokens");
-                    (store::user_state(db, user()).expect("a state"), changes)
+                    (rows::user_state(db, user()).expect("a state"), changes)
                 })
             }))
         })

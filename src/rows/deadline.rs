@@ -22,7 +22,7 @@ pub(crate) const RENEWED: Millis = KEPT / 4;
 const TRANSIT: Duration = Duration::from_secs(5);
 
 /// Whether a deadline must be written down, since nobody has lately.
-pub(super) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Result<bool> {
+pub(crate) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Result<bool> {
     let seen: Option<Millis> = rows
         .prepare_cached("SELECT seen_at FROM deadline WHERE ms = ?1")?
         .query_row([millis(deadline)], |row| row.get(0))
@@ -31,7 +31,7 @@ pub(super) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Resul
 }
 
 /// Writes a deadline down, and takes out those of processes that are long gone.
-pub(super) fn announce(tx: &Connection, deadline: Duration, at: Millis) -> Result<()> {
+pub(crate) fn announce(tx: &Connection, deadline: Duration, at: Millis) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO deadline (ms, seen_at) VALUES (?1, ?2)
          ON CONFLICT (ms) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
@@ -42,7 +42,7 @@ pub(super) fn announce(tx: &Connection, deadline: Duration, at: Millis) -> Resul
 }
 
 /// How long after the beginning of a change the worker must wait before it tells HubSpot.
-pub(super) fn quiet_period(rows: &Connection, own: Duration, at: Millis) -> Result<Duration> {
+pub(crate) fn quiet_period(rows: &Connection, own: Duration, at: Millis) -> Result<Duration> {
     let longest: Option<i64> = rows
         .prepare_cached("SELECT max(ms) FROM deadline WHERE seen_at >= ?1")?
         .query_row([at - KEPT], |row| row.get(0))?;

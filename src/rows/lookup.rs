@@ -34,7 +34,7 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
 }
 
 /// Whose state changed after a revision.
-pub(super) enum Changes {
+pub(crate) enum Changes {
     /// These users', each named at least once.
     Users,
     /// More than the log remembers.
@@ -46,7 +46,7 @@ const READ_AT_MOST: i64 = 4096;
 
 /// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in one
 /// snapshot.
-pub(super) fn changes_since(
+pub(crate) fn changes_since(
     connection: &Connection,
     seen: Option<i64>,
     mut changed: impl FnMut(UserKey<'_>),

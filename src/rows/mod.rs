@@ -1,0 +1,32 @@
+//! What is known: users, contacts, merges and email changes, as rows.
+//!
+//! Everything here is a function of a `&Connection` whose tables are those of `schema/`. Nothing here knows a path, a
+//! process or a clock: who may touch the file is `file`'s business, and how an answer is as new as the last commit is
+//! `store`'s. A test in this folder's `tests` holds the module to that.
+
+mod account;
+mod apply;
+mod contact;
+mod deadline;
+mod forget;
+mod import;
+mod link;
+mod lookup;
+#[cfg(test)]
+mod order;
+mod verify;
+
+pub(crate) use account::account;
+pub(crate) use apply::apply;
+pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
+pub(crate) use forget::{erase, forget, merge};
+pub(crate) use import::{Import, Known};
+pub use lookup::StaleChange;
+pub(crate) use lookup::{
+    Changes, canonical, changes_since, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
+    outstanding_since, stale_changes, user_state,
+};
+pub(crate) use verify::verify;
+
+/// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.
+pub(crate) const SCHEMAS: &[&str] = &[include_str!("schema/1.sql")];
