@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::apply::{fate, key};
+use super::base::{fate, key};
 use super::link::{Link, first_of, links_of, users_of};
 use super::lookup::key_text;
 use crate::email::Fingerprint;

@@ -8,7 +8,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::apply::{fate, keys, log_everybody, log_users};
+use super::base::{fate, keys};
+use super::history::{log_everybody, log_users};
 use super::link::{Link, drop_empty, links_of, recount, settle, users_of};
 use crate::email::Fingerprint;
 use crate::error::Result;

@@ -5,8 +5,10 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::apply::{apply, fate, key, keys, log_everybody};
+use super::apply::apply;
+use super::base::{fate, key, keys};
 use super::contact::holders;
+use super::history::log_everybody;
 use super::link::{links_of, recount_all, recount_fully, settle, users_of};
 use crate::error::Result;
 use crate::event::{Event, What};

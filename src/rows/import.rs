@@ -5,7 +5,8 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::apply::{apply, log_everybody};
+use super::apply::apply;
+use super::history::log_everybody;
 use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::{Event, Millis};

@@ -3,7 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::apply::{drop_unknown, fate, keys, log};
+use super::base::{drop_unknown, fate, keys};
+use super::history::log;
 use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::Vid;

@@ -1,9 +1,9 @@
 //! Reading rows. Nothing here writes.
 
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::apply::{fate, key};
+use super::base::{fate, key};
 use super::link::users_of;
 use crate::decision::UserState;
 use crate::email::Fingerprint;
@@ -31,53 +31,6 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         })
         .optional()?;
     Ok(state.unwrap_or_default())
-}
-
-/// Whose state changed after a revision.
-pub(crate) enum Changes {
-    /// These users', each named at least once.
-    Users,
-    /// More than the log remembers.
-    Everybody,
-}
-
-/// How many revisions are read one by one. To empty the table costs less than to read more.
-const READ_AT_MOST: i64 = 4096;
-
-/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in one
-/// snapshot.
-pub(crate) fn changes_since(
-    connection: &Connection,
-    seen: Option<i64>,
-    mut changed: impl FnMut(UserKey<'_>),
-) -> Result<(Changes, i64)> {
-    let last: Option<i64> =
-        connection.prepare_cached("SELECT max(revision) FROM log")?.query_row([], |row| row.get(0))?;
-    let last = last.unwrap_or(0);
-    let mut newest = match seen {
-        Some(seen) if last - seen <= READ_AT_MOST => seen,
-        _ => return Ok((Changes::Everybody, last)),
-    };
-    let mut statement =
-        connection.prepare_cached("SELECT revision, user FROM log WHERE revision > ?1 ORDER BY revision")?;
-    let mut rows = statement.query([newest])?;
-    while let Some(row) = rows.next()? {
-        let revision: i64 = row.get(0)?;
-        // Revisions are handed out one by one, so a gap is what was pruned.
-        let gap = revision != newest + 1;
-        let key = match row.get_ref(1)? {
-            ValueRef::Integer(id) => Some(UserKey::from(id)),
-            ValueRef::Blob(bytes) => bytes.try_into().ok().map(UserKey::uuid),
-            ValueRef::Text(text) => UserKey::bytes(text).ok(),
-            _ => None,
-        };
-        match key {
-            Some(key) if !gap => changed(key),
-            _ => return Ok((Changes::Everybody, last)),
-        }
-        newest = revision;
-    }
-    Ok((Changes::Users, newest))
 }
 
 /// The user's latest link and when it was made.

@@ -6,9 +6,11 @@
 
 mod account;
 mod apply;
+mod base;
 mod contact;
 mod deadline;
 mod forget;
+mod history;
 mod import;
 mod link;
 mod lookup;
@@ -20,11 +22,12 @@ pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use forget::{erase, forget, merge};
+pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
 pub(crate) use lookup::{
-    Changes, canonical, changes_since, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
-    outstanding_since, stale_changes, user_state,
+    canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of, outstanding_since,
+    stale_changes, user_state,
 };
 pub(crate) use verify::verify;
 
