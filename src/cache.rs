@@ -17,10 +17,11 @@ use crate::decision::{self, Decision, Reason, UserState};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
+use crate::file::{self, Settings, Synchronous};
 use crate::identity::{Identity, UserKey, Vid};
 use crate::rows::{self, StaleChange};
 use crate::snippet::{self, Page, Template};
-use crate::store::{self, Settings, Stats, Store, Synchronous};
+use crate::store::{Stats, Store};
 
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
@@ -118,7 +119,7 @@ impl Vidcache {
     /// [`Error::Busy`] while any process, this one included, has it open; [`Error::CannotOpen`] when there is nothing
     /// at `path` or it may not be moved; [`Error::UnsupportedFilesystem`]. Then nothing was moved.
     pub fn move_aside(path: impl AsRef<Path>) -> Result<PathBuf> {
-        store::move_aside(path.as_ref())
+        file::move_aside(path.as_ref())
     }
 
     /// Which contact the user is, or `None` when they are not linked to one.

@@ -185,7 +185,7 @@ fn a_file_that_is_not_ours_is_left_as_it_is() {
 #[test]
 fn the_pragmas_are_those_of_the_documentation() {
     let page = include_str!("../docs/pragmas.md");
-    let source = include_str!("../src/store/open.rs");
+    let source = include_str!("../src/file/open.rs");
     let documented: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
     let mut set: Vec<&str> = source

@@ -15,9 +15,11 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{Shared, Store, fork, open, retry};
+use super::{Shared, Store};
 use crate::decision::UserState;
 use crate::error::Result;
+use crate::file::turn::retry;
+use crate::file::{fork, open};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
 
@@ -169,7 +171,7 @@ impl Shared {
             return;
         }
         let Ok(gate) = fork::enter() else { return };
-        let [database, index] = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.path);
+        let [database, index] = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path);
         if database || index {
             self.stats.reopened.fetch_add(1, Ordering::Relaxed);
             self.leave(database, index);

@@ -1,24 +1,18 @@
-//! The file: one SQLite database in WAL mode, shared by every process of the host.
+//! An answer as new as the last commit: `rows` of a file that is shared by every process of the host.
 //!
 //! A [`Store`] has two connections, both opened when first needed: readers never wait behind a
 //! writer of their own process. No transaction outlives a call, so checkpoints are never held up.
-//! `fork` closes both connections beforehand and they open again on either side (see `fork`).
+//! `fork` closes both connections beforehand and they open again on either side (see `file::fork`).
 //!
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
-mod aside;
 mod coherent;
-mod fork;
-mod guard;
-mod open;
 mod stamp;
 mod stats;
-mod turn;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -26,39 +20,13 @@ use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
+use crate::file::fork::{self, AtFork};
+use crate::file::turn::{self, retry};
+use crate::file::{Place, Settings, guard, open};
 use crate::hot::Hot;
 use crate::rows;
 
-pub(crate) use aside::move_aside;
 pub use stats::Stats;
-
-/// How hard an acknowledged write is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Synchronous {
-    /// A write that returned survives a crash of the process, of the system, and a power failure
-    /// (SQLite's `synchronous=FULL`).
-    #[default]
-    Full,
-    /// A write that returned survives a crash of the process; a power failure can take the last ones
-    /// (SQLite's `synchronous=NORMAL`). About five times faster where `fsync` is slow. Among the last ones may be the
-    /// beginning of a change, and then a page may name an email that HubSpot holds no more: the rule holds with `Full` only.
-    Normal,
-}
-
-/// How long to wait before asking for the write lock again. SQLite's own handler backs off, and the
-/// process that backed off furthest starves: of four writers some waited 2.9 s. A short constant wait
-/// kept the worst at 0.08 s.
-const RETRY_EVERY: Duration = Duration::from_micros(200);
-
-/// What to open, and how. The facade's options, checked.
-pub(crate) struct Settings<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) portal: i64,
-    pub(crate) secret: Option<&'a [u8]>,
-    pub(crate) synchronous: Synchronous,
-    pub(crate) busy_timeout: Duration,
-    pub(crate) memory: usize,
-}
 
 /// One file, as this process uses it.
 pub(crate) struct Store {
@@ -69,11 +37,7 @@ pub(crate) struct Store {
 
 /// What `fork` must reach: the connections and what it takes to open them again.
 struct Shared {
-    path: PathBuf,
-    portal: i64,
-    synchronous: Synchronous,
-    /// Checked whenever a connection opens: after a fork the path may lead to another file.
-    key_check: [u8; 8],
+    place: Place,
     reader: Mutex<Option<coherent::Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
@@ -93,10 +57,12 @@ impl Store {
                 stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
             let opened = open::create(settings)?;
             let shared = Arc::new(Shared {
-                path: opened.path,
-                portal: settings.portal,
-                synchronous: settings.synchronous,
-                key_check: opened.key.check(),
+                place: Place {
+                    path: opened.path,
+                    portal: settings.portal,
+                    synchronous: settings.synchronous,
+                    key_check: opened.key.check(),
+                },
                 reader: Mutex::new(None),
                 writer: Mutex::new(Some(opened.connection)),
                 guards: Mutex::default(),
@@ -107,7 +73,8 @@ impl Store {
                 stats: stats::Counters::default(),
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
-            fork::register(&shared)?;
+            let opener: Weak<dyn AtFork> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn AtFork>));
+            fork::register(opener)?;
             Ok((shared, opened.key))
         })?;
         let store = Self { shared, busy_timeout: settings.busy_timeout, key };
@@ -155,7 +122,7 @@ impl Store {
 
     /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
-        let named = |error| open::named(&self.shared.path, error);
+        let named = |error| open::named(&self.shared.place.path, error);
         if self.read(|rows| rows::is_due(rows, deadline, at)).map_err(named)? {
             self.write(|tx| rows::announce(tx, deadline, at)).map_err(named)?;
         }
@@ -189,7 +156,7 @@ impl Store {
             if self.shared.closed.load(Ordering::SeqCst) {
                 return Err(Error::Closed);
             }
-            let mut connection = open::reopen(&self.shared, open::Access::Read)?;
+            let mut connection = open::reopen(&self.shared.place, open::Access::Read)?;
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
             rows::verify(&connection)
         }))
@@ -212,22 +179,16 @@ impl Store {
     }
 }
 
-/// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt
-/// only: a fork waits for a transaction, never for a writer that itself waits for another process.
-fn retry<T>(timeout: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut deadline = None;
-    loop {
-        let gate = fork::enter()?;
-        let result = attempt();
-        drop(gate);
-        if !matches!(result, Err(Error::Busy)) {
-            return result;
-        }
-        let now = Instant::now();
-        if now >= *deadline.get_or_insert(now + timeout) {
-            return Err(Error::Busy);
-        }
-        cancel::pause(RETRY_EVERY)?;
+impl AtFork for Shared {
+    fn before(&self) {
+        self.disconnect();
+        // A lock of an open file description would be shared with the child, and either side's letting go would
+        // take it from the other.
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+
+    fn in_child(&self) {
+        self.turns.forget();
     }
 }
 
@@ -251,14 +212,14 @@ impl Shared {
     }
 
     fn connect(&self, access: open::Access) -> Result<Connection> {
-        let connection = open::reopen(self, access)?;
+        let connection = open::reopen(&self.place, access)?;
         self.guard()?;
         Ok(connection)
     }
 
     /// Holds the files that a connection has open. See `guard`.
     fn guard(&self) -> Result<()> {
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.path)
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.place.path)
     }
 
     /// Closes both connections and the guards beside them.

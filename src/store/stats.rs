@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Store;
 use crate::error::Error;
+use crate::file::fork;
 
 /// What a handle has done since it was opened, in this process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -100,7 +101,7 @@ fn coarse_seconds() -> i64 {
 impl Store {
     pub(crate) fn stats(&self) -> Stats {
         // A child must not inherit a lock that is taken here.
-        let _gate = super::fork::enter();
+        let _gate = fork::enter();
         let counters = &self.shared.stats;
         let (entries, bytes, evictions) = self.shared.hot.size();
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -8,9 +8,8 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
 
-use super::Shared;
 use crate::cancel;
 use crate::error::{Error, Result};
 
@@ -21,8 +20,17 @@ use crate::error::{Error, Result};
 /// threads behind locks of its own, which another thread may hold at the fork.
 static GATE: RwLock<()> = RwLock::new(());
 
-/// Every open store of this process.
-static STORES: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+/// What must be done around a fork by whoever has a file open.
+pub(crate) trait AtFork: Send + Sync {
+    /// Just before: closes connections and the descriptors that hold locks. Nobody is inside SQLite.
+    fn before(&self);
+
+    /// Just after, in the child: of the threads that waited for something, none came along.
+    fn in_child(&self);
+}
+
+/// Everybody of this process who has a file open.
+static OPEN: Mutex<Vec<Weak<dyn AtFork>>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// The gate, from before the fork until after it: the handlers all run in the forking thread.
@@ -33,7 +41,7 @@ thread_local! {
 ///
 /// # Errors
 /// [`Error::Cancelled`] where it would have to wait and the caller must not.
-pub(super) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
+pub(crate) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
     match GATE.try_read() {
         Ok(gate) => Ok(gate),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
@@ -43,27 +51,27 @@ pub(super) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
 }
 
 /// The same for what must be done whoever waits: it takes the milliseconds of a fork at most.
-pub(super) fn enter_anyway() -> RwLockReadGuard<'static, ()> {
+pub(crate) fn enter_anyway() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many wait for everybody to leave: what takes long inside SQLite looks at this, and leaves.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-pub(super) fn somebody_waits() -> bool {
+pub(crate) fn somebody_waits() -> bool {
     WAITING.load(Ordering::Relaxed) > 0
 }
 
 /// Waits until nobody is inside SQLite and keeps everybody out, and forks off, until the guard is dropped.
-pub(super) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
+pub(crate) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
     WAITING.fetch_add(1, Ordering::Relaxed);
     let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
     WAITING.fetch_sub(1, Ordering::Relaxed);
     gate
 }
 
-/// Makes a store known to the handlers, and installs them the first time. The caller is inside the gate.
-pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
+/// Makes somebody with an open file known to the handlers, and installs them the first time. The caller is inside the gate.
+pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
     let status = *INSTALLED.get_or_init(|| {
         // SAFETY: the handlers are `extern "C"`, take nothing, do not unwind, and live as long as
@@ -76,19 +84,16 @@ pub(super) fn register(store: &Arc<Shared>) -> Result<()> {
             std::io::Error::from_raw_os_error(status)
         )));
     }
-    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-    stores.retain(|known| known.strong_count() > 0);
-    stores.push(Arc::downgrade(store));
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.retain(|known| known.strong_count() > 0);
+    open.push(opener);
     Ok(())
 }
 
 extern "C" fn prepare() {
     let gate = enter_alone();
-    for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
-        store.disconnect();
-        // A lock of an open file description would be shared with the child, and either side's letting go would
-        // take it from the other.
-        store.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
+    for opener in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        opener.before();
     }
     CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some(gate));
 }
@@ -97,11 +102,10 @@ extern "C" fn after() {
     CLOSED_GATE.with(|slot| slot.borrow_mut().take());
 }
 
-/// Of the threads that waited for something, none came along.
 extern "C" fn after_in_child() {
     WAITING.store(0, Ordering::Relaxed);
-    for store in STORES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
-        store.turns.forget();
+    for opener in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        opener.in_child();
     }
     after();
 }

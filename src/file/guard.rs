@@ -26,7 +26,7 @@ pub(super) const INDEX_IN_USE: Range = (128, 1);
 
 /// The database and its WAL index, held.
 #[derive(Default)]
-pub(super) struct Guards {
+pub(crate) struct Guards {
     held: Vec<Guard>,
 }
 
@@ -43,7 +43,7 @@ impl Guards {
     ///
     /// Closes nothing: closing a descriptor is what drops SQLite's locks. A guard of a file that is no longer there
     /// stays until [`Guards::close`].
-    pub(super) fn hold(&mut self, path: &Path) -> Result<()> {
+    pub(crate) fn hold(&mut self, path: &Path) -> Result<()> {
         for (path, range) in [(path.to_owned(), SHARED), (beside(path, INDEX), INDEX_IN_USE)] {
             let Some(id) = file_id(&path) else { continue };
             let failed = |e: io::Error| match e.kind() {
@@ -78,7 +78,7 @@ impl Guards {
     }
 
     /// Whether the database, and its WAL index, are no longer the ones that are held.
-    pub(super) fn moved(&self, path: &Path) -> [bool; 2] {
+    pub(crate) fn moved(&self, path: &Path) -> [bool; 2] {
         [(path.to_owned(), SHARED), (beside(path, INDEX), INDEX_IN_USE)].map(|(path, range)| {
             let held = self.held.iter().rev().find(|guard| guard.range == range);
             held.is_some_and(|guard| Some(guard.id) != file_id(&path))
@@ -86,14 +86,14 @@ impl Guards {
     }
 
     /// Lets go without closing, so that a connection that closes next may be the last one out.
-    pub(super) fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         for guard in &self.held {
             let _ = set_lock(&guard.file, libc::F_UNLCK as libc::c_short, guard.range);
         }
     }
 
     /// Closes the descriptors. Nobody in this process may be inside SQLite.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.held.clear();
     }
 }

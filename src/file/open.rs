@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::{Settings, Shared, Synchronous, guard};
+use super::guard;
+use super::settings::{Place, Settings, Synchronous};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::rows::SCHEMAS;
@@ -36,20 +37,20 @@ const UNSUPPORTED: &[(i64, &str)] = &[
     (0x7461_636F, "OCFS2"),
 ];
 
-pub(super) struct Opened {
-    pub(super) connection: Connection,
-    pub(super) path: PathBuf,
-    pub(super) key: FingerprintKey,
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) key: FingerprintKey,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     Read,
     Write,
 }
 
 /// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
-pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
+pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
     let &Settings { path, portal, secret, synchronous, .. } = settings;
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::CannotOpen {
@@ -82,7 +83,7 @@ pub(super) fn create(settings: &Settings<'_>) -> Result<Opened> {
 }
 
 /// The error of opening a file, which says which file is damaged.
-pub(super) fn named(path: &Path, error: Error) -> Error {
+pub(crate) fn named(path: &Path, error: Error) -> Error {
     match error {
         Error::Corrupt(what) => Error::Corrupt(format!("{}: {what}", path.display())),
         other => other,
@@ -90,12 +91,12 @@ pub(super) fn named(path: &Path, error: Error) -> Error {
 }
 
 /// Opens a file that `create` has seen before: after a fork, or for the other connection.
-pub(super) fn reopen(shared: &Shared, access: Access) -> Result<Connection> {
-    let connection = connect(&shared.path)?;
-    check_schema(&connection, &shared.path)?;
-    prepare_file(&connection, &shared.path, shared.synchronous)?;
-    check_portal(&connection, shared.portal)?;
-    if meta::<[u8; 8]>(&connection, "key_check")? != Some(shared.key_check) {
+pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
+    let connection = connect(&place.path)?;
+    check_schema(&connection, &place.path)?;
+    prepare_file(&connection, &place.path, place.synchronous)?;
+    check_portal(&connection, place.portal)?;
+    if meta::<[u8; 8]>(&connection, "key_check")? != Some(place.key_check) {
         return Err(Error::WrongSecret);
     }
     if access == Access::Read {
@@ -167,7 +168,7 @@ fn connect(path: &Path) -> Result<Connection> {
         Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Busy,
         _ => Error::CannotOpen { path: path.into(), why: e.to_string() },
     })?;
-    // Waiting is `Store::retry`'s work: it is fairer, and it can be cancelled.
+    // Waiting is `turn::retry`'s work: it is fairer, and it can be cancelled.
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.set_prepared_statement_cache_capacity(96);
     // The plan does not depend on the values. Without this SQLite compiled some cached statements anew on
@@ -220,7 +221,7 @@ fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
 
 /// Refuses a file of a newer version. A microsecond: asked again whenever somebody has committed, since a newer version
 /// may have upgraded the file under us.
-pub(super) fn check_version(connection: &Connection) -> Result<()> {
+pub(crate) fn check_version(connection: &Connection) -> Result<()> {
     let known = SCHEMAS.len() as i64;
     match connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get::<_, i64>(0))? {
         found if found > known => Err(Error::NewerSchema { found, known }),

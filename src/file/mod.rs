@@ -1,0 +1,12 @@
+//! Who may touch the file: where it may be, what it must be, and the locks, turns and forks around it. Knows no rows.
+
+mod aside;
+pub(crate) mod fork;
+pub(crate) mod guard;
+pub(crate) mod open;
+mod settings;
+pub(crate) mod turn;
+
+pub(crate) use aside::move_aside;
+pub use settings::Synchronous;
+pub(crate) use settings::{Place, Settings};
