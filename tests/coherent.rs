@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{child_path, in_fork, link_to, linked, open, options, run, start, temporary, vid};
-use vidcache::{Error, Options, Synchronous, UserKey, Vidcache};
+use vidcache::{Error, Imported, Options, Synchronous, UserKey, Vid, Vidcache};
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
@@ -32,6 +32,28 @@ fn a_user_is_read_once_and_answered_from_memory_then() {
     link_to(&cache, 1, 902);
     assert_eq!((vid(&cache, 1), vid(&cache, 2)), (902, 0));
     assert_eq!(cache.stats().misses, 3, "the other user was not read again");
+}
+
+#[test]
+fn a_small_import_takes_only_its_own_users_out_of_memory_and_a_large_one_everybody() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let writer = open(&path);
+    let row = |user: i64| Ok(Imported { user: UserKey::from(user), vid: Vid::try_from(user).unwrap(), email: None });
+    for user in 1..=1_000 {
+        assert_eq!(vid(&cache, user), 0, "not known yet");
+    }
+    let misses = cache.stats().misses;
+    writer.import([row(7)]).unwrap();
+    assert_eq!((vid(&cache, 7), vid(&cache, 8)), (7, 0));
+    assert_eq!(cache.stats().misses, misses + 1, "the others stayed");
+    writer.import((100..200).map(row)).unwrap();
+    assert_eq!((vid(&cache, 150), vid(&cache, 8)), (150, 0));
+    assert_eq!(cache.stats().misses, misses + 2);
+    writer.import((2_000..7_000).map(row)).unwrap();
+    assert_eq!((vid(&cache, 2_500), vid(&cache, 8)), (2_500, 0));
+    assert_eq!(cache.stats().misses, misses + 4, "of 5,000 nobody reads which they were");
 }
 
 #[test]

@@ -6,11 +6,16 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::apply::apply;
-use super::history::log_everybody;
+use super::base::key;
+use super::history::{log, log_everybody};
 use crate::email::Fingerprint;
 use crate::error::Result;
-use crate::event::{Event, Millis};
+use crate::event::{Event, Millis, What};
 use crate::identity::{UserKey, Vid};
+
+/// Up to how many users a batch names each in the history, so that only they leave the tables of other processes. A larger
+/// batch empties the tables, which costs less than to read of so many.
+const NAMED_AT_MOST: usize = 4096;
 
 /// One user as the app has known them, before any answer was recorded.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +47,6 @@ impl<'tx> Import<'tx> {
                 "SELECT NOT (EXISTS (SELECT 1 FROM past) OR EXISTS (SELECT 1 FROM erased) OR EXISTS (SELECT 1 FROM link))",
             )?
             .query_row([], |row| row.get(0))?;
-        // One entry for the whole batch: a table in another process that held any of it is emptied.
-        log_everybody(tx)?;
         Ok(Self { tx, contact, user, plain })
     }
 
@@ -53,6 +56,10 @@ impl<'tx> Import<'tx> {
     /// written once for all that goes into it, where random UUIDs would come back to each again and again. Who met
     /// something goes the usual way at the end.
     pub(crate) fn put(&mut self, batch: &[Known<'_>]) -> Result<u64> {
+        let named = batch.len() <= NAMED_AT_MOST;
+        if !named {
+            log_everybody(self.tx)?;
+        }
         let mut new = Vec::with_capacity(batch.len());
         let mut usual = Vec::new();
         for known in batch {
@@ -69,6 +76,9 @@ impl<'tx> Import<'tx> {
         for known in new {
             if self.user.execute(params![known.user, known.vid.get()])? == 1 {
                 taken += 1;
+                if named {
+                    log(self.tx, &key(known.user), What::Linked, Some(known.vid.get()), 0)?;
+                }
             } else {
                 // The user is known already: let the usual way decide which link stands.
                 self.tx.prepare_cached("UPDATE contact SET user = NULL WHERE vid = ?1")?.execute([known.vid.get()])?;

@@ -91,6 +91,10 @@ module Vidcache
   # Every method raises {Closed} after {#close}, {Storage} or {Corrupt} when the file fails, and {Busy} when it
   # waited for longer than +busy_timeout+. All are {Error}s.
   class Cache
+    # As many rows as the core takes into one transaction: fewer would halve the rate of random UUIDs.
+    IMPORT_BATCH = 100_000
+    private_constant :IMPORT_BATCH
+
     class << self
       undef_method :new
       undef_method :allocate
@@ -317,15 +321,16 @@ module Vidcache
       native_decide_many(emails.to_a)
     end
 
-    # Takes in what the app has long known, for a first fill: half a million users a second, 10,000 to a transaction. What
+    # Takes in what the app has long known, for a first fill: hundreds of thousands of users a second, 100,000 to a transaction. Up to
+    # 4,096 users leave the tables of other processes one by one; a larger batch empties those tables. What
     # {#link} or {#record} said stands against it, and so does a later email. Importing again changes nothing.
     # @param rows [Enumerable<Array>] a user's id, their vid, and, if known, the email that HubSpot held and the Time (`updatedAt`)
     #   at which it did
     # @return [ImportReport]
     # @raise [InvalidUserKey, InvalidVid, InvalidEmail, InvalidAnswer] the last for what is no Time, or none of the years 1970 to 9999; the
-    #   batches of 10,000 before that one stay
+    #   batches of 100,000 before that one stay
     def import(rows)
-      rows.each_slice(10_000).reduce(ImportReport.new(0, 0)) do |report, batch|
+      rows.each_slice(IMPORT_BATCH).reduce(ImportReport.new(0, 0)) do |report, batch|
         timed = batch.map { |user_id, vid, email, at| [user_id, vid, email, at && Answer.milliseconds(at)] }
         report + native_import(timed)
       end
