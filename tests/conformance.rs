@@ -150,6 +150,16 @@ impl Run {
                 };
                 json!(html)
             }
+            "signed_out_snippet" => json!(cache.signed_out_snippet(step["nonce"].as_str())),
+            "page_data" => {
+                let data = match step.get("user") {
+                    None => cache.anonymous_page_data(),
+                    Some(_) => cache.page_data(user()?, email(&step["email"])?.as_ref())?,
+                };
+                serde_json::from_str(&data).expect("JSON")
+            }
+            "signed_out_page_data" => serde_json::from_str(&cache.signed_out_page_data()).expect("JSON"),
+            "quiet_period" => json!(cache.quiet_period()?.as_millis()),
             "link_shared" => {
                 cache.link_shared(user()?, Vid::try_from(step["vid"].as_i64().expect("a vid"))?)?;
                 Value::Null

@@ -69,6 +69,7 @@ class ConformanceTest < CacheTest
     when "page_data"
       step.key?("user") ? @open.page_data(user, text(step["email"])) : @open.anonymous_page_data
     when "signed_out_page_data" then @open.signed_out_page_data
+    when "quiet_period" then (@open.quiet_period * 1000).round
     when "link_shared" then @open.link_shared(user, step["vid"])
     when "observe" then @open.observe(body(step)).then { |seen| { "contacts" => seen.contacts, "missing" => seen.missing } }
     when "apply_webhook" then @open.apply_webhook(body(step)).to_h.transform_keys(&:to_s)
