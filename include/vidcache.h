@@ -236,7 +236,9 @@ typedef struct vidcache_options {
    */
   size_t secret_len;
   /**
-   * The host of HubSpot's loader. NULL: js.hs-scripts.com. Portals in the EU data centre have js-eu1.hs-scripts.com.
+   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
+   * src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
+   * elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
    */
   const char *loader_host;
   /**
@@ -254,6 +256,7 @@ typedef struct vidcache_options {
   uint32_t busy_timeout_ms;
   /**
    * How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
+   * Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
    */
   uint32_t page_deadline_ms;
   /**
@@ -744,6 +747,49 @@ vidcache_result vidcache_anonymous_snippet(const struct vidcache_handle *handle,
                                            size_t *length);
 
 /**
+ * The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser a
+ * new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
+ * vidcache_snippet.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL.
+ */
+vidcache_result vidcache_signed_out_snippet(const struct vidcache_handle *handle,
+                                            const char *nonce,
+                                            size_t nonce_len,
+                                            char *buffer,
+                                            size_t capacity,
+                                            size_t *length);
+
+/**
+ * What vidcache_snippet puts on a page, as a JSON object for a page that the app makes itself: `at`, the time of this
+ * call in milliseconds since 1970 UTC; `ttl`, for how many milliseconds after that the email may be named; and, where
+ * the decision has them, `id` ("vid:901", a text) and `email`. All of it is ASCII, about 100 bytes. It is for `show`
+ * of page/vidcache.js, which keeps the email from being named late; a response with it must not be cached
+ * (Cache-Control: private, no-store). `user` may be NULL: a visitor whom the app does not know; `email` is not named
+ * then. `buffer`, `capacity` and `*length` as for vidcache_snippet.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL, and as vidcache_decide.
+ */
+vidcache_result vidcache_page_data(const struct vidcache_handle *handle,
+                                   const struct vidcache_user *user,
+                                   const char *email,
+                                   size_t email_len,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *length);
+
+/**
+ * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as vidcache_signed_out_snippet
+ * for a page. Otherwise as vidcache_page_data.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL.
+ */
+vidcache_result vidcache_signed_out_page_data(const struct vidcache_handle *handle,
+                                              char *buffer,
+                                              size_t capacity,
+                                              size_t *length);
+
+/**
  * vidcache_resolve for `count` users, into as many identities in the same order.
  *
  * Fails as vidcache_resolve, and then no identity is written.
@@ -860,9 +906,8 @@ vidcache_result vidcache_apply_webhook(const struct vidcache_handle *handle,
 
 /**
  * Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it before the app's
- * own commit. The worker tells HubSpot a quiet period later (longer than the page deadline by the time that a page
- * view takes to reach HubSpot, 5 s say), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 -
- * 1.
+ * own commit. The worker tells HubSpot vidcache_quiet_period later, only while the change is outstanding
+ * (vidcache_is_change_outstanding), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 - 1.
  *
  * Fails as vidcache_link. Then no change was begun, and the app must not change the email.
  */
@@ -890,6 +935,27 @@ vidcache_result vidcache_is_change_outstanding(const struct vidcache_handle *han
                                                const struct vidcache_user *user,
                                                int64_t token,
                                                bool *outstanding);
+
+/**
+ * When the user's change was begun, by the app's clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding`
+ * is true; once it has ended, 0 and false. For a worker whose queue may hand it a job before the quiet period is over.
+ *
+ * Fails as vidcache_is_change_outstanding.
+ */
+vidcache_result vidcache_change_outstanding_since(const struct vidcache_handle *handle,
+                                                  const struct vidcache_user *user,
+                                                  int64_t token,
+                                                  int64_t *begun_at,
+                                                  bool *outstanding);
+
+/**
+ * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+ * page deadline of any process that used the file within the last day, and 5000 more, which a page view may take to
+ * reach HubSpot. From 5100 to 3605000.
+ *
+ * Fails with VIDCACHE_BUSY, VIDCACHE_STORAGE, VIDCACHE_CORRUPT, VIDCACHE_CLOSED.
+ */
+vidcache_result vidcache_quiet_period(const struct vidcache_handle *handle, uint64_t *milliseconds);
 
 /**
  * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first, at most `capacity`

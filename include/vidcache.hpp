@@ -235,6 +235,40 @@ public:
     });
   }
 
+  /** For the page after a sign-out: see vidcache_signed_out_snippet. */
+  std::string signed_out_snippet(std::optional<std::string_view> nonce = std::nullopt) const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_signed_out_snippet(handle_.get(), detail::data(nonce), detail::size(nonce), buffer, capacity,
+                                         length);
+    });
+  }
+
+  /** What the snippet says, as JSON for a page that the app makes itself: see vidcache_page_data. */
+  std::string page_data(const user &who, std::optional<std::string_view> email) const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_page_data(handle_.get(), who.get(), detail::data(email), detail::size(email), buffer, capacity,
+                                length);
+    });
+  }
+
+  /** The JSON for a visitor whom the app does not know. */
+  std::string anonymous_page_data() const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_page_data(handle_.get(), nullptr, nullptr, 0, buffer, capacity, length);
+    });
+  }
+
+  /** The JSON for a visitor who has just signed out. */
+  std::string signed_out_page_data() const
+  {
+    return fill([&](char *buffer, std::size_t capacity, std::size_t *length) {
+      return vidcache_signed_out_page_data(handle_.get(), buffer, capacity, length);
+    });
+  }
+
   void link(const user &who, std::int64_t vid) { detail::check(vidcache_link(handle_.get(), who.get(), vid)); }
 
   void link_shared(const user &who, std::int64_t vid)
@@ -292,6 +326,23 @@ public:
     bool outstanding;
     detail::check(vidcache_is_change_outstanding(handle_.get(), who.get(), token, &outstanding));
     return outstanding;
+  }
+
+  /** When the change was begun, since 1970 UTC by the app's clock; none once it has ended. */
+  std::optional<std::chrono::milliseconds> change_outstanding_since(const user &who, std::int64_t token) const
+  {
+    std::int64_t begun_at;
+    bool outstanding;
+    detail::check(vidcache_change_outstanding_since(handle_.get(), who.get(), token, &begun_at, &outstanding));
+    return outstanding ? std::optional<std::chrono::milliseconds>(begun_at) : std::nullopt;
+  }
+
+  /** How long after the beginning of a change HubSpot may be told of it: see vidcache_quiet_period. */
+  std::chrono::milliseconds quiet_period() const
+  {
+    std::uint64_t milliseconds;
+    detail::check(vidcache_quiet_period(handle_.get(), &milliseconds));
+    return std::chrono::milliseconds(milliseconds);
   }
 
   std::vector<stale_change> stale_changes(std::chrono::milliseconds older_than, std::size_t limit = 1000) const

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *folder;
@@ -53,6 +54,10 @@ static void a_user_changes_their_email(void)
   bool outstanding = false;
   EQUAL(VIDCACHE_OK, vidcache_is_change_outstanding(cache, &user, token, &outstanding));
   CHECK(outstanding);
+  int64_t begun_at = 0;
+  outstanding = false;
+  EQUAL(VIDCACHE_OK, vidcache_change_outstanding_since(cache, &user, token, &begun_at, &outstanding));
+  CHECK(outstanding && begun_at / 1000 <= time(NULL) && begun_at / 1000 > time(NULL) - 60);
 
   vidcache_stale_change stale[2];
   size_t count = 9;
@@ -67,6 +72,9 @@ static void a_user_changes_their_email(void)
   EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@home.test", "05")), token, &recorded));
   EQUAL(VIDCACHE_OK, vidcache_is_change_outstanding(cache, &user, token, &outstanding));
   CHECK(!outstanding);
+  outstanding = true;
+  EQUAL(VIDCACHE_OK, vidcache_change_outstanding_since(cache, &user, token, &begun_at, &outstanding));
+  CHECK(!outstanding && begun_at == 0);
   EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@home.test"), &decision));
   EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
 
@@ -166,12 +174,69 @@ static void a_snippet_goes_into_a_buffer_or_says_how_large_it_is(void)
   /* As large as it must be: one byte more would be seen by the sanitizer. */
   EQUAL(VIDCACHE_OK, vidcache_snippet(cache, &user, STR("ann@shop.test"), STR("n0nce"), buffer, needed, &length));
   EQUAL(needed, length);
-  CHECK(memcmp(buffer, STR("<script nonce=\"n0nce\">")) == 0 && memcmp(buffer + length - 9, STR("</script>")) == 0);
-  CHECK(memmem(buffer, length, STR("\"id\":\"901\",\"email\":\"ann@shop.test\"")) != NULL);
+  CHECK(memcmp(buffer, STR("<script id=\"vidcache-")) == 0 && memcmp(buffer + length - 9, STR("</script>")) == 0);
+  CHECK(memmem(buffer, 60, STR(" nonce=\"n0nce\">")) != NULL);
+  CHECK(memmem(buffer, length, STR("\"id\":\"vid:901\",\"email\":\"ann@shop.test\"")) != NULL);
   EQUAL(VIDCACHE_OK, vidcache_anonymous_snippet(cache, NULL, 0, buffer, needed, &length));
   CHECK(length < needed && memmem(buffer, length, STR("\"id\":")) == NULL);
   EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_anonymous_snippet(cache, NULL, 0, buffer, 10, &length));
+  EQUAL(VIDCACHE_OK, vidcache_signed_out_snippet(cache, STR("n0nce"), buffer, needed, &length));
+  CHECK(memmem(buffer, length, STR("\"out\":true")) != NULL && memmem(buffer, length, STR("\"id\":")) == NULL);
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_signed_out_snippet(cache, NULL, 0, NULL, 0, &length));
+  CHECK(length > 1000 && length < needed);
   free(buffer);
+  vidcache_free(&cache);
+}
+
+static void a_page_s_data_goes_into_a_buffer_or_says_how_large_it_is(void)
+{
+  vidcache_handle *cache = open_cache(path_in(folder, "data"));
+  vidcache_user user = user_42();
+  vidcache_recorded recorded;
+  EQUAL(VIDCACHE_OK, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &recorded));
+  size_t needed = 0, length = 0;
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_page_data(cache, &user, STR("ann@shop.test"), NULL, 0, &needed));
+  CHECK(needed > 50 && needed < 200);
+  char *buffer = malloc(needed);
+  CHECK(buffer != NULL);
+  memset(buffer, 'x', needed);
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_page_data(cache, &user, STR("ann@shop.test"), buffer, needed - 1, &length));
+  EQUAL(needed, length);
+  CHECK(buffer[0] == '\0' && buffer[needed - 2] == '\0' && buffer[needed - 1] == 'x');
+  /* As large as it must be: one byte more would be seen by the sanitizer. */
+  EQUAL(VIDCACHE_OK, vidcache_page_data(cache, &user, STR("ann@shop.test"), buffer, needed, &length));
+  EQUAL(needed, length);
+  CHECK(memcmp(buffer, STR("{\"at\":")) == 0 && buffer[length - 1] == '}');
+  CHECK(memmem(buffer, length, STR(",\"ttl\":10000,\"id\":\"vid:901\",\"email\":\"ann@shop.test\"}")) != NULL);
+  /* A visitor whom the app does not know, and whoever has signed out, has neither. */
+  EQUAL(VIDCACHE_OK, vidcache_page_data(cache, NULL, STR("ann@shop.test"), buffer, needed, &length));
+  CHECK(memmem(buffer, length, STR("\"id\":")) == NULL && memmem(buffer, length, STR("ann@")) == NULL);
+  EQUAL(VIDCACHE_OK, vidcache_signed_out_page_data(cache, buffer, needed, &length));
+  CHECK(memmem(buffer, length, STR(",\"out\":true}")) != NULL && memmem(buffer, length, STR("\"id\":")) == NULL);
+  EQUAL(VIDCACHE_BUFFER_TOO_SMALL, vidcache_signed_out_page_data(cache, buffer, 10, &length));
+  CHECK(length > 10 && length < needed && buffer[0] == '\0');
+  free(buffer);
+  vidcache_free(&cache);
+}
+
+static void the_quiet_period_is_that_of_the_longest_page_deadline(void)
+{
+  const char *path = path_in(folder, "quiet");
+  vidcache_handle *cache = open_cache(path);
+  uint64_t period = 0;
+  EQUAL(VIDCACHE_OK, vidcache_quiet_period(cache, &period));
+  EQUAL(15000, period);
+  vidcache_options options;
+  options.size = sizeof options;
+  EQUAL(VIDCACHE_OK, vidcache_options_init(&options));
+  options.secret = SECRET;
+  options.secret_len = strlen(SECRET);
+  options.page_deadline_ms = 60000;
+  vidcache_handle *other = NULL;
+  EQUAL(VIDCACHE_OK, vidcache_open(path, strlen(path), PORTAL, &options, &other));
+  vidcache_free(&other);
+  EQUAL(VIDCACHE_OK, vidcache_quiet_period(cache, &period));
+  EQUAL(65000, period);
   vidcache_free(&cache);
 }
 
@@ -185,6 +250,7 @@ static struct outputs {
   bool flag;
   int64_t number;
   size_t length;
+  uint64_t period;
   char buffer[4096];
   vidcache_text *text;
   vidcache_observed *observed;
@@ -238,6 +304,23 @@ static void null_is_a_code_in_every_place(void)
   REFUSED(option, vidcache_anonymous_snippet(NULL, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
   REFUSED(option, vidcache_anonymous_snippet(cache, NULL, 0, NULL, 4096, &out.length));
   REFUSED(option, vidcache_anonymous_snippet(cache, NULL, 0, out.buffer, sizeof out.buffer, NULL));
+  REFUSED(option, vidcache_signed_out_snippet(NULL, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_signed_out_snippet(cache, NULL, 0, NULL, 4096, &out.length));
+  REFUSED(option, vidcache_signed_out_snippet(cache, NULL, 0, out.buffer, sizeof out.buffer, NULL));
+  REFUSED(option, vidcache_page_data(NULL, &user, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(key, vidcache_page_data(cache, &none, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(key, vidcache_page_data(cache, &textless, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_page_data(cache, &user, NULL, 0, NULL, 4096, &out.length));
+  REFUSED(option, vidcache_page_data(cache, &user, NULL, 0, out.buffer, sizeof out.buffer, NULL));
+  REFUSED(VIDCACHE_INVALID_EMAIL,
+          vidcache_page_data(cache, &user, NULL, 3, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(VIDCACHE_INVALID_EMAIL,
+          vidcache_page_data(cache, NULL, NULL, 3, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_signed_out_page_data(NULL, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(option, vidcache_signed_out_page_data(cache, NULL, 4096, &out.length));
+  REFUSED(option, vidcache_signed_out_page_data(cache, out.buffer, sizeof out.buffer, NULL));
+  REFUSED(option, vidcache_quiet_period(NULL, &out.period));
+  REFUSED(option, vidcache_quiet_period(cache, NULL));
   USER_CALL(vidcache_link, 1);
   USER_CALL(vidcache_record, STR("{}"), 0, &out.recorded);
   REFUSED(option, vidcache_record(cache, &user, STR("{}"), 0, NULL));
@@ -280,6 +363,9 @@ static void null_is_a_code_in_every_place(void)
   USER_CALL(vidcache_abandon_email_change, 1);
   USER_CALL(vidcache_is_change_outstanding, 1, &out.flag);
   REFUSED(option, vidcache_is_change_outstanding(cache, &user, 1, NULL));
+  USER_CALL(vidcache_change_outstanding_since, 1, &out.number, &out.flag);
+  REFUSED(option, vidcache_change_outstanding_since(cache, &user, 1, NULL, &out.flag));
+  REFUSED(option, vidcache_change_outstanding_since(cache, &user, 1, &out.number, NULL));
   REFUSED(option, vidcache_stale_changes(NULL, 0, &out.change, 1, &out.length));
   REFUSED(option, vidcache_stale_changes(cache, 0, NULL, 1, &out.length));
   REFUSED(option, vidcache_stale_changes(cache, 0, &out.change, 1, NULL));
@@ -332,6 +418,12 @@ static void no_length_is_believed_and_no_byte_trusted(void)
     REFUSED(VIDCACHE_INVALID_OPTION, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, out.buffer, n, &out.length));
     REFUSED(VIDCACHE_INVALID_OPTION, vidcache_anonymous_snippet(cache, "x", n, out.buffer, 9, &out.length));
     REFUSED(VIDCACHE_INVALID_OPTION, vidcache_anonymous_snippet(cache, NULL, 0, out.buffer, n, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_signed_out_snippet(cache, "x", n, out.buffer, 9, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_signed_out_snippet(cache, NULL, 0, out.buffer, n, &out.length));
+    REFUSED(VIDCACHE_INVALID_EMAIL, vidcache_page_data(cache, &user, "x", n, out.buffer, 9, &out.length));
+    REFUSED(VIDCACHE_INVALID_USER_KEY, vidcache_page_data(cache, &text, NULL, 0, out.buffer, 9, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_page_data(cache, &user, NULL, 0, out.buffer, n, &out.length));
+    REFUSED(VIDCACHE_INVALID_OPTION, vidcache_signed_out_page_data(cache, out.buffer, n, &out.length));
     REFUSED(VIDCACHE_INVALID_OPTION, vidcache_stale_changes(cache, 0, &out.change, n, &out.length));
     vidcache_import_row row;
     memset(&row, 0, sizeof row);
@@ -362,6 +454,7 @@ static void no_length_is_believed_and_no_byte_trusted(void)
   REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_abandon_email_change(cache, &user, -1));
   REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_abandon_email_change(cache, &user, 0));
   REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_is_change_outstanding(cache, &user, 5, &out.flag));
+  REFUSED(VIDCACHE_UNKNOWN_CHANGE, vidcache_change_outstanding_since(cache, &user, 5, &out.number, &out.flag));
   REFUSED(VIDCACHE_UNKNOWN_CHANGE,
           vidcache_record(cache, &user, STR(ANSWER("1", "a@x.test", "00")), -7, &out.recorded));
   vidcache_free(&cache);
@@ -406,6 +499,9 @@ static void a_closed_handle_answers_with_a_code(void)
   REFUSED(closed, vidcache_resolve(cache, &user, &out.identity));
   REFUSED(closed, vidcache_decide(cache, &user, NULL, 0, &out.decision));
   REFUSED(closed, vidcache_snippet(cache, &user, NULL, 0, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(closed, vidcache_page_data(cache, &user, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
+  REFUSED(closed, vidcache_quiet_period(cache, &out.period));
+  REFUSED(closed, vidcache_change_outstanding_since(cache, &user, 1, &out.number, &out.flag));
   REFUSED(closed, vidcache_link(cache, &user, 1));
   REFUSED(closed, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &out.recorded));
   REFUSED(closed, vidcache_import(cache, &row, 1, &out.report));
@@ -704,6 +800,8 @@ int main(int count, char **arguments)
   a_user_changes_their_email();
   users_are_imported();
   a_snippet_goes_into_a_buffer_or_says_how_large_it_is();
+  a_page_s_data_goes_into_a_buffer_or_says_how_large_it_is();
+  the_quiet_period_is_that_of_the_longest_page_deadline();
   null_is_a_code_in_every_place();
   no_length_is_believed_and_no_byte_trusted();
   a_closed_handle_answers_with_a_code();

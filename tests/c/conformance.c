@@ -3,7 +3,9 @@
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
+#include <math.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CHANGES = 8 };
@@ -176,6 +178,21 @@ static void check_text(const cJSON *gives, vidcache_text *text)
   vidcache_text_free(&text);
 }
 
+/* Whether a page's data is JSON of the time and the fields that are expected; null: one that is not there. */
+static void check_data(const cJSON *gives, const char *bytes, size_t length)
+{
+  cJSON *data = cJSON_ParseWithLength(bytes, length);
+  MUST(cJSON_IsObject(data));
+  const double at = cJSON_GetNumberValue(field(data, "at")), ttl = cJSON_GetNumberValue(field(data, "ttl"));
+  MUST(at == (double)(int64_t)at && fabs(at / 1000 - (double)time(NULL)) < 60 && ttl == (double)(int64_t)ttl && ttl > 0);
+  const cJSON *expected;
+  cJSON_ArrayForEach(expected, gives) {
+    const cJSON *found = field(data, expected->string);
+    MUST(cJSON_IsNull(expected) ? found == NULL : found != NULL && cJSON_Compare(expected, found, true));
+  }
+  cJSON_Delete(data);
+}
+
 enum { MANY = 8 };
 
 static size_t many_of(const cJSON *step, vidcache_user *users, struct text *texts)
@@ -231,14 +248,28 @@ static vidcache_result call(const cJSON *step)
       if (reason) MUST(strcmp(vidcache_reason_name(decision.reason), reason->valuestring) == 0);
       NUMBER(gives, "id", decision.id);
     }
-  } else if (IS("snippet")) {
+  } else if (IS("page_data") || IS("signed_out_page_data")) {
+    char json[4096];
+    size_t length = 0;
+    const vidcache_user *whose = field(step, "user") ? &user : NULL;
+    result = IS("page_data")
+               ? vidcache_page_data(run.cache, whose, email.bytes, email.length, json, sizeof json, &length)
+               : vidcache_signed_out_page_data(run.cache, json, sizeof json, &length);
+    if (result == VIDCACHE_OK) check_data(gives, json, length);
+  } else if (IS("quiet_period")) {
+    uint64_t milliseconds = 0;
+    result = vidcache_quiet_period(run.cache, &milliseconds);
+    if (result == VIDCACHE_OK && gives) MUST(milliseconds == (uint64_t)gives->valuedouble);
+  } else if (IS("snippet") || IS("signed_out_snippet")) {
     struct text nonce = text_of(field(step, "nonce"));
     char html[8192];
     size_t length = 0;
-    result = field(step, "user") ? vidcache_snippet(run.cache, &user, email.bytes, email.length, nonce.bytes,
-                                                    nonce.length, html, sizeof html - 1, &length)
-                                 : vidcache_anonymous_snippet(run.cache, nonce.bytes, nonce.length, html,
-                                                              sizeof html - 1, &length);
+    result = IS("signed_out_snippet")
+               ? vidcache_signed_out_snippet(run.cache, nonce.bytes, nonce.length, html, sizeof html - 1, &length)
+             : field(step, "user") ? vidcache_snippet(run.cache, &user, email.bytes, email.length, nonce.bytes,
+                                                      nonce.length, html, sizeof html - 1, &length)
+                                   : vidcache_anonymous_snippet(run.cache, nonce.bytes, nonce.length, html,
+                                                                sizeof html - 1, &length);
     if (result == VIDCACHE_OK && gives) {
       html[length] = '\0';
       const cJSON *text;
@@ -338,6 +369,15 @@ static vidcache_result call(const cJSON *step)
     bool outstanding;
     result = vidcache_is_change_outstanding(run.cache, &user, change_of(field(step, "change")), &outstanding);
     if (result == VIDCACHE_OK && gives) MUST(cJSON_IsTrue(gives) == outstanding);
+  } else if (IS("change_outstanding_since")) {
+    int64_t begun_at = -1;
+    bool outstanding;
+    const int64_t token = change_of(field(step, "change"));
+    result = vidcache_change_outstanding_since(run.cache, &user, token, &begun_at, &outstanding);
+    if (result == VIDCACHE_OK && gives) {
+      MUST(cJSON_IsTrue(gives) == outstanding);
+      MUST(outstanding ? llabs(begun_at / 1000 - (int64_t)time(NULL)) < 60 : begun_at == 0);
+    }
   } else if (IS("stale_changes")) {
     vidcache_stale_change changes[CHANGES];
     size_t count = 0;

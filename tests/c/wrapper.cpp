@@ -52,12 +52,18 @@ int main(int count, char **arguments)
   CHECK(std::string(cache.decide("nobody", std::nullopt).reason_name()) == "not_linked");
 
   const std::int64_t change = cache.begin_email_change(42);
-  CHECK(cache.is_change_outstanding(42, change));
+  CHECK(cache.is_change_outstanding(42, change) && cache.change_outstanding_since(42, change)->count() > 0);
+  CHECK(cache.quiet_period() == std::chrono::seconds(7));
   CHECK(cache.snippet(42, "ann@shop.test").find("\"email\"") == std::string::npos);
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   CHECK(cache.stale_changes(std::chrono::milliseconds(0)).at(0).user == "42");
   cache.record(42, answer("901", "ann@home.test", "05"), change);
+  CHECK(!cache.change_outstanding_since(42, change));
   CHECK(cache.snippet(42, "ann@home.test", "n0nce").find("\"email\":\"ann@home.test\"") != std::string::npos);
+  CHECK(cache.page_data(42, "ann@home.test").find("\"id\":\"vid:901\",\"email\":\"ann@home.test\"}") != std::string::npos);
+  CHECK(cache.anonymous_page_data().find("\"ttl\":2000}") != std::string::npos);
+  CHECK(cache.signed_out_page_data().find("\"out\":true}") != std::string::npos);
+  CHECK(cache.signed_out_snippet("n0nce").find("\"out\":true") != std::string::npos);
   // Longer than the buffer that is tried first.
   CHECK(cache.anonymous_snippet(std::string(4000, 'n')).size() > 8000);
   cache.abandon_email_change(42, cache.begin_email_change(42));

@@ -25,9 +25,8 @@ pub struct vidcache_stale_change {
 }
 
 /// Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it before the app's
-/// own commit. The worker tells HubSpot a quiet period later (longer than the page deadline by the time that a page
-/// view takes to reach HubSpot, 5 s say), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 -
-/// 1.
+/// own commit. The worker tells HubSpot vidcache_quiet_period later, only while the change is outstanding
+/// (vidcache_is_change_outstanding), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 - 1.
 ///
 /// Fails as vidcache_link. Then no change was begun, and the app must not change the email.
 #[unsafe(no_mangle)]
@@ -82,6 +81,53 @@ pub unsafe extern "C" fn vidcache_is_change_outstanding(
         let is = handle.0.is_change_outstanding(user, ChangeToken::try_from(token)?)?;
         // SAFETY: not NULL, and writable by the caller's contract.
         unsafe { out.write(is) };
+        Ok(())
+    })
+}
+
+/// When the user's change was begun, by the app's clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding`
+/// is true; once it has ended, 0 and false. For a worker whose queue may hand it a job before the quiet period is over.
+///
+/// Fails as vidcache_is_change_outstanding.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_change_outstanding_since(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    token: i64,
+    begun_at: *mut i64,
+    outstanding: *mut bool,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let (begun_at, outstanding) = (out(begun_at, "begun_at")?, out(outstanding, "outstanding")?);
+        let since = handle.0.change_outstanding_since(user, ChangeToken::try_from(token)?)?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe {
+            begun_at.write(since.unwrap_or(0));
+            outstanding.write(since.is_some());
+        }
+        Ok(())
+    })
+}
+
+/// How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+/// page deadline of any process that used the file within the last day, and 5000 more, which a page view may take to
+/// reach HubSpot. From 5100 to 3605000.
+///
+/// Fails with VIDCACHE_BUSY, VIDCACHE_STORAGE, VIDCACHE_CORRUPT, VIDCACHE_CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_quiet_period(
+    handle: *const vidcache_handle,
+    milliseconds: *mut u64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { input::handle(handle) }?;
+        let milliseconds = out(milliseconds, "milliseconds")?;
+        let period = handle.0.quiet_period()?;
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { milliseconds.write(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)) };
         Ok(())
     })
 }

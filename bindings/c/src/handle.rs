@@ -32,7 +32,9 @@ pub struct vidcache_options {
     pub secret: *const c_char,
     /// The bytes of `secret`, at most 4096.
     pub secret_len: usize,
-    /// The host of HubSpot's loader. NULL: js.hs-scripts.com. Portals in the EU data centre have js-eu1.hs-scripts.com.
+    /// The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
+    /// src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
+    /// elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
     pub loader_host: *const c_char,
     /// The bytes of `loader_host`.
     pub loader_host_len: usize,
@@ -42,6 +44,7 @@ pub struct vidcache_options {
     /// Default: 5000.
     pub busy_timeout_ms: u32,
     /// How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
+    /// Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
     pub page_deadline_ms: u32,
     /// VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
     pub synchronous: u32,

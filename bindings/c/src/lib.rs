@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod maintenance;
 pub mod many;
 pub mod observe;
+pub mod page;
 pub mod record;
 pub mod signature;
 pub mod text;

@@ -1,10 +1,9 @@
-//! The way out: who a user is, and what a page may say.
+//! The way out: who a user is, and what may be said of them.
 
 use std::ffi::{CString, c_char};
-use std::slice;
 use std::sync::OnceLock;
 
-use vidcache::{Email, Error, Identity, Reason};
+use vidcache::{Email, Identity, Reason};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
@@ -193,83 +192,4 @@ pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut 
         text.copy_from_nonoverlapping(email.as_ptr(), email.len());
         text.add(email.len()).write(0);
     }
-}
-
-/// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
-/// written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it
-/// has: about 2000. `nonce` is the page's Content-Security-Policy nonce, at most 4096 bytes of UTF-8; NULL with a
-/// length of 0: none. No allocation when memory has the user.
-///
-/// Fails with VIDCACHE_BUFFER_TOO_SMALL: then the buffer is all zeros and `*length` is how many bytes it takes, a few
-/// more or less for the next call, as the decision is taken anew (`capacity` may be 0, with a `buffer` of NULL, to ask
-/// that). Else as vidcache_decide.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vidcache_snippet(
-    handle: *const vidcache_handle,
-    user: *const vidcache_user,
-    email: *const c_char,
-    email_len: usize,
-    nonce: *const c_char,
-    nonce_len: usize,
-    buffer: *mut c_char,
-    capacity: usize,
-    length: *mut usize,
-) -> vidcache_result {
-    edge(|| {
-        // SAFETY: the caller's contract.
-        let (handle, user, email, nonce) = unsafe {
-            (
-                input::handle(handle)?,
-                input::user(user)?,
-                input::email(email, email_len)?,
-                input::nonce(nonce, nonce_len)?,
-            )
-        };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| handle.0.snippet_into(user, email.as_ref(), nonce, buffer)) }
-    })
-}
-
-/// The HTML for a page whose visitor the app does not know: the loader, and no identity. Otherwise as vidcache_snippet.
-///
-/// Fails with VIDCACHE_BUFFER_TOO_SMALL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vidcache_anonymous_snippet(
-    handle: *const vidcache_handle,
-    nonce: *const c_char,
-    nonce_len: usize,
-    buffer: *mut c_char,
-    capacity: usize,
-    length: *mut usize,
-) -> vidcache_result {
-    edge(|| {
-        // SAFETY: the caller's contract.
-        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| handle.0.anonymous_snippet_into(nonce, buffer)) }
-    })
-}
-
-/// Hands `write` the caller's buffer, and the caller the length that it came to or takes.
-unsafe fn fill(
-    buffer: *mut c_char,
-    capacity: usize,
-    length: *mut usize,
-    write: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
-) -> Result<(), Error> {
-    let length = out(length, "length")?;
-    input::fits::<u8>(capacity, "capacity")?;
-    let buffer = match (buffer.is_null(), capacity) {
-        (true, 0) => &mut [],
-        (true, _) => return Err(input::null("buffer")),
-        // SAFETY: not NULL, of a size that memory may have, writable and the caller's alone by their contract. Its bytes
-        // may be uninitialised: they are only written.
-        (false, _) => unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) },
-    };
-    let written = write(buffer);
-    if let Ok(bytes) | Err(Error::BufferTooSmall { needed: bytes }) = &written {
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { length.write(*bytes) };
-    }
-    written.map(|_| ())
 }

@@ -69,6 +69,7 @@ fn header() -> String {
         "text",
         "handle",
         "lookup",
+        "page",
         "many",
         "record",
         "observe",

@@ -1,0 +1,173 @@
+//! The way out, in a page's own form: HTML, and JSON for pages that the app makes itself.
+
+use std::ffi::c_char;
+use std::slice;
+
+use vidcache::Error;
+
+use crate::edge::edge;
+use crate::error::vidcache_result;
+use crate::handle::vidcache_handle;
+use crate::input::{self, out};
+use crate::lookup::vidcache_user;
+
+/// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
+/// written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it
+/// has: about 2000. `nonce` is the page's Content-Security-Policy nonce, at most 4096 bytes of UTF-8; NULL with a
+/// length of 0: none. No allocation when memory has the user.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL: then the buffer is all zeros and `*length` is how many bytes it takes, a few
+/// more or less for the next call, as the decision is taken anew (`capacity` may be 0, with a `buffer` of NULL, to ask
+/// that). Else as vidcache_decide.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_snippet(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    email: *const c_char,
+    email_len: usize,
+    nonce: *const c_char,
+    nonce_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, email, nonce) = unsafe {
+            (
+                input::handle(handle)?,
+                input::user(user)?,
+                input::email(email, email_len)?,
+                input::nonce(nonce, nonce_len)?,
+            )
+        };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| handle.0.snippet_into(user, email.as_ref(), nonce, buffer)) }
+    })
+}
+
+/// The HTML for a page whose visitor the app does not know: the loader, and no identity. Otherwise as vidcache_snippet.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_anonymous_snippet(
+    handle: *const vidcache_handle,
+    nonce: *const c_char,
+    nonce_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| handle.0.anonymous_snippet_into(nonce, buffer)) }
+    })
+}
+
+/// The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser a
+/// new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
+/// vidcache_snippet.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_signed_out_snippet(
+    handle: *const vidcache_handle,
+    nonce: *const c_char,
+    nonce_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| handle.0.signed_out_snippet_into(nonce, buffer)) }
+    })
+}
+
+/// What vidcache_snippet puts on a page, as a JSON object for a page that the app makes itself: `at`, the time of this
+/// call in milliseconds since 1970 UTC; `ttl`, for how many milliseconds after that the email may be named; and, where
+/// the decision has them, `id` ("vid:901", a text) and `email`. All of it is ASCII, about 100 bytes. It is for `show`
+/// of page/vidcache.js, which keeps the email from being named late; a response with it must not be cached
+/// (Cache-Control: private, no-store). `user` may be NULL: a visitor whom the app does not know; `email` is not named
+/// then. `buffer`, `capacity` and `*length` as for vidcache_snippet.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL, and as vidcache_decide.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_page_data(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    email: *const c_char,
+    email_len: usize,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, email) = unsafe { (input::handle(handle)?, input::email(email, email_len)?) };
+        let data = || match user.is_null() {
+            true => Ok(handle.0.anonymous_page_data()),
+            // SAFETY: the caller's contract.
+            false => handle.0.page_data(unsafe { input::user(user) }?, email.as_ref()),
+        };
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| copy(&data()?, buffer)) }
+    })
+}
+
+/// The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as vidcache_signed_out_snippet
+/// for a page. Otherwise as vidcache_page_data.
+///
+/// Fails with VIDCACHE_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_signed_out_page_data(
+    handle: *const vidcache_handle,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let handle = unsafe { input::handle(handle) }?;
+        // SAFETY: the caller's contract.
+        unsafe { fill(buffer, capacity, length, |buffer| copy(&handle.0.signed_out_page_data(), buffer)) }
+    })
+}
+
+/// Into a buffer that takes it, or all zeros: half a text must not look like a whole one.
+fn copy(text: &str, buffer: &mut [u8]) -> Result<usize, Error> {
+    let Some(start) = buffer.get_mut(..text.len()) else {
+        buffer.fill(0);
+        return Err(Error::BufferTooSmall { needed: text.len() });
+    };
+    start.copy_from_slice(text.as_bytes());
+    Ok(text.len())
+}
+
+/// Hands `write` the caller's buffer, and the caller the length that it came to or takes.
+unsafe fn fill(
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+    write: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
+) -> Result<(), Error> {
+    let length = out(length, "length")?;
+    input::fits::<u8>(capacity, "capacity")?;
+    let buffer = match (buffer.is_null(), capacity) {
+        (true, 0) => &mut [],
+        (true, _) => return Err(input::null("buffer")),
+        // SAFETY: not NULL, of a size that memory may have, writable and the caller's alone by their contract. Its bytes
+        // may be uninitialised: they are only written.
+        (false, _) => unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) },
+    };
+    let written = write(buffer);
+    if let Ok(bytes) | Err(Error::BufferTooSmall { needed: bytes }) = &written {
+        // SAFETY: not NULL, and writable by the caller's contract.
+        unsafe { length.write(*bytes) };
+    }
+    written.map(|_| ())
+}
