@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use vidcache::{ChangeToken, Email, Error, ErrorCode, Imported, Options, UserKey, Vid, Vidcache};
@@ -62,6 +62,19 @@ fn keys(users: &Value) -> Result<Vec<UserKey<'_>>, Error> {
     users
         .map(|user| user.as_str().map_or_else(|| Ok(UserKey::from(user.as_i64().expect("an id"))), UserKey::text))
         .collect()
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64
+}
+
+/// A page's data, as JSON, of this moment.
+fn page_data(text: &str) -> Value {
+    let data: Value = serde_json::from_str(text).expect("JSON");
+    let age = now() - data["at"].as_i64().expect("an integer");
+    assert!((0..60_000).contains(&age), "made {age} ms ago");
+    assert!(data["ttl"].is_u64(), "{text}");
+    data
 }
 
 /// One case, as far as it has come.
@@ -151,15 +164,12 @@ impl Run {
                 json!(html)
             }
             "signed_out_snippet" => json!(cache.signed_out_snippet(step["nonce"].as_str())),
-            "page_data" => {
-                let data = match step.get("user") {
-                    None => cache.anonymous_page_data(),
-                    Some(_) => cache.page_data(user()?, email(&step["email"])?.as_ref())?,
-                };
-                serde_json::from_str(&data).expect("JSON")
-            }
-            "signed_out_page_data" => serde_json::from_str(&cache.signed_out_page_data()).expect("JSON"),
-            "quiet_period" => json!(cache.quiet_period()?.as_millis()),
+            "page_data" => match step.get("user") {
+                None => page_data(&cache.anonymous_page_data()),
+                Some(_) => page_data(&cache.page_data(user()?, email(&step["email"])?.as_ref())?),
+            },
+            "signed_out_page_data" => page_data(&cache.signed_out_page_data()),
+            "quiet_period" => json!(cache.quiet_period()?.as_millis() as u64),
             "link_shared" => {
                 cache.link_shared(user()?, Vid::try_from(step["vid"].as_i64().expect("a vid"))?)?;
                 Value::Null
@@ -204,6 +214,14 @@ impl Run {
                 Value::Null
             }
             "is_change_outstanding" => json!(cache.is_change_outstanding(user()?, self.the_change(step)?)?),
+            "change_outstanding_since" => {
+                let since = cache.change_outstanding_since(user()?, self.the_change(step)?)?;
+                if let Some(begun) = since {
+                    let age = now() - begun;
+                    assert!((0..60_000).contains(&age), "begun {age} ms ago");
+                }
+                json!(since.is_some())
+            }
             "stale_changes" => {
                 std::thread::sleep(Duration::from_millis(2));
                 json!(
