@@ -15,7 +15,8 @@ const run = (data, late) => {
 
 export const show = data => {
   const asked = moment();
-  if (data && typeof data.then == 'function') return data.then(data => run(data, since(asked)));
+  // A promise that was kept is there at once: then nobody knows when its data was asked for.
+  if (data && typeof data.then == 'function') return data.then(data => run(data, since(asked) < 1 ? Infinity : since(asked)));
   run(data, Infinity);
 };
 

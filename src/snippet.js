@@ -20,6 +20,9 @@
     // Whether the tracker has come: it takes what is pushed by a function of its own.
     isThere = queue => queue.propertyIsEnumerable('push'),
 
+    // Whose page it is. A user whose contact's id is another user's has an email alone.
+    whose = page => page.id || page.email,
+
     // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
     // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
     origin = (perf.timing || {}).navigationStart || now() - perf.now(),
@@ -40,13 +43,13 @@
     // script that lists the keys finds a key without a value a moment later.
     said = spare => {
       const all = assign({}, others), skew = now() - page.at;
-      if (page.id) try {
+      if (whose(page)) try {
         delete all.id;
         delete all.email;
         // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a proxy
         // cached whole looks like any other.
         if (!copied && skew < 39e5) {
-          all.id = page.id;
+          if (page.id) all.id = page.id;
           if (page.email && skew > -39e5 && (own || fresh()) &&
             base + elapsed() - page.at < page.ttl - spare) all.email = page.email;
         }
@@ -78,10 +81,7 @@
         if (!claiming && isThere(queue)) {
           claiming = 1;
           queue.push(tracker => {
-            const kept = () => {
-              const identity = tracker.identity;
-              return identity && identity.get ? identity.get() : identity;
-            };
+            const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
             try {
               const former = kept();
               if (former !== who) {
@@ -101,7 +101,7 @@
 
     return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
-        loading = d.readyState == 'loading', ended = page.id && page.id != p.id;
+        loading = d.readyState == 'loading', ended = whose(page) && whose(page) != whose(p);
       if (ended) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
@@ -112,7 +112,7 @@
         own = late < Infinity;
         if (own) base = Math.min(base, p.at + late - time);
         page = p;
-      } else if (page.id != p.id) {
+      } else if (whose(page) != whose(p)) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
       }

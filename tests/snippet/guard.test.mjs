@@ -26,6 +26,19 @@ test('a page without an email or an id says only what it has', () => {
   assert.deepEqual(other.said, {});
 });
 
+test('a user whose contact gives the id of another one has an email alone, and leaves nothing behind', () => {
+  const tab = openTab();
+  tab.show({ at: 0, id: null });
+  const tracker = tab.load();
+  assert.deepEqual(tracker.requests[0], { kind: 'view', email: 'ann@shop.test' });
+  tab.pass(1_000);
+  tab.show({ at: 900, id: null, email: 'bob@shop.test' });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view', email: 'bob@shop.test' });
+  tab.pass(1_000);
+  tab.show({ at: 1_900, id: null, email: null });
+  assert.deepEqual(tracker.requests.at(-1), { kind: 'view' });
+});
+
 test('a page that runs after its deadline gives the id alone', () => {
   const tab = openTab();
   tab.clock.elapsed = 10_001;
