@@ -28,7 +28,7 @@ pub struct OpenOptions {
     /// How long after it was rendered a page may name an email, in milliseconds.
     #[uniffi(default = None)]
     pub page_deadline_ms: Option<u64>,
-    /// The host of HubSpot's loader.
+    /// The host of HubSpot's loader, copied from the portal's own embed code.
     #[uniffi(default = None)]
     pub loader_host: Option<String>,
 }

@@ -21,7 +21,8 @@ pub struct StaleChange {
 
 #[uniffi::export]
 impl Vidcache {
-    /// Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1.
+    /// Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1. HubSpot must not be told sooner than
+    /// the quiet period after this.
     ///
     /// # Errors
     /// `invalid_user_key`, `busy`, `storage`, `corrupt`, `closed`. Then no change was begun.
@@ -43,6 +44,23 @@ impl Vidcache {
     /// `unknown_change`, `foreign_change`, and as `resolve`.
     pub fn is_change_outstanding(&self, user: &str, change: i64) -> Result<bool, VidcacheError> {
         edge(|| self.0.is_change_outstanding(UserKey::text(user)?, ChangeToken::try_from(change)?))
+    }
+
+    /// When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+    ///
+    /// # Errors
+    /// As `is_change_outstanding`.
+    pub fn change_outstanding_since(&self, user: &str, change: i64) -> Result<Option<i64>, VidcacheError> {
+        edge(|| self.0.change_outstanding_since(UserKey::text(user)?, ChangeToken::try_from(change)?))
+    }
+
+    /// How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+    /// page deadline of any process that used the file within the last day, and 5 s more.
+    ///
+    /// # Errors
+    /// `storage`, `corrupt`, `busy`, `closed`.
+    pub fn quiet_period(&self) -> Result<u64, VidcacheError> {
+        edge(|| Ok(u64::try_from(self.0.quiet_period()?.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.

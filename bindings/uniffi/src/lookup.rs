@@ -140,4 +140,43 @@ impl Vidcache {
     pub fn anonymous_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
         edge(|| Ok(self.0.anonymous_snippet(nonce.as_deref())))
     }
+
+    /// The HTML for the page after a sign-out: no identity, and HubSpot's tracker gives the browser a new usertoken.
+    ///
+    /// # Errors
+    /// `internal`.
+    #[uniffi::method(default(nonce = None))]
+    pub fn signed_out_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
+        edge(|| Ok(self.0.signed_out_snippet(nonce.as_deref())))
+    }
+
+    /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
+    /// 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+    /// (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
+    /// (`Cache-Control: private, no-store`).
+    ///
+    /// # Errors
+    /// As `decide`.
+    pub fn page_data(&self, user: &str, email: Option<String>) -> Result<String, VidcacheError> {
+        edge(|| {
+            let email = self::email(email.as_deref())?;
+            self.0.page_data(UserKey::text(user)?, email.as_ref())
+        })
+    }
+
+    /// The JSON for a visitor whom the app does not know.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn anonymous_page_data(&self) -> Result<String, VidcacheError> {
+        edge(|| Ok(self.0.anonymous_page_data()))
+    }
+
+    /// The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn signed_out_page_data(&self) -> Result<String, VidcacheError> {
+        edge(|| Ok(self.0.signed_out_page_data()))
+    }
 }

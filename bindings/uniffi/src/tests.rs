@@ -74,7 +74,7 @@ fn the_direct_way_answers_as_the_other_and_leaves_errors_to_it() {
         };
         usize::try_from(len).ok().map(|len| String::from_utf8(html[..len].to_vec()).expect("UTF-8"))
     };
-    assert!(snippet(Some(b"7"), b"ann@shop.test", 4096).expect("an answer").contains("\"901\""));
+    assert!(snippet(Some(b"7"), b"ann@shop.test", 4096).expect("an answer").contains("\"vid:901\""));
     assert!(!snippet(None, b"", 4096).expect("an answer").contains("\"id\""));
     for nothing in
         [snippet(Some(b""), b"a@x.test", 4096), snippet(Some(b"7"), b"a", 4096), snippet(Some(b"7"), b"a@x", 9)]

@@ -685,12 +685,21 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func abandonEmailChange(user: String, change: Int64) throws 
     
     /**
-     * Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1.
+     * Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1. HubSpot must not be told sooner than
+     * the quiet period after this.
      *
      * # Errors
      * `invalid_user_key`, `busy`, `storage`, `corrupt`, `closed`. Then no change was begun.
      */
     func beginEmailChange(user: String) throws  -> Int64
+    
+    /**
+     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     *
+     * # Errors
+     * As `is_change_outstanding`.
+     */
+    func changeOutstandingSince(user: String, change: Int64) throws  -> Int64?
     
     /**
      * Whether the user's change is outstanding.
@@ -699,6 +708,15 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * `unknown_change`, `foreign_change`, and as `resolve`.
      */
     func isChangeOutstanding(user: String, change: Int64) throws  -> Bool
+    
+    /**
+     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+     * page deadline of any process that used the file within the last day, and 5 s more.
+     *
+     * # Errors
+     * `storage`, `corrupt`, `busy`, `closed`.
+     */
+    func quietPeriodMs() throws  -> UInt64
     
     /**
      * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
@@ -759,6 +777,14 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func record(user: String, answer: Data, change: Int64?) throws  -> Recorded
     
     /**
+     * The JSON for a visitor whom the app does not know.
+     *
+     * # Errors
+     * `internal`.
+     */
+    func anonymousPageData() throws  -> String
+    
+    /**
      * The HTML for a page whose visitor the app does not know.
      *
      * # Errors
@@ -783,6 +809,17 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func decideMany(users: [DecisionRequest]) throws  -> [Decision]
     
     /**
+     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
+     * 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+     * (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
+     * (`Cache-Control: private, no-store`).
+     *
+     * # Errors
+     * As `decide`.
+     */
+    func pageData(user: String, email: String?) throws  -> String
+    
+    /**
      * Which contact the user is, or none.
      *
      * # Errors
@@ -797,6 +834,22 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * As `resolve`.
      */
     func resolveManyTexts(users: String) throws  -> Data
+    
+    /**
+     * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true.
+     *
+     * # Errors
+     * `internal`.
+     */
+    func signedOutPageData() throws  -> String
+    
+    /**
+     * The HTML for the page after a sign-out: no identity, and HubSpot's tracker gives the browser a new usertoken.
+     *
+     * # Errors
+     * `internal`.
+     */
+    func signedOutSnippet(nonce: String?) throws  -> String
     
     /**
      * The HTML that puts the decision, and HubSpot's loader, on a page.
@@ -1003,7 +1056,8 @@ open func abandonEmailChange(user: String, change: Int64)throws   {try rustCallW
 }
     
     /**
-     * Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1.
+     * Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1. HubSpot must not be told sooner than
+     * the quiet period after this.
      *
      * # Errors
      * `invalid_user_key`, `busy`, `storage`, `corrupt`, `closed`. Then no change was begun.
@@ -1014,6 +1068,23 @@ open func beginEmailChange(user: String)throws  -> Int64  {
     uniffi_vidcache_uniffi_fn_method_vidcache_begin_email_change(
             self.uniffiCloneHandle(),
         FfiConverterString.lower(user),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     *
+     * # Errors
+     * As `is_change_outstanding`.
+     */
+open func changeOutstandingSince(user: String, change: Int64)throws  -> Int64?  {
+    return try  FfiConverterOptionInt64.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_change_outstanding_since(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterInt64.lower(change),uniffiCallStatus
     )
 })
 }
@@ -1031,6 +1102,22 @@ open func isChangeOutstanding(user: String, change: Int64)throws  -> Bool  {
             self.uniffiCloneHandle(),
         FfiConverterString.lower(user),
         FfiConverterInt64.lower(change),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+     * page deadline of any process that used the file within the last day, and 5 s more.
+     *
+     * # Errors
+     * `storage`, `corrupt`, `busy`, `closed`.
+     */
+open func quietPeriodMs()throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_quiet_period(
+            self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
 }
@@ -1153,6 +1240,21 @@ open func record(user: String, answer: Data, change: Int64? = nil)throws  -> Rec
 }
     
     /**
+     * The JSON for a visitor whom the app does not know.
+     *
+     * # Errors
+     * `internal`.
+     */
+open func anonymousPageData()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_anonymous_page_data(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * The HTML for a page whose visitor the app does not know.
      *
      * # Errors
@@ -1202,6 +1304,26 @@ open func decideMany(users: [DecisionRequest])throws  -> [Decision]  {
 }
     
     /**
+     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
+     * 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+     * (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
+     * (`Cache-Control: private, no-store`).
+     *
+     * # Errors
+     * As `decide`.
+     */
+open func pageData(user: String, email: String?)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_page_data(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterOptionString.lower(email),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Which contact the user is, or none.
      *
      * # Errors
@@ -1229,6 +1351,37 @@ open func resolveManyTexts(users: String)throws  -> Data  {
     uniffi_vidcache_uniffi_fn_method_vidcache_resolve_many_texts(
             self.uniffiCloneHandle(),
         FfiConverterString.lower(users),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true.
+     *
+     * # Errors
+     * `internal`.
+     */
+open func signedOutPageData()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_signed_out_page_data(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The HTML for the page after a sign-out: no identity, and HubSpot's tracker gives the browser a new usertoken.
+     *
+     * # Errors
+     * `internal`.
+     */
+open func signedOutSnippet(nonce: String? = nil)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_signed_out_snippet(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(nonce),uniffiCallStatus
     )
 })
 }
@@ -1837,7 +1990,7 @@ public struct OpenOptions: Equatable, Hashable {
      */
     public let pageDeadlineMs: UInt64?
     /**
-     * The host of HubSpot's loader.
+     * The host of HubSpot's loader, copied from the portal's own embed code.
      */
     public let loaderHost: String?
 
@@ -1860,7 +2013,7 @@ public struct OpenOptions: Equatable, Hashable {
          * How long after it was rendered a page may name an email, in milliseconds.
          */pageDeadlineMs: UInt64? = nil, 
         /**
-         * The host of HubSpot's loader.
+         * The host of HubSpot's loader, copied from the portal's own embed code.
          */loaderHost: String? = nil) {
         self.secret = secret
         self.full = full
@@ -2857,10 +3010,16 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_abandon_email_change() != 21309) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_begin_email_change() != 63793) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_begin_email_change() != 64992) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since() != 5987) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding() != 35264) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period() != 36392) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
@@ -2884,6 +3043,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 47597) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_snippet() != 13449) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -2893,10 +3055,19 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_decide_many() != 57533) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_page_data() != 945) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_resolve() != 31660) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_resolve_many_texts() != 23431) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_page_data() != 59839) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_snippet() != 44546) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_snippet() != 22424) {

@@ -303,9 +303,19 @@ void uniffi_vidcache_uniffi_fn_method_vidcache_abandon_email_change(uint64_t ptr
 int64_t uniffi_vidcache_uniffi_fn_method_vidcache_begin_email_change(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CHANGE_OUTSTANDING_SINCE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CHANGE_OUTSTANDING_SINCE
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_change_outstanding_since(uint64_t ptr, RustBuffer user, int64_t change, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_IS_CHANGE_OUTSTANDING
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_IS_CHANGE_OUTSTANDING
 int8_t uniffi_vidcache_uniffi_fn_method_vidcache_is_change_outstanding(uint64_t ptr, RustBuffer user, int64_t change, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_QUIET_PERIOD
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_QUIET_PERIOD
+uint64_t uniffi_vidcache_uniffi_fn_method_vidcache_quiet_period(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_STALE_CHANGES
@@ -343,6 +353,11 @@ RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_observe(uint64_t ptr, RustB
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_record(uint64_t ptr, RustBuffer user, RustBuffer answer, RustBuffer change, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_ANONYMOUS_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_ANONYMOUS_PAGE_DATA
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_anonymous_page_data(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_ANONYMOUS_SNIPPET
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_ANONYMOUS_SNIPPET
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_anonymous_snippet(uint64_t ptr, RustBuffer nonce, RustCallStatus *_Nonnull out_status
@@ -358,6 +373,11 @@ RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_decide(uint64_t ptr, RustBu
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_decide_many(uint64_t ptr, RustBuffer users, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_PAGE_DATA
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_page_data(uint64_t ptr, RustBuffer user, RustBuffer email, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RESOLVE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RESOLVE
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_resolve(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
@@ -366,6 +386,16 @@ RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_resolve(uint64_t ptr, RustB
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RESOLVE_MANY_TEXTS
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RESOLVE_MANY_TEXTS
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_resolve_many_texts(uint64_t ptr, RustBuffer users, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_SIGNED_OUT_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_SIGNED_OUT_PAGE_DATA
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_signed_out_page_data(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_SIGNED_OUT_SNIPPET
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_SIGNED_OUT_SNIPPET
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_signed_out_snippet(uint64_t ptr, RustBuffer nonce, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_SNIPPET
@@ -721,9 +751,21 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_begin_email_change(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CHANGE_OUTSTANDING_SINCE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CHANGE_OUTSTANDING_SINCE
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_IS_CHANGE_OUTSTANDING
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_IS_CHANGE_OUTSTANDING
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_QUIET_PERIOD
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_QUIET_PERIOD
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period(void
     
 );
 #endif
@@ -769,6 +811,12 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_record(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_ANONYMOUS_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_ANONYMOUS_PAGE_DATA
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_ANONYMOUS_SNIPPET
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_ANONYMOUS_SNIPPET
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_snippet(void
@@ -787,6 +835,12 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_decide_many(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_PAGE_DATA
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_page_data(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RESOLVE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RESOLVE
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_resolve(void
@@ -796,6 +850,18 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_resolve(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RESOLVE_MANY_TEXTS
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RESOLVE_MANY_TEXTS
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_resolve_many_texts(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SIGNED_OUT_PAGE_DATA
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SIGNED_OUT_PAGE_DATA
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_page_data(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SIGNED_OUT_SNIPPET
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SIGNED_OUT_SNIPPET
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_snippet(void
     
 );
 #endif

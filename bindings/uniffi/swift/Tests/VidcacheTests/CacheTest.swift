@@ -15,13 +15,26 @@ final class CacheTest: CacheTestCase {
 
         let change = try cache.beginEmailChange(user: "42")
         XCTAssertTrue(try cache.isChangeOutstanding(user: "42", change: change))
+        XCTAssertNotNil(try cache.changeOutstandingSince(user: "42", change: change))
         XCTAssertEqual(try cache.decide(user: "42", email: "ann@home.test").reason, "change_outstanding")
         let answer = #"{"id":"901","properties":{"email":"ann@home.test"},"updatedAt":"2026-03-01T11:00:00.000Z"}"#
         _ = try cache.record(user: "42", answer: Data(answer.utf8), change: change)
         XCTAssertFalse(try cache.isChangeOutstanding(user: "42", change: change))
+        XCTAssertNil(try cache.changeOutstandingSince(user: "42", change: change))
         let users = [DecisionRequest(user: "42", email: "ann@home.test"), DecisionRequest(user: "43", email: nil)]
         XCTAssertEqual(try cache.decideMany(users: users).map(\.reason), ["agreed", "not_linked"])
         XCTAssertEqual(try cache.verify(), [])
+    }
+
+    func testAPageOfTheAppsOwnGetsTheSameAsJSON() throws {
+        let cache = try open()
+        _ = try cache.record(user: "42", answer: Self.answer)
+        let data = try cache.pageData(user: "42", email: "ann@shop.test")
+        XCTAssertTrue(data.hasSuffix(#""ttl":10000,"id":"vid:901","email":"ann@shop.test"}"#), data)
+        XCTAssertFalse(try cache.anonymousPageData().contains("id"))
+        XCTAssertTrue(try cache.signedOutPageData().contains(#""out":true"#))
+        XCTAssertTrue(try cache.signedOutSnippet(nonce: "r4nd0m").contains(#""out":true"#))
+        XCTAssertEqual(try cache.quietPeriodMs(), 15_000)
     }
 
     func testManyAreResolvedInTheirOrder() throws {
@@ -106,6 +119,9 @@ final class CacheTest: CacheTestCase {
             { try cache.decide(user: "42", email: nil) },
             { try cache.decideMany(users: [DecisionRequest(user: "42", email: nil)]) },
             { try cache.snippet(user: "42", email: nil) },
+            { try cache.pageData(user: "42", email: nil) },
+            { try cache.quietPeriodMs() },
+            { try cache.changeOutstandingSince(user: "42", change: 1) as Any },
             { try cache.link(user: "42", vid: 1) },
             { try cache.linkShared(user: "42", vid: 1) },
             { try cache.record(user: "42", answer: Self.answer) },

@@ -105,6 +105,15 @@ private final class Runner {
             let nonce = step["nonce"].asText
             if step["user"] == .null { return .string(try cache.anonymousSnippet(nonce: nonce)) }
             return .string(try cache.snippet(user: user, email: email, nonce: nonce))
+        case "signed_out_snippet":
+            return .string(try cache.signedOutSnippet(nonce: step["nonce"].asText))
+        case "page_data":
+            if step["user"] == .null { return try pageData(cache.anonymousPageData()) }
+            return try pageData(cache.pageData(user: user, email: email))
+        case "signed_out_page_data":
+            return try pageData(cache.signedOutPageData())
+        case "quiet_period":
+            return .number(Int64(try cache.quietPeriodMs()))
         case "link":
             try cache.link(user: user, vid: step["vid"].number)
         case "link_shared":
@@ -137,6 +146,10 @@ private final class Runner {
             try cache.abandonEmailChange(user: user, change: change(step) ?? 0)
         case "is_change_outstanding":
             return .bool(try cache.isChangeOutstanding(user: user, change: change(step) ?? 0))
+        case "change_outstanding_since":
+            let since = try cache.changeOutstandingSince(user: user, change: change(step) ?? 0)
+            if let begun = since { XCTAssertTrue((-5..<60_000).contains(now() - begun), "\(begun)") }
+            return .bool(since != nil)
         case "stale_changes":
             // The file's clock counts milliseconds.
             Thread.sleep(forTimeInterval: 0.002)
@@ -164,6 +177,19 @@ private final class Runner {
         let path = folder.appendingPathComponent(step["file"].asText ?? "cache").path
         let portal = step["portal"] == .null ? CacheTestCase.portal : step["portal"].number
         return try Cache(path: path, portalId: portal, options: OpenOptions(secret: secret, pageDeadlineMs: deadline))
+    }
+
+    private func now() -> Int64 {
+        Int64(Date().timeIntervalSince1970 * 1000)
+    }
+
+    /// A page's data, which is of this moment.
+    private func pageData(_ text: String) throws -> JSON {
+        let data = try JSONDecoder().decode(JSON.self, from: Data(text.utf8))
+        // The clocks may round differently.
+        XCTAssertTrue((-5..<60_000).contains(now() - data["at"].number), text)
+        XCTAssertGreaterThan(data["ttl"].number, 0)
+        return data
     }
 
     private func file(_ step: JSON) -> URL {

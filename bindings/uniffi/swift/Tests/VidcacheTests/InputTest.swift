@@ -16,6 +16,7 @@ final class InputTest: CacheTestCase {
                 { try cache.decide(user: user, email: nil) },
                 { try cache.decideMany(users: [DecisionRequest(user: "1", email: nil), DecisionRequest(user: user, email: nil)]) },
                 { try cache.snippet(user: user, email: nil) },
+                { try cache.pageData(user: user, email: nil) },
                 { try cache.link(user: user, vid: 1) },
                 { try cache.linkShared(user: user, vid: 1) },
                 { try cache.record(user: user, answer: Self.answer) },
@@ -23,6 +24,7 @@ final class InputTest: CacheTestCase {
                 { try cache.beginEmailChange(user: user) },
                 { try cache.abandonEmailChange(user: user, change: 1) },
                 { try cache.isChangeOutstanding(user: user, change: 1) },
+                { try cache.changeOutstandingSince(user: user, change: 1) as Any },
                 { try cache.explain(user: user, email: nil) },
                 { try cache.forget(user: user) },
                 { try cache.export(user: user) },
@@ -42,6 +44,7 @@ final class InputTest: CacheTestCase {
                 { try cache.decide(user: "1", email: email) },
                 { try cache.decideMany(users: [DecisionRequest(user: "1", email: email)]) },
                 { try cache.snippet(user: "1", email: email) },
+                { try cache.pageData(user: "1", email: email) },
                 { try cache.explain(user: "1", email: email) },
                 { try cache.importUsers(rows: [ImportRow(user: "1", vid: 1, email: email, emailAtMs: 0)]) },
             ]
@@ -70,6 +73,7 @@ final class InputTest: CacheTestCase {
             fails("unknown_change") { try cache.record(user: "1", answer: Self.answer, change: change) }
             fails("unknown_change") { try cache.abandonEmailChange(user: "1", change: change) }
             fails("unknown_change") { try cache.isChangeOutstanding(user: "1", change: change) }
+            fails("unknown_change") { try cache.changeOutstandingSince(user: "1", change: change) as Any }
         }
         XCTAssertNil(try cache.resolve(user: "1"))
     }
