@@ -85,6 +85,10 @@ class ConformanceTest < CacheTest
     when "begin_email_change" then @changes[step["as"]] = @open.begin_email_change(user)
     when "abandon_email_change" then @open.abandon_email_change(user, change(step))
     when "is_change_outstanding" then @open.change_outstanding?(user, change(step))
+    when "change_outstanding_since"
+      since = @open.change_outstanding_since(user, change(step))
+      assert_in_delta Time.now, since, 60 if since
+      !since.nil?
     when "stale_changes"
       sleep 0.002
       @open.stale_changes(older_than: 0).map(&:user_id)
