@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import pickle
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,16 +22,34 @@ def test_from_the_answer_to_the_page_and_through_a_change(cache):
     assert "ann@shop.test" in cache.snippet(42, "ann@shop.test", nonce="r4nd0m")
     change = cache.begin_email_change(42)
     assert cache.is_change_outstanding(42, change)
+    assert 0 <= time.time_ns() // 1_000_000 - cache.change_outstanding_since(42, change) < 60_000
     assert cache.decide(42, "ann@home.test").reason == "change_outstanding"
     answer = {"id": "901", "properties": {"email": "ann@home.test"}, "updatedAt": "2026-03-01T11:00:00.000Z"}
     cache.record(42, answer, change=change)
     assert not cache.is_change_outstanding(42, change)
+    assert cache.change_outstanding_since(42, change) is None
     assert cache.decide_many([(42, "ann@home.test"), (43, None)]) == [
         vidcache.Decision("ann@home.test", 901, "agreed"),
         vidcache.Decision(None, None, "not_linked"),
     ]
     assert "ann" not in repr(cache.decide(42, "ann@home.test"))
     assert cache.verify() == []
+
+
+def test_a_page_of_the_app_s_own_gets_the_same_as_data(cache):
+    cache.record(42, ANSWER)
+    data = cache.page_data(42, "ann@shop.test")
+    assert data == {"at": data["at"], "ttl": 10_000, "id": "vid:901", "email": "ann@shop.test"}
+    assert cache.anonymous_page_data().keys() == {"at", "ttl"}
+    assert cache.signed_out_page_data()["out"] is True
+    assert '"out":true' in cache.signed_out_snippet(nonce="r4nd0m") and "ann@" not in cache.signed_out_snippet()
+
+
+def test_the_quiet_period_is_that_of_the_longest_page_deadline(cache, path):
+    assert cache.quiet_period() == 15.0
+    with vidcache.Cache(path, PORTAL, secret=SECRET, page_deadline=20.5) as other:
+        assert other.quiet_period() == 25.5
+    assert cache.quiet_period() == 25.5
 
 
 def test_a_user_is_an_int_its_text_or_a_uuid(cache):
@@ -114,6 +133,8 @@ CALLS = [
     lambda cache: cache.decide(42, None),
     lambda cache: cache.decide_many([(42, None)]),
     lambda cache: cache.snippet(42, None),
+    lambda cache: cache.page_data(42, None),
+    lambda cache: cache.quiet_period(),
     lambda cache: cache.link(42, 1),
     lambda cache: cache.link_shared(42, 1),
     lambda cache: cache.record(42, ANSWER),
@@ -122,6 +143,7 @@ CALLS = [
     lambda cache: cache.begin_email_change(42),
     lambda cache: cache.abandon_email_change(42, 1),
     lambda cache: cache.is_change_outstanding(42, 1),
+    lambda cache: cache.change_outstanding_since(42, 1),
     lambda cache: cache.stale_changes(older_than=0),
     lambda cache: cache.explain(42, None),
     lambda cache: cache.forget(42),
@@ -139,7 +161,8 @@ def test_after_close_every_call_says_so(path):
     for call in CALLS:
         with pytest.raises(vidcache.Closed):
             call(cache)
-    assert cache.portal_id == PORTAL and cache.anonymous_snippet()
+    assert cache.portal_id == PORTAL and cache.anonymous_snippet() and cache.signed_out_snippet()
+    assert cache.anonymous_page_data() and cache.signed_out_page_data()
 
 
 def test_values_are_frozen_and_a_cache_is_not_copied(cache):

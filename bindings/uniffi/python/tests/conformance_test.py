@@ -89,6 +89,14 @@ class Runner:
             if "user" not in step:
                 return cache.anonymous_snippet(nonce=step.get("nonce"))
             return cache.snippet(user, text(step.get("email")), nonce=step.get("nonce"))
+        if name == "signed_out_snippet":
+            return cache.signed_out_snippet(nonce=step.get("nonce"))
+        if name == "page_data":
+            return page_data(cache.page_data(user, text(step.get("email"))) if "user" in step else cache.anonymous_page_data())
+        if name == "signed_out_page_data":
+            return page_data(cache.signed_out_page_data())
+        if name == "quiet_period":
+            return cache.quiet_period() * 1000
         if name == "link":
             return cache.link(user, step["vid"])
         if name == "link_shared":
@@ -116,6 +124,10 @@ class Runner:
             return cache.abandon_email_change(user, self.change(step))
         if name == "is_change_outstanding":
             return cache.is_change_outstanding(user, self.change(step))
+        if name == "change_outstanding_since":
+            since = cache.change_outstanding_since(user, self.change(step))
+            assert since is None or 0 <= time.time_ns() // 1_000_000 - since < 60_000
+            return since is not None
         if name == "stale_changes":
             began = time.time_ns() // 1_000_000
             while time.time_ns() // 1_000_000 <= began:
@@ -141,6 +153,13 @@ class Runner:
     def change(self, step):
         given = step.get("change")
         return self.changes[given] if isinstance(given, str) else given
+
+
+def page_data(found):
+    """Of this moment, and with null for what it has not."""
+    assert type(found["at"]) is int and 0 <= time.time_ns() // 1_000_000 - found["at"] < 60_000
+    assert type(found["ttl"]) is int and found.keys() <= {"at", "ttl", "id", "email", "out"}
+    return {"id": None, "email": None, "out": None, **found}
 
 
 def body(step):

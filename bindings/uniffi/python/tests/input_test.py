@@ -28,6 +28,7 @@ def test_users(cache, user):
         lambda: cache.decide(user, None),
         lambda: cache.decide_many([(1, None), (user, None)]),
         lambda: cache.snippet(user, None),
+        lambda: cache.page_data(user, None),
         lambda: cache.link(user, 1),
         lambda: cache.link_shared(user, 1),
         lambda: cache.record(user, ANSWER),
@@ -35,6 +36,7 @@ def test_users(cache, user):
         lambda: cache.begin_email_change(user),
         lambda: cache.abandon_email_change(user, 1),
         lambda: cache.is_change_outstanding(user, 1),
+        lambda: cache.change_outstanding_since(user, 1),
         lambda: cache.explain(user, None),
         lambda: cache.forget(user),
         lambda: cache.export(user),
@@ -50,6 +52,7 @@ def test_emails(cache, email):
         lambda: cache.decide(1, email),
         lambda: cache.decide_many([(1, email)]),
         lambda: cache.snippet(1, email),
+        lambda: cache.page_data(1, email),
         lambda: cache.explain(1, email),
         lambda: cache.import_users([vidcache.ImportRow(1, 1, email)]),
     ):
@@ -74,6 +77,8 @@ def test_changes(cache, change):
         cache.abandon_email_change(1, change)
     with pytest.raises(vidcache.UnknownChange):
         cache.is_change_outstanding(1, change)
+    with pytest.raises(vidcache.UnknownChange):
+        cache.change_outstanding_since(1, change)
     assert cache.resolve(1) is None
 
 
@@ -114,6 +119,7 @@ def test_other_arguments(cache):
     for call in (
         lambda: cache.snippet(1, None, nonce=7),
         lambda: cache.anonymous_snippet(nonce=b"x"),
+        lambda: cache.signed_out_snippet(nonce=7),
         lambda: cache.stale_changes(older_than=-1),
         lambda: cache.stale_changes(older_than=0, limit=2**32),
         lambda: cache.stale_changes(older_than=0, limit="1"),

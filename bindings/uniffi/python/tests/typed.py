@@ -15,6 +15,10 @@ def app(key: UUID, answer: bytes) -> Optional[int]:
         decision: vidcache.Decision = cache.decide(1, None)
         email: Optional[str] = decision.email
         text: str = cache.snippet("1", email, nonce=None)
+        quiet: float = cache.quiet_period()
+        data: dict[str, object] = cache.page_data(key, email)
+        since: Optional[int] = cache.change_outstanding_since(1, 2)
+        print(quiet, data, since, cache.signed_out_snippet(), cache.anonymous_page_data(), cache.signed_out_page_data())
         try:
             cache.begin_email_change(recorded.vid)
         except vidcache.RateLimited as error:

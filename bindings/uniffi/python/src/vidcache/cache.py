@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from array import array
 from collections.abc import Iterable, Sequence
@@ -72,7 +73,9 @@ class Cache:
         in the file. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
         `busy_timeout`: seconds that a call waits for other processes' writes, at most 3600. `memory`: the most bytes
         that the in-process table takes. `page_deadline`: seconds from rendering for which a page may name an email, 0.1
-        to 3600. `loader_host`: js-eu1.hs-scripts.com for portals in the EU data centre.
+        to 3600. `loader_host`: the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
+        Settings, Tracking code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
+        elsewhere.
 
         Raises `InvalidPortal`, `InvalidSecret`, `InvalidOption` for the arguments; `CannotOpen`, `UnsupportedFilesystem`
         for the place; `NotACache`, `NewerSchema`, `WrongPortal`, `WrongSecret`, `Corrupt` for what is in the file, which
@@ -206,6 +209,37 @@ class Cache:
             return found
         return str(call(self._core.anonymous_snippet, _input.optional_text(nonce, "nonce")))
 
+    def signed_out_snippet(self, *, nonce: Optional[str] = None) -> str:
+        """The HTML for the page after a sign-out: that of `anonymous_snippet`, and HubSpot's tracker gives the browser a
+        new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+        """
+        return str(call(self._core.signed_out_snippet, _input.optional_text(nonce, "nonce")))
+
+    def page_data(self, user: UserKey, email: Optional[str]) -> dict[str, Any]:
+        """What `snippet` puts on a page, for a page that the app makes itself, to be sent as JSON: `at`, the time of this
+        call (ms since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has
+        them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email from being
+        named late; a response with it must not be cached (`Cache-Control: private, no-store`).
+
+        Raises `InvalidUserKey`, `InvalidEmail`.
+        """
+        return self._data(call(self._core.page_data, _input.user_key(user), _input.email(email)))
+
+    def anonymous_page_data(self) -> dict[str, Any]:
+        """`page_data` of a visitor whom the app does not know."""
+        return self._data(call(self._core.anonymous_page_data))
+
+    def signed_out_page_data(self) -> dict[str, Any]:
+        """`page_data` of a visitor who has just signed out: `at`, `ttl` and `out`, which is True; as `signed_out_snippet`
+        for a page.
+        """
+        return self._data(call(self._core.signed_out_page_data))
+
+    @staticmethod
+    def _data(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(text)
+        return found
+
     def link(self, user: UserKey, vid: int) -> None:
         """Says that the user is this contact, without saying which email HubSpot holds for it. Durable on return.
 
@@ -268,8 +302,8 @@ class Cache:
 
     def begin_email_change(self, user: UserKey) -> int:
         """Begins a change of the user's email and returns its token: until it is finished by `record` or abandoned, no
-        page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a quiet period
-        later, longer than the page deadline by 5 s, say, and only while `is_change_outstanding`.
+        page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a `quiet_period`
+        later, and only while `is_change_outstanding`.
 
         Raises `InvalidUserKey`. After any error no change was begun, and the app must not change the email.
         """
@@ -287,6 +321,20 @@ class Cache:
         jobs locked out. Raises `UnknownChange`, `ForeignChange`, `InvalidUserKey`.
         """
         return bool(call(self._core.is_change_outstanding, _input.user_key(user), _input.change(change)))
+
+    def change_outstanding_since(self, user: UserKey, change: int) -> Optional[int]:
+        """When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; None once it has ended. For
+        a worker whose queue may hand it a job before the quiet period is over. Raises as `is_change_outstanding`.
+        """
+        found: Optional[int] = call(self._core.change_outstanding_since, _input.user_key(user), _input.change(change))
+        return found
+
+    def quiet_period(self) -> float:
+        """How many seconds the worker must wait after the beginning of a change before it tells HubSpot: the longest
+        `page_deadline` of any process that used the file within the last day, and 5 s more, which a page view may take to
+        reach HubSpot.
+        """
+        return float(call(self._core.quiet_period)) / 1000
 
     def stale_changes(self, *, older_than: float, limit: int = 1000) -> Sequence[StaleChange]:
         """The changes begun more than `older_than` seconds ago and still outstanding, oldest first. Their users' pages

@@ -4,8 +4,18 @@
 
 whose other keys are `vidcache.Cache`'s options. `{% load vidcache %}{% hubspot_tracking %}` before `</body>` needs the
 request context processor, and names `request.user` by `pk` and `email`; VIDCACHE's `user` (a function of the request that
-returns the user key and the email, or None) has another way. `vidcache.django.middleware.VidcacheMiddleware` gives
-`request.vidcache`, and keeps shared caches from handing one visitor's page to another.
+returns the user key and the email, or None) has another way. On the page after a sign-out `{% hubspot_signed_out_tag %}`
+stands in its place. A page that the app makes itself, in the browser, gets `hubspot_tracking_data(request)` as JSON:
+
+    def me(request):
+        return JsonResponse({"name": request.user.first_name, "hubspot": hubspot_tracking_data(request)})
+
+Neither tag nor data belongs into a fragment cache: they say what is so at this moment.
+
+`vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's data,
+or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache in Firefox.
+VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox keeps the page for
+Back, and what keeps an old page from naming an email is the script alone.
 """
 
 from __future__ import annotations
@@ -17,6 +27,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from .. import _page
 from ..cache import Cache
 
 _lock = threading.Lock()
@@ -24,11 +35,11 @@ _cache: Optional[Cache] = None
 
 
 def configuration() -> dict[str, Any]:
-    """The setting, without `user`. Raises ImproperlyConfigured where it is no dict with a path and a portal_id."""
+    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id."""
     found = getattr(settings, "VIDCACHE", None)
     if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
         raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')
-    return {name: value for name, value in found.items() if name != "user"}
+    return {name: value for name, value in found.items() if name not in ("user", "no_store")}
 
 
 def get_cache() -> Cache:
@@ -41,6 +52,49 @@ def get_cache() -> Cache:
                 _cache = Cache(**configuration())
             found = _cache
     return found
+
+
+def hubspot_tracking_data(request: Any) -> dict[str, Any]:
+    """What `{% hubspot_tracking %}` puts on a page, for a page that the app makes itself: see `Cache.page_data`. Never
+    raises; where the cache cannot answer, the data names nobody.
+    """
+    on_page(request)
+    try:
+        user, email = visitor(request) or (None, None)
+    except Exception as error:
+        _page.report("the data names nobody", error)
+        user, email = None, None
+    return _page.tracking_data(get_cache, user, email)
+
+
+def hubspot_signed_out_data(request: Any) -> dict[str, Any]:
+    """The answer to a sign-out: see `Cache.signed_out_page_data`. Never raises."""
+    on_page(request)
+    return _page.signed_out_data(get_cache)
+
+
+def visitor(request: Any) -> Optional[tuple[Any, Optional[str]]]:
+    """The user key and the email of the request's user, or None."""
+    given = getattr(settings, "VIDCACHE", {}).get("user")
+    if given is not None:
+        who: Optional[tuple[Any, Optional[str]]] = given(request)
+        return who
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return None
+    return user.pk, getattr(user, user.get_email_field_name(), None)
+
+
+def no_store() -> bool:
+    """Whether VIDCACHE leaves `no_store` on."""
+    found = getattr(settings, "VIDCACHE", None)
+    return not isinstance(found, dict) or found.get("no_store") is not False
+
+
+def on_page(request: Any) -> None:
+    """Tells the middleware that the response is not for caches."""
+    if request is not None:
+        request._vidcache_on_page = True
 
 
 def _forget_cache(*, setting: str, **_: Any) -> None:

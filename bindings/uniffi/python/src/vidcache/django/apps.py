@@ -65,4 +65,12 @@ def check(**_: Any) -> list[checks.CheckMessage]:
                 "hubspot_tracking needs django.template.context_processors.request in TEMPLATES", id="vidcache.W002"
             )
         )
+    if not any(name.endswith("VidcacheMiddleware") for name in settings.MIDDLEWARE):
+        problems.append(
+            checks.Warning(
+                "pages that name their visitor are not kept from caches: put "
+                "vidcache.django.middleware.VidcacheMiddleware into MIDDLEWARE",
+                id="vidcache.W003",
+            )
+        )
     return problems

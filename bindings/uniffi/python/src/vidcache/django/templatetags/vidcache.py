@@ -1,28 +1,21 @@
-"""`{% load vidcache %}{% hubspot_tracking %}`"""
+"""`{% load vidcache %}{% hubspot_tracking %}`, and `{% hubspot_signed_out_tag %}` on the page after a sign-out."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
 from django import template
-from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
-from .. import get_cache
-from ..._page import logger, tracking
+from .. import get_cache, on_page, visitor
+from ..._page import has_identity, report, signed_out, tracking
 
 register = template.Library()
 
 
-def _who(request: Any) -> Optional[tuple[Any, Optional[str]]]:
-    given = getattr(settings, "VIDCACHE", {}).get("user")
-    if given is not None:
-        who: Optional[tuple[Any, Optional[str]]] = given(request)
-        return who
-    user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
-        return None
-    return user.pk, getattr(user, user.get_email_field_name(), None)
+def _nonce(request: Any, nonce: Optional[str]) -> Optional[str]:
+    nonce = nonce or getattr(request, "csp_nonce", None)
+    return None if nonce is None else str(nonce)
 
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
@@ -31,13 +24,25 @@ def hubspot_tracking(context: Any, nonce: Optional[str] = None) -> SafeString:
     raises."""
     try:
         request = context.get("request")
-        who = _who(request)
-        if request is not None:
-            request._vidcache_on_page = True
-        nonce = nonce or getattr(request, "csp_nonce", None)
-        nonce = None if nonce is None else str(nonce)
+        user, email = visitor(request) or (None, None)
+        html = tracking(get_cache, user, email, _nonce(request, nonce))
+        if has_identity(html):
+            on_page(request)
     except Exception as error:
-        logger.error("the page says nothing: %s", type(error).__name__)
+        report("the page says nothing", error)
         return mark_safe("")
-    user, email = who or (None, None)
-    return mark_safe(tracking(get_cache, user, email, nonce))
+    return mark_safe(html)
+
+
+@register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
+def hubspot_signed_out_tag(context: Any, nonce: Optional[str] = None) -> SafeString:
+    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives the
+    browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never raises."""
+    try:
+        request = context.get("request")
+        html = signed_out(get_cache, _nonce(request, nonce))
+        on_page(request)
+    except Exception as error:
+        report("the page says nothing", error)
+        return mark_safe("")
+    return mark_safe(html)
