@@ -1,0 +1,245 @@
+// A small site whose pages carry the snippet as src/snippet.rs renders it, and a browser of each engine that visits it. What
+// counts is what HubSpot was told: the tracking requests, as lines such as `view: vid:901 ann@shop.test`.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ENGINES, launch, missing } from '../browsers/index.mjs';
+import { readBeacon, readError } from '../hubspot/beacon.mjs';
+import { HubSpotDouble } from '../hubspot/server.mjs';
+
+const PORTAL = 62515;
+const GUARD = readFileSync(process.env.GUARD ?? new URL('../../src/snippet.min.js', import.meta.url), 'utf8').trimEnd();
+const FILES = {
+  '/turbo8.js': 'node_modules/@hotwired/turbo/dist/turbo.es2017-umd.js',
+  '/turbo7.js': 'node_modules/turbo7/dist/turbo.es2017-umd.js',
+  '/turbolinks5.js': 'node_modules/turbolinks/dist/turbolinks.js',
+  '/vidcache.js': '../../page/vidcache.js',
+};
+
+/** How long a tab is listened to for a request that should not come. */
+const QUIET_MS = 150;
+
+export const ANN = { id: 'vid:901', email: 'ann@shop.test' };
+export const BOB = { id: 'vid:902', email: 'bob@shop.test' };
+
+/** What requests say. */
+export const ANN_NAMED = `${ANN.id} ${ANN.email}`;
+export const ANN_ALONE = ANN.id;
+export const BOB_NAMED = `${BOB.id} ${BOB.email}`;
+export const NOBODY = 'nobody';
+
+export { pause };
+
+/**
+ * Runs the cases in every engine, the engines side by side, each with one browser.
+ * @param {object} options  of the browsers (tests/browsers/index.mjs)
+ * @param {(check: (name: string, settings: object, run: (scene: Scene) => Promise<void>) => void, engine: string) => void} define
+ *   `settings`: `ttl` of the pages, or anything else of a Site; `skip`: why not in this engine
+ */
+export function inEveryEngine(options, define) {
+  describe('the guard', { concurrency: ENGINES.length }, () => {
+    for (const engine of ENGINES) {
+      const why = missing(engine);
+      if (why) console.log(`${engine}: ${why}`);
+      describe(engine, { concurrency: 1, skip: why ?? false }, () => {
+        let browser;
+        let double;
+        let profile;
+        let anchor;
+        before(async () => {
+          double = new HubSpotDouble({ portal: PORTAL });
+          browser = await launch(engine, { ...options, hubspot: await double.listen() });
+          profile = await browser.newProfile();
+          // Stays open: WebKit ends with its last tab, and opens the next tab only from one that is there.
+          anchor = await profile.newTab();
+          console.log(`${engine} ${browser.version}`);
+        });
+        after(async () => {
+          await browser?.close();
+          await double?.close();
+        });
+        define((name, { skip = false, ...settings }, run) => {
+          it(`${engine}: ${name}`, { skip, timeout: 60_000 }, async () => {
+            const scene = await Scene.open(browser, profile, settings);
+            try {
+              await run(scene);
+              await scene.hears();
+              assert.deepEqual(scene.problems(), [], 'no script failed, and nothing went elsewhere');
+            } finally {
+              await scene.close();
+              await anchor.evaluate('1');
+            }
+          });
+        }, engine);
+      });
+    }
+  });
+}
+
+/** The site. Its fields may change at any time; they count for the pages that are rendered from then on. */
+class Site {
+  /** Who is signed in: `{id, email}`, each of which may be missing. */
+  user = ANN;
+  /** Whether the visitor has just signed out. */
+  out = false;
+  /** The page deadline in ms. */
+  ttl = 10_000;
+  /** How far the server's clock is ahead of this machine's, in ms. */
+  ahead = 0;
+  /** The tag as often as that. */
+  tags = 1;
+  /** The parameters of the loader's address. */
+  loader = '';
+  /** What every page has besides. */
+  head = '';
+  body = '';
+  /** @type {Record<string, string>} */
+  headers = {};
+  /** By path: `{delay, chunked, headers, head, body}` of that page, or a function that answers itself. */
+  pages = {};
+  /** The paths that were asked for, but for scripts. */
+  asked = [];
+  #server = createServer((request, response) => this.#serve(request, response));
+
+  async listen() {
+    await new Promise((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  close() {
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  /** How often a path was asked for. */
+  times(path) {
+    return this.asked.filter((each) => each === path).length;
+  }
+
+  /** The data of a page that is rendered now. */
+  data() {
+    return { at: Date.now() + this.ahead, ttl: this.ttl, ...(this.out && { out: true }), ...this.user };
+  }
+
+  /** The snippet, as src/snippet.rs renders it. */
+  tag(nonce = '') {
+    const address = `//js.hs-scripts.com/${PORTAL}.js${this.loader}`;
+    const { at, ttl, ...who } = this.data();
+    const data = JSON.stringify({ at, ttl, src: address, ...who }).replace(/[^ -~]|</g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    return `<script id="vidcache-${at}"${nonce}>(${GUARD})(window,document,${data});</script>
+<script type="text/javascript" id="hs-script-loader" async defer data-turbo-eval="false" data-turbolinks-eval="false"${nonce} src="${address}"></script>`;
+  }
+
+  /** @param {string} path @param {object} [page] */
+  render(path, { head = '', body = '', snippet = Array.from({ length: this.tags }, () => this.tag()).join('\n') } = {}) {
+    return `<!doctype html><html><head><title>${path}</title><link rel="icon" href="data:,">${this.head}${head}</head>
+<body><h1>${path}</h1><p><a id="a" href="/a">a</a> <a id="b" href="/b">b</a> <a id="c" href="/c">c</a> <button id="mark" type="button">mark</button></p>
+${this.body}${body}
+${snippet}
+</body></html>`;
+  }
+
+  /** Answers with a page. */
+  send(response, path, page = {}) {
+    response.writeHead(page.status ?? 200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'private, no-store', ...this.headers, ...page.headers });
+    response.end(this.render(path, page));
+  }
+
+  async #serve(request, response) {
+    const path = new URL(request.url, 'http://127.0.0.1').pathname;
+    if (FILES[path]) {
+      response.writeHead(200, { 'content-type': 'text/javascript', 'cache-control': 'max-age=600' });
+      return response.end(readFileSync(new URL(FILES[path], import.meta.url)));
+    }
+    if (path === '/favicon.ico') return response.writeHead(404).end();
+    this.asked.push(path);
+    const page = this.pages[path] ?? {};
+    if (typeof page === 'function') return page(request, response);
+    // Rendered first, sent later: as a slow line does it.
+    const html = this.render(path, page);
+    if (page.delay) await pause(page.delay);
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'private, no-store', ...this.headers, ...page.headers });
+    return response.end(page.encode ? page.encode(html) : html);
+  }
+}
+
+/** One case: a site of its own, a tab of its own, and what is heard of the site's pages. */
+export class Scene {
+  tabs = [];
+  #heard = 0;
+  #problems;
+
+  static async open(browser, profile, settings) {
+    const scene = new Scene();
+    Object.assign(scene, { browser, profile, site: Object.assign(new Site(), settings) });
+    scene.#problems = browser.problems().length;
+    scene.tab = await scene.newTab();
+    await scene.site.listen();
+    return scene;
+  }
+
+  async close() {
+    for (const tab of this.tabs) await tab.close().catch(() => {});
+    await this.site.close();
+  }
+
+  async newTab() {
+    this.tabs.push(await this.profile.newTab());
+    return this.tabs.at(-1);
+  }
+
+  problems() {
+    return this.browser.problems().slice(this.#problems);
+  }
+
+  goto(path, tab = this.tab) {
+    return tab.goto(this.site.url + path);
+  }
+
+  /** Every tracking request of the site's pages. */
+  requests() {
+    return this.browser.said.filter((url) => url.searchParams.get('pu')?.startsWith(`${this.site.url}/`) ?? url.pathname === '/__pto.gif');
+  }
+
+  /**
+   * Waits for the next requests, and for a moment longer, and compares: these and no others.
+   * @param {...string} lines
+   */
+  async hears(...lines) {
+    await this.#arrived(lines.length);
+    await pause(QUIET_MS);
+    const said = this.requests().slice(this.#heard);
+    this.#heard += said.length;
+    assert.deepEqual(said.map(line), lines);
+  }
+
+  async #arrived(count) {
+    for (const until = Date.now() + 8_000; this.requests().length < this.#heard + count && Date.now() < until; await pause(10));
+  }
+
+  /** An event of the app's, and a click that HubSpot counts; both are to say the same. */
+  async acts(says, tab = this.tab) {
+    await tab.evaluate(() => {
+      window._hsq.push(['trackCustomBehavioralEvent', { name: 'x' }]);
+      window._hsq.push(['trackClick', '#mark', 'marked']);
+    });
+    await this.#arrived(1);
+    await tab.click('#mark');
+    await this.hears(`behavioural: ${says}`, `event: ${says}`);
+  }
+
+  /** Lets so many milliseconds go by, counted from a moment. */
+  async until(ms, since = 0) {
+    await pause(Math.max(0, since + ms - Date.now()));
+  }
+}
+
+/** @param {URL} url  of a tracking request */
+function line(url) {
+  const { kind, id, email } = readBeacon(url);
+  if (kind === 'error') return `error: ${readError(url).message}`;
+  return `${kind}: ${[id, email].filter(Boolean).join(' ') || NOBODY}`;
+}
