@@ -28,18 +28,40 @@ class CacheTest : CacheTestCase() {
         assertContains(cache.snippet(ann, "ann@shop.test", nonce = "r4nd0m"), "ann@shop.test")
         val change = cache.beginEmailChange(ann)
         assertTrue(cache.isChangeOutstanding(ann, change))
+        assertTrue(System.currentTimeMillis() - cache.changeOutstandingSince(ann, change)!! in 0..<60_000)
         assertEquals(Reason.CHANGE_OUTSTANDING, cache.decide(ann, "ann@home.test").reason)
         until("it is stale") { cache.staleChanges(Duration.ZERO).isNotEmpty() }
         assertEquals(listOf(ann to change), cache.staleChanges(Duration.ZERO).map { it.user to it.token })
         val answer = """{"id": "901", "properties": {"email": "ann@home.test"}, "updatedAt": "2026-03-01T11:00:00.000Z"}"""
         cache.record(ann, answer.toByteArray(), change)
         assertFalse(cache.isChangeOutstanding(ann, change))
+        assertNull(cache.changeOutstandingSince(ann, change))
         assertEquals(
             listOf(Decision("ann@home.test", 901, Reason.AGREED), Decision(null, null, Reason.NOT_LINKED)),
             cache.decideMany(listOf(ann to "ann@home.test", UserKey(43) to null)),
         )
         assertFalse("ann" in cache.decide(ann, "ann@home.test").toString())
         assertEquals(emptyList(), cache.verify())
+    }
+
+    @Test
+    fun `a page of the app's own gets the same as JSON`() {
+        cache.record(ann, ANSWER)
+        val data = cache.pageData(ann, "ann@shop.test")
+        assertTrue(data.endsWith(""""ttl":10000,"id":"vid:901","email":"ann@shop.test"}"""), data)
+        assertFalse("id" in cache.anonymousPageData())
+        assertContains(cache.signedOutPageData(), """"out":true""")
+        assertContains(cache.signedOutSnippet("r4nd0m"), """"out":true""")
+        assertFalse("ann@" in cache.signedOutSnippet())
+    }
+
+    @Test
+    fun `the quiet period is that of the longest page deadline`() {
+        assertEquals(Duration.ofSeconds(15), cache.quietPeriod())
+        Cache(file(folder), PORTAL, SECRET.toByteArray(), pageDeadline = Duration.ofMillis(20_500)).use {
+            assertEquals(Duration.ofMillis(25_500), it.quietPeriod())
+        }
+        assertEquals(Duration.ofMillis(25_500), cache.quietPeriod())
     }
 
     @Test
@@ -130,6 +152,9 @@ class CacheTest : CacheTestCase() {
             { cache.decide(ann, null) },
             { cache.decideMany(listOf(ann to null)) },
             { cache.snippet(ann, null) },
+            { cache.pageData(ann, null) },
+            { cache.quietPeriod() },
+            { cache.changeOutstandingSince(ann, 1) },
             { cache.link(ann, 1) },
             { cache.linkShared(ann, 1) },
             { cache.record(ann, ANSWER) },
@@ -147,7 +172,8 @@ class CacheTest : CacheTestCase() {
         )
         for (call in calls) assertFailsWith<Closed> { call() }
         assertEquals(PORTAL, cache.portalId)
-        assertTrue(cache.anonymousSnippet().isNotEmpty())
+        assertTrue(cache.anonymousSnippet().isNotEmpty() && cache.signedOutSnippet().isNotEmpty())
+        assertTrue(cache.anonymousPageData().isNotEmpty() && cache.signedOutPageData().isNotEmpty())
         assertContains(cache.toString(), "$PORTAL")
     }
 

@@ -114,6 +114,10 @@ private class Runner(private val folder: Path) {
                 assertEquals(timeless(found), timeless(cache.snippetByUniffi(known, email, nonce)))
                 found
             }
+            "signed_out_snippet" -> cache.signedOutSnippet(nonce)
+            "page_data" -> pageData(if (step.has("user")) cache.pageData(user, email) else cache.anonymousPageData())
+            "signed_out_page_data" -> pageData(cache.signedOutPageData())
+            "quiet_period" -> cache.quietPeriod().toMillis()
             "link" -> cache.link(user, step["vid"].asLong)
             "link_shared" -> cache.linkShared(user, step["vid"].asLong)
             "resolve_many" -> cache.resolveMany(step["users"].asJsonArray.map(::key))
@@ -140,6 +144,11 @@ private class Runner(private val folder: Path) {
             }
             "abandon_email_change" -> cache.abandonEmailChange(user, change(step)!!)
             "is_change_outstanding" -> cache.isChangeOutstanding(user, change(step)!!)
+            "change_outstanding_since" -> {
+                val since = cache.changeOutstandingSince(user, change(step)!!)
+                if (since != null) assertTrue(System.currentTimeMillis() - since in 0..<60_000, "$since")
+                since != null
+            }
             "stale_changes" -> {
                 val began = System.currentTimeMillis()
                 until("the clock moves") { System.currentTimeMillis() > began }
@@ -155,6 +164,14 @@ private class Runner(private val folder: Path) {
             "verify" -> cache.verify().size.toLong()
             else -> error("no such call: $name")
         }
+    }
+
+    /** A page's data, which is of this moment; null for what it has not. */
+    private fun pageData(text: String): Map<*, *> {
+        val data = plain(JsonParser.parseString(text)) as Map<*, *>
+        assertTrue(System.currentTimeMillis() - data["at"] as Long in 0..<60_000, text)
+        assertTrue(data["ttl"] as Long > 0, text)
+        return mapOf("id" to null, "email" to null, "out" to null) + data
     }
 
     private fun open(step: JsonObject) {

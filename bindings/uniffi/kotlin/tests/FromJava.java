@@ -20,6 +20,10 @@ final class FromJava {
       cache.staleChanges(Duration.ZERO);
       cache.snippet(ann, null);
       cache.anonymousSnippet();
+      cache.signedOutSnippet();
+      if (!cache.pageData(ann, null).contains("vid:901") || cache.quietPeriod().compareTo(Duration.ofSeconds(15)) != 0) {
+        throw new AssertionError("other data");
+      }
       if (!cache.resolveMany(List.of(ann, new UserKey("bea"))).equals(List.of(901L, 902L))) throw new AssertionError("other contacts");
       try {
         Vidcache.moveAside(path);

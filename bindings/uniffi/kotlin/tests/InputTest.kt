@@ -31,6 +31,7 @@ class InputTest : CacheTestCase() {
                 { cache.decide(user, null) },
                 { cache.decideMany(listOf(one to null, user to null)) },
                 { cache.snippet(user, null) },
+                { cache.pageData(user, null) },
                 { cache.link(user, 1) },
                 { cache.linkShared(user, 1) },
                 { cache.record(user, ANSWER) },
@@ -38,6 +39,7 @@ class InputTest : CacheTestCase() {
                 { cache.beginEmailChange(user) },
                 { cache.abandonEmailChange(user, 1) },
                 { cache.isChangeOutstanding(user, 1) },
+                { cache.changeOutstandingSince(user, 1) },
                 { cache.explain(user, null) },
                 { cache.forget(user) },
                 { cache.export(user) },
@@ -55,6 +57,7 @@ class InputTest : CacheTestCase() {
                 { cache.decide(one, email) },
                 { cache.decideMany(listOf(one to email)) },
                 { cache.snippet(one, email) },
+                { cache.pageData(one, email) },
                 { cache.explain(one, email) },
                 { cache.importUsers(listOf(ImportRow(one, 1, email))) },
             )
@@ -81,6 +84,7 @@ class InputTest : CacheTestCase() {
             assertFailsWith<UnknownChange> { cache.record(one, ANSWER, change) }
             assertFailsWith<UnknownChange> { cache.abandonEmailChange(one, change) }
             assertFailsWith<UnknownChange> { cache.isChangeOutstanding(one, change) }
+            assertFailsWith<UnknownChange> { cache.changeOutstandingSince(one, change) }
         }
         assertNull(cache.resolve(one))
     }
@@ -124,6 +128,7 @@ class InputTest : CacheTestCase() {
     fun `other arguments`() {
         val wrong: List<() -> Any> = listOf(
             { cache.snippet(one, null, "\ud800") },
+            { cache.signedOutSnippet("\ud800") },
             { cache.anonymousSnippet("\ud800") },
             { cache.staleChanges(Duration.ofSeconds(-1)) },
             { cache.staleChanges(Duration.ofSeconds(Long.MAX_VALUE)) },

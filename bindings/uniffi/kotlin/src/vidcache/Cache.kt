@@ -28,7 +28,8 @@ import vidcache.uniffi.Vidcache as Native
  * @param busyTimeout how long a call waits for other processes' writes: up to an hour
  * @param memory the most bytes that the in-process table takes: from 0
  * @param pageDeadline how long from rendering a page may name an email: 0.1 s to an hour
- * @param loaderHost js-eu1.hs-scripts.com for portals in the EU data centre
+ * @param loaderHost the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking
+ *   code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others elsewhere
  * @throws InvalidPortal
  * @throws InvalidSecret
  * @throws InvalidOption
@@ -172,6 +173,32 @@ public class Cache @JvmOverloads constructor(
         direct { Direct.snippet(it, null, null, nonce) } ?: call { core.anonymousSnippet(Input.text(nonce, "nonce")) }
 
     /**
+     * The HTML for the page after a sign-out: that of [anonymousSnippet], and HubSpot's tracker gives the browser a new
+     * usertoken, so that nothing it sends from here on belongs to the former user's contact.
+     *
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun signedOutSnippet(nonce: String? = null): String = call { core.signedOutSnippet(Input.text(nonce, "nonce")) }
+
+    /**
+     * What [snippet] puts on a page, as a JSON object for a page that the app makes itself: `at`, the time of this call
+     * (milliseconds since 1970 UTC), `ttl`, how long after that the email may be named (milliseconds), and, where the
+     * decision has them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email from
+     * being named late; a response with it must not be cached (`Cache-Control: private, no-store`).
+     *
+     * @throws InvalidUserKey
+     * @throws InvalidEmail
+     */
+    public fun pageData(user: UserKey, email: String?): String = call { core.pageData(Input.user(user), Input.email(email)) }
+
+    /** [pageData] of a visitor whom the app does not know. */
+    public fun anonymousPageData(): String = call { core.anonymousPageData() }
+
+    /** [pageData] of a visitor who has just signed out: `at`, `ttl` and `out`, which is true; as [signedOutSnippet] for a page. */
+    public fun signedOutPageData(): String = call { core.signedOutPageData() }
+
+    /**
      * Says that the user is this contact, without saying which email HubSpot holds for it. Durable on return.
      *
      * @param vid from 1 to 2^63 - 1
@@ -247,8 +274,8 @@ public class Cache @JvmOverloads constructor(
 
     /**
      * Begins a change of the user's email and returns its token, from 1 to 2^63 - 1: until it is finished by [record] or
-     * abandoned, no page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a quiet
-     * period later, longer than the page deadline by 5 s, say, and only while [isChangeOutstanding].
+     * abandoned, no page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a
+     * [quietPeriod] later, and only while [isChangeOutstanding].
      *
      * @throws InvalidUserKey after any error no change was begun, and the app must not change the email
      */
@@ -273,6 +300,23 @@ public class Cache @JvmOverloads constructor(
      */
     public fun isChangeOutstanding(user: UserKey, change: Long): Boolean =
         call { core.isChangeOutstanding(Input.user(user), change) }
+
+    /**
+     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; null once it has ended. For a worker
+     * whose queue may hand it a job before the quiet period is over.
+     *
+     * @throws UnknownChange
+     * @throws ForeignChange
+     * @throws InvalidUserKey
+     */
+    public fun changeOutstandingSince(user: UserKey, change: Long): Long? =
+        call { core.changeOutstandingSince(Input.user(user), change) }
+
+    /**
+     * How long the worker must wait after the beginning of a change before it tells HubSpot: the longest page deadline of any
+     * process that used the file within the last day, and 5 s more, which a page view may take to reach HubSpot.
+     */
+    public fun quietPeriod(): Duration = Duration.ofMillis(call { core.quietPeriod() }.toLong())
 
     /**
      * The changes begun longer ago than `olderThan` and still outstanding, oldest first. Their users' pages give the id alone
