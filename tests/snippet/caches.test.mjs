@@ -37,8 +37,9 @@ inEveryEngine({}, (check, engine) => {
   check('a page out of the HTTP cache gives the id alone, in its tab and in another; a reload names the email', {}, async (scene) => {
     scene.site.pages['/kept'] = KEPT;
     await scene.goto('/kept');
+    await scene.hears(`view: ${ANN_NAMED}`);
     await scene.goto('/a');
-    await scene.hears(`view: ${ANN_NAMED}`, `view: ${ANN_NAMED}`);
+    await scene.hears(`view: ${ANN_NAMED}`);
     await assign(scene, '/kept');
     await scene.hears(`view: ${ANN_ALONE}`);
     await scene.acts(ANN_ALONE);
@@ -63,8 +64,9 @@ inEveryEngine({}, (check, engine) => {
       return scene.site.send(response, '/kept', { headers: { etag: '"1"', 'cache-control': 'no-cache' } });
     };
     await scene.goto('/kept');
+    await scene.hears(`view: ${ANN_NAMED}`);
     await scene.goto('/a');
-    await scene.hears(`view: ${ANN_NAMED}`, `view: ${ANN_NAMED}`);
+    await scene.hears(`view: ${ANN_NAMED}`);
     await assign(scene, '/kept');
     await scene.hears(`view: ${isFirefox ? ANN_NAMED : ANN_ALONE}`);
     assert.equal(asked, 1);
@@ -154,14 +156,19 @@ inEveryEngine({}, (check, engine) => {
   });
 
   check('a page that was rendered ahead by speculation rules', { skip: onlyChromium }, async (scene) => {
-    scene.site.pages['/a'] = { head: '<script type="speculationrules">{"prerender":[{"urls":["/b"],"eagerness":"immediate"}]}</script>' };
     await scene.goto('/a');
-    for (let tries = 0; tries < 100 && scene.site.times('/b') === 0; tries++) await pause(20);
-    await pause(500);
+    await scene.hears(`view: ${ANN_NAMED}`);
+    await scene.tab.evaluate(() => {
+      const rules = document.createElement('script');
+      rules.type = 'speculationrules';
+      rules.text = '{"prerender":[{"urls":["/b"],"eagerness":"immediate"}]}';
+      document.head.append(rules);
+    });
+    // The double counts a view of a page that nobody sees yet; what counts is that no email is in it.
+    await scene.hears(`view: ${ANN_ALONE}`);
     await scene.tab.click('#b');
     await scene.tab.waitFor("location.pathname === '/b'");
     assert.ok(await scene.tab.evaluate("performance.getEntriesByType('navigation')[0].activationStart > 0"), 'it was rendered ahead');
-    await scene.hears(`view: ${ANN_NAMED}`, `view: ${ANN_ALONE}`);
     await scene.acts(ANN_ALONE);
   });
 
