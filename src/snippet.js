@@ -14,7 +14,7 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, base, own, claiming, copied;
+    let page = {}, others = {}, last = 0, base, own, body, claiming, copied;
     const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
     // Whether the tracker has come: it takes what is pushed by a function of its own.
@@ -101,7 +101,7 @@
 
     return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
-        loading = d.readyState == 'loading', ended = whose(page) && whose(page) != whose(p);
+        ended = whose(page) && whose(page) != whose(p);
       if (ended) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
@@ -121,23 +121,24 @@
       queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
       if (!visit) {
         // Turbo came here from a page without this script, and does not run the loader that follows it.
-        if (p.src && !loading) {
+        if (p.src && d.readyState != 'loading') {
           const loader = d.createElement('script'), types = w.trustedTypes;
           loader.nonce = d.currentScript.nonce;
           loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
           d.head.appendChild(loader);
         }
       }
-      // A Turbo visit is a page view. The same tag twice in one page, a moment apart, is not two.
-      if (visit && late == null && (ended || time - last > (loading ? 2e3 : 20))) {
+      // A Turbo visit is a page view, and brings a body of its own. The same tag twice in one body is not two views.
+      if (visit && late == null && (ended || body && body != d.body || time - last > 2e3)) {
         queue.push(['setPath', w.location.pathname + w.location.search]);
         queue.push(['trackPageView']);
       }
       last = time;
+      body = d.body;
     };
   };
   try {
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w.__vidcache = w.__vidcache || start())(p, late);
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w.__vid = w.__vid || start())(p, late);
   } catch (e) {}
 })

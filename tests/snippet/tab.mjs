@@ -33,6 +33,7 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
   };
   const document = {
     readyState,
+    body: {},
     documentElement: { hasAttribute: (name) => attributes.has(name) },
     currentScript: { nonce: 'n0nce' },
     createElement: () => ({}),
@@ -50,6 +51,10 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
     pass(ms, { sleeping = false } = {}) {
       clock.elapsed += ms;
       if (sleeping) clock.asleep += ms;
+    },
+    /** Turbo brings another page's body. */
+    turn() {
+      document.body = {};
     },
     /** Runs the snippet of a page rendered at `SERVER + at`, by default 20 ms ago. @returns what it pushed */
     show({ at = clock.elapsed - 20, id = 'vid:901', email = 'ann@shop.test', late, ...more } = {}) {
