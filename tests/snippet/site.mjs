@@ -216,6 +216,18 @@ export class Scene {
     assert.deepEqual(said.map(line), lines);
   }
 
+  /** Waits until nothing has come for a moment, and leaves what came to the case itself. */
+  async settle() {
+    for (let before = -1; before < this.requests().length; await pause(2 * QUIET_MS)) before = this.requests().length;
+    this.#heard = this.requests().length;
+  }
+
+  /** Leaves what was said so far, and what failed, to the case itself. */
+  forget() {
+    this.#heard = this.requests().length;
+    this.#problems = this.browser.problems().length;
+  }
+
   async #arrived(count) {
     for (const until = Date.now() + 8_000; this.requests().length < this.#heard + count && Date.now() < until; await pause(10));
   }
