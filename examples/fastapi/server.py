@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from hubspot import Hubspot
 from shop import Shop
 from vidcache import Cache
-from vidcache.starlette import tracking_html
+from vidcache.starlette import VidcacheMiddleware, tracking_html
 
 
 def env(name, otherwise):
@@ -35,18 +35,21 @@ async def lifespan(app):
     with Cache(os.path.join(DATA, "hubspot.vidcache"), PORTAL, secret=secret, page_deadline=deadline) as cache:
         hubspot = Hubspot(env("HUBSPOT_API", "https://api.hubapi.com"), env("HUBSPOT_TOKEN", ""))
         app.state.vidcache = cache
-        app.state.shop = Shop(os.path.join(DATA, "users.json"), cache, hubspot, USUAL, float(env("QUIET_PERIOD", "15")))
+        quiet = os.environ.get("QUIET_PERIOD")
+        app.state.shop = Shop(os.path.join(DATA, "users.json"), cache, hubspot, USUAL, quiet and float(quiet))
         await run_in_threadpool(app.state.shop.prepare, int(env("USERS", "5")))
         yield
 
 
 app = FastAPI(lifespan=lifespan)
+# Keeps pages that name their visitor from caches.
+app.add_middleware(VidcacheMiddleware)
 
 
-def tracking(user, nonce):
+def tracking(request, user, nonce):
     """HubSpot's snippet: what this is about. The page goes out whatever becomes of it."""
     if not USUAL:
-        return tracking_html(app.state.vidcache, user["id"], user["email"], nonce)
+        return tracking_html(app.state.vidcache, user["id"], user["email"], nonce, request=request)
     email = json.dumps(user["email"]).replace("<", "\\u003c")
     return (
         f'<script nonce="{nonce}">var _hsq = window._hsq = window._hsq || []; _hsq.push(["identify", {{email: {email}}}]);</script>'
@@ -54,10 +57,10 @@ def tracking(user, nonce):
     )
 
 
-def page(user, title, body):
+def page(request, user, title, body):
     nonce = secrets.token_urlsafe(16)
     policy = f"script-src 'nonce-{nonce}' 'strict-dynamic'; img-src 'self' https://track.hubspot.com"
-    text = f"<!DOCTYPE html><title>{title}</title><h1>{title}</h1>{body}{tracking(user, nonce) if user else ''}"
+    text = f"<!DOCTYPE html><title>{title}</title><h1>{title}</h1>{body}{tracking(request, user, nonce) if user else ''}"
     return HTMLResponse(text, headers={"content-security-policy": policy})
 
 
@@ -84,15 +87,15 @@ def jobs():
 
 
 @app.get("/sign_in")
-def ask():
-    return page(None, "Sign in", SIGN_IN)
+def ask(request: Request):
+    return page(request, None, "Sign in", SIGN_IN)
 
 
 @app.post("/sign_in")
 async def sign_in(request: Request):
     found = app.state.shop.by_login(await form(request, "login"))
     if not found:
-        return page(None, "There is no such customer", SIGN_IN)
+        return page(request, None, "There is no such customer", SIGN_IN)
     session = secrets.token_hex(16)
     sessions[session] = found
     answer = RedirectResponse("/", 303)
@@ -107,7 +110,7 @@ async def change(request: Request):
         return RedirectResponse("/sign_in", 303)
     email = (await form(request, "email")).strip().lower()
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
-        return page(user, "That is no email address", '<a href="/settings">Settings</a>')
+        return page(request, user, "That is no email address", '<a href="/settings">Settings</a>')
     # It waits for the disk.
     await run_in_threadpool(app.state.shop.change_email, user, email)
     return RedirectResponse("/settings", 303)
@@ -119,16 +122,16 @@ def settings(request: Request):
     if not user:
         return RedirectResponse("/sign_in", 303)
     field = f'<input name="email" type="email" value="{html.escape(user["email"])}">'
-    return page(user, "Settings", f'<form action="/settings" method="post">{field}<button>Change it</button></form>')
+    return page(request, user, "Settings", f'<form action="/settings" method="post">{field}<button>Change it</button></form>')
 
 
 @app.get("/")
 def home(request: Request):
     user = signed_in(request)
-    return page(user, f"Welcome, {user['login']}", '<a href="/settings">Settings</a>') if user else RedirectResponse("/sign_in", 303)
+    return page(request, user, f"Welcome, {user['login']}", '<a href="/settings">Settings</a>') if user else RedirectResponse("/sign_in", 303)
 
 
 @app.get("/pages/{number}")
 def some_page(request: Request, number: int):
     user = signed_in(request)
-    return page(user, f"Page {number}", "<p>Nothing is sold here.</p>") if user else RedirectResponse("/sign_in", 303)
+    return page(request, user, f"Page {number}", "<p>Nothing is sold here.</p>") if user else RedirectResponse("/sign_in", 303)

@@ -59,10 +59,19 @@ class Shop:
             self.pending += 1
         threading.Thread(target=self._perform, args=(user, change), daemon=True).start()
 
+    def _quiet_period(self):
+        """Asked each time: a process with a longer page deadline may have come meanwhile."""
+        while True:
+            try:
+                return self.quiet or self.cache.quiet_period()
+            except Exception as error:
+                logging.error("%s; trying again", type(error).__name__)
+                time.sleep(RETRY)
+
     def _perform(self, user, change):
         """Until it succeeds the change stays outstanding, and the user's pages give the id alone."""
         if not self.usual:
-            time.sleep(self.quiet)
+            time.sleep(self._quiet_period())
         with self.turns[user["id"]]:
             while True:
                 try:

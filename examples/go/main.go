@@ -70,6 +70,10 @@ func (s *server) page(w http.ResponseWriter, user *User, title, body string) {
 	nonce := random()
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf("script-src 'nonce-%s' 'strict-dynamic'; img-src 'self' https://track.hubspot.com", nonce))
+	if user != nil && !s.usual {
+		// It names its visitor: no cache may show it later, or to somebody else.
+		w.Header().Set("Cache-Control", "private, no-store")
+	}
 	fmt.Fprintf(w, "<!DOCTYPE html><title>%[1]s</title><h1>%[1]s</h1>%[2]s", title, body)
 	if user != nil {
 		fmt.Fprint(w, s.tracking(*user, nonce))
@@ -142,7 +146,7 @@ func main() {
 	}
 	hubspot := NewHubspot(env("HUBSPOT_API", "https://api.hubapi.com"), env("HUBSPOT_TOKEN", ""))
 	shop, err := OpenShop(filepath.Join(data, "users.json"), int(number("USERS", "5")), cache, hubspot, usual,
-		time.Duration(number("QUIET_PERIOD", "15"))*time.Second)
+		time.Duration(number("QUIET_PERIOD", "0"))*time.Second)
 	if err != nil {
 		log.Fatal(err)
 	}

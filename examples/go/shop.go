@@ -25,7 +25,7 @@ type Shop struct {
 	cache   *Cache
 	hubspot *Hubspot
 	usual   bool
-	quiet   time.Duration
+	quiet   time.Duration // 0: what the library says
 
 	mutex   sync.Mutex
 	users   []User
@@ -147,9 +147,7 @@ func (s *Shop) enqueue(id, change int64) {
 	}
 	s.mutex.Unlock()
 	go func() {
-		if !s.usual {
-			time.Sleep(s.quiet)
-		}
+		s.wait(id)
 		job.Lock()
 		defer job.Unlock()
 		// Until it succeeds the change stays outstanding, and the user's pages give the id alone.
@@ -165,6 +163,21 @@ func (s *Shop) enqueue(id, change int64) {
 		s.pending--
 		s.mutex.Unlock()
 	}()
+}
+
+// wait asks each time: a process with a longer page deadline may have come meanwhile.
+func (s *Shop) wait(id int64) {
+	quiet := s.quiet
+	for quiet == 0 && !s.usual {
+		var err error
+		if quiet, err = s.cache.QuietPeriod(); err != nil {
+			log.Printf("user %d: %v; trying again", id, err)
+			time.Sleep(5 * time.Second)
+		}
+	}
+	if !s.usual {
+		time.Sleep(quiet)
+	}
 }
 
 func (s *Shop) perform(id, change int64) error {

@@ -147,6 +147,13 @@ func (c *Cache) IsChangeOutstanding(id, change int64) (bool, error) {
 	return bool(outstanding), err
 }
 
+// QuietPeriod is how long after the beginning of a change HubSpot may be told of it.
+func (c *Cache) QuietPeriod() (time.Duration, error) {
+	var milliseconds C.uint64_t
+	err := call(func() C.vidcache_result { return C.vidcache_quiet_period(c.handle, &milliseconds) })
+	return time.Duration(milliseconds) * time.Millisecond, err
+}
+
 // StaleChange is a change that was begun and is outstanding.
 type StaleChange struct {
 	User  string

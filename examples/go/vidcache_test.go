@@ -40,6 +40,14 @@ func TestAnErrorHasItsNameAndItsWords(t *testing.T) {
 	}
 }
 
+func TestTheQuietPeriodIsLongerThanThePageDeadline(t *testing.T) {
+	cache := open(t)
+	defer cache.Close()
+	if quiet, err := cache.QuietPeriod(); quiet != 15*time.Second || err != nil {
+		t.Fatal(quiet, err)
+	}
+}
+
 func BenchmarkResolve(b *testing.B) {
 	cache := open(b)
 	b.ResetTimer()

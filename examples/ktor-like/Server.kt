@@ -32,7 +32,8 @@ fun main() {
     val secret = env("VIDCACHE_SECRET", "a secret that a real shop keeps elsewhere").toByteArray()
     val cache = Cache(data.resolve("hubspot.vidcache"), PORTAL, secret, pageDeadline = seconds("PAGE_DEADLINE", "10"))
     val hubspot = Hubspot(env("HUBSPOT_API", "https://api.hubapi.com"), env("HUBSPOT_TOKEN", ""))
-    val shop = Shop(data.resolve("users.json"), cache, hubspot, USUAL, seconds("QUIET_PERIOD", "15"))
+    val quiet = if (System.getenv("QUIET_PERIOD") == null) null else seconds("QUIET_PERIOD", "")
+    val shop = Shop(data.resolve("users.json"), cache, hubspot, USUAL, quiet)
     shop.prepare(env("USERS", "5").toInt())
 
     val pages = Pages(cache, shop)
@@ -119,6 +120,8 @@ private class Pages(private val cache: Cache, private val shop: Shop) {
         val policy = "script-src 'nonce-$nonce' 'strict-dynamic'; img-src 'self' https://track.hubspot.com"
         exchange.responseHeaders.add("content-security-policy", policy)
         val snippet = if (user == null) "" else tracking(user, nonce)
+        // It names its visitor: no cache may show it later, or to somebody else.
+        if (user != null && !USUAL) exchange.responseHeaders.add("cache-control", "private, no-store")
         send(exchange, "text/html; charset=utf-8", "<!DOCTYPE html><title>$title</title><h1>$title</h1>$body$snippet")
     }
 

@@ -15,6 +15,7 @@ import java.util.concurrent.locks.ReentrantLock
 import kotlin.concurrent.withLock
 import vidcache.Cache
 import vidcache.UserKey
+import vidcache.VidcacheException
 
 private const val RETRY_MS = 5_000L
 
@@ -28,7 +29,8 @@ class Shop(
     private val cache: Cache,
     private val hubspot: Hubspot,
     private val usual: Boolean,
-    private val quiet: Duration,
+    /** null: what the library says. */
+    private val quiet: Duration?,
 ) {
     private val users: MutableList<User> =
         if (Files.exists(file)) Gson().fromJson(Files.readString(file), Array<User>::class.java).toMutableList() else mutableListOf()
@@ -84,7 +86,18 @@ class Shop(
 
     private fun enqueue(user: User, change: Long?) {
         outstanding.incrementAndGet()
-        jobs.schedule({ perform(user, change) }, if (usual) 0 else quiet.toMillis(), MILLISECONDS)
+        schedule(user, change)
+    }
+
+    /** Asked each time: a process with a longer page deadline may have come meanwhile. */
+    private fun schedule(user: User, change: Long?) {
+        try {
+            val wait = if (usual) Duration.ZERO else quiet ?: cache.quietPeriod()
+            jobs.schedule({ perform(user, change) }, wait.toMillis(), MILLISECONDS)
+        } catch (error: VidcacheException) {
+            System.err.println("user ${user.id}: ${error.code}; trying again")
+            jobs.schedule({ schedule(user, change) }, RETRY_MS, MILLISECONDS)
+        }
     }
 
     /** Until it succeeds the change stays outstanding, and the user's pages give the id alone. */

@@ -20,7 +20,8 @@ const cache = new Cache(join(data, 'hubspot.vidcache'), portal, {
   pageDeadlineMs: 1000 * env('PAGE_DEADLINE', 10),
 });
 const hubspot = new Hubspot(env('HUBSPOT_API', 'https://api.hubapi.com'), env('HUBSPOT_TOKEN', ''));
-const shop = new Shop({ file: join(data, 'users.json'), cache, hubspot, usual, quietMs: 1000 * env('QUIET_PERIOD', 15) });
+const quiet = process.env.QUIET_PERIOD;
+const shop = new Shop({ file: join(data, 'users.json'), cache, hubspot, usual, quietMs: quiet && 1000 * quiet });
 const sessions = new Map();
 
 const escape = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -44,6 +45,8 @@ function page(response, user, title, body) {
   const nonce = randomBytes(16).toString('base64');
   response.writeHead(200, {
     'content-type': 'text/html; charset=utf-8',
+    // It names its visitor: no cache may show it later, or to somebody else.
+    ...(user && !usual && { 'cache-control': 'private, no-store' }),
     'content-security-policy': `script-src 'nonce-${nonce}' 'strict-dynamic'; img-src 'self' https://track.hubspot.com`,
   });
   response.end(`<!DOCTYPE html><title>${title}</title><h1>${title}</h1>${body}${user ? tracking(user, nonce) : ''}`);

@@ -66,9 +66,20 @@ export class Shop {
 
   #enqueue(user, change) {
     this.pending += 1;
-    const due = sleep(this.#usual ? 0 : this.#quietMs);
-    const job = Promise.all([due, this.#lastJob.get(user.id)]).then(() => this.#perform(user, change));
+    const job = Promise.all([this.#quiet(), this.#lastJob.get(user.id)]).then(() => this.#perform(user, change));
     this.#lastJob.set(user.id, job);
+  }
+
+  /** Asked each time: a process with a longer page deadline may have come meanwhile. */
+  async #quiet() {
+    while (!this.#usual) {
+      try {
+        return await sleep(this.#quietMs ?? this.#cache.quietPeriodMs());
+      } catch (error) {
+        console.error(`${error.message}; trying again`);
+        await sleep(RETRY_MS);
+      }
+    }
   }
 
   /** Until it succeeds the change stays outstanding, and the user's pages give the id alone. */

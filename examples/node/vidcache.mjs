@@ -39,6 +39,7 @@ const c = {
   begin: lib.func('int32_t vidcache_begin_email_change(const vidcache_handle *handle, const vidcache_user *user, _Out_ int64_t *token)'),
   abandon: lib.func('int32_t vidcache_abandon_email_change(const vidcache_handle *handle, const vidcache_user *user, int64_t token)'),
   isOutstanding: lib.func('int32_t vidcache_is_change_outstanding(const vidcache_handle *handle, const vidcache_user *user, int64_t token, _Out_ bool *outstanding)'),
+  quietPeriod: lib.func('int32_t vidcache_quiet_period(const vidcache_handle *handle, _Out_ uint64_t *milliseconds)'),
   stale: lib.func('int32_t vidcache_stale_changes(const vidcache_handle *handle, uint64_t older_than_ms, _Out_ void *changes, size_t capacity, _Out_ size_t *count)'),
 };
 const ABI_VERSION = 1;
@@ -126,6 +127,13 @@ export class Cache {
     const outstanding = [false];
     check(c.isOutstanding(this.#handle, user(id), token, outstanding));
     return outstanding[0];
+  }
+
+  /** @returns {number} how many milliseconds after the beginning of a change HubSpot may be told of it */
+  quietPeriodMs() {
+    const milliseconds = [0];
+    check(c.quietPeriod(this.#handle, milliseconds));
+    return Number(milliseconds[0]);
   }
 
   /** @returns {{user: string, token: bigint}[]} what was begun and is outstanding */

@@ -27,6 +27,10 @@ function page(Shop $shop, ?array $user, string $title, string $body): void
 {
     $nonce = base64_encode(random_bytes(16));
     header("Content-Security-Policy: script-src 'nonce-$nonce' 'strict-dynamic'; img-src 'self' https://track.hubspot.com");
+    if ($user && !$shop->usual) {
+        // It names its visitor: no cache may show it later, or to somebody else.
+        header('Cache-Control: private, no-store');
+    }
     echo "<!DOCTYPE html><title>$title</title><h1>$title</h1>$body", $user ? tracking($shop, $user, $nonce) : '';
 }
 
@@ -77,6 +81,8 @@ if ($path === '/jobs') {
     echo json_encode(['pending' => $shop->pending()]);
     return;
 }
+// Without headers of PHP's own about caches: page() has them.
+session_cache_limiter('');
 session_start(['cookie_httponly' => true, 'cookie_samesite' => 'Lax', 'use_strict_mode' => true]);
 if ($path === '/sign_in') {
     signIn($shop);

@@ -126,7 +126,9 @@ final class Shop
 
     private function enqueue(array &$state, int $user, int $change): void
     {
-        $due = microtime(true) + ($this->usual ? 0 : (float) (getenv('QUIET_PERIOD') ?: 15));
+        // Asked each time: a process with a longer page deadline may have come meanwhile.
+        $quiet = $this->usual ? 0 : (float) (getenv('QUIET_PERIOD') ?: $this->cache()->quietPeriodMs() / 1000);
+        $due = microtime(true) + $quiet;
         $state['jobs'][] = ['id' => bin2hex(random_bytes(8)), 'user' => $user, 'change' => $change, 'due' => $due];
     }
 

@@ -42,6 +42,7 @@ final class Vidcache
         int32_t vidcache_begin_email_change(const vidcache_handle *handle, const vidcache_user *user, int64_t *token);
         int32_t vidcache_abandon_email_change(const vidcache_handle *handle, const vidcache_user *user, int64_t token);
         int32_t vidcache_is_change_outstanding(const vidcache_handle *handle, const vidcache_user *user, int64_t token, bool *outstanding);
+        int32_t vidcache_quiet_period(const vidcache_handle *handle, uint64_t *milliseconds);
         int32_t vidcache_stale_changes(const vidcache_handle *handle, uint64_t older_than_ms, vidcache_stale_change *changes,
           size_t capacity, size_t *count);
         C;
@@ -123,6 +124,14 @@ final class Vidcache
         $outstanding = $this->c->new('bool');
         $this->check($this->c->vidcache_is_change_outstanding($this->handle, $this->user($id), $change, FFI::addr($outstanding)));
         return $outstanding->cdata;
+    }
+
+    /** How many milliseconds after the beginning of a change HubSpot may be told of it. */
+    public function quietPeriodMs(): int
+    {
+        $milliseconds = $this->c->new('uint64_t');
+        $this->check($this->c->vidcache_quiet_period($this->handle, FFI::addr($milliseconds)));
+        return $milliseconds->cdata;
     }
 
     /** @return array<int, string> the user of each token, at most a hundred */

@@ -14,7 +14,8 @@ VIDCACHE = {
 }
 HUBSPOT_API = os.environ.get("HUBSPOT_API", "https://api.hubapi.com")
 HUBSPOT_TOKEN = os.environ.get("HUBSPOT_TOKEN", "")
-QUIET_PERIOD = float(os.environ.get("QUIET_PERIOD", "15"))
+# Where it is not set, what the library says.
+QUIET_PERIOD = float(os.environ.get("QUIET_PERIOD", "0"))
 # What everyone does, and makes duplicates.
 USUAL = os.environ.get("SNIPPET") == "usual"
 

@@ -24,7 +24,7 @@ def change_email(cache, user, email):
         with transaction.atomic(durable=True):
             user.email = email
             user.save(update_fields=["email"])
-            enqueue(user.pk, change)
+            enqueue(cache, user.pk, change)
             written = True
     except BaseException:
         # Where COMMIT itself failed, the database may have committed all the same: then the change stays outstanding.
@@ -33,8 +33,9 @@ def change_email(cache, user, email):
         raise
 
 
-def enqueue(user_id, change):
-    wait = 0 if settings.USUAL else settings.QUIET_PERIOD
+def enqueue(cache, user_id, change):
+    # Asked each time: a process with a longer page deadline may have come meanwhile.
+    wait = 0 if settings.USUAL else settings.QUIET_PERIOD or cache.quiet_period()
     Job.objects.create(user_id=user_id, change=change, due=timezone.now() + timedelta(seconds=wait))
 
 
@@ -50,7 +51,7 @@ def prepare(cache, count):
             cache.record(user.pk, hubspot().tell(None, user.email))
     for change in cache.stale_changes(older_than=0):
         if not Job.objects.filter(change=change.token).exists():
-            enqueue(int(change.user), change.token)
+            enqueue(cache, int(change.user), change.token)
 
 
 def perform(cache, job):
