@@ -21,7 +21,7 @@ inEveryEngine({}, (check) => {
     await scene.acts(ANN_ALONE);
   });
 
-  check("HubSpot's script twice counts one view", { body: `<script async src="${LOADER}?again"></script>` }, async (scene) => {
+  check("the tag twice, and HubSpot's script once more, count one view", { tags: 2, body: `<script async src="${LOADER}?again"></script>` }, async (scene) => {
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
     await scene.acts(ANN_NAMED);

@@ -20,7 +20,7 @@ const FILES = {
 };
 
 /** How long a tab is listened to for a request that should not come. */
-const QUIET_MS = 150;
+const QUIET_MS = 100;
 
 export const ANN = { id: 'vid:901', email: 'ann@shop.test' };
 export const BOB = { id: 'vid:902', email: 'bob@shop.test' };

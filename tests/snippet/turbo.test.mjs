@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY, pause } from './site.mjs';
 
-const TTL = 2_500;
+const TTL = 2_000;
 const HOME = { id: ANN.id, email: 'ann@home.test' };
 const HOME_NAMED = `${HOME.id} ${HOME.email}`;
 
@@ -97,7 +97,7 @@ inEveryEngine({}, (check) => {
       if (isTurbo) await stayed(scene);
     });
 
-    for (const out of [false, true]) {
+    for (const out of library === 'Turbo 8' ? [false, true] : [true]) {
       check(`${library}: after a sign-out (${out ? 'told as one' : 'a page without an id'}) and for the next user nothing of the former`, { head }, async (scene) => {
         await enter(scene);
         await scene.hears(`view: ${ANN_NAMED}`);
@@ -118,15 +118,7 @@ inEveryEngine({}, (check) => {
       });
     }
 
-    check(`${library}: the tag twice in a page counts one view`, { head, tags: 2 }, async (scene) => {
-      await enter(scene);
-      await scene.hears(`view: ${ANN_NAMED}`);
-      await follow(scene, '/b');
-      await scene.hears(`view: ${ANN_NAMED}`);
-      await stayed(scene);
-    });
-
-    check(`${library}: a visit from a page without the tag brings HubSpot's script along`, { head }, async (scene) => {
+    check(`${library}: a visit from a page without the tag brings HubSpot's script along; the tag twice counts one view`, { head, tags: 2 }, async (scene) => {
       scene.site.pages['/a'] = { snippet: '' };
       await enter(scene);
       await follow(scene, '/b');
@@ -146,6 +138,8 @@ inEveryEngine({}, (check) => {
     });
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
+    // The body stays the same: within two seconds it would be no view of its own.
+    await pause(2_000);
     scene.site.user = HOME;
     await refresh();
     await scene.hears(`view: ${HOME_NAMED}`);
