@@ -1,5 +1,5 @@
-// The guard in documents that did not come from the server a moment ago: out of the browser's caches, a service worker, the
-// back/forward cache, or fetched ahead. What an engine cannot see is asserted as it is.
+// The guard in documents that did not come from the server a moment ago: out of the browser's caches, a service worker,
+// the back/forward cache, or fetched ahead. What an engine cannot see is asserted as it is.
 
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
@@ -8,7 +8,7 @@ import { ANN, ANN_ALONE, ANN_NAMED, inEveryEngine, pause } from './site.mjs';
 const TTL = 2_500;
 const KEPT = { headers: { 'cache-control': 'max-age=600' } };
 
-/** By a link or a script of the page, as a person comes: an address that is typed again asks the server in some engines. */
+/** As a link of the page leads there: an address that is typed again asks the server in some engines. */
 const assign = (scene, path, tab = scene.tab) => tab.evaluate((to) => {
   setTimeout(() => location.assign(to));
 }, path).then(() => tab.waitFor((to) => location.pathname === to && document.readyState === 'complete', path));

@@ -1,5 +1,5 @@
-// A small site whose pages carry the snippet as src/snippet.rs renders it, and a browser of each engine that visits it. What
-// counts is what HubSpot was told: the tracking requests, as lines such as `view: vid:901 ann@shop.test`.
+// A small site whose pages carry the snippet as src/snippet.rs renders it, and a browser of each engine that visits it.
+// What counts is what HubSpot was told: the tracking requests, as lines such as `view: vid:901 ann@shop.test`.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ export { pause };
 /**
  * Runs the cases in every engine, the engines side by side, each with one browser.
  * @param {object} options  of the browsers (tests/browsers/index.mjs)
- * @param {(check: (name: string, settings: object, run: (scene: Scene) => Promise<void>) => void, engine: string) => void} define
+ * @param {Function} define  is called for each engine with `check(name, settings, run)` and the engine's name;
  *   `settings`: `ttl` of the pages, or anything else of a Site; `skip`: why not in this engine
  */
 export function inEveryEngine(options, define) {

@@ -1,5 +1,5 @@
-// The guard as a file for apps that make their pages in the browser (page/vidcache.js): the document is as old as it likes, what
-// it shows comes by fetch.
+// The guard as a file for apps that make their pages in the browser (page/vidcache.js): the document is as old as it
+// likes, what it shows comes by fetch.
 
 import assert from 'node:assert/strict';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY } from './site.mjs';

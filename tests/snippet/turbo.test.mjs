@@ -1,5 +1,5 @@
-// The guard in documents that live on: Turbo 8, Turbo 7 and Turbolinks 5 put one page after another into the same document, to
-// which HubSpot's script came once.
+// The guard in documents that live on: Turbo 8, Turbo 7 and Turbolinks 5 put one page after another into the same
+// document, to which HubSpot's script came once.
 
 import assert from 'node:assert/strict';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY, pause } from './site.mjs';
