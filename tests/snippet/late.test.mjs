@@ -1,0 +1,91 @@
+// HubSpot's own script comes when several pages of the document have come and gone, or it never comes.
+
+import assert from 'node:assert/strict';
+import { readBeacon } from '../hubspot/beacon.mjs';
+import { ANN, ANN_ALONE, ANN_NAMED, BOB, inEveryEngine, pause } from './site.mjs';
+
+const TURBO = '<meta name="turbo-prefetch" content="false"><script src="/turbo8.js"></script>';
+
+/** A page that visits others by itself: the driver of WebKit touches no page that still waits for a script. */
+const going = (...paths) => ({ head: `<script>
+  const paths = ${JSON.stringify(paths)};
+  document.addEventListener('turbo:load', () => setTimeout(() => paths.length > 0 && Turbo.visit(paths.shift()), 50));
+</script>` });
+
+/** The page is there, body and all: Turbo sets the title before it. */
+const shown = (scene, path) => scene.tab.waitFor((to) => document.querySelector('h1')?.textContent === to && document.readyState === 'complete', path);
+
+/**
+ * Whom the page has named by the time that HubSpot's script has been there for a moment. Several views that waited for the
+ * script are sent within a millisecond, from one address: a browser sends some of them once.
+ */
+async function saidAtLast(scene) {
+  await scene.tab.waitFor(() => window._hsq.propertyIsEnumerable('push'));
+  await scene.tab.evaluate(() => {
+    window._hsq.push(['trackCustomBehavioralEvent', { name: 'x' }]);
+  });
+  const all = () => scene.requests().map((url) => readBeacon(url));
+  for (let tries = 0; tries < 100 && !all().some(({ kind }) => kind === 'behavioural'); tries++) await pause(50);
+  await pause(150);
+  const said = all();
+  scene.forget();
+  assert.deepEqual([...new Set(said.map(({ kind }) => kind))].sort(), ['behavioural', 'view']);
+  return [...new Set(said.map(({ id, email }) => `${id} ${email}`))];
+}
+
+inEveryEngine({}, (check) => {
+  for (const order of ['newer', 'older']) {
+    const loader = `?order=${order}&loader_delay_ms=2000`;
+
+    check(`the ${order} copy comes after two visits with Turbo: of three pages only the one that is shown counts`, { head: TURBO, loader }, async (scene) => {
+      const { site } = scene;
+      const as = (user) => (_, response) => {
+        site.user = user;
+        site.send(response, user === BOB ? '/c' : '/b');
+      };
+      Object.assign(site.pages, { '/a': going('/b', '/c'), '/b': as({ id: ANN.id, email: 'ann@former.test' }), '/c': as(BOB) });
+      await scene.goto('/a');
+      await shown(scene, '/c');
+      assert.deepEqual(await saidAtLast(scene), [`${BOB.id} ${BOB.email}`]);
+    });
+
+    check(`the ${order} copy comes after a sign-out with Turbo: nobody`, { head: TURBO, loader }, async (scene) => {
+      const { site } = scene;
+      Object.assign(site.pages, {
+        '/a': going('/b'),
+        '/b': (_, response) => {
+          Object.assign(site, { user: null, out: true });
+          site.send(response, '/b');
+        },
+      });
+      await scene.goto('/a');
+      await shown(scene, '/b');
+      assert.deepEqual(await saidAtLast(scene), ['null null']);
+    });
+  }
+
+  check('the older copy comes after the deadline: the id alone, and the next page is named', { ttl: 600, loader: '?order=older&loader_delay_ms=1000' }, async (scene) => {
+    await scene.goto('/a');
+    await scene.hears(`view: ${ANN_ALONE}`);
+    await scene.acts(ANN_ALONE);
+    Object.assign(scene.site, { ttl: 10_000, loader: '?order=older' });
+    await scene.goto('/b');
+    await scene.hears(`view: ${ANN_NAMED}`);
+  });
+
+  check('it is blocked: the page works, with Turbo too, and nothing is said', { head: TURBO }, async (scene) => {
+    const blocked = () => ({ snippet: scene.site.tag().replaceAll('//js.hs-scripts.com/', '/blocked/') });
+    scene.site.pages['/blocked/62515.js'] = (_, response) => response.destroy();
+    scene.site.pages['/a'] = blocked();
+    await scene.goto('/a');
+    scene.site.pages['/b'] = blocked();
+    await scene.tab.evaluate(() => {
+      window.Turbo.visit('/b');
+    });
+    await shown(scene, '/b');
+    await scene.hears();
+    scene.site.pages = {};
+    await scene.goto('/a');
+    await scene.hears(`view: ${ANN_NAMED}`);
+  });
+});
