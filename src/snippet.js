@@ -14,7 +14,7 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, base, own, body, claiming, copied;
+    let page = {}, others = {}, last = 0, top = 0, base, own, counted, claiming, copied, moved;
     const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
     // Whether the tracker has come: it takes what is pushed by a function of its own.
@@ -27,17 +27,15 @@
     // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
     origin = (perf.timing || {}).navigationStart || now() - perf.now(),
 
-    // Milliseconds since the navigation began. Of two clocks the one that is ahead counts: `performance.now()` stands
-    // still while the machine sleeps, and the wall clock may be set back.
-    elapsed = () => Math.max(perf.now(), now() - origin),
+    // Milliseconds since the navigation began, which never become fewer. Of two clocks the one that is ahead counts:
+    // `performance.now()` stands still while the machine sleeps, and the wall clock may be set back.
+    elapsed = () => top = Math.max(top, perf.now(), now() - origin),
 
     // Whether the document came from the server as it is. What a browser has from its cache, from a service worker's, or
     // by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when the
     // document is complete; Chromium says at once what was cached, fetched ahead or rendered ahead.
-    fresh = () => {
-      const nav = perf.getEntriesByType('navigation')[0];
-      return !nav.deliveryType && nav.encodedBodySize !== 0 && !(nav.transferSize <= nav.encodedBodySize);
-    },
+    fresh = ({ deliveryType, transferSize, encodedBodySize }) =>
+      !(deliveryType || encodedBodySize === 0 || transferSize <= encodedBodySize),
 
     // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that no
     // script that lists the keys finds a key without a value a moment later.
@@ -50,7 +48,7 @@
         // cached whole looks like any other.
         if (!copied && skew < 39e5) {
           if (page.id) all.id = page.id;
-          if (page.email && skew > -39e5 && (own || fresh()) &&
+          if (page.email && skew > -39e5 && (own || fresh(perf.getEntriesByType('navigation')[0])) &&
             base + elapsed() - page.at < page.ttl - spare) all.email = page.email;
         }
       } catch (e) {}
@@ -58,10 +56,8 @@
     },
 
     who = new Proxy({}, {
-      ownKeys: () => {
-        claim();
-        return keys(said(99));
-      },
+      // An identity that was just replaced gets nothing: its owner may identify with the same object again.
+      ownKeys: () => keys(claim() ? {} : said(99)),
       getOwnPropertyDescriptor: (_, key) => getOwnPropertyDescriptor(said(99), key),
       get: (_, key) => said(0)[key],
       // Other code's identities are assigned to this one. They count where the page has no user of its own.
@@ -77,38 +73,40 @@
     // told nothing.
     claim = () => {
       try {
-        const queue = w._hsq;
-        if (!claiming && isThere(queue)) {
-          claiming = 1;
-          queue.push(tracker => {
-            const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
-            try {
-              const former = kept();
-              if (former !== who) {
-                assign(who, former);
-                tracker.identity = null;
-                tracker.identify(who);
-                copied = kept() !== who;
-              }
-            } catch (e) {
-              copied = 1;
+        moved = 0;
+        if (isThere(w._hsq)) w._hsq.push(tracker => {
+          const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
+          if (!claiming) try {
+            claiming = 1;
+            const former = kept();
+            if (former !== who) {
+              assign(who, former);
+              tracker.identity = null;
+              tracker.identify(who);
+              copied = kept() !== who;
+              moved = former;
             }
-          });
-          claiming = 0;
-        }
-      } catch (e) {}
+            claiming = 0;
+          } catch (e) {
+            copied = 1;
+          }
+        });
+      } catch (e) {
+        copied = 1;
+      }
+      return moved;
     };
 
     return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
-        ended = whose(page) && whose(page) != whose(p);
-      if (ended) others = {};
+        loading = d.readyState == 'loading';
+      if (p.out || whose(page) && whose(page) != whose(p)) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
-        // is at most `base + elapsed()`: no two clocks are compared. Clocks drift, so each newer page moves that bound: up
-        // to the page's own time, down by 200 ppm. A page from far ahead says that the first one was old when it came, out
-        // of a shared cache, of which browsers do not tell: then nothing is believed until the next full load.
-        base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, (last - time) / 5e3, -1e3) + base : p.at;
+        // is at most `base + elapsed()`: no two clocks are compared. A clock may be slow, so each newer page lifts that
+        // bound to the page's own time. A page from far ahead says that the first one was old when it came, out of a shared
+        // cache, of which browsers do not tell: then nothing is believed until the next full load.
+        base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, 0) + base : p.at;
         own = late < Infinity;
         if (own) base = Math.min(base, p.at + late - time);
         page = p;
@@ -121,20 +119,22 @@
       queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
       if (!visit) {
         // Turbo came here from a page without this script, and does not run the loader that follows it.
-        if (p.src && d.readyState != 'loading') {
+        if (p.src && !loading) {
           const loader = d.createElement('script'), types = w.trustedTypes;
           loader.nonce = d.currentScript.nonce;
           loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
           d.head.appendChild(loader);
         }
       }
-      // A Turbo visit is a page view, and brings a body of its own. The same tag twice in one body is not two views.
-      if (visit && late == null && (ended || body && body != d.body || time - last > 2e3)) {
+      // A Turbo visit is a page view. The same tag twice in one page is not two: Turbo runs both in one task, the parser a
+      // moment apart.
+      if (visit && late == null && (loading ? time - last > 2e3 : !counted)) {
         queue.push(['setPath', w.location.pathname + w.location.search]);
         queue.push(['trackPageView']);
       }
       last = time;
-      body = d.body;
+      counted = 1;
+      w.setTimeout(() => counted = 0, 0);
     };
   };
   try {

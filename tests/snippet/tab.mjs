@@ -33,13 +33,14 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
   };
   const document = {
     readyState,
-    body: {},
     documentElement: { hasAttribute: (name) => attributes.has(name) },
     currentScript: { nonce: 'n0nce' },
     createElement: () => ({}),
     head: { appendChild: (element) => appended.push(element) },
   };
   const FakeDate = { now: () => SERVER + skew + clock.set + local() };
+  const tasks = [];
+  window.setTimeout = (task) => tasks.push(task);
   const guard = vm.runInNewContext(source, { Date: FakeDate });
   const tab = {
     window,
@@ -47,14 +48,11 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
     appended,
     attributes,
     clock,
-    /** Time passes, awake or asleep. */
+    /** Time passes, awake or asleep; what runs after it is another task. */
     pass(ms, { sleeping = false } = {}) {
+      if (ms > 0) tasks.splice(0).forEach((task) => task());
       clock.elapsed += ms;
       if (sleeping) clock.asleep += ms;
-    },
-    /** Turbo brings another page's body. */
-    turn() {
-      document.body = {};
     },
     /** Runs the snippet of a page rendered at `SERVER + at`, by default 20 ms ago. @returns what it pushed */
     show({ at = clock.elapsed - 20, id = 'vid:901', email = 'ann@shop.test', late, ...more } = {}) {
