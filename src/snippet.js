@@ -14,7 +14,7 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, top = 0, base, own, counted, claiming, copied, moved;
+    let page = {}, others = {}, last = 0, slept = 0, base, own, counted, claiming, copied, moved, left, origin;
     const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
     // Whether the tracker has come: it takes what is pushed by a function of its own.
@@ -23,13 +23,15 @@
     // Whose page it is. A user whose contact's id is another user's has an email alone.
     whose = page => page.id || page.email,
 
-    // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
-    // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
-    origin = (perf.timing || {}).navigationStart || now() - perf.now(),
-
-    // Milliseconds since the navigation began, which never become fewer. Of two clocks the one that is ahead counts:
-    // `performance.now()` stands still while the machine sleeps, and the wall clock may be set back.
-    elapsed = () => top = Math.max(top, perf.now(), now() - origin),
+    // Milliseconds since the navigation began, which never become fewer: `performance.now()`, which stands still while the
+    // machine sleeps, and what the wall clock has gone ahead of it. A wall clock that is set back changes nothing.
+    elapsed = (awake = perf.now(), jump = now() - awake - origin) => {
+      if (jump * jump > 1e4) {
+        origin += jump;
+        if (jump > 0) slept += jump;
+      }
+      return awake + slept;
+    },
 
     // Whether the document came from the server as it is. What a browser has from its cache, from a service worker's, or
     // by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when the
@@ -74,47 +76,47 @@
     claim = () => {
       try {
         moved = 0;
-        if (isThere(w._hsq)) w._hsq.push(tracker => {
+        // Until the tracker has run this, nothing is said: other code may stand between.
+        if (!claiming && isThere(w._hsq)) copied = 1, w._hsq.push(tracker => {
           const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
-          if (!claiming) try {
+          try {
             claiming = 1;
             const former = kept();
             if (former !== who) {
               assign(who, former);
               tracker.identity = null;
               tracker.identify(who);
-              copied = kept() !== who;
               moved = former;
             }
-            claiming = 0;
-          } catch (e) {
-            copied = 1;
-          }
+            copied = kept() !== who;
+          } catch (e) {}
+          claiming = 0;
         });
-      } catch (e) {
-        copied = 1;
-      }
+      } catch (e) {}
       return moved;
     };
+
+    // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
+    // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
+    origin = (perf.timing || {}).navigationStart || now() - perf.now();
 
     return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
         loading = d.readyState == 'loading';
-      if (p.out || whose(page) && whose(page) != whose(p)) others = {};
+      if (p.out || whose(page) != whose(p)) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
         // is at most `base + elapsed()`: no two clocks are compared. A clock may be slow, so each newer page lifts that
         // bound to the page's own time. A page from far ahead says that the first one was old when it came, out of a shared
         // cache, of which browsers do not tell: then nothing is believed until the next full load.
-        base = visit ? ahead > 2e3 ? Infinity : Math.max(ahead, 0) + base : p.at;
         own = late < Infinity;
-        if (own) base = Math.min(base, p.at + late - time);
+        base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : Math.max(ahead, 0) + base : p.at;
         page = p;
       } else if (whose(page) != whose(p)) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
       }
-      if (p.out && page == p) queue.push(['resetVisitorIdentity']);
+      if (p.out && left != (left = p.at)) queue.push(['resetVisitorIdentity']);
       // Before all that waits for the tracker; a tracker that is there takes it at once.
       queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
       if (!visit) {
@@ -134,11 +136,11 @@
       }
       last = time;
       counted = 1;
-      w.setTimeout(() => counted = 0, 0);
+      w.setTimeout(() => counted = 0);
     };
   };
   try {
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w.__vid = w.__vid || start())(p, late);
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vid = w._vid || start())(p, late);
   } catch (e) {}
 })

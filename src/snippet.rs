@@ -87,7 +87,7 @@ impl Page<'_> {
         // another.
         let mut digits = itoa::Buffer::new();
         let at = digits.format(self.rendered_at);
-        html.write_str("<script id=\"vid-")?;
+        html.write_str("<script id=\"v-")?;
         html.write_str(at)?;
         html.write_str("\"")?;
         self.write_nonce(html)?;

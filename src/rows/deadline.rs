@@ -30,14 +30,14 @@ pub(crate) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Resul
     Ok(seen.is_none_or(|seen| seen < at - RENEWED / 2))
 }
 
-/// Writes a deadline down, and takes out those of processes that are long gone.
+/// Writes a deadline down. Those of processes that are long gone stay, a row for each deadline that there ever was: a clock
+/// that was ahead for a moment must not take out the others.
 pub(crate) fn announce(tx: &Connection, deadline: Duration, at: Millis) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO deadline (ms, seen_at) VALUES (?1, ?2)
          ON CONFLICT (ms) DO UPDATE SET seen_at = max(seen_at, excluded.seen_at)",
     )?
     .execute([millis(deadline), at])?;
-    tx.prepare_cached("DELETE FROM deadline WHERE seen_at < ?1")?.execute([at - KEPT])?;
     Ok(())
 }
 

@@ -39,7 +39,7 @@ def no_uniffi(cache):
 
 
 def timeless(found):
-    return re.sub(r'"at":\d+|id="vid-\d+"', "", found) if isinstance(found, str) else found
+    return re.sub(r'"at":\d+|id="v-\d+"', "", found) if isinstance(found, str) else found
 
 
 def calls(cache):
