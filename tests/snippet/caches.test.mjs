@@ -103,6 +103,34 @@ inEveryEngine({}, (check, engine) => {
     await scene.acts(ANN_ALONE);
   });
 
+  check('the way back where a listener for `unload` keeps the back/forward cache away, from the HTTP cache', { ttl: TTL, headers: { 'cache-control': 'private, max-age=600' } }, async (scene) => {
+    scene.site.pages['/a'] = { head: '<script>addEventListener("unload", () => {})</script>' };
+    await scene.goto('/a');
+    const came = Date.now();
+    await scene.hears(`view: ${ANN_NAMED}`);
+    await scene.goto('/b');
+    await scene.hears(`view: ${ANN_NAMED}`);
+    await scene.tab.back();
+    // WebKit keeps the document nevertheless.
+    await scene.hears(...(engine === 'webkit' ? [] : [`view: ${ANN_ALONE}`]));
+    assert.equal(scene.site.times('/a'), 1, 'nobody asked the server');
+    await scene.until(TTL, came);
+    await scene.acts(ANN_ALONE);
+  });
+
+  check('a page that <link rel=prefetch> fetched ahead gives the id alone where there is such a thing', {}, async (scene) => {
+    scene.site.pages['/a'] = { head: '<link rel="prefetch" href="/b">' };
+    scene.site.pages['/b'] = { headers: { 'cache-control': 'private, max-age=600' } };
+    await scene.goto('/a');
+    await scene.hears(`view: ${ANN_NAMED}`);
+    const isThere = engine !== 'webkit';
+    if (isThere) for (let tries = 0; tries < 100 && scene.site.times('/b') === 0; tries++) await pause(20);
+    await pause(200);
+    await scene.tab.click('#b');
+    await scene.hears(`view: ${isThere ? ANN_ALONE : ANN_NAMED}`);
+    assert.equal(scene.site.times('/b'), 1, 'it was fetched once');
+  });
+
   check('a service worker that answers from its cache', {}, async (scene) => {
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
@@ -180,6 +208,19 @@ inEveryEngine({}, (check, engine) => {
 
   check('a page that was compressed names the email', {}, async (scene) => {
     scene.site.pages['/a'] = { headers: { 'content-encoding': 'gzip' }, encode: gzipSync };
+    await scene.goto('/a');
+    await scene.hears(`view: ${ANN_NAMED}`);
+  });
+
+  check('a page that comes in parts names the email', {}, async (scene) => {
+    scene.site.pages['/a'] = async (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/html', 'cache-control': 'no-store' });
+      for (const part of scene.site.render('/a').split(/(?<=<\/h1>|<\/script>)/)) {
+        response.write(part);
+        await pause(80);
+      }
+      response.end();
+    };
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
   });

@@ -2,7 +2,7 @@
 // What counts is what HubSpot was told: the tracking requests, as lines such as `view: vid:901 ann@shop.test`.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -67,6 +67,7 @@ export function inEveryEngine(options, define) {
             try {
               await run(scene);
               await scene.hears();
+              scene.tell(engine, name);
               assert.deepEqual(scene.problems(), [], 'no script failed, and nothing went elsewhere');
             } finally {
               await scene.close();
@@ -226,6 +227,13 @@ export class Scene {
   forget() {
     this.#heard = this.requests().length;
     this.#problems = this.browser.problems().length;
+  }
+
+  /** Writes into the file SAID what the case heard, for table.mjs. */
+  tell(engine, name) {
+    if (!process.env.SAID) return;
+    const said = this.requests().map((url) => readBeacon(url)).map(({ email, id }) => (email && 'email') || (id && 'id') || NOBODY);
+    appendFileSync(process.env.SAID, `${JSON.stringify({ engine, version: this.browser.version, name, said })}\n`);
   }
 
   async #arrived(count) {

@@ -14,6 +14,8 @@ const LIBRARIES = {
   'Turbolinks 5': { file: '/turbolinks5.js', start: '<script>Turbolinks.start()</script>', has: (path) => window.Turbolinks.controller.cache.has(new URL(path, location.href).href) },
 };
 
+const TURBO_8 = '<meta name="turbo-prefetch" content="false"><script src="/turbo8.js"></script>';
+
 inEveryEngine({}, (check) => {
   for (const [library, { file, start = '', has }] of Object.entries(LIBRARIES)) {
     const head = `<meta name="turbo-prefetch" content="false"><script src="${file}"></script>${start}`;
@@ -163,5 +165,36 @@ inEveryEngine({}, (check) => {
     });
     await scene.hears(`view: ${ANN_ALONE}`);
     assert.equal(scene.site.times('/b'), 1, 'it was fetched once');
+  });
+
+  check('Turbo 8: a frame changes nothing, whether its page has the tag or not', { head: TURBO_8 }, async (scene) => {
+    const frame = '<turbo-frame id="frame"><p id="inside">inside</p></turbo-frame>';
+    scene.site.pages['/a'] = { body: '<turbo-frame id="frame" src="/bare"></turbo-frame>' };
+    scene.site.pages['/bare'] = { snippet: '', body: frame };
+    scene.site.pages['/tagged'] = (_, response) => {
+      scene.site.user = BOB;
+      scene.site.send(response, '/tagged', { body: frame.replace('inside</p>', 'tagged</p>') });
+    };
+    await scene.goto('/a');
+    await scene.tab.waitFor("document.querySelector('#inside')?.textContent === 'inside'");
+    await scene.hears(`view: ${ANN_NAMED}`);
+    await scene.tab.evaluate(() => {
+      document.querySelector('#frame').src = '/tagged';
+    });
+    await scene.tab.waitFor("document.querySelector('#inside')?.textContent === 'tagged'");
+    await scene.acts(ANN_NAMED);
+  });
+
+  check('Turbo 8: visits with View Transitions', { head: `<meta name="view-transition" content="same-origin">${TURBO_8}` }, async (scene) => {
+    await scene.goto('/a');
+    await scene.hears(`view: ${ANN_NAMED}`);
+    for (const [path, user, says] of [['/b', HOME, HOME_NAMED], ['/c', null, NOBODY], ['/a', BOB, BOB_NAMED]]) {
+      scene.site.user = user;
+      await scene.tab.click(`#${path.slice(1)}`);
+      await scene.hears(`view: ${says}`);
+      // While the pictures of a transition move, no click reaches the page.
+      await scene.tab.waitFor(() => document.getAnimations().length === 0);
+      await scene.acts(says);
+    }
   });
 });
