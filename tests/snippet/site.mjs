@@ -171,6 +171,9 @@ ${snippet}
 export class Scene {
   tabs = [];
   #heard = 0;
+  /** The site's requests among the browser's first so many. */
+  #requests = [];
+  #looked = 0;
   #problems;
 
   static async open(browser, profile, settings) {
@@ -202,7 +205,12 @@ export class Scene {
 
   /** Every tracking request of the site's pages. */
   requests() {
-    return this.browser.said.filter((url) => url.searchParams.get('pu')?.startsWith(`${this.site.url}/`) ?? url.pathname === '/__pto.gif');
+    const { said } = this.browser;
+    for (; this.#looked < said.length; this.#looked++) {
+      const url = said[this.#looked];
+      if (url.searchParams.get('pu')?.startsWith(`${this.site.url}/`) ?? url.pathname === '/__pto.gif') this.#requests.push(url);
+    }
+    return [...this.#requests];
   }
 
   /**
