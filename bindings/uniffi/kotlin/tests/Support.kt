@@ -40,7 +40,7 @@ fun Cache.snippetByUniffi(user: UserKey?, email: String?, nonce: String?): Strin
     call { if (user == null) core.anonymousSnippet(nonce) else core.snippet(user.toString(), email, nonce) }
 
 /** A page says when it was rendered. */
-fun timeless(html: String): String = html.replace(Regex("\"at\":\\d+|id=\"vidcache-\\d+\""), "")
+fun timeless(html: String): String = html.replace(Regex("\"at\":\\d+|id=\"v-\\d+\""), "")
 
 /** Until it holds, for at most 30 seconds. */
 fun until(what: String, holds: () -> Boolean) {
