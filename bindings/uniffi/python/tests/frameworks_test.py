@@ -286,6 +286,16 @@ DJANGO = """
                 assert ann.get("/").content == b"<p></p>" and ann.get("/me").json()["hubspot"] == {}
     with override_settings(MIDDLEWARE=settings.MIDDLEWARE[:2]):
         assert ["vidcache.W003"] == [problem.id for problem in checks.run_checks()]
+    conditional = "django.middleware.http.ConditionalGetMiddleware"
+    for middleware, off, problems in (([conditional, *settings.MIDDLEWARE], False, ["vidcache.W004"]),
+                                      ([*settings.MIDDLEWARE, conditional], False, []),
+                                      ([conditional, *settings.MIDDLEWARE], True, [])):
+        with override_settings(MIDDLEWARE=middleware, VIDCACHE={**settings.VIDCACHE, "no_store": off}):
+            assert problems == [problem.id for problem in checks.run_checks()], middleware
+            other = Client()
+            other.force_login(user)
+            answer = other.get("/")
+            assert b'"vid:901"' in answer.content and answer.has_header("ETag") == bool(problems), (middleware, off)
     # The library takes 16 bytes, in however many letters.
     with override_settings(VIDCACHE={"path": path + "-other", "portal_id": portal, "secret": "é" * 8}):
         assert checks.run_checks() == [] and b"<script" in ann.get("/").content

@@ -15,7 +15,8 @@ Neither tag nor data belongs into a fragment cache: they say what is so at this 
 `vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's data,
 or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache in Firefox.
 VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox keeps the page for
-Back, and what keeps an old page from naming an email is the script alone.
+Back, and what keeps an old page from naming an email is the script alone. It must then stand above Django's
+ConditionalGetMiddleware, which gives an ETag to what has none; `manage.py check` says so.
 """
 
 from __future__ import annotations

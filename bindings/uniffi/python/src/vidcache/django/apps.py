@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import _input
 from ..errors import CannotOpen, InvalidSecret
-from . import configuration
+from . import configuration, no_store
 
 
 class VidcacheConfig(AppConfig):  # type: ignore[misc]
@@ -65,12 +65,23 @@ def check(**_: Any) -> list[checks.CheckMessage]:
                 "hubspot_tracking needs django.template.context_processors.request in TEMPLATES", id="vidcache.W002"
             )
         )
-    if not any(name.endswith("VidcacheMiddleware") for name in settings.MIDDLEWARE):
+    middleware = list(settings.MIDDLEWARE)
+    ours = next((at for at, name in enumerate(middleware) if name.endswith("VidcacheMiddleware")), None)
+    if ours is None:
         problems.append(
             checks.Warning(
                 "pages that name their visitor are not kept from caches: put "
                 "vidcache.django.middleware.VidcacheMiddleware into MIDDLEWARE",
                 id="vidcache.W003",
+            )
+        )
+    # What stands above sees the response later: it would give it an ETag again, which `no-store` alone keeps it from.
+    elif not no_store() and "django.middleware.http.ConditionalGetMiddleware" in middleware[:ours]:
+        problems.append(
+            checks.Warning(
+                "without no_store pages that name their visitor must have no ETag: put VidcacheMiddleware above "
+                "ConditionalGetMiddleware in MIDDLEWARE",
+                id="vidcache.W004",
             )
         )
     return problems
