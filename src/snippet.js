@@ -76,22 +76,25 @@
     claim = () => {
       try {
         moved = 0;
-        // Until the tracker has run this, nothing is said: other code may stand between.
-        if (!claiming && isThere(w._hsq)) copied = 1, w._hsq.push(tracker => {
-          const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
-          try {
-            claiming = 1;
-            const former = kept();
-            if (former !== who) {
-              assign(who, former);
-              tracker.identity = null;
-              tracker.identify(who);
-              moved = former;
-            }
-            copied = kept() !== who;
-          } catch (e) {}
-          claiming = 0;
-        });
+        if (!claiming && isThere(w._hsq)) {
+          // Until the tracker has run this, nothing is said: other code may stand between.
+          copied = 1;
+          w._hsq.push(tracker => {
+            const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
+            try {
+              claiming = 1;
+              const former = kept();
+              if (former !== who) {
+                assign(who, former);
+                tracker.identity = null;
+                tracker.identify(who);
+                moved = former;
+              }
+              copied = kept() !== who;
+            } catch (e) {}
+            claiming = 0;
+          });
+        }
       } catch (e) {}
       return moved;
     };
@@ -119,14 +122,12 @@
       if (p.out && left != (left = p.at)) queue.push(['resetVisitorIdentity']);
       // Before all that waits for the tracker; a tracker that is there takes it at once.
       queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
-      if (!visit) {
-        // Turbo came here from a page without this script, and does not run the loader that follows it.
-        if (p.src && !loading) {
-          const loader = d.createElement('script'), types = w.trustedTypes;
-          loader.nonce = d.currentScript.nonce;
-          loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
-          d.head.appendChild(loader);
-        }
+      // Turbo came here from a page without this script, and does not run the loader that follows it.
+      if (!visit && p.src && !loading) {
+        const loader = d.createElement('script'), types = w.trustedTypes;
+        loader.nonce = d.currentScript.nonce;
+        loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
+        d.head.appendChild(loader);
       }
       // A Turbo visit is a page view. The same tag twice in one page is not two: Turbo runs both in one task, the parser a
       // moment apart.
