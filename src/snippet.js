@@ -42,16 +42,18 @@
     // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that no
     // script that lists the keys finds a key without a value a moment later.
     said = spare => {
-      const all = assign({}, others), skew = now() - page.at;
+      const all = assign({}, others);
       if (whose(page)) try {
         delete all.id;
         delete all.email;
+        // The age is asked at each look, so that no sleep goes by unseen.
+        const age = base + elapsed() - page.at, skew = now() - page.at;
         // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a proxy
         // cached whole looks like any other.
         if (!copied && skew < 39e5) {
           if (page.id) all.id = page.id;
-          if (page.email && skew > -39e5 && (own || fresh(perf.getEntriesByType('navigation')[0])) &&
-            base + elapsed() - page.at < page.ttl - spare) all.email = page.email;
+          if (page.email && skew > -39e5 && age < page.ttl - spare &&
+            (own || fresh(perf.getEntriesByType('navigation')[0]))) all.email = page.email;
         }
       } catch (e) {}
       return all;
@@ -105,7 +107,7 @@
 
     return (p, late) => {
       const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
-        loading = d.readyState == 'loading';
+        loading = d.readyState == 'loading', place = w.location;
       if (p.out || whose(page) != whose(p)) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
@@ -113,7 +115,7 @@
         // bound to the page's own time. A page from far ahead says that the first one was old when it came, out of a shared
         // cache, of which browsers do not tell: then nothing is believed until the next full load.
         own = late < Infinity;
-        base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : Math.max(ahead, 0) + base : p.at;
+        base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : ahead > 0 ? p.at - time : base : p.at;
         page = p;
       } else if (whose(page) != whose(p)) {
         // An older page, restored by Turbo, of somebody else than the newest one.
@@ -132,7 +134,7 @@
       // A Turbo visit is a page view. The same tag twice in one page is not two: Turbo runs both in one task, the parser a
       // moment apart.
       if (visit && late == null && (loading ? time - last > 2e3 : !counted)) {
-        queue.push(['setPath', w.location.pathname + w.location.search]);
+        queue.push(['setPath', place.pathname + place.search]);
         queue.push(['trackPageView']);
       }
       last = time;
@@ -142,6 +144,6 @@
   };
   try {
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vid = w._vid || start())(p, late);
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vc = w._vc || start())(p, late);
   } catch (e) {}
 })

@@ -161,6 +161,15 @@ for (const [ppm, days] of [[-100, 7], [-50, 7], [-20, 7], [0, 7], [20, 5], [50, 
   });
 }
 
+test('an email that a long sleep has ended does not come back when the wall clock is set back as far', () => {
+  const tab = openTab();
+  tab.show({ at: 0 });
+  tab.pass(7_200_000, { sleeping: true });
+  assert.deepEqual(tab.said, {}, 'longer than anybody is named');
+  tab.clock.set = -7_200_000;
+  assert.deepEqual(tab.said, { id: 'vid:901' });
+});
+
 test('after a sleep and a wall clock that is set back, newer pages keep their deadline', () => {
   const tab = openTab();
   tab.show({ at: 0 });
@@ -455,7 +464,7 @@ test('a tracker that lists the keys more than once while it takes the identity i
 test('no exception leaves the script, whatever the page has become', () => {
   const hostile = [
     { _hsq: Object.freeze([]) }, { _hsq: {} }, { _hsq: 7 }, { _hsq: { push: 'x' } }, { performance: undefined }, { performance: {} },
-    { location: null, _vid: 'clobbered' }, { trustedTypes: { createPolicy() { throw new TypeError('not allowed'); } } },
+    { location: null, _vc: 'clobbered' }, { trustedTypes: { createPolicy() { throw new TypeError('not allowed'); } } },
   ];
   for (const window of hostile) {
     const tab = openTab();

@@ -32,7 +32,7 @@ const HOSTILE = {
   'no Proxy': { code: 'window.Proxy = undefined;', says: NOBODY },
   'a clock of the year 1970': { code: 'Date.now = function () { return 0; };', says: ANN_ALONE },
   'a clock that tells no number': { code: 'Date.now = function () { return NaN; };', says: NOBODY },
-  'the state already taken': { code: 'window._vid = {};', says: NOBODY },
+  'the state already taken': { code: 'window._vc = {};', says: NOBODY },
 };
 
 inEveryEngine({}, (check) => {
