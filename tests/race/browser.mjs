@@ -1,8 +1,7 @@
 // The race's driver in headless Chromium. HubSpot's two hosts are answered by the double, the app is on loopback, and
 // nothing else is let out.
 
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { find } from '../browsers/processes.mjs';
 import { saidBy } from './client.mjs';
 
 const FLAGS = [
@@ -18,18 +17,7 @@ const VIEW_TIMEOUT_MS = 5_000;
 const SCREENSHOT_WIDTH = 1280;
 
 /** @returns {string|null} Debian's `chromium`, wherever PATH has it */
-export function findChromium() {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const file = join(folder, 'chromium');
-    try {
-      accessSync(file, constants.X_OK);
-      return file;
-    } catch {
-      // not in this folder
-    }
-  }
-  return null;
-}
+export const findChromium = () => find('chromium');
 
 /** @returns {Promise<import('playwright-core').Browser>} */
 export async function launchChromium() {

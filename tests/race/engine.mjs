@@ -7,6 +7,9 @@ import { readBeacon } from '../hubspot/beacon.mjs';
 import { saidBy } from './client.mjs';
 import { Gateway } from './gateway.mjs';
 
+/** How long a page may take to come: as long as a browser's driver waits, since a busy machine may need it. */
+const PAGE_MS = 30_000;
+
 /** How long a page may take to say what is waited for, after its tracking code is there. */
 const PATIENCE_MS = 5_000;
 
@@ -111,17 +114,22 @@ export class EngineTab {
    * @returns {Promise<import('./client.mjs').PageLoad>}
    */
   async load(action, loaderDelayMs = 0) {
-    const page = this.gateway.nextPage();
-    const view = this.nextView(loaderDelayMs + PATIENCE_MS);
+    const coming = this.gateway.nextPage();
+    const heard = this.#said.length;
     await action();
-    const late = sleep(loaderDelayMs + PATIENCE_MS, null, { ref: false });
-    const { path, status } = (await Promise.race([page, late])) ?? { path: 'a page', status: 504 };
-    return { path, status, said: status < 400 ? await view : null };
+    const late = sleep(loaderDelayMs + PAGE_MS, null, { ref: false });
+    const page = await Promise.race([coming, late]);
+    if (!page) throw new Error(`no page came in ${(loaderDelayMs + PAGE_MS) / 1000} s`);
+    return { ...page, said: page.status < 400 ? await this.nextView(loaderDelayMs + PATIENCE_MS, heard) : null };
   }
 
-  /** @returns {Promise<import('./client.mjs').PageLoad['said']>} what the next page view of this tab says; null if none comes in time */
-  async nextView(ms = PATIENCE_MS) {
-    const url = await this.#next(['view'], ms);
+  /**
+   * @param {number} [ms]
+   * @param {number} [heard]  how many requests the browser had sent when the waiting began
+   * @returns {Promise<import('./client.mjs').PageLoad['said']>} what the next page view of this tab says; null if none comes in time
+   */
+  async nextView(ms = PATIENCE_MS, heard = this.#said.length) {
+    const url = await this.#next(['view'], ms, heard);
     return url && saidBy(url);
   }
 
@@ -143,10 +151,10 @@ export class EngineTab {
   /**
    * @param {import('../hubspot/beacon.mjs').Kind[]|null} kinds  null: any
    * @param {number} ms
-   * @returns {Promise<URL|null>} the first such request of this tab from now on; null if none comes in time
+   * @param {number} [seen]  how many requests of the browser came before
+   * @returns {Promise<URL|null>} the first such request of this tab from then on; null if none comes in time
    */
-  async #next(kinds, ms) {
-    let seen = this.#said.length;
+  async #next(kinds, ms, seen = this.#said.length) {
     for (const until = Date.now() + ms; Date.now() < until; await sleep(10)) {
       for (; seen < this.#said.length; seen++) {
         const url = this.#said[seen];
