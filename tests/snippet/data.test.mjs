@@ -32,6 +32,16 @@ async function open(scene, delays = {}) {
   await scene.hears(`view: ${NOBODY}`);
 }
 
+/** The app asks, its visitor signs out before the answer is there, and the answer of before comes. */
+const signOutWhileAsking = (scene) => scene.tab.evaluate(async () => {
+  const late = window.ask('?late');
+  await new Promise((resolve) => {
+    setTimeout(resolve, 300);
+  });
+  window.vidcache.signedOut();
+  await late;
+});
+
 inEveryEngine({}, (check) => {
   check('the classic script names who is signed in; a sign-out ends it', {}, async (scene) => {
     await open(scene);
@@ -43,14 +53,7 @@ inEveryEngine({}, (check) => {
 
   check('an answer that comes late tells of a user who has signed out since: nobody', {}, async (scene) => {
     await open(scene, { '?late': { after: 600 } });
-    await scene.tab.evaluate(async () => {
-      const late = window.ask('?late');
-      await new Promise((resolve) => {
-        setTimeout(resolve, 300);
-      });
-      window.vidcache.signedOut();
-      await late;
-    });
+    await signOutWhileAsking(scene);
     await scene.acts(NOBODY);
   });
 
@@ -58,14 +61,7 @@ inEveryEngine({}, (check) => {
     await open(scene, { '?late': { after: 600 } });
     await scene.tab.evaluate('ask()');
     await scene.acts(ANN_NAMED);
-    await scene.tab.evaluate(async () => {
-      const late = window.ask('?late');
-      await new Promise((resolve) => {
-        setTimeout(resolve, 300);
-      });
-      window.vidcache.signedOut();
-      await late;
-    });
+    await signOutWhileAsking(scene);
     await scene.acts(NOBODY);
   });
 
