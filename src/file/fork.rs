@@ -70,7 +70,8 @@ pub(crate) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
     gate
 }
 
-/// Makes somebody with an open file known to the handlers, and installs them the first time. The caller is inside the gate.
+/// Makes somebody with an open file known to the handlers, and installs them the first time. The caller is inside the
+/// gate.
 pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
     let status = *INSTALLED.get_or_init(|| {

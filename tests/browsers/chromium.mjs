@@ -99,10 +99,15 @@ export async function start({ proxy, wallClock, certificate, args, timeout, prob
 class ChromiumTab extends Tab {
   #protocol;
   #target;
-  /** @type {Map<string, {targetId: string, subtype?: string}>} pages of the tab by session: the shown one, prerendered ones */
+  /**
+   * @type {Map<string, {targetId: string, subtype?: string}>} pages of the tab by session: the shown one, prerendered
+   * ones
+   */
   #pages = new Map();
   #isReady;
-  /** Scripts under way: a page that went into the back/forward cache does not answer from there. @type {Set<Function>} */
+  /**
+   * Scripts under way: a page that went into the back/forward cache does not answer from there. @type {Set<Function>}
+   */
   #running = new Set();
 
   constructor(protocol, target) {

@@ -1,5 +1,5 @@
-// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service workers
-// are kept apart by it, as they are for a person's containers.
+// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service
+// workers are kept apart by it, as they are for a person's containers.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';

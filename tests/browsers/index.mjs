@@ -1,5 +1,5 @@
-// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and history are
-// as a person has them; the way out is proxy.mjs.
+// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and
+// history are as a person has them; the way out is proxy.mjs.
 
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';

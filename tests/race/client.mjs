@@ -53,8 +53,8 @@ export function openClient({ appUrl, doubleUrl }) {
 }
 
 /**
- * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them by
- * commas, which dates have too; a cookie begins where a name and an equals sign follow.
+ * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them
+ * by commas, which dates have too; a cookie begins where a name and an equals sign follow.
  * @param {Headers} headers
  * @returns {string[]}
  */

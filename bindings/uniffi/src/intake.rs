@@ -125,8 +125,8 @@ impl Vidcache {
     /// Takes in what the app has long known.
     ///
     /// # Errors
-    /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer` for
-    /// a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
+    /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer`
+    /// for a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
     pub fn import_users(&self, rows: Vec<ImportRow>) -> Result<ImportReport, VidcacheError> {
         edge(|| {
             let rows = rows

@@ -150,8 +150,8 @@ impl Vidcache {
         edge(|| Ok(self.0.signed_out_snippet(nonce.as_deref())))
     }
 
-    /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
-    /// 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+    /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms
+    /// since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
     /// (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
     /// (`Cache-Control: private, no-store`).
     ///
