@@ -76,6 +76,11 @@ mod store;
 #[path = "../tests/model/mod.rs"]
 mod model;
 
+/// The blocks of the guide, compiled and run by `cargo test --doc`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guides/rust.md")]
+struct Guide;
+
 pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
