@@ -29,7 +29,7 @@ public:
 
   /** One of vidcache_code. */
   vidcache_result code() const noexcept { return code_; }
-  /** Its name, the same in every language: "busy". */
+  /** The code's name, the same in every language: "busy". */
   const char *name() const noexcept { return vidcache_error_name(code_); }
   /** The contact that the failure is about, if there is one. */
   std::optional<std::int64_t> vid() const noexcept

@@ -45,7 +45,7 @@ pub(super) fn syntax(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// A value that is not a list or an object; of those only that it was one.
+/// The value of a field. Of a list or an object only this is kept, that it was one (`Nested`).
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) enum Field<'a> {
     #[default]

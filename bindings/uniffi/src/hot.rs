@@ -46,7 +46,7 @@ pub unsafe extern "C" fn vidcache_try_resolve_id(cache: *const Vidcache, id: i64
     attempt(|| resolve(cache, UserKey::from(id)))
 }
 
-/// The same for a text of `len` bytes of UTF-8.
+/// The contact of the user whose key is a text of `len` bytes of UTF-8; else as `vidcache_try_resolve_id`.
 ///
 /// # Safety
 /// As `vidcache_try_resolve_id`; `user` has `len` readable bytes.

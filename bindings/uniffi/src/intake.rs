@@ -72,7 +72,7 @@ impl Vidcache {
         edge(|| self.0.link(UserKey::text(user)?, Vid::try_from(vid)?))
     }
 
-    /// The same, where the contact may be another user's too.
+    /// Links the user to a contact that may be another user's too: the explicit choice that they share it.
     ///
     /// # Errors
     /// As `link`, without `vid_taken`.

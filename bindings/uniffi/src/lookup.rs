@@ -84,7 +84,8 @@ impl Vidcache {
         })
     }
 
-    /// The same for texts, which a NUL ends: no key holds one.
+    /// The contacts of many users whose keys are texts, each ended by a NUL, which no key holds; packed as those of
+    /// `resolve_many_ids`.
     ///
     /// # Errors
     /// As `resolve`.

@@ -43,7 +43,7 @@ module Vidcache
   module Model
     extend ActiveSupport::Concern
 
-    # As many as the core can list: all.
+    # The most changes that the core can list: all.
     # @api private
     MAX_CHANGES = (2**32) - 1
 
