@@ -142,13 +142,15 @@ export class Tab {
 
   /* eslint-disable no-unused-vars */
   /**
-   * @abstract @param {string} script  an expression whose value is a promise of a text @returns
-   * {Promise<string|undefined>}
+   * @abstract
+   * @param {string} script  an expression whose value is a promise of a text
+   * @returns {Promise<string|undefined>}
    */
   run(script) {}
   /**
-   * @abstract @param {string} url @param {'load'|'commit'} until  ends when the new document is there, rejects if it
-   * cannot be
+   * @abstract
+   * @param {string} url
+   * @param {'load'|'commit'} until  ends when the new document is there, rejects if it cannot be
    */
   navigate(url, until) {}
   /** @abstract */

@@ -256,7 +256,8 @@ export class Scene {
   }
 
   /**
-   * A tab that came by itself, once its page is complete. @param {Promise<import('../browsers/tab.mjs').Tab>} coming
+   * A tab that came by itself, once its page is complete.
+   * @param {Promise<import('../browsers/tab.mjs').Tab>} coming
    */
   async comes(coming) {
     const tab = await coming;
