@@ -180,7 +180,7 @@ class Site {
     const { at, ttl, ...who } = this.data();
     const data = JSON.stringify({ at, ttl, src: address, ...who }).replace(/[^ -~]|</g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
     return `<script id="v-${at}"${nonce}>(${GUARD})(window,document,${data});</script>
-<script type="text/javascript" id="hs-script-loader" async defer data-turbo-eval="false" data-turbolinks-eval="false"${nonce} src="${address}"></script>`;
+<script id="hs-script-loader" async defer data-turbo-eval="false" data-turbolinks-eval="false"${nonce} src="${address}"></script>`;
   }
 
   /** @param {string} path @param {object} [page] */

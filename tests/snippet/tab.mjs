@@ -33,7 +33,7 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
   };
   const document = {
     readyState,
-    documentElement: { hasAttribute: (name) => attributes.has(name) },
+    querySelector: (selector) => [...attributes].some((name) => selector.includes(`[${name}]`)),
     currentScript: { nonce: 'n0nce' },
     createElement: () => ({}),
     head: { appendChild: (element) => appended.push(element) },
