@@ -84,8 +84,8 @@ impl Vidcache {
         })
     }
 
-    /// The contacts of many users whose keys are texts, each ended by a NUL, which no key holds; packed as those of
-    /// `resolve_many_ids`.
+    /// The contacts of many users whose keys are texts, each ended by a NUL, which no key holds: 8 bytes of the
+    /// machine's order for each, 0 for none.
     ///
     /// # Errors
     /// As `resolve`.
