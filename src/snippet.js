@@ -14,7 +14,7 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, slept = 0, leaving = 0, base, own, counted, claiming, copied, moved, left, origin;
+    let page = {}, others = {}, slept = 0, leaving = 0, base, own, last, counted, claiming, copied, moved, left, origin;
     const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
     // Whether the tracker has come: it takes what is pushed by a function of its own.
@@ -61,7 +61,10 @@
 
     who = new Proxy({}, {
       // An identity that was just replaced gets nothing: its owner may identify with the same object again.
-      ownKeys: () => keys(claim() ? {} : said(99)),
+      ownKeys: () => {
+        claim();
+        return keys(moved ? {} : said(99));
+      },
       getOwnPropertyDescriptor: (_, key) => getOwnPropertyDescriptor(said(99), key),
       get: (_, key) => said(0)[key],
       // Other code's identities are assigned to this one. They count where the page has no user of its own.
@@ -98,7 +101,6 @@
           });
         }
       } catch {}
-      return moved;
     };
 
     // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
@@ -106,11 +108,10 @@
     origin = perf.timing?.navigationStart || now() - perf.now();
 
     return (p, late) => {
-      const time = elapsed(), visit = page.at, queue = w._hsq ||= [], ahead = p.at - time - base,
-        place = w.location,
-        // Whether this is a visit in a document that counted a view before; whether the parser is still at work.
-        isLater = visit || isThere(queue), loading = d.readyState[0] == 'l';
-      if (p.out || whose(page) != whose(p)) others = {};
+      const time = elapsed(), visit = page.at, queue = w._hsq ||= [], ahead = p.at - time - base, place = w.location,
+        // Whether it is another user's page; whether a view was counted before; whether the parser is still at work.
+        isOther = whose(page) != whose(p), isLater = visit || isThere(queue), loading = d.readyState[0] == 'l';
+      if (p.out || isOther) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
         // is at most `base + elapsed()`: no two clocks are compared. A clock may be slow, so each newer page lifts that
@@ -119,7 +120,7 @@
         own = late < Infinity;
         base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : ahead > 0 ? p.at - time : base : p.at;
         page = p;
-      } else if (whose(page) != whose(p)) {
+      } else if (isOther) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
       }
@@ -155,6 +156,6 @@
   };
   try {
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!d.querySelector('[data-turbo-preview],[data-turbolinks-preview]')) (w._vc ||= start())(p, late);
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vc ||= start())(p, late);
   } catch {}
 })

@@ -8,8 +8,9 @@ import { find, newFolder, Program, remove, within } from './processes.mjs';
 import { Protocol } from './protocol.mjs';
 import { Tab } from './tab.mjs';
 
+// A GPU process that dies six times ends all of Chromium, unless there is no such limit: on a busy machine it may.
 const FLAGS = [
-  '--headless=new', '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-dev-shm-usage', '--mute-audio',
+  '--headless=new', '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--disable-gpu-process-crash-limit', '--disable-quic', '--disable-dev-shm-usage', '--mute-audio',
   '--no-first-run', '--no-default-browser-check', '--disable-search-engine-choice-screen', '--disable-field-trial-config', '--disable-breakpad',
   '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-default-apps',
   '--disable-client-side-phishing-detection', '--metrics-recording-only', '--password-store=basic', '--use-mock-keychain', '--no-service-autorun',

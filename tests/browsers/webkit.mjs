@@ -51,11 +51,14 @@ export async function start({ proxy, wallClock, args, timeout, restores }) {
       WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', LIBGL_ALWAYS_SOFTWARE: '1', GSETTINGS_BACKEND: 'memory', NO_AT_BRIDGE: '1',
       DBUS_SESSION_BUS_ADDRESS: 'disabled:', GIO_USE_PROXY_RESOLVER: 'dummy',
     };
-    browser = { version: '', newProfile, restart, ended: () => [...drivers].map((driver) => driver.ended()).find(Boolean) ?? display.ended(), close };
     // The version is the session's to tell.
-    const first = await newProfile();
-    browser.version = first.version;
-    await first.close();
+    let first = await newProfile();
+    const next = () => {
+      const profile = first ?? newProfile();
+      first = undefined;
+      return profile;
+    };
+    browser = { version: first.version, newProfile: next, restart, ended: () => [...drivers].map((driver) => driver.ended()).find(Boolean) ?? display.ended(), close };
     return browser;
   } catch (error) {
     await close();

@@ -84,6 +84,27 @@ inEveryEngine({ restores: true }, (check, engine) => {
     assert.equal(scene.site.times('/a'), 2);
   });
 
+  check('a page with no-cache, in a tab that is duplicated, or closed and opened again: the id alone, whether the server is asked or not', {}, async (scene) => {
+    const asked = [];
+    const headers = { etag: '"1"', 'cache-control': 'private, no-cache' };
+    scene.site.pages['/checked'] = (request, response) => {
+      const isKnown = request.headers['if-none-match'] === headers.etag;
+      asked.push(isKnown ? 304 : 200);
+      return isKnown ? response.writeHead(304, headers).end() : scene.site.send(response, '/checked', { headers });
+    };
+    await scene.goto('/checked');
+    await scene.hears(`view: ${ANN_NAMED}`);
+    scene.site.user = LATER;
+    const second = await scene.comes(scene.profile.duplicate(scene.tab));
+    await scene.hears(`view: ${ANN_ALONE}`);
+    const other = await scene.newTab();
+    await scene.goto('/b', other);
+    await scene.hears(`view: ${LATER_NAMED}`);
+    await scene.comes(scene.profile.reopen(second, other));
+    await scene.hears(`view: ${ANN_ALONE}`);
+    assert.deepEqual(asked, engine === 'webkit' ? [200, 304, 304] : [200], 'WebKit asks');
+  });
+
   check('a tab whose page the browser took away: the page from the cache gives the id alone, the page with no-store is fetched anew', { skip: notDiscarded, ttl: TTL }, async (scene) => {
     const { kept, stored, since } = await open(scene);
     const other = await scene.newTab();
