@@ -161,7 +161,8 @@ function printAddresses(outcomes) {
   for (const { policy, appUrl, doubleUrl } of outcomes) {
     console.log(`  ${policy.padEnd(8)}  app ${appUrl}/sign_in (user1, user2, …)   HubSpot double ${doubleUrl}`);
   }
-  // HubSpot's hosts are https only, so without the race's interception a browser can be kept from them but not sent to the double.
+  // HubSpot's hosts are https only, so without the race's interception a browser can be kept from them but not sent to
+  // the double.
   console.log(`The app's pages ask HubSpot for its tracking code. To look at them without reaching HubSpot:
   chromium --user-data-dir="$(mktemp -d)" --host-resolver-rules="MAP * ~NOTFOUND, EXCLUDE 127.0.0.1" ${outcomes.at(-1).appUrl}/sign_in`);
 }
