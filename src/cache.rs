@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::file::{self, Settings, Synchronous};
 use crate::identity::{Identity, UserKey, Vid};
-use crate::rows::{self, StaleChange};
+use crate::rows::{self, StaleChange, learn};
 use crate::snippet::{self, Page, Template};
 use crate::store::{Stats, Store};
 
@@ -284,10 +284,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::VidTaken`], and as [`Vidcache::begin_email_change`].
     pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
-        self.store.write(|tx| {
-            rows::check_free(tx, user, vid)?;
-            link(tx, user, vid)
-        })
+        self.store.write(|tx| learn::link(tx, user, vid, now()))
     }
 
     /// [`Vidcache::link`] to a contact that may be another user's too: the explicit choice that they share it. A
@@ -296,7 +293,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::begin_email_change`].
     pub fn link_shared(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
-        self.store.write(|tx| link(tx, user, vid))
+        self.store.write(|tx| learn::link_shared(tx, user, vid, now()))
     }
 
     /// Begins a change of the user's email: from here until the change is finished or abandoned, no page
@@ -330,10 +327,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::begin_email_change`].
     pub fn abandon_email_change(&self, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
-        self.store.write(|tx| {
-            rows::is_outstanding(tx, user, token)?;
-            rows::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
-        })
+        self.store.write(|tx| learn::abandon(tx, user, token, now()))
     }
 
     /// Runs SQLite's own check of the file and the library's of its rows. Empty: nothing is wrong. Reads the
@@ -410,17 +404,6 @@ impl Vidcache {
             self.announced_at.store(at, Ordering::Relaxed);
         }
     }
-}
-
-/// Links the user, unless they are linked to that contact already. A later link wins even when the
-/// clock has gone back since the last one.
-fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
-    let at = match rows::link_of(tx, user)? {
-        Some((current, _)) if current == rows::canonical(tx, vid)? => return Ok(()),
-        Some((_, linked_at)) => now().max(linked_at + 1),
-        None => now(),
-    };
-    rows::apply(tx, &Event::Linked { user, vid, at })
 }
 
 fn now() -> Millis {

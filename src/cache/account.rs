@@ -36,14 +36,13 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn explain<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Explanation<'e>> {
-        self.store.read(|rows| {
-            let rows = rows.unchecked_transaction()?;
-            let state = rows::user_state(&rows, user)?;
+        self.store.read_at_once(|rows| {
+            let state = rows::user_state(rows, user)?;
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
             let other = email.filter(|_| decision.reason != Reason::Agreed);
             let print = other.map(|email| self.store.key().fingerprint(email));
-            sentences.extend(rows::account(&rows, user)?.sentences(print));
+            sentences.extend(rows::account(rows, user)?.sentences(print));
             Ok(Explanation { decision, sentences })
         })
     }
@@ -54,7 +53,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn export(&self, user: UserKey<'_>) -> Result<String> {
-        self.store.read(|rows| Ok(rows::account(&*rows.unchecked_transaction()?, user)?.json()))
+        self.store.read_at_once(|rows| Ok(rows::account(rows, user)?.json()))
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.

@@ -15,7 +15,7 @@ use crate::event::{Event, What};
 use crate::identity::{UserKey, Vid};
 
 /// Takes out an erased contact, and every user who was linked to no other.
-pub(crate) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
+pub(super) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
     let users = holders(tx, vid.get())?;
     apply(tx, &Event::Erased { vid })?;
     for user in users {
@@ -28,7 +28,7 @@ pub(crate) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
 
 /// Applies [`Event::Merged`]; if one of the two was erased, takes the other out too, as if the merge had been told first.
 /// True: so it is.
-pub(crate) fn merge(tx: &Connection, event: &Event<'_>) -> Result<bool> {
+pub(super) fn merge(tx: &Connection, event: &Event<'_>) -> Result<bool> {
     if let &Event::Merged { old, into, .. } = event
         && (fate(tx, old.get())?.0 || fate(tx, into.get())?.0)
     {

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::apply::apply;
 use super::base::key;
 use super::history::{log, log_everybody};
+use super::lookup::{check_free, link_of};
 use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::{Event, Millis, What};
@@ -94,11 +95,11 @@ impl<'tx> Import<'tx> {
     /// One user, by way of `apply`. False: the contact is another user's.
     fn put_usual(&self, known: &Known<'_>) -> Result<bool> {
         let &Known { user, vid, email } = known;
-        if super::check_free(self.tx, user, vid).is_err() {
+        if check_free(self.tx, user, vid).is_err() {
             return Ok(false);
         }
         // A link that was made stands, and so does the external id that pages have given since.
-        if super::link_of(self.tx, user)?.is_none() {
+        if link_of(self.tx, user)?.is_none() {
             apply(self.tx, &Event::Linked { user, vid, at: 0 })?;
         }
         if let Some((print, at)) = email {

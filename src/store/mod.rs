@@ -101,6 +101,11 @@ impl Store {
         }))
     }
 
+    /// [`Store::read`] where `work` reads several times: all of them as of one commit.
+    pub(crate) fn read_at_once<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.read(|rows| work(&*rows.unchecked_transaction()?))
+    }
+
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
