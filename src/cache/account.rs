@@ -6,6 +6,7 @@ use super::Vidcache;
 use crate::decision::{self, Decision, Reason};
 use crate::email::Email;
 use crate::error::Result;
+use crate::event::Event;
 use crate::identity::UserKey;
 use crate::rows;
 
@@ -71,7 +72,7 @@ impl Vidcache {
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy
     pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
-        let known = self.store.write(|tx| rows::forget(tx, user))?;
+        let known = self.store.write(|tx| rows::apply(tx, &Event::Forgotten { user }))?;
         // Even if nothing was: an earlier call may have come this far.
         self.store.empty_wal()?;
         Ok(known)

@@ -163,15 +163,16 @@ impl Vidcache {
             (report, erased) = self.store.write(|tx| {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
-                    let before = tx.total_changes();
-                    let events = self.events(notice);
+                    let (events, mut changed) = (self.events(notice), false);
                     for event in &events {
-                        erased |= learn::tell(tx, event)?;
+                        let told = learn::tell(tx, event)?;
+                        changed |= told.changed;
+                        erased |= told.erased;
                     }
                     match events.is_empty() {
                         true => report.ignored += 1,
-                        false if tx.total_changes() == before => report.repeated += 1,
-                        false => report.applied += 1,
+                        false if changed => report.applied += 1,
+                        false => report.repeated += 1,
                     }
                 }
                 Ok((report, erased))

@@ -6,7 +6,9 @@
 use rusqlite::Connection;
 
 use super::apply::apply;
-use super::forget::{erase, merge};
+use super::base::user_key;
+use super::contact::holders;
+use super::link::links_of;
 use super::lookup::{canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of};
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
@@ -80,7 +82,7 @@ fn concerning(
         link(tx, user, contact.vid, now)?;
     }
     match change {
-        Some(token) => apply(tx, &Event::ChangeFinished { user, token, at: now }),
+        Some(token) => apply(tx, &Event::ChangeFinished { user, token, at: now }).map(drop),
         None => Ok(()),
     }
 }
@@ -109,19 +111,44 @@ fn describe(tx: &Connection, contact: &Described, now: Millis) -> Result<bool> {
     is_erased(tx, into)
 }
 
-/// Applies what HubSpot told of a contact, with what follows from it for the contact's users. True: it is one that was
-/// erased for privacy, so that nothing of it may stay in the file.
-pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<bool> {
+/// What became of an event that HubSpot told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    /// Whether it said something new.
+    pub(crate) changed: bool,
+    /// Whether it is about a contact that was erased for privacy, now or before, so that nothing of it may stay in the
+    /// file.
+    pub(crate) erased: bool,
+}
+
+/// Applies what HubSpot told of a contact. If it means that a contact was erased, every user who was linked to no other
+/// is forgotten.
+pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<Told> {
+    let mut users = Vec::new();
     match *event {
-        Event::Erased { vid } => erase(tx, vid).map(|()| true),
-        Event::Merged { .. } => merge(tx, event),
-        Event::EmailObserved { vid, .. } => {
-            apply(tx, event)?;
-            // Another contact that held that email does so no more.
-            is_erased(tx, vid)
+        Event::Erased { vid } => users = holders(tx, vid.get())?,
+        // As if the merge had been told first: with the one the other goes.
+        Event::Merged { old, into, .. } if is_erased(tx, old)? || is_erased(tx, into)? => {
+            users = holders(tx, old.get())?;
+            users.extend(holders(tx, into.get())?);
         }
-        _ => apply(tx, event).map(|()| false),
+        _ => {}
     }
+    let mut changed = apply(tx, event)?;
+    for user in &users {
+        if links_of(tx, user)?.is_empty()
+            && let Some(user) = user_key(user.into())
+        {
+            changed |= apply(tx, &Event::Forgotten { user })?;
+        }
+    }
+    let erased = match *event {
+        Event::Erased { .. } => true,
+        // An email of an erased contact was just taken out of every other that held it.
+        Event::Merged { into: vid, .. } | Event::EmailObserved { vid, .. } => is_erased(tx, vid)?,
+        _ => false,
+    };
+    Ok(Told { changed, erased })
 }
 
 /// HubSpot found no contact when it was asked about the user. If it was asked for their contact, that is gone, and their
@@ -144,7 +171,8 @@ fn gone(tx: &Connection, vid: Vid, at: Option<Millis>, now: Millis) -> Result<()
         Some(at) => at,
         None => now.max(last_observed(tx, vid)?.unwrap_or(0)),
     };
-    apply(tx, &Event::Deleted { vid, at })
+    apply(tx, &Event::Deleted { vid, at })?;
+    Ok(())
 }
 
 /// Links the user to a contact that no other user has.
@@ -161,11 +189,13 @@ pub(crate) fn link_shared(tx: &Connection, user: UserKey<'_>, vid: Vid, now: Mil
         Some((_, linked_at)) => now.max(linked_at + 1),
         None => now,
     };
-    apply(tx, &Event::Linked { user, vid, at })
+    apply(tx, &Event::Linked { user, vid, at })?;
+    Ok(())
 }
 
 /// Ends a change that did not happen. Refuses a token that is not known, or not this user's.
 pub(crate) fn abandon(tx: &Connection, user: UserKey<'_>, token: ChangeToken, now: Millis) -> Result<()> {
     is_outstanding(tx, user, token)?;
-    apply(tx, &Event::ChangeAbandoned { user, token, at: now })
+    apply(tx, &Event::ChangeAbandoned { user, token, at: now })?;
+    Ok(())
 }

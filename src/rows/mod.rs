@@ -16,13 +16,12 @@ pub(crate) mod learn;
 mod link;
 mod lookup;
 #[cfg(test)]
-mod order;
+mod tests;
 mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
-pub(crate) use forget::forget;
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
