@@ -13,7 +13,7 @@ pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
 use crate::cancel;
-use crate::decision::{self, Decision, Reason, UserState};
+use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
@@ -144,18 +144,8 @@ impl Vidcache {
     /// As [`Vidcache::resolve`].
     #[inline]
     pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
-        Ok(self.decision(&self.store.user_state(user)?, email))
-    }
-
-    /// [`Vidcache::decide`] where memory has the answer, as [`Vidcache::recall`] resolves.
-    #[inline]
-    pub fn recall_decision<'e>(&self, user: &UserKey<'_>, email: Option<&'e Email>) -> Option<Decision<'e>> {
-        Some(self.decision(&self.store.recall_state(user)?, email))
-    }
-
-    #[inline]
-    fn decision<'e>(&self, state: &UserState, email: Option<&'e Email>) -> Decision<'e> {
-        decision::decide(state, email, |email| self.store.key().fingerprint(email))
+        let state = self.store.user_state(user)?;
+        Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
     /// [`Vidcache::resolve`] for many users, in their order.
@@ -181,102 +171,29 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn snippet(&self, user: UserKey<'_>, email: Option<&Email>, nonce: Option<&str>) -> Result<String> {
-        Ok(self.snippet_and_reason(user, email, nonce)?.0)
+        Ok(self.page(user, email)?.render(nonce))
     }
 
-    /// [`Vidcache::snippet`], and why it says what it says: both of one decision.
+    /// Begins a page about the user, whose email the app believes to be `email`: what it may say, as of now, to be
+    /// rendered as HTML or as the data of a page that the app makes itself.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
-    pub fn snippet_and_reason(
-        &self,
-        user: UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-    ) -> Result<(String, Reason)> {
-        let page = self.page(nonce);
-        let decision = self.decide(user, email)?;
-        Ok((page.render(&decision), decision.reason))
-    }
-
-    /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
-    pub fn anonymous_snippet(&self, nonce: Option<&str>) -> String {
-        self.page(nonce).render(&decision::ANONYMOUS)
-    }
-
-    /// [`Vidcache::snippet`] into the caller's buffer, without an allocation when memory has the user. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed; else as [`Vidcache::resolve`].
-    pub fn snippet_into(
-        &self,
-        user: UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-        buffer: &mut [u8],
-    ) -> Result<usize> {
-        let page = self.page(nonce);
-        page.render_into(&self.decide(user, email)?, buffer)
-    }
-
-    /// [`Vidcache::snippet_into`] where memory has the answer, as [`Vidcache::recall`] resolves. Returns the length and
-    /// why the page says what it says; `None` also for a buffer that is too small.
     #[inline]
-    pub fn recall_snippet_into(
-        &self,
-        user: &UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-        buffer: &mut [u8],
-    ) -> Option<(usize, Reason)> {
-        let page = self.page(nonce);
-        let decision = self.recall_decision(user, email)?;
-        Some((page.render_into(&decision, buffer).ok()?, decision.reason))
+    pub fn page<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Result<Page<'a>> {
+        let begun_at = self.begin_page();
+        Ok(Page::new(&self.template, begun_at, self.decide(user, email)?))
     }
 
-    /// [`Vidcache::anonymous_snippet`] into the caller's buffer. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
-    pub fn anonymous_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
-        self.page(nonce).render_into(&decision::ANONYMOUS, buffer)
+    /// Begins a page whose visitor the app does not know: the loader, and no identity.
+    pub fn anonymous_page(&self) -> Page<'_> {
+        Page::new(&self.template, self.begin_page(), Decision::ANONYMOUS)
     }
 
-    /// The HTML for the page after a sign-out: that of [`Vidcache::anonymous_snippet`], and HubSpot's tracker gives the
-    /// browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
-    pub fn signed_out_snippet(&self, nonce: Option<&str>) -> String {
-        Page { signed_out: true, ..self.page(nonce) }.render(&decision::ANONYMOUS)
-    }
-
-    /// [`Vidcache::signed_out_snippet`] into the caller's buffer. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
-    pub fn signed_out_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
-        Page { signed_out: true, ..self.page(nonce) }.render_into(&decision::ANONYMOUS, buffer)
-    }
-
-    /// What [`Vidcache::snippet`] puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call
-    /// (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
-    /// (`"vid:901"`) and `email`. It goes to `show` of `page/vidcache.js`, which keeps the email from being named late;
-    /// an answer with it must not be cached (`Cache-Control: private, no-store`).
-    ///
-    /// # Errors
-    /// As [`Vidcache::resolve`].
-    pub fn page_data(&self, user: UserKey<'_>, email: Option<&Email>) -> Result<String> {
-        let page = self.page(None);
-        Ok(page.data(&self.decide(user, email)?))
-    }
-
-    /// The JSON of [`Vidcache::page_data`] for a visitor whom the app does not know.
-    pub fn anonymous_page_data(&self) -> String {
-        self.page(None).data(&decision::ANONYMOUS)
-    }
-
-    /// The JSON of [`Vidcache::page_data`] for a visitor who has just signed out, as [`Vidcache::signed_out_snippet`] for a
-    /// page.
-    pub fn signed_out_page_data(&self) -> String {
-        Page { signed_out: true, ..self.page(None) }.data(&decision::ANONYMOUS)
+    /// Begins the page after a sign-out: that of [`Vidcache::anonymous_page`], and HubSpot's tracker gives the browser a
+    /// new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+    pub fn signed_out_page(&self) -> Page<'_> {
+        Page::signed_out(&self.template, self.begin_page())
     }
 
     /// Says that the user is this contact, without saying which email HubSpot holds for it.
@@ -385,13 +302,15 @@ impl Vidcache {
         self.portal.get()
     }
 
-    /// The clock is read here, before the decision is made: a page must never look younger than what it says.
-    fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
-        let rendered_at = now();
-        if rendered_at - self.announced_at.load(Ordering::Relaxed) > rows::RENEWED {
-            self.announce_again(rendered_at);
+    /// The time at which a page begins: read before the decision is made, since a page must never look younger than what
+    /// it says.
+    #[inline]
+    fn begin_page(&self) -> Millis {
+        let at = now();
+        if at - self.announced_at.load(Ordering::Relaxed) > rows::RENEWED {
+            self.announce_again(at);
         }
-        Page { template: &self.template, nonce, rendered_at, signed_out: false }
+        at
     }
 
     /// A process that renders pages for longer than a day must go on saying for how long they may name an email. A page

@@ -22,19 +22,19 @@
 //! let answer = br#"{"id":"901","properties":{"email":"ann@shop.test"},"updatedAt":"2026-03-01T10:00:00.000Z"}"#;
 //! cache.record(user, answer, None)?;
 //! let ann = Email::parse("Ann@shop.test")?;
-//! assert_eq!(cache.decide(user, Some(&ann))?.email, Some("ann@shop.test"));
+//! assert_eq!(cache.decide(user, Some(&ann))?.email(), Some("ann@shop.test"));
 //!
 //! // The user changes their email: from here on, no page names one.
 //! let change = cache.begin_email_change(user)?;
 //! let new = Email::parse("ann@home.test")?;
 //! let decision = cache.decide(user, Some(&new))?;
-//! assert_eq!((decision.email, decision.reason), (None, Reason::ChangeOutstanding));
-//! assert_eq!(decision.id.map(|vid| vid.get()), Some(901));
+//! assert_eq!((decision.email(), decision.reason()), (None, Reason::ChangeOutstanding));
+//! assert_eq!(decision.id().map(|vid| vid.get()), Some(901));
 //!
 //! // The worker has told HubSpot, and says so.
 //! let answer = br#"{"id":"901","properties":{"email":"ann@home.test"},"updatedAt":"2026-03-01T10:05:00.000Z"}"#;
 //! cache.record(user, answer, Some(change))?;
-//! assert_eq!(cache.decide(user, Some(&new))?.email, Some("ann@home.test"));
+//! assert_eq!(cache.decide(user, Some(&new))?.email(), Some("ann@home.test"));
 //! # Ok::<(), vidcache::Error>(())
 //! ```
 //!
@@ -86,4 +86,5 @@ pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use rows::StaleChange;
+pub use snippet::Page;
 pub use store::Stats;

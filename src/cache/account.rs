@@ -41,7 +41,7 @@ impl Vidcache {
             let state = rows::user_state(rows, user)?;
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
-            let other = email.filter(|_| decision.reason != Reason::Agreed);
+            let other = email.filter(|_| decision.reason() != Reason::Agreed);
             let print = other.map(|email| self.store.key().fingerprint(email));
             sentences.extend(rows::account(rows, user)?.sentences(print));
             Ok(Explanation { decision, sentences })
@@ -80,13 +80,13 @@ impl Vidcache {
 }
 
 fn sentence(decision: &Decision<'_>) -> String {
-    let says = match (decision.email, decision.id) {
+    let says = match (decision.email(), decision.id()) {
         (Some(_), Some(id)) => format!("The page names the email and the id {id}"),
         (Some(_), None) => "The page names the email".into(),
         (None, Some(id)) => format!("The page gives the id {id} alone"),
         (None, None) => "The page says nothing".into(),
     };
-    let why = match decision.reason {
+    let why = match decision.reason() {
         Reason::Agreed => "the app and HubSpot agree on it, and no change of it is outstanding",
         Reason::ChangeOutstanding => "a change of the email is outstanding",
         Reason::EmailDiffers => "HubSpot holds another email for the contact than the app",

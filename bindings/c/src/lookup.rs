@@ -181,12 +181,12 @@ pub unsafe extern "C" fn vidcache_decide(
 /// # Safety
 /// `out` is writable.
 pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut vidcache_decision) {
-    let email = decided.email.unwrap_or_default();
+    let email = decided.email().unwrap_or_default();
     // SAFETY: writable by this function's contract, field by field since most of `email` is left as it is; it is
     // longer than any email by its NUL (asserted above).
     unsafe {
-        (&raw mut (*out).id).write(decided.id.map_or(0, |id| id.get()));
-        (&raw mut (*out).reason).write(reason(decided.reason));
+        (&raw mut (*out).id).write(decided.id().map_or(0, |id| id.get()));
+        (&raw mut (*out).reason).write(reason(decided.reason()));
         (&raw mut (*out).email_len).write(email.len() as u32);
         let text = (&raw mut (*out).email).cast::<u8>();
         text.copy_from_nonoverlapping(email.as_ptr(), email.len());
