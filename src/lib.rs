@@ -65,6 +65,7 @@ mod file;
 mod hot;
 mod hubspot;
 mod identity;
+mod limits;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
 pub mod parsers;

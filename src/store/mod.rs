@@ -167,6 +167,13 @@ impl Store {
         }))
     }
 
+    /// What this handle has done in this process.
+    pub(crate) fn stats(&self) -> Stats {
+        // A child must not inherit a lock that is taken here.
+        let _gate = fork::enter();
+        self.shared.stats.read(self.shared.hot.size())
+    }
+
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
     pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);

@@ -7,9 +7,8 @@ use vidcache::Error;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::vidcache_user;
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
 /// written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it

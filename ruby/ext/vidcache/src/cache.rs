@@ -11,11 +11,10 @@ use magnus::{
 };
 use vidcache_core::{Error as CoreError, Options, Vidcache};
 
-use crate::convert::{self, Key};
+use crate::convert::{self, Key, value_class};
 use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;
-use crate::intake;
 use crate::recall;
 
 /// The object is frozen and its parts are `Sync`, so Ractors may share it.
@@ -29,20 +28,10 @@ pub(crate) struct Cache {
 
 impl DataTypeFunctions for Cache {}
 
-/// A value class of the Ruby layer, which is loaded before the extension.
-macro_rules! value_class {
-    ($name:literal) => {
-        Lazy::new(|ruby| {
-            let vidcache = ruby.define_module("Vidcache").expect("it is a module");
-            vidcache.const_get($name).expect("loaded before the extension")
-        })
-    };
-}
-pub(crate) use value_class;
 static RECORDED: Lazy<RClass> = value_class!("Recorded");
 static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
 
-pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
+pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     for class in [&RECORDED, &STALE_CHANGE] {
         Lazy::force(class, ruby);
     }
@@ -77,7 +66,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
-    intake::define(ruby, vidcache, class)
+    Ok(class)
 }
 
 /// What `this` wraps.
