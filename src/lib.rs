@@ -73,10 +73,6 @@ mod rows;
 mod snippet;
 mod store;
 
-#[cfg(test)]
-#[path = "../tests/model/mod.rs"]
-mod model;
-
 pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};

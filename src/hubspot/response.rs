@@ -14,7 +14,6 @@ use super::property::{Identities, Properties};
 use super::refusal;
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::Millis;
 use crate::identity::Vid;
 use crate::limits::{MAX_IDS, MAX_RESULTS};
 
@@ -296,6 +295,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::Millis;
 
     fn read(json: &str) -> Result<Contact> {
         contact(json.as_bytes())

@@ -44,7 +44,7 @@ fn import(db: &Connection, batch: &[Known<'_>]) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn an_import_is_the_events_it_stands_for((events, batch) in batch()) {

@@ -71,6 +71,11 @@ proptest! {
         prop_assert_eq!(after(&shuffled, wrong), Vec::<String>::new());
     }
 
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
     #[test]
     fn any_order_between_forgettings_ends_in_the_same_rows((events, shuffled) in around_forgettings()) {
         prop_assert_eq!(after(&events, rows), after(&shuffled, rows));

@@ -7,8 +7,6 @@
 //! makes a duplicate. The search must find one for every weaker policy, and none for ours.
 //!
 //! What is done at HubSpot itself no cache can know at once: a page counts only if it was rendered after that was heard.
-//!
-//! It is a module of the crate (`src/lib.rs` names this file) because it drives what is not public.
 
 mod rows;
 
