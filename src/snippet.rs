@@ -146,7 +146,7 @@ static SCRIPT: LazyLock<String> =
 
 /// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the
 /// document.
-const LOADER: &str = ");</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer \
+const LOADER: &str = ");</script>\n<script id=\"hs-script-loader\" async defer \
                       data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
 fn write_nonce(nonce: Option<&str>, html: &mut impl Write) -> fmt::Result {

@@ -153,6 +153,10 @@ export class Tab {
   type(css, text, key) {}
   /** @abstract @param {string} file  a PNG of what is in view */
   screenshot(file) {}
+  /** Before the browser takes the page away. */
+  release() {}
+  /** @abstract @param {boolean} isFrozen  as a page behind others is, whose timers stand still; Chromium only */
+  freeze(isFrozen) {}
   /** @abstract */
   close() {}
 }

@@ -204,6 +204,6 @@ async function main() {
 }
 
 main().then((status) => process.exit(status), (error) => {
-  console.error(`demo: ${error instanceof UsageError ? `${error.message} (see bin/demo --help)` : error.stack}`);
+  console.error(`demo: ${error instanceof UsageError ? `${error.message} (see bin/demo --help)` : [error.stack, error.cause && `because ${error.cause.message}`].filter(Boolean).join('\n')}`);
   process.exit(error instanceof UsageError ? 2 : 1);
 });
