@@ -215,15 +215,15 @@ fn the_way_of_a_page_is_as_contributing_says() {
     let text = fs::read_to_string(root.join("CONTRIBUTING.md")).expect("CONTRIBUTING.md");
     let (_, way) = text.split_once("**A page render**").expect("it says so");
     let mut files = 0;
-    for line in way.lines().skip(1).skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()) {
+    for line in way.lines().skip(1).take_while(|line| !line.starts_with("**")) {
         let mut names = line.split('`').skip(1).step_by(2);
         let Some(file) = names.next().filter(|name| name.contains('/')) else { continue };
         let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         for name in names {
             let defined = ["fn ", "def ", "def self.", "at_once!("].iter().any(|word| {
-                let words =
-                    source.match_indices(&format!("{word}{name}")).map(|(at, found)| &source[at + found.len()..]);
-                words.into_iter().any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                let definition = format!("{word}{name}");
+                let mut after = source.match_indices(&definition).map(|(at, _)| &source[at + definition.len()..]);
+                after.any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
             });
             assert!(defined, "{file} has no {name}");
         }
