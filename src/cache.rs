@@ -190,8 +190,8 @@ impl Vidcache {
         Page::new(&self.template, self.begin_page(), Decision::ANONYMOUS)
     }
 
-    /// Begins the page after a sign-out: that of [`Vidcache::anonymous_page`], and HubSpot's tracker gives the browser a
-    /// new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+    /// Begins the page after a sign-out: that of [`Vidcache::anonymous_page`], and HubSpot's tracker gives the browser
+    /// a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
     pub fn signed_out_page(&self) -> Page<'_> {
         Page::signed_out(&self.template, self.begin_page())
     }
@@ -229,8 +229,8 @@ impl Vidcache {
     }
 
     /// How long the worker must wait after the beginning of a change before it tells HubSpot: the longest
-    /// [`Options::page_deadline`] of any process that used the file within the last day, and 5 s more, which a page view
-    /// may take to reach HubSpot.
+    /// [`Options::page_deadline`] of any process that used the file within the last day, and 5 s more, which a page
+    /// view may take to reach HubSpot.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -257,8 +257,8 @@ impl Vidcache {
     }
 
     /// Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
-    /// locked out: a queue may deliver a job twice, and the second time, with the first change finished, the user may be
-    /// in the middle of the next one, whose quiet period is not over. Telling HubSpot of *that* email now would
+    /// locked out: a queue may deliver a job twice, and the second time, with the first change finished, the user may
+    /// be in the middle of the next one, whose quiet period is not over. Telling HubSpot of *that* email now would
     /// break the rule.
     ///
     /// # Errors
@@ -302,8 +302,8 @@ impl Vidcache {
         self.portal.get()
     }
 
-    /// The time at which a page begins: read before the decision is made, since a page must never look younger than what
-    /// it says.
+    /// The time at which a page begins: read before the decision is made, since a page must never look younger than
+    /// what it says.
     #[inline]
     fn begin_page(&self) -> Millis {
         let at = now();

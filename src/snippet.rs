@@ -1,5 +1,5 @@
-//! A decision on a page: as HTML, an inline script and HubSpot's own loader, or as the script's data alone, in JSON, for a
-//! page that an app makes itself.
+//! A decision on a page: as HTML, an inline script and HubSpot's own loader, or as the script's data alone, in JSON,
+//! for a page that an app makes itself.
 //!
 //! The script guards what the decision could not know: that a page may run late, come out of a cache, be shown again by
 //! Turbo, or that HubSpot's tracker keeps what it was told. `snippet.js` says how; `snippet.min.js` is made of it by
@@ -36,9 +36,10 @@ impl Template {
 
 /// A page that has begun: the time, read first, and what it may say, decided after that.
 ///
-/// A page may name an email for so long after its time ([`Options::page_deadline`](crate::Options::page_deadline)). So a
-/// page must never look younger than what it says, and only [`Vidcache::page`](crate::Vidcache::page) and its like make
-/// one, which read the clock before they look. Render it at once, and once: a page that is shown twice is begun twice.
+/// A page may name an email for so long after its time ([`Options::page_deadline`](crate::Options::page_deadline)). So
+/// a page must never look younger than what it says, and only [`Vidcache::page`](crate::Vidcache::page) and its like
+/// make one, which read the clock before they look. Render it at once, and once: a page that is shown twice is begun
+/// twice.
 #[derive(Clone, Copy)]
 pub struct Page<'a> {
     template: &'a Template,
@@ -89,10 +90,11 @@ impl<'a> Page<'a> {
         Ok(needed)
     }
 
-    /// What [`Page::render`] puts on a page, as JSON for a page that the app makes itself: `at`, the time at which this one
-    /// began (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
-    /// (`"vid:901"`) and `email`; `out`, which is true, after a sign-out. It goes to `show` of `page/vidcache.js`, which keeps
-    /// the email from being named late; an answer with it must not be cached (`Cache-Control: private, no-store`).
+    /// What [`Page::render`] puts on a page, as JSON for a page that the app makes itself: `at`, the time at which this
+    /// one began (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has
+    /// them, `id` (`"vid:901"`) and `email`; `out`, which is true, after a sign-out. It goes to `show` of
+    /// `page/vidcache.js`, which keeps the email from being named late; an answer with it must not be cached
+    /// (`Cache-Control: private, no-store`).
     pub fn data(&self) -> String {
         let mut json = String::with_capacity(128);
         let mut digits = itoa::Buffer::new();
@@ -186,8 +188,8 @@ impl Write for Fixed<'_> {
     }
 }
 
-/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity, and
-/// all that is not ASCII, as escapes.
+/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity,
+/// and all that is not ASCII, as escapes.
 fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
     out.write_char('"')?;

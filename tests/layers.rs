@@ -16,8 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 const GROUND: &[&str] = &["cancel", "email", "error", "event", "identity", "limits"];
 
-/// The circles that there are, on purpose, by crate: an error names ids, and the parts of the facade and of the store say more
-/// of one type.
+/// The circles that there are, on purpose, by crate: an error names ids, and the parts of the facade and of the store
+/// say more of one type.
 const CIRCLES: &[(&str, &[&str])] = &[
     ("src", &["error", "identity"]),
     ("src", &["cache", "cache::account", "cache::intake"]),

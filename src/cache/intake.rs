@@ -1,4 +1,4 @@
-//! What comes in from HubSpot and from the app's own tables: bytes become facts, and `rows::learn` makes events of them.
+//! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
 use super::{Vidcache, now};
 use crate::email::{Email, Fingerprint};

@@ -38,7 +38,8 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
                 "UPDATE past SET
                    email = CASE WHEN email_at IS NULL OR ?3 > email_at THEN ?2 END, email_at = ?3
                  WHERE vid = ?1
-                   AND (email_at IS NULL OR ?3 > email_at OR (?3 = email_at AND email IS NOT NULL AND email IS NOT ?2))",
+                   AND (email_at IS NULL OR ?3 > email_at
+                        OR (?3 = email_at AND email IS NOT NULL AND email IS NOT ?2))",
             )?
             .execute(params![vid.get(), email, at])?;
         if changed > 0 {

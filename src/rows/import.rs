@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Millis, What};
 use crate::identity::{UserKey, Vid};
 
-/// Up to how many users a batch names each in the history, so that only they leave the tables of other processes. A larger
-/// batch empties the tables, which costs less than to read of so many.
+/// Up to how many users a batch names each in the history, so that only they leave the tables of other processes. A
+/// larger batch empties the tables, which costs less than to read of so many.
 const NAMED_AT_MOST: usize = 4096;
 
 /// One user as the app has known them, before any answer was recorded.
@@ -56,8 +56,8 @@ impl<'tx> Import<'tx> {
     /// Takes users in, and says how many: the others' contacts are another user's, and nothing of theirs was written.
     ///
     /// First the contacts in the order given, then the users in the order of their keys: a page of a B-tree is then
-    /// written once for all that goes into it, where random UUIDs would come back to each again and again. Rows whose user
-    /// or contact is known become events at the end, in the order given.
+    /// written once for all that goes into it, where random UUIDs would come back to each again and again. Rows whose
+    /// user or contact is known become events at the end, in the order given.
     pub(crate) fn put(&mut self, batch: &[Known<'_>]) -> Result<u64> {
         let named = batch.len() <= NAMED_AT_MOST;
         if !named {

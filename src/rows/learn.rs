@@ -1,7 +1,7 @@
 //! Facts to events: what the app and HubSpot said becomes events, in the light of what is known already.
 //!
-//! This is where it is decided who has a contact, what a 404 means, and which answer comes too late to count. Emails are
-//! fingerprints by now, and the app's clock is handed in as `now`, so that all of this runs on any connection.
+//! This is where it is decided who has a contact, what a 404 means, and which answer comes too late to count. Emails
+//! are fingerprints by now, and the app's clock is handed in as `now`, so that all of this runs on any connection.
 
 use rusqlite::Connection;
 
@@ -45,7 +45,8 @@ pub(crate) struct Recorded {
 pub(crate) enum Link {
     /// It is theirs; or HubSpot has said something newer of the contact that they have, and they keep that one.
     Settled,
-    /// It is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of the user is.
+    /// It is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of the user
+    /// is.
     Refused(Error),
 }
 
@@ -87,8 +88,8 @@ fn concerning(
     }
 }
 
-/// Takes in what HubSpot answered of contacts, and for which ids it has none. True: one of them was erased for privacy, so
-/// that nothing of it may stay in the file.
+/// Takes in what HubSpot answered of contacts, and for which ids it has none. True: one of them was erased for privacy,
+/// so that nothing of it may stay in the file.
 pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], now: Millis) -> Result<bool> {
     missing.iter().try_for_each(|&vid| gone(tx, vid, None, now))?;
     contacts.iter().try_fold(false, |erased, contact| Ok(describe(tx, contact, now)? || erased))
@@ -151,9 +152,9 @@ pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<Told> {
     Ok(Told { changed, erased })
 }
 
-/// HubSpot found no contact when it was asked about the user. If it was asked for their contact, that is gone, and their
-/// email would make a new one; if not, nothing is wrong. Nobody can tell which, and the answer has no time. So it is taken
-/// as a second word on the email at the time of the last: of two emails at one time a page names neither
+/// HubSpot found no contact when it was asked about the user. If it was asked for their contact, that is gone, and
+/// their email would make a new one; if not, nothing is wrong. Nobody can tell which, and the answer has no time. So it
+/// is taken as a second word on the email at the time of the last: of two emails at one time a page names neither
 /// (docs/adr/0001), until HubSpot says something newer.
 pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>) -> Result<()> {
     if let Some((vid, _)) = link_of(tx, user)?

@@ -1,6 +1,7 @@
 //! Properties of the rows, over events that are made up.
 
 mod import;
+mod learn;
 mod model;
 mod order;
 
