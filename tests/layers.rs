@@ -207,27 +207,3 @@ fn no_module_stands_on_one_that_stands_on_it() {
         assert_eq!(circles, allowed, "{root}");
     }
 }
-
-/// CONTRIBUTING says which way a page goes: a line for each file, with the functions that it goes through.
-#[test]
-fn the_way_of_a_page_is_as_contributing_says() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(root.join("CONTRIBUTING.md")).expect("CONTRIBUTING.md");
-    let (_, way) = text.split_once("**A page render**").expect("it says so");
-    let mut files = 0;
-    for line in way.lines().skip(1).take_while(|line| !line.starts_with("**")) {
-        let mut names = line.split('`').skip(1).step_by(2);
-        let Some(file) = names.next().filter(|name| name.contains('/')) else { continue };
-        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        for name in names {
-            let defined = ["fn ", "def ", "def self.", "at_once!("].iter().any(|word| {
-                let definition = format!("{word}{name}");
-                let mut after = source.match_indices(&definition).map(|(at, _)| &source[at + definition.len()..]);
-                after.any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-            });
-            assert!(defined, "{file} has no {name}");
-        }
-        files += 1;
-    }
-    assert!(files > 10, "only {files} files");
-}

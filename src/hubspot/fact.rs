@@ -21,7 +21,7 @@ pub(crate) enum Answer {
     Missing,
     /// 429, and how long that limit lasts at most, where it is known.
     RateLimited { retry_after: Option<Duration> },
-    /// It was done, and that is all: a 204 without a body, or a v1 merge's text `SUCCESS`.
+    /// The call was carried out, and the answer says no more: a 204 without a body, or a v1 merge's text `SUCCESS`.
     Done,
 }
 
@@ -36,13 +36,13 @@ pub(crate) struct Contact {
     pub(crate) portal: Option<Vid>,
     /// Whether this call made the contact, where the answer says so.
     pub(crate) created: Option<bool>,
-    /// It is in the archive, or this call put it there. Then it holds no email that a page may name.
+    /// Whether the contact is in the archive, or this call put it there. Then it holds no email that a page may name.
     pub(crate) deleted: bool,
     /// A time, of HubSpot's clock, at which all this was so.
     pub(crate) at: Option<Millis>,
     /// Which email it holds, and a time at which it held it. `None` when the answer lacks either.
     pub(crate) email: Option<EmailFact>,
-    /// Its other emails. `None` when the answer does not speak of them.
+    /// The contact's other emails. `None` when the answer does not speak of them.
     pub(crate) secondary: Option<Vec<Email>>,
     /// Ids that were merged into it, `asked` among them, each once; not necessarily all.
     pub(crate) merged: Vec<Vid>,

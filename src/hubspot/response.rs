@@ -1,7 +1,7 @@
 //! What an API answer says of contacts, told apart by shape: v1 `createOrUpdate`, profile and delete; a v3 (and
-//! dated-path) object; search and batches; the refusals 404, 409 and 429; the answers that say nothing. HubSpot calls every
-//! field optional and adds new ones freely, so unknown fields are ignored and a missing one is only an error where nothing
-//! can be done without it.
+//! dated-path) object; search and batches; the refusals 404, 409 and 429; the answers that say nothing. HubSpot calls
+//! every field optional and adds new ones freely, so unknown fields are ignored and a missing one is only an error
+//! where nothing can be done without it.
 //!
 //! Errors name fields, never values: an answer is full of personal data.
 
@@ -20,8 +20,8 @@ use crate::limits::{MAX_IDS, MAX_RESULTS};
 /// Reads an answer's body.
 ///
 /// # Errors
-/// [`Error::InvalidAnswer`], and [`Error::AnswerWithoutId`] for JSON that is neither about a contact nor one of the refusals
-/// that matter.
+/// [`Error::InvalidAnswer`], and [`Error::AnswerWithoutId`] for JSON that is neither about a contact nor one of the
+/// refusals that matter.
 pub(crate) fn answer(body: &[u8]) -> Result<Answer> {
     let invalid = |why: &str| Error::InvalidAnswer(why.into());
     let text = json::text(body).map_err(invalid)?.trim_ascii();
@@ -161,8 +161,8 @@ impl<R> Body<'_, R> {
         }
     }
 
-    /// `{"vid":1,"isNew":false}`, a profile, where `canonical-vid` is the contact that lives and `vid` may be the merged-away
-    /// id that was asked for; or `{"vid":1,"deleted":true}`.
+    /// `{"vid":1,"isNew":false}`, a profile, where `canonical-vid` is the contact that lives and `vid` may be the
+    /// merged-away id that was asked for; or `{"vid":1,"deleted":true}`.
     fn v1(&self) -> Read<Contact> {
         let asked = required(&self.vid, "vid")?;
         let vid = self.canonical_vid.vid("canonical-vid")?.unwrap_or(asked);
@@ -203,8 +203,8 @@ impl<R> Body<'_, R> {
         Ok(Some(emails))
     }
 
-    /// `{"id":"37765128953","properties":{"email":"a@x.test"},"updatedAt":"2024-09-17T15:20:01.120Z"}`. A merge answers with an
-    /// id that is new, a read by an old id with that of the living contact.
+    /// `{"id":"37765128953","properties":{"email":"a@x.test"},"updatedAt":"2024-09-17T15:20:01.120Z"}`. A merge answers
+    /// with an id that is new, a read by an old id with that of the living contact.
     fn v3(&self) -> Read<Contact> {
         let vid = required(&self.id, "id")?;
         let properties = self.properties.get("properties")?;

@@ -139,10 +139,16 @@ export async function start(options, former) {
 class ChromiumTab extends Tab {
   #protocol;
   #target;
-  /** @type {Map<string, {targetId: string, subtype?: string}>} pages of the tab by session: the shown one, prerendered ones */
+  /**
+   * Pages of the tab by session: the shown one, prerendered ones.
+   * @type {Map<string, {targetId: string, subtype?: string}>}
+   */
   #pages = new Map();
   #isReady;
-  /** Scripts under way: a page that went into the back/forward cache does not answer from there. @type {Set<Function>} */
+  /**
+   * Scripts under way: a page that went into the back/forward cache does not answer from there.
+   * @type {Set<Function>}
+   */
   #running = new Set();
 
   /** @param {() => Promise<void>} release  lets go of the tab: what holds a page keeps it from being discarded */

@@ -1,5 +1,5 @@
-// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service workers
-// are kept apart by it, as they are for a person's containers.
+// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service
+// workers are kept apart by it, as they are for a person's containers.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -86,7 +86,10 @@ export async function start(options, former) {
     if (method === 'log.entryAdded' && params.type === 'javascript' && params.level === 'error') problem(`a script failed: ${params.text}`);
   }
 
-  /** Firefox ends as a person ends it, with its window, and comes back with its tabs: `browser.close` closes the tabs first. */
+  /**
+   * Firefox ends as a person ends it, with its window, and comes back with its tabs: `browser.close` closes the tabs
+   * first.
+   */
   async function restart(tab) {
     // The page is gone before the answer.
     command(tab, 'quit', await tab.url()).catch(() => {});

@@ -1,5 +1,5 @@
-// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and history are
-// as a person has them; the way out is proxy.mjs.
+// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and
+// history are as a person has them; the way out is proxy.mjs.
 
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -104,7 +104,8 @@ export class Browser {
   }
 
   /**
-   * Ends the browser as a person does, starts it again, and has its tabs come back. Profiles and tabs of before are gone.
+   * Ends the browser as a person does, starts it again, and has its tabs come back. Profiles and tabs of before are
+   * gone.
    * @param {import('./tab.mjs').Tab} tab  one that shows a page of loopback
    */
   async restart(tab) {
@@ -175,7 +176,8 @@ class Profile {
 
   /**
    * @param {string} url
-   * @param {import('./tab.mjs').Tab} [other]  a page of loopback: by it a tab is looked at that is there without its page
+   * @param {import('./tab.mjs').Tab} [other]  a page of loopback: by it a tab is looked at that is there without its
+   *   page
    * @returns {Promise<import('./tab.mjs').Tab>} the tab of this address that nobody has yet, once it is there
    */
   foundTab(url, other) {

@@ -1,5 +1,5 @@
-// WebKit: WebKitGTK in the window of webkit_window.py, by WebKitWebDriver, on a display without a screen. A driver has one
-// session, so a profile is a driver with a window of its own.
+// WebKit: WebKitGTK in the window of webkit_window.py, by WebKitWebDriver, on a display without a screen. A driver has
+// one session, so a profile is a driver with a window of its own.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

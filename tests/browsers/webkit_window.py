@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The browser that WebKitWebDriver drives, instead of WebKitGTK's MiniBrowser: that one keeps no cache on disk while it is
-driven, so no page would ever come out of the HTTP cache as it does for a person.
+"""The browser that WebKitWebDriver drives, instead of WebKitGTK's MiniBrowser: that one keeps no cache on disk while it
+is driven, so no page would ever come out of the HTTP cache as it does for a person.
 
 usage: webkit_window.py FOLDER PROXY    FOLDER for cookies and caches, PROXY such as http://127.0.0.1:3128
 
@@ -58,7 +58,9 @@ def restore(view):
 
 
 def new_view(_session):
-    """A tab is a window of its own here: WebKit draws nothing in a tab behind another, and then a screenshot never ends."""
+    """A tab is a window of its own here: WebKit draws nothing in a tab behind another, and then a screenshot never
+    ends.
+    """
     view = WebKit2.WebView(web_context=context, is_controlled_by_automation=True)
     window = Gtk.Window(default_width=1280, default_height=900)
     window.add(view)

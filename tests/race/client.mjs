@@ -66,8 +66,8 @@ async function ask(url, options) {
 }
 
 /**
- * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them by
- * commas, which dates have too; a cookie begins where a name and an equals sign follow.
+ * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them
+ * by commas, which dates have too; a cookie begins where a name and an equals sign follow.
  * @param {Headers} headers
  * @returns {string[]}
  */

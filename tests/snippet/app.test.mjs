@@ -1,5 +1,5 @@
-// The file for pages of an app's own, page/vidcache.classic.js, under a moved clock: promises that were kept, come late, or
-// come in another order, and a queue that takes nothing.
+// The file for pages of an app's own, page/vidcache.classic.js, under a moved clock: promises that were kept, come
+// late, or come in another order, and a queue that takes nothing.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// The guard in tabs that come back without a person's going anywhere: after the browser has ended and begun again, out of
-// another tab, after they were closed, after the browser took their page away, and out of a sleep of the page's own.
+// The guard in tabs that come back without a person's going anywhere: after the browser has ended and begun again, out
+// of another tab, after they were closed, after the browser took their page away, and out of a sleep of the page's own.
 
 import assert from 'node:assert/strict';
 import { ANN, ANN_ALONE, ANN_NAMED, inEveryEngine } from './site.mjs';

@@ -95,7 +95,10 @@ class Home {
     await this.#double?.close();
   }
 
-  /** A browser that is gone has failed the case that it was gone in; once a file there is another for the cases that follow. */
+  /**
+   * A browser that is gone has failed the case that it was gone in; once a file there is another for the cases that
+   * follow.
+   */
   async reopen() {
     try {
       await this.#anchor.evaluate('1');
@@ -252,7 +255,10 @@ export class Scene {
     return this.tabs.at(-1);
   }
 
-  /** A tab that came by itself, once its page is complete. @param {Promise<import('../browsers/tab.mjs').Tab>} coming */
+  /**
+   * A tab that came by itself, once its page is complete.
+   * @param {Promise<import('../browsers/tab.mjs').Tab>} coming
+   */
   async comes(coming) {
     const tab = await coming;
     this.tabs.push(tab);
