@@ -20,7 +20,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The user key cannot be a key.
+    /// The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL.
     #[error("invalid user key: {0}")]
     InvalidUserKey(&'static str),
     /// The vid is not an integer from 1 to 2^63 - 1.
@@ -32,10 +32,10 @@ pub enum Error {
     /// The portal id is not an integer from 1 to 2^63 - 1.
     #[error("invalid portal id: it must be an integer from 1 to 2^63 - 1")]
     InvalidPortal,
-    /// The secret is too short to key the fingerprints.
+    /// The secret is too short to key the fingerprints: it takes at least 16 bytes.
     #[error("invalid secret: it must have at least {min} bytes", min = crate::limits::MIN_SECRET)]
     InvalidSecret,
-    /// An option is out of its range.
+    /// An option, or another argument, is of the wrong type or out of its range.
     #[error("invalid option {name}: {why}")]
     InvalidOption {
         /// The option's name.
@@ -43,7 +43,7 @@ pub enum Error {
         /// What its range is.
         why: &'static str,
     },
-    /// The caller's buffer is too small for what was to be written to it.
+    /// The caller's buffer is too small for what was to be written to it. Only callers in C hand one over.
     #[error("the buffer is too small: {needed} bytes are needed")]
     BufferTooSmall {
         /// How many bytes it takes.
@@ -176,160 +176,100 @@ pub enum Error {
     Internal(String),
 }
 
-/// A stable code: the number for C, the name for every other language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-#[repr(i32)]
-#[allow(missing_docs)] // Each is documented at the variant of `Error` with the same name.
-pub enum ErrorCode {
-    // 1xx: the caller's input.
-    InvalidUserKey = 101,
-    InvalidVid = 102,
-    InvalidEmail = 103,
-    InvalidPortal = 104,
-    InvalidSecret = 105,
-    InvalidOption = 106,
-    BufferTooSmall = 107,
-    InvalidAnswer = 111,
-    AnswerWithoutId = 112,
-    AnswerWithoutEmail = 113,
-    InvalidWebhook = 114,
-    InvalidSignature = 115,
-    // 2xx: what the rows, or HubSpot, say against it.
-    UnknownChange = 201,
-    ForeignChange = 202,
-    VidTaken = 203,
-    ContactConflict = 204,
-    ContactMissing = 205,
-    RateLimited = 206,
-    // 3xx: the file.
-    WrongPortal = 301,
-    WrongSecret = 302,
-    NotACache = 303,
-    NewerSchema = 304,
-    CannotOpen = 305,
-    UnsupportedFilesystem = 306,
-    // 4xx: while working.
-    Busy = 401,
-    Cancelled = 402,
-    Storage = 403,
-    Corrupt = 404,
-    Closed = 405,
-    // 5xx: defects.
-    Internal = 501,
+/// Makes [`ErrorCode`] of the table below, and [`Error::code`], which only compiles while every variant of [`Error`] has
+/// a row of the same name.
+macro_rules! codes {
+    ($($code:ident = $number:literal, $name:literal;)*) => {
+        /// A stable code: the number for C, the name for every other language.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        #[repr(i32)]
+        #[allow(missing_docs)] // Each is documented at the variant of `Error` with the same name.
+        pub enum ErrorCode {
+            $($code = $number,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, in numeric order.
+            pub const ALL: &'static [ErrorCode] = &[$(Self::$code),*];
+
+            /// The name, in snake case: `invalid_user_key`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)*
+                }
+            }
+
+            /// The number, as C sees it. Zero is never an error.
+            pub const fn number(self) -> i32 {
+                self as i32
+            }
+        }
+
+        impl Error {
+            /// The stable code of this error.
+            pub const fn code(&self) -> ErrorCode {
+                match self {
+                    $(Self::$code { .. } => ErrorCode::$code,)*
+                }
+            }
+        }
+    };
 }
 
-impl ErrorCode {
-    /// Every code, in numeric order.
-    pub const ALL: &'static [ErrorCode] = &[
-        Self::InvalidUserKey,
-        Self::InvalidVid,
-        Self::InvalidEmail,
-        Self::InvalidPortal,
-        Self::InvalidSecret,
-        Self::InvalidOption,
-        Self::BufferTooSmall,
-        Self::InvalidAnswer,
-        Self::AnswerWithoutId,
-        Self::AnswerWithoutEmail,
-        Self::InvalidWebhook,
-        Self::InvalidSignature,
-        Self::UnknownChange,
-        Self::ForeignChange,
-        Self::VidTaken,
-        Self::ContactConflict,
-        Self::ContactMissing,
-        Self::RateLimited,
-        Self::WrongPortal,
-        Self::WrongSecret,
-        Self::NotACache,
-        Self::NewerSchema,
-        Self::CannotOpen,
-        Self::UnsupportedFilesystem,
-        Self::Busy,
-        Self::Cancelled,
-        Self::Storage,
-        Self::Corrupt,
-        Self::Closed,
-        Self::Internal,
-    ];
-
-    /// The name, in snake case: `invalid_user_key`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InvalidUserKey => "invalid_user_key",
-            Self::InvalidVid => "invalid_vid",
-            Self::InvalidEmail => "invalid_email",
-            Self::InvalidPortal => "invalid_portal",
-            Self::InvalidSecret => "invalid_secret",
-            Self::InvalidOption => "invalid_option",
-            Self::BufferTooSmall => "buffer_too_small",
-            Self::InvalidAnswer => "invalid_answer",
-            Self::AnswerWithoutId => "answer_without_id",
-            Self::AnswerWithoutEmail => "answer_without_email",
-            Self::InvalidWebhook => "invalid_webhook",
-            Self::InvalidSignature => "invalid_signature",
-            Self::UnknownChange => "unknown_change",
-            Self::ForeignChange => "foreign_change",
-            Self::VidTaken => "vid_taken",
-            Self::ContactConflict => "contact_conflict",
-            Self::ContactMissing => "contact_missing",
-            Self::RateLimited => "rate_limited",
-            Self::WrongPortal => "wrong_portal",
-            Self::WrongSecret => "wrong_secret",
-            Self::NotACache => "not_a_cache",
-            Self::NewerSchema => "newer_schema",
-            Self::CannotOpen => "cannot_open",
-            Self::UnsupportedFilesystem => "unsupported_filesystem",
-            Self::Busy => "busy",
-            Self::Cancelled => "cancelled",
-            Self::Storage => "storage",
-            Self::Corrupt => "corrupt",
-            Self::Closed => "closed",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// The number, as C sees it. Zero is never an error.
-    pub const fn number(self) -> i32 {
-        self as i32
-    }
+codes! {
+    // 1xx: the caller's input.
+    InvalidUserKey = 101, "invalid_user_key";
+    InvalidVid = 102, "invalid_vid";
+    InvalidEmail = 103, "invalid_email";
+    InvalidPortal = 104, "invalid_portal";
+    InvalidSecret = 105, "invalid_secret";
+    InvalidOption = 106, "invalid_option";
+    BufferTooSmall = 107, "buffer_too_small";
+    InvalidAnswer = 111, "invalid_answer";
+    AnswerWithoutId = 112, "answer_without_id";
+    AnswerWithoutEmail = 113, "answer_without_email";
+    InvalidWebhook = 114, "invalid_webhook";
+    InvalidSignature = 115, "invalid_signature";
+    // 2xx: what the rows, or HubSpot, say against it.
+    UnknownChange = 201, "unknown_change";
+    ForeignChange = 202, "foreign_change";
+    VidTaken = 203, "vid_taken";
+    ContactConflict = 204, "contact_conflict";
+    ContactMissing = 205, "contact_missing";
+    RateLimited = 206, "rate_limited";
+    // 3xx: the file.
+    WrongPortal = 301, "wrong_portal";
+    WrongSecret = 302, "wrong_secret";
+    NotACache = 303, "not_a_cache";
+    NewerSchema = 304, "newer_schema";
+    CannotOpen = 305, "cannot_open";
+    UnsupportedFilesystem = 306, "unsupported_filesystem";
+    // 4xx: while working.
+    Busy = 401, "busy";
+    Cancelled = 402, "cancelled";
+    Storage = 403, "storage";
+    Corrupt = 404, "corrupt";
+    Closed = 405, "closed";
+    // 5xx: defects.
+    Internal = 501, "internal";
 }
 
 impl Error {
-    /// The stable code of this error.
-    pub const fn code(&self) -> ErrorCode {
+    /// The contact that the error is about ([`Error::VidTaken`], [`Error::ContactConflict`]), where one is known.
+    pub const fn vid(&self) -> Option<Vid> {
         match self {
-            Self::InvalidUserKey(_) => ErrorCode::InvalidUserKey,
-            Self::InvalidVid(_) => ErrorCode::InvalidVid,
-            Self::InvalidEmail(_) => ErrorCode::InvalidEmail,
-            Self::InvalidPortal => ErrorCode::InvalidPortal,
-            Self::InvalidSecret => ErrorCode::InvalidSecret,
-            Self::InvalidOption { .. } => ErrorCode::InvalidOption,
-            Self::BufferTooSmall { .. } => ErrorCode::BufferTooSmall,
-            Self::InvalidAnswer(_) => ErrorCode::InvalidAnswer,
-            Self::AnswerWithoutId(_) => ErrorCode::AnswerWithoutId,
-            Self::AnswerWithoutEmail => ErrorCode::AnswerWithoutEmail,
-            Self::InvalidWebhook { .. } => ErrorCode::InvalidWebhook,
-            Self::InvalidSignature(_) => ErrorCode::InvalidSignature,
-            Self::UnknownChange => ErrorCode::UnknownChange,
-            Self::ForeignChange => ErrorCode::ForeignChange,
-            Self::VidTaken { .. } => ErrorCode::VidTaken,
-            Self::ContactConflict { .. } => ErrorCode::ContactConflict,
-            Self::ContactMissing => ErrorCode::ContactMissing,
-            Self::RateLimited { .. } => ErrorCode::RateLimited,
-            Self::WrongPortal { .. } => ErrorCode::WrongPortal,
-            Self::WrongSecret => ErrorCode::WrongSecret,
-            Self::NotACache { .. } => ErrorCode::NotACache,
-            Self::NewerSchema { .. } => ErrorCode::NewerSchema,
-            Self::CannotOpen { .. } => ErrorCode::CannotOpen,
-            Self::UnsupportedFilesystem { .. } => ErrorCode::UnsupportedFilesystem,
-            Self::Busy => ErrorCode::Busy,
-            Self::Cancelled => ErrorCode::Cancelled,
-            Self::Storage(_) => ErrorCode::Storage,
-            Self::Corrupt(_) => ErrorCode::Corrupt,
-            Self::Closed => ErrorCode::Closed,
-            Self::Internal(_) => ErrorCode::Internal,
+            Self::VidTaken { vid, .. } => Some(*vid),
+            Self::ContactConflict { vid } => *vid,
+            _ => None,
+        }
+    }
+
+    /// How long HubSpot's limit lasts at most ([`Error::RateLimited`]), where the answer told.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
         }
     }
 }

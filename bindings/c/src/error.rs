@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
-use vidcache::{Error, ErrorCode};
+use vidcache::{ErrorCode, Vid};
 
 use crate::edge;
 
@@ -55,8 +55,11 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
     let found = edge::last(|failure| vidcache_error {
         size: size_of::<vidcache_error>(),
         code: failure.error.code().number(),
-        vid: vid_of(&failure.error),
-        retry_after_ms: retry_after_of(&failure.error),
+        vid: failure.error.vid().map_or(0, Vid::get),
+        retry_after_ms: failure
+            .error
+            .retry_after()
+            .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         message: failure.message.as_ptr(),
         message_len: failure.message.count_bytes(),
     });
@@ -71,19 +74,4 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
     // SAFETY: not NULL, and writable by the caller's contract.
     unsafe { error.write(found.unwrap_or(none)) };
     0
-}
-
-/// The contact that an error names.
-fn vid_of(error: &Error) -> i64 {
-    match error {
-        Error::VidTaken { vid, .. } | Error::ContactConflict { vid: Some(vid) } => vid.get(),
-        _ => 0,
-    }
-}
-
-fn retry_after_of(error: &Error) -> u64 {
-    match error {
-        Error::RateLimited { retry_after: Some(time) } => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
-        _ => 0,
-    }
 }

@@ -1,6 +1,6 @@
 //! The core's errors, as one that UniFFI can carry.
 
-use vidcache::Error;
+use vidcache::{Error, Vid};
 
 /// A failed call. No email, secret or value of an answer is in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
@@ -23,16 +23,8 @@ pub enum VidcacheError {
 
 impl From<Error> for VidcacheError {
     fn from(error: Error) -> Self {
-        let vid = match &error {
-            Error::VidTaken { vid, .. } | Error::ContactConflict { vid: Some(vid) } => Some(vid.get()),
-            _ => None,
-        };
-        let retry_after_ms = match &error {
-            Error::RateLimited { retry_after } => {
-                retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-            }
-            _ => None,
-        };
+        let vid = error.vid().map(Vid::get);
+        let retry_after_ms = error.retry_after().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let code = error.code();
         Self::Failed { code: code.name().into(), number: code.number(), text: error.to_string(), vid, retry_after_ms }
     }

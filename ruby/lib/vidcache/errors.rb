@@ -2,23 +2,69 @@
 
 module Vidcache
   # What every failure of this library is. The extension defines a subclass for each code of the core's
-  # table when it is loaded, so what is listed here is only for reading:
+  # table when it is loaded; this list is made by bindings/codes:
   #
-  # The caller's input, and nothing was written::
-  #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+, +InvalidAnswer+
-  #   (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact), +AnswerWithoutEmail+ (it cannot
-  #   finish a change), +InvalidWebhook+ (no batch of events, or a field of the wrong type), +InvalidSignature+ (the
-  #   request is not HubSpot's, or not of now), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
-  # What the rows, or HubSpot, say against it, and nothing was written about the user::
-  #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user),
-  #   +ContactConflict+ (409: another contact holds that email), +ContactMissing+ (404), +RateLimited+ (429)
-  # The file, at open, which was left as it is::
-  #   +WrongPortal+, +WrongSecret+, +NotACache+, +NewerSchema+, +CannotOpen+, +UnsupportedFilesystem+
-  # While working::
-  #   +Busy+ (another process held the lock for longer than +busy_timeout+; try again), +Storage+ (SQLite or
-  #   the disk), +Corrupt+, +Closed+, +Cancelled+ (never seen in Ruby, where the interrupt itself is raised)
-  # A defect of this library::
-  #   +Internal+
+  # +InvalidUserKey+ (101)::
+  #   The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL.
+  # +InvalidVid+ (102)::
+  #   The vid is not an integer from 1 to 2^63 - 1.
+  # +InvalidEmail+ (103)::
+  #   The email cannot be an address.
+  # +InvalidPortal+ (104)::
+  #   The portal id is not an integer from 1 to 2^63 - 1.
+  # +InvalidSecret+ (105)::
+  #   The secret is too short to key the fingerprints: it takes at least 16 bytes.
+  # +InvalidOption+ (106)::
+  #   An option, or another argument, is of the wrong type or out of its range.
+  # +BufferTooSmall+ (107)::
+  #   The caller's buffer is too small for what was to be written to it. Only callers in C hand one over.
+  # +InvalidAnswer+ (111)::
+  #   The answer is not JSON, or a field that matters has the wrong type.
+  # +AnswerWithoutId+ (112)::
+  #   The answer is JSON but names no contact.
+  # +AnswerWithoutEmail+ (113)::
+  #   The answer names a contact but not which email it holds and since when, so it cannot finish a change.
+  # +InvalidWebhook+ (114)::
+  #   The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
+  #   applied.
+  # +InvalidSignature+ (115)::
+  #   The request was not signed by HubSpot with this secret, or was signed at another time.
+  # +UnknownChange+ (201)::
+  #   No change with this token is known.
+  # +ForeignChange+ (202)::
+  #   The change token belongs to another user.
+  # +VidTaken+ (203)::
+  #   The contact is linked to another user.
+  # +ContactConflict+ (204)::
+  #   HubSpot refused: another contact holds the email (409).
+  # +ContactMissing+ (205)::
+  #   HubSpot has no such contact (404).
+  # +RateLimited+ (206)::
+  #   HubSpot's rate limit was reached, and the call was not carried out (429).
+  # +WrongPortal+ (301)::
+  #   The file belongs to another HubSpot portal.
+  # +WrongSecret+ (302)::
+  #   The file's fingerprints were made with another secret.
+  # +NotACache+ (303)::
+  #   The file is not a database of this library.
+  # +NewerSchema+ (304)::
+  #   The file was written by a newer version of this library.
+  # +CannotOpen+ (305)::
+  #   The file cannot be opened or created.
+  # +UnsupportedFilesystem+ (306)::
+  #   The file system cannot carry a database that several processes share.
+  # +Busy+ (401)::
+  #   Another process held the write lock for longer than the busy timeout.
+  # +Cancelled+ (402)::
+  #   The call was cancelled while it waited; nothing was written.
+  # +Storage+ (403)::
+  #   SQLite or the disk failed; nothing of this call was written.
+  # +Corrupt+ (404)::
+  #   The file is damaged.
+  # +Closed+ (405)::
+  #   The handle was closed.
+  # +Internal+ (501)::
+  #   A defect of this library, caught at a binding's edge.
   #
   # No message holds an email, a secret, or a value out of an answer, and only that of +VidTaken+ holds users' keys: the
   # two that are to be told apart.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use magnus::value::Lazy;
-use magnus::{Class, Error, ExceptionClass, IntoValue, Module, RModule, Ruby, Value, prelude::*};
+use magnus::{Class, Error, ExceptionClass, Module, RModule, Ruby, Value, prelude::*};
 use vidcache_core::ErrorCode;
 
 static MODULE: Lazy<RModule> = Lazy::new(|ruby| ruby.define_module("Vidcache").expect("defined at load"));
@@ -71,16 +71,13 @@ fn exception(ruby: &Ruby, error: &vidcache_core::Error) -> Error {
 fn made(ruby: &Ruby, error: &vidcache_core::Error) -> Result<Error, Error> {
     let class = ruby.get_inner(&MODULE).const_get::<_, ExceptionClass>(class_name(error.code()))?;
     let exception = class.new_instance((error.to_string(),))?;
-    // What the Ruby layer has readers for.
-    let (name, value) = match error {
-        vidcache_core::Error::ContactConflict { vid } => ("@vid", vid.map(|vid| vid.get()).into_value_with(ruby)),
-        vidcache_core::Error::VidTaken { vid, .. } => ("@vid", vid.get().into_value_with(ruby)),
-        vidcache_core::Error::RateLimited { retry_after } => {
-            ("@retry_after", retry_after.map(|time| time.as_secs_f64()).into_value_with(ruby))
-        }
-        _ => return Ok(exception.into()),
-    };
-    exception.funcall::<_, _, Value>("instance_variable_set", (name, value))?;
+    // What the Ruby layer has readers for. Where an error has none the variable is never asked for.
+    if let Some(vid) = error.vid() {
+        exception.funcall::<_, _, Value>("instance_variable_set", ("@vid", vid.get()))?;
+    }
+    if let Some(time) = error.retry_after() {
+        exception.funcall::<_, _, Value>("instance_variable_set", ("@retry_after", time.as_secs_f64()))?;
+    }
     Ok(exception.into())
 }
 

@@ -14,41 +14,49 @@ public sealed class VidcacheException(
     message: String,
 ) : RuntimeException(message)
 
-/** The user is no text of 1 to 255 bytes of UTF-8 without NUL. */
+// From here on: made by bindings/codes.
+
+/** The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL. */
 public class InvalidUserKey internal constructor(message: String) : VidcacheException("invalid_user_key", 101, message)
 
-/** The contact's id is not from 1 to 2^63 - 1. */
+/** The vid is not an integer from 1 to 2^63 - 1. */
 public class InvalidVid internal constructor(message: String) : VidcacheException("invalid_vid", 102, message)
 
 /** The email cannot be an address. */
 public class InvalidEmail internal constructor(message: String) : VidcacheException("invalid_email", 103, message)
 
-/** The portal id is not from 1 to 2^63 - 1. */
+/** The portal id is not an integer from 1 to 2^63 - 1. */
 public class InvalidPortal internal constructor(message: String) : VidcacheException("invalid_portal", 104, message)
 
-/** The secret has fewer than 16 bytes. */
+/** The secret is too short to key the fingerprints: it takes at least 16 bytes. */
 public class InvalidSecret internal constructor(message: String) : VidcacheException("invalid_secret", 105, message)
 
-/** An option, or another argument, is out of its range. */
+/** An option, or another argument, is of the wrong type or out of its range. */
 public class InvalidOption internal constructor(message: String) : VidcacheException("invalid_option", 106, message)
 
-/** A buffer is too small. Never thrown on the JVM, which hands over none. */
+/** The caller's buffer is too small for what was to be written to it. Only callers in C hand one over. */
 public class BufferTooSmall internal constructor(message: String) : VidcacheException("buffer_too_small", 107, message)
 
 /** The answer is not JSON, or a field that matters has the wrong type. */
 public class InvalidAnswer internal constructor(message: String) : VidcacheException("invalid_answer", 111, message)
 
-/** The answer names no contact. */
-public class AnswerWithoutId internal constructor(message: String) : VidcacheException("answer_without_id", 112, message)
+/** The answer is JSON but names no contact. */
+public class AnswerWithoutId internal constructor(message: String) :
+    VidcacheException("answer_without_id", 112, message)
 
-/** The answer does not say which email the contact holds and since when, so it cannot finish a change. */
-public class AnswerWithoutEmail internal constructor(message: String) : VidcacheException("answer_without_email", 113, message)
+/** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
+public class AnswerWithoutEmail internal constructor(message: String) :
+    VidcacheException("answer_without_email", 113, message)
 
-/** The webhook's body is not a batch of events. Nothing of it is applied. */
+/**
+ * The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
+ * applied.
+ */
 public class InvalidWebhook internal constructor(message: String) : VidcacheException("invalid_webhook", 114, message)
 
-/** The request was not signed by HubSpot with this secret, or was at another time. */
-public class InvalidSignature internal constructor(message: String) : VidcacheException("invalid_signature", 115, message)
+/** The request was not signed by HubSpot with this secret, or was signed at another time. */
+public class InvalidSignature internal constructor(message: String) :
+    VidcacheException("invalid_signature", 115, message)
 
 /** No change with this token is known. */
 public class UnknownChange internal constructor(message: String) : VidcacheException("unknown_change", 201, message)
@@ -59,34 +67,34 @@ public class ForeignChange internal constructor(message: String) : VidcacheExcep
 /** The contact is linked to another user. */
 public class VidTaken internal constructor(
     message: String,
-    /** The contact. */
+    /** The contact that the failure is about, where one is known. */
     public val vid: Long?,
 ) : VidcacheException("vid_taken", 203, message)
 
 /** HubSpot refused: another contact holds the email (409). */
 public class ContactConflict internal constructor(
     message: String,
-    /** The contact that holds the email, where HubSpot's answer names it. */
+    /** The contact that the failure is about, where one is known. */
     public val vid: Long?,
 ) : VidcacheException("contact_conflict", 204, message)
 
 /** HubSpot has no such contact (404). */
 public class ContactMissing internal constructor(message: String) : VidcacheException("contact_missing", 205, message)
 
-/** HubSpot's rate limit was reached (429). */
+/** HubSpot's rate limit was reached, and the call was not carried out (429). */
 public class RateLimited internal constructor(
     message: String,
     /** How long the limit lasts at most, where HubSpot's answer tells. */
     public val retryAfter: Duration?,
 ) : VidcacheException("rate_limited", 206, message)
 
-/** The file belongs to another portal. */
+/** The file belongs to another HubSpot portal. */
 public class WrongPortal internal constructor(message: String) : VidcacheException("wrong_portal", 301, message)
 
 /** The file's fingerprints were made with another secret. */
 public class WrongSecret internal constructor(message: String) : VidcacheException("wrong_secret", 302, message)
 
-/** The file is not one of this library. */
+/** The file is not a database of this library. */
 public class NotACache internal constructor(message: String) : VidcacheException("not_a_cache", 303, message)
 
 /** The file was written by a newer version of this library. */
@@ -111,10 +119,10 @@ public class Storage internal constructor(message: String) : VidcacheException("
 /** The file is damaged. */
 public class Corrupt internal constructor(message: String) : VidcacheException("corrupt", 404, message)
 
-/** The cache is closed. */
+/** The handle was closed. */
 public class Closed internal constructor(message: String) : VidcacheException("closed", 405, message)
 
-/** A defect of this library. */
+/** A defect of this library, caught at a binding's edge. */
 public class Internal internal constructor(message: String) : VidcacheException("internal", 501, message)
 
 internal fun exception(code: String, message: String, vid: Long?, retryAfter: Duration?): VidcacheException =

@@ -16,7 +16,7 @@ class VidcacheError(Exception):
     number: ClassVar[int]
     """The stable number."""
     vid: Optional[int]
-    """The contact that the failure is about (`VidTaken`, `ContactConflict`), where there is one."""
+    """The contact that the failure is about (`VidTaken`, `ContactConflict`), where one is known."""
     retry_after: Optional[float]
     """`RateLimited`: how long the limit lasts at most, in seconds, where HubSpot's answer tells."""
 
@@ -26,15 +26,52 @@ class VidcacheError(Exception):
         self.retry_after = retry_after
 
 
+# From here to BY_CODE: made by bindings/codes.
+
+__all__ = [
+    "VidcacheError",
+    "InvalidUserKey",
+    "InvalidVid",
+    "InvalidEmail",
+    "InvalidPortal",
+    "InvalidSecret",
+    "InvalidOption",
+    "BufferTooSmall",
+    "InvalidAnswer",
+    "AnswerWithoutId",
+    "AnswerWithoutEmail",
+    "InvalidWebhook",
+    "InvalidSignature",
+    "UnknownChange",
+    "ForeignChange",
+    "VidTaken",
+    "ContactConflict",
+    "ContactMissing",
+    "RateLimited",
+    "WrongPortal",
+    "WrongSecret",
+    "NotACache",
+    "NewerSchema",
+    "CannotOpen",
+    "UnsupportedFilesystem",
+    "Busy",
+    "Cancelled",
+    "Storage",
+    "Corrupt",
+    "Closed",
+    "Internal",
+]
+
+
 class InvalidUserKey(VidcacheError):
-    """The user is no 64-bit integer, UUID or text of 1 to 255 bytes without NUL."""
+    """The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL."""
 
     code = "invalid_user_key"
     number = 101
 
 
 class InvalidVid(VidcacheError):
-    """The contact's id is no integer from 1 to 2^63 - 1."""
+    """The vid is not an integer from 1 to 2^63 - 1."""
 
     code = "invalid_vid"
     number = 102
@@ -48,14 +85,14 @@ class InvalidEmail(VidcacheError):
 
 
 class InvalidPortal(VidcacheError):
-    """The portal id is no integer from 1 to 2^63 - 1."""
+    """The portal id is not an integer from 1 to 2^63 - 1."""
 
     code = "invalid_portal"
     number = 104
 
 
 class InvalidSecret(VidcacheError):
-    """The secret is no bytes or text of at least 16 bytes."""
+    """The secret is too short to key the fingerprints: it takes at least 16 bytes."""
 
     code = "invalid_secret"
     number = 105
@@ -69,7 +106,7 @@ class InvalidOption(VidcacheError):
 
 
 class BufferTooSmall(VidcacheError):
-    """A buffer is too small. Never raised in Python, which hands over none."""
+    """The caller's buffer is too small for what was to be written to it. Only callers in C hand one over."""
 
     code = "buffer_too_small"
     number = 107
@@ -83,28 +120,30 @@ class InvalidAnswer(VidcacheError):
 
 
 class AnswerWithoutId(VidcacheError):
-    """The answer names no contact."""
+    """The answer is JSON but names no contact."""
 
     code = "answer_without_id"
     number = 112
 
 
 class AnswerWithoutEmail(VidcacheError):
-    """The answer does not say which email the contact holds and since when, so it cannot finish a change."""
+    """The answer names a contact but not which email it holds and since when, so it cannot finish a change."""
 
     code = "answer_without_email"
     number = 113
 
 
 class InvalidWebhook(VidcacheError):
-    """The webhook's body is not a batch of events. Nothing of it is applied."""
+    """The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
+    applied.
+    """
 
     code = "invalid_webhook"
     number = 114
 
 
 class InvalidSignature(VidcacheError):
-    """The request was not signed by HubSpot with this secret, or was at another time."""
+    """The request was not signed by HubSpot with this secret, or was signed at another time."""
 
     code = "invalid_signature"
     number = 115
@@ -125,14 +164,14 @@ class ForeignChange(VidcacheError):
 
 
 class VidTaken(VidcacheError):
-    """The contact (`vid`) is linked to another user."""
+    """The contact is linked to another user."""
 
     code = "vid_taken"
     number = 203
 
 
 class ContactConflict(VidcacheError):
-    """HubSpot refused: another contact (`vid`, where known) holds the email (409)."""
+    """HubSpot refused: another contact holds the email (409)."""
 
     code = "contact_conflict"
     number = 204
@@ -146,14 +185,14 @@ class ContactMissing(VidcacheError):
 
 
 class RateLimited(VidcacheError):
-    """HubSpot's rate limit was reached (429); `retry_after` says for how long at most, where known."""
+    """HubSpot's rate limit was reached, and the call was not carried out (429)."""
 
     code = "rate_limited"
     number = 206
 
 
 class WrongPortal(VidcacheError):
-    """The file belongs to another portal."""
+    """The file belongs to another HubSpot portal."""
 
     code = "wrong_portal"
     number = 301
@@ -167,7 +206,7 @@ class WrongSecret(VidcacheError):
 
 
 class NotACache(VidcacheError):
-    """The file is not one of this library."""
+    """The file is not a database of this library."""
 
     code = "not_a_cache"
     number = 303
@@ -223,14 +262,14 @@ class Corrupt(VidcacheError):
 
 
 class Closed(VidcacheError):
-    """The cache is closed."""
+    """The handle was closed."""
 
     code = "closed"
     number = 405
 
 
 class Internal(VidcacheError):
-    """A defect of this library."""
+    """A defect of this library, caught at a binding's edge."""
 
     code = "internal"
     number = 501
