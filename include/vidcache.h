@@ -63,7 +63,7 @@ enum vidcache_code
   VIDCACHE_ANSWER_WITHOUT_ID = 112,
   /** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
   VIDCACHE_ANSWER_WITHOUT_EMAIL = 113,
-  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied. */
+  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied but its erasures. */
   VIDCACHE_INVALID_WEBHOOK = 114,
   /** The request was not signed by HubSpot with this secret, or was signed at another time. */
   VIDCACHE_INVALID_SIGNATURE = 115,
@@ -496,8 +496,7 @@ typedef struct vidcache_signed_request {
    */
   size_t timestamp_len;
   /**
-   * X-HubSpot-Signature, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
-   * leave it NULL to take v3 only.
+   * X-HubSpot-Signature, of version 1 or 2.
    */
   const char *signature;
   /**
@@ -512,6 +511,15 @@ typedef struct vidcache_signed_request {
    * The bytes of `version`.
    */
   size_t version_len;
+  /**
+   * Not 0: a webhook that has no v3 may be signed by v1, which names no time and no address, so whoever has seen a
+   * delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+   */
+  uint32_t take_v1;
+  /**
+   * Not 0: the same for v2, which names no time.
+   */
+  uint32_t take_v2;
 } vidcache_signed_request;
 
 /**
@@ -892,7 +900,8 @@ vidcache_result vidcache_observed_missing(const struct vidcache_observed *observ
 void vidcache_observed_free(struct vidcache_observed **observed);
 
 /**
- * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.
+ * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
+ * an event that matters cannot be read, what of it erases a contact.
  * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
  * of it is left on return, nor of users who were linked to it alone.
  *
@@ -971,9 +980,10 @@ vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
                                        size_t *count);
 
 /**
- * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes); by v3, also that it was
- * signed within five minutes of `now_ms`, this host's clock in milliseconds since 1970. Takes the same time whatever the
- * signature is. Any thread may call it, and it needs no handle.
+ * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
+ * `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
+ * event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
+ * the signature is. Any thread may call it, and it needs no handle.
  *
  * Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
  */

@@ -63,7 +63,7 @@ pub enum Error {
     )]
     AnswerWithoutEmail,
     /// The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
-    /// applied.
+    /// applied but its erasures.
     #[error("invalid webhook: {}{field}: {why}", .event.map(|n| format!("event {n}, ")).unwrap_or_default())]
     InvalidWebhook {
         /// Which event of the batch, from 0. `None` when it is the body itself.

@@ -168,15 +168,16 @@ impl Vidcache {
     }
 
     /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
-    /// one transaction, or none. Check the signature first ([`signature::verify`]).
+    /// one transaction, or none but its erasures. Check the signature first ([`signature::verify`]).
     ///
     /// When an event says that a contact was erased for privacy, or was merged with one that was, then on return nothing
     /// of the contact is left, nor of users who were linked to it alone: not in the file, its free pages or its log. That
     /// takes a look at every contact, seconds at ten million.
     ///
     /// # Errors
-    /// [`Error::InvalidWebhook`]: nothing was written, and the same body will fail again. Others as
-    /// [`Vidcache::begin_email_change`]: answer HubSpot with a 5xx, so that it sends the body again.
+    /// [`Error::InvalidWebhook`]: an event that matters cannot be read, and the same body will fail again. Of its other events
+    /// those were taken in that erase a contact, and nothing else was written. Others as [`Vidcache::begin_email_change`]:
+    /// answer HubSpot with a 5xx, so that it sends the body again.
     ///
     /// [`signature::verify`]: crate::signature::verify
     pub fn apply_webhook(&self, body: &[u8]) -> Result<WebhookReport> {
@@ -187,10 +188,10 @@ impl Vidcache {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
                     let before = tx.total_changes();
-                    match self.notice(tx, notice, &mut erased)? {
-                        false => report.ignored += 1,
-                        true if tx.total_changes() == before => report.repeated += 1,
-                        true => report.applied += 1,
+                    self.notice(tx, notice, &mut erased)?;
+                    match tx.total_changes() == before {
+                        true => report.repeated += 1,
+                        false => report.applied += 1,
                     }
                 }
                 Ok((report, erased))
@@ -201,14 +202,12 @@ impl Vidcache {
             self.store.empty_wal()?;
         }
         report.ignored += batch.ignored as u64;
-        Ok(report)
+        batch.refused.map_or(Ok(report), Err)
     }
 
-    /// False: it says nothing that matters here. Sets `erased` when somebody was, now or before.
-    fn notice(&self, tx: &Connection, notice: &Notice, erased: &mut bool) -> Result<bool> {
+    /// Sets `erased` when somebody was, now or before.
+    fn notice(&self, tx: &Connection, notice: &Notice, erased: &mut bool) -> Result<()> {
         match notice {
-            // An email it was made with comes as a change of its own.
-            Notice::Created { .. } => return Ok(false),
             &Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.store.key().fingerprint(&email));
                 rows::apply(tx, &Event::EmailObserved { vid, email, at })?;
@@ -222,12 +221,12 @@ impl Vidcache {
             }
             &Notice::Deleted { vid, at } => rows::apply(tx, &Event::Deleted { vid, at })?,
             &Notice::Restored { vid, at } => rows::apply(tx, &Event::Restored { vid, at })?,
-            &Notice::Erased { vid, .. } => {
+            &Notice::Erased { vid } => {
                 rows::erase(tx, vid)?;
                 *erased = true;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.

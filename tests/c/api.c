@@ -761,6 +761,23 @@ static void a_request_is_signed_or_not(void)
     HUGE_LENGTH(signature);
     HUGE_LENGTH(version);
   }
+  /* v1: SHA-256 of the secret and the body, whose newest event is of 2019. Only where it is listed, and for a day. */
+  vidcache_signed_request older;
+  memset(&older, 0, sizeof older);
+  older.size = sizeof older;
+  older.body = "[{\"eventId\":1,\"subscriptionId\":12345,\"portalId\":62515,\"occurredAt\":1564113600000,"
+               "\"subscriptionType\":\"contact.creation\",\"attemptNumber\":0,\"objectId\":123,\"changeSource\":\"CRM\","
+               "\"changeFlag\":\"NEW\",\"appId\":54321}]";
+  older.body_len = strlen(older.body);
+  older.signature = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
+  older.signature_len = 64;
+  static const int64_t then = INT64_C(1564113600000), day = INT64_C(86400000);
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then));
+  older.take_v2 = 1;
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then));
+  older.take_v1 = 1;
+  EQUAL(VIDCACHE_OK, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then + day));
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then + 2 * day));
   SET(timestamp, "\xff");
   EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), &request, now));
 }

@@ -43,13 +43,18 @@ module Vidcache
   # @param body [String] the bytes as they came
   # @param signature_v3 [String, nil] the header `X-HubSpot-Signature-v3`; where there is one it alone counts
   # @param timestamp [String, nil] `X-HubSpot-Request-Timestamp`
-  # @param signature [String, nil] `X-HubSpot-Signature`. Versions 1 and 2 name no time: who has seen such a request can send it again.
+  # @param signature [String, nil] `X-HubSpot-Signature`, of version 1 or 2
   # @param version [String, nil] `X-HubSpot-Signature-Version`
+  # @param take_v1 [Boolean] whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has
+  #   seen a delivery, with whatever headers, can send it again, to another endpoint too, for a day
+  # @param take_v2 [Boolean] the same for v2, which names no time
   # @param now [Time]
   # @return [nil]
   # @raise [InvalidSignature, InvalidOption, InvalidSecret]
-  def self.verify_signature(secret, method:, uri:, body:, signature_v3: nil, timestamp: nil, signature: nil, version: nil, now: Time.now)
-    request = { method: method, uri: uri, body: body, signature_v3: signature_v3, timestamp: timestamp, signature: signature, version: version }
+  def self.verify_signature(secret, method:, uri:, body:, signature_v3: nil, timestamp: nil, signature: nil, version: nil, take_v1: false,
+                            take_v2: false, now: Time.now)
+    request = { method: method, uri: uri, body: body, signature_v3: signature_v3, timestamp: timestamp, signature: signature,
+                version: version, take_v1: take_v1, take_v2: take_v2 }
     native_verify_signature(secret, request, (now.to_r * 1000).floor)
   end
 
@@ -166,11 +171,12 @@ module Vidcache
     #   @raise [InvalidUserKey]
 
     # @!method apply_webhook(body)
-    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it or none. Check the
+    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it, or what of it
+    #   erases a contact. Check the
     #   signature first ({Vidcache.verify_signature}; {Vidcache::Webhook} does both).
     #   @param body [String] the bytes as they came
     #   @return [WebhookReport]
-    #   @raise [InvalidWebhook] and then nothing was written, and the same body will fail again
+    #   @raise [InvalidWebhook] and then nothing was written but erasures, and the same body will fail again
 
     # @!method link_shared(user_id, vid)
     #   {#link} to a contact that may be another user's too: the explicit choice that they share it. A change of one's email

@@ -248,7 +248,8 @@ public class Cache @JvmOverloads constructor(
     public fun observe(answer: String): Observed = observe(Input.answer(answer))
 
     /**
-     * Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with [verifySignature] first.
+     * Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it with
+     * [verifySignature] first.
      *
      * @throws InvalidWebhook the same body will fail again; after any other error answer HubSpot with a 5xx, so that it sends
      *   the body again

@@ -274,7 +274,7 @@ class Cache:
         return Observed(tuple(done.contacts), tuple(done.missing))
 
     def apply_webhook(self, body: Union[bytes, str]) -> WebhookReport:
-        """Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with
+        """Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it with
         `verify_signature` first. Raises `InvalidWebhook`: the same body will fail again. After any other error answer
         HubSpot with a 5xx, so that it sends the body again.
         """
