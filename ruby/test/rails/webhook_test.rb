@@ -118,6 +118,15 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
     ActiveSupport::Notifications.unsubscribe(subscription)
   end
 
+  def test_nobody_who_looks_at_the_request_later_sees_its_body
+    body = merge
+    env = Rack::MockRequest.env_for("/hubspot/webhooks", { method: "POST", input: body, "CONTENT_TYPE" => "application/json" }
+                                                           .merge(older(body, :v1)))
+    assert_equal 401, Vidcache::Webhook.call(env).first
+    request = ActionDispatch::Request.new(env)
+    assert_equal ["", {}], [request.body.read.to_s, request.request_parameters]
+  end
+
   def test_a_webhook_url_with_a_query_is_the_whole_address
     with_options(webhook_url: "https://public.test/in?a=1") do
       assert_equal 204, post(merge, uri: "https://public.test/in?a=1", path: "/hubspot/webhooks?a=1")

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "stringio"
 require "vidcache/rails/failure"
 require "vidcache/rails/webhook_address"
 
@@ -42,6 +43,8 @@ module Vidcache
       return respond(405) unless env["REQUEST_METHOD"] == "POST"
 
       body = env["rack.input"]&.read(MAX_BODY + 1).to_s
+      # Services for errors send what a request holds; there are emails in this one.
+      env["rack.input"] = StringIO.new
       return respond(413) if body.bytesize > MAX_BODY
 
       verify(env, body)
