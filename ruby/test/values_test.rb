@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "test_helper"
+require "yaml"
 require "pp" # rubocop:disable Lint/RedundantRequireStatement
 
 class ValuesTest < CacheTest

@@ -84,7 +84,7 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
       both = { "HTTP_X_FORWARDED_PROTO" => "http, https", "HTTP_X_FORWARDED_HOST" => "forged.test, shop.test" }
       assert_equal 204, post(merge, uri: uri, path: path, env: both), "the nearest proxy adds its word at the end"
     end
-    assert_equal 204, post(merge, uri: "https://example.org/hubspot/webhooks", env: { "HTTPS" => "on" })
+    assert_equal 204, post(merge, uri: "https://example.org/hubspot/webhooks", env: { "HTTPS" => "on", "HTTP_HOST" => "example.org" })
   end
 
   def test_a_401_names_the_address_that_was_assumed_and_no_query
@@ -92,14 +92,13 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
     assert_includes body, "there is no v3"
     assert_includes body, "The address that was assumed is http://example.org/hubspot/webhooks, as the request says: " \
                           "set config.vidcache.webhook_url to the one that HubSpot calls"
-    assert_includes LOG.string, "http://example.org/hubspot/webhooks, as the request says"
+    assert_includes logged.join, "http://example.org/hubspot/webhooks, as the request says"
     with_options(webhook_url: "https://shop.test/in?token=1") do
       assert_includes call(merge, older(merge, :v2)).last.join, "https://shop.test/in, as config.vidcache.webhook_url says"
     end
     call("[]", { "HTTP_HOST" => "ann@shop.test\nforged line", "HTTP_X_HUBSPOT_SIGNATURE" => "x", "HTTP_X_HUBSPOT_SIGNATURE_VERSION" => "v9" })
-    refute_includes LOG.string, "forged line\n"
-    refute_includes LOG.string, "@"
-    refute_includes LOG.string, "token"
+    assert_equal 4, logged.size
+    refute_match(/^forged|@|token/, logged.join)
   end
 
   def test_a_401_is_counted_and_not_reported_one_by_one
@@ -147,7 +146,7 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
     erased = { portalId: 62_515, occurredAt: 1, subscriptionType: "contact.privacyDeletion", objectId: 901 }
     assert_equal 400, post([broken, erased].to_json)
     assert_nil @cache.resolve(@user.id)
-    refute_includes LOG.string, "@"
+    refute_includes logged.join, "@"
   end
 
   def test_what_cannot_be_taken_in_says_so
@@ -177,6 +176,11 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
   def older(body, version, uri: "http://example.org/hubspot/webhooks")
     signature = Digest::SHA256.hexdigest("#{CLIENT_SECRET}#{"POST#{uri}" if version == :v2}#{body}")
     { "HTTP_X_HUBSPOT_SIGNATURE" => signature, "HTTP_X_HUBSPOT_SIGNATURE_VERSION" => version.to_s }
+  end
+
+  # @return [Array<String>] the log without the SQL of the app's own tables
+  def logged
+    LOG.string.delete("\0").lines.grep_v(/SELECT|INSERT|UPDATE|DELETE|TRANSACTION/)
   end
 
   # @return [Array] Rack's response

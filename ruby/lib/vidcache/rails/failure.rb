@@ -58,7 +58,7 @@ module Vidcache
     private_class_method :tells_email?
 
     # As an email stands in a text, an address or JSON.
-    EMAIL = /[^\s@"'<>(]{1,64}(?:@|%40)[\w-]+\./n.freeze
+    EMAIL = /[^\s@"'<>(]{1,64}(?:@|%40)[\w-]+\./n
     private_constant :EMAIL
 
     # {report} for what a stranger can cause as often as they like: each message at once, and then at most once an hour, with

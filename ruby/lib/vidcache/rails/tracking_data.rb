@@ -113,7 +113,7 @@ module Vidcache
     end
 
     # What caches that many share (CDNs, nginx) believe before `Cache-Control`, or in its place.
-    FOR_SHARED_CACHES = /\A(?:.+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires)\z/i.freeze
+    FOR_SHARED_CACHES = /\A(?:.+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires)\z/i
     private_constant :FOR_SHARED_CACHES
 
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set

@@ -44,7 +44,7 @@ module Vidcache
 
       body = env["rack.input"]&.read(MAX_BODY + 1).to_s
       # Services for errors send what a request holds; there are emails in this one.
-      env["rack.input"] = StringIO.new
+      env.update("rack.input" => StringIO.new, "CONTENT_LENGTH" => "0")
       return respond(413) if body.bytesize > MAX_BODY
 
       verify(env, body)

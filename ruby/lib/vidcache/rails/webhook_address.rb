@@ -11,7 +11,7 @@ module Vidcache
   # @api private
   module WebhookAddress
     # What an address is made of, but for its query. Whatever else the request says is not repeated.
-    UNUSUAL = %r{[^\w.:/\[\]~-]}.freeze
+    UNUSUAL = %r{[^\w.:/\[\]~-]}
     DEFAULT_PORTS = { "http" => ":80", "https" => ":443" }.freeze
     private_constant :UNUSUAL, :DEFAULT_PORTS
 
