@@ -26,9 +26,12 @@ use crate::store::{Stats, Store};
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
 pub struct Options<'a> {
-    /// What keys the fingerprints: at least 16 bytes, kept outside the file. Without one a random
-    /// key is made and kept *in* the file, so whoever has the file can test a guessed email against it.
+    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
+    /// lies open *in* the file, so whoever has the file can test a guessed email against it.
     pub secret: Option<&'a [u8]>,
+    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and its
+    /// key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed. Default: none.
+    pub old_secrets: &'a [&'a [u8]],
     /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,
     /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
@@ -51,6 +54,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             secret: None,
+            old_secrets: &[],
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             memory: 32 << 20,
@@ -99,6 +103,7 @@ impl Vidcache {
             path: path.as_ref(),
             portal,
             secret: options.secret,
+            old_secrets: options.old_secrets,
             synchronous: options.synchronous,
             busy_timeout: options.busy_timeout,
             memory: options.memory,

@@ -117,10 +117,12 @@ pub enum Error {
         /// The portal given by the caller.
         expected: i64,
     },
-    /// The file's fingerprints were made with another secret.
+    /// The file's key is wrapped under another secret.
     #[error(
-        "the file's fingerprints were made with another secret; open it with that secret, or stop \
-         every process that has it open, move it aside with its -wal and -shm, and let it fill again"
+        "the file's key is wrapped under another secret. If the secret was changed, give the one before as an old secret \
+         too: the key is wrapped anew at once, and nothing is lost. Without it nobody can open the file: stop every process \
+         that has it open and move it aside with its -wal and -shm; until the new file has filled again, by HubSpot's answers \
+         or an import, pages name nobody"
     )]
     WrongSecret,
     /// The file is not a database of this library.

@@ -207,21 +207,21 @@ impl Vidcache {
 
     /// Sets `erased` when somebody was, now or before.
     fn notice(&self, tx: &Connection, notice: &Notice, erased: &mut bool) -> Result<()> {
-        match notice {
-            &Notice::EmailChanged { vid, email, at } => {
+        match *notice {
+            Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.store.key().fingerprint(&email));
                 rows::apply(tx, &Event::EmailObserved { vid, email, at })?;
                 // Another contact that held it does so no more.
                 *erased |= rows::is_erased(tx, vid)?;
             }
-            &Notice::Merged { ref from, into, at, born } => {
+            Notice::Merged { ref from, into, at, born } => {
                 for &old in from {
                     *erased |= rows::merge(tx, &Event::Merged { old, into, at, born })?;
                 }
             }
-            &Notice::Deleted { vid, at } => rows::apply(tx, &Event::Deleted { vid, at })?,
-            &Notice::Restored { vid, at } => rows::apply(tx, &Event::Restored { vid, at })?,
-            &Notice::Erased { vid } => {
+            Notice::Deleted { vid, at } => rows::apply(tx, &Event::Deleted { vid, at })?,
+            Notice::Restored { vid, at } => rows::apply(tx, &Event::Restored { vid, at })?,
+            Notice::Erased { vid } => {
                 rows::erase(tx, vid)?;
                 *erased = true;
             }

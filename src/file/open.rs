@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::guard;
 use super::settings::{Place, Settings, Synchronous};
-use crate::email::FingerprintKey;
+use super::{envelope, guard};
+use crate::email::{FingerprintKey, MIN_SECRET};
 use crate::error::{Error, Result};
 use crate::rows::SCHEMAS;
 
@@ -51,7 +51,7 @@ pub(crate) enum Access {
 
 /// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
 pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
-    let &Settings { path, portal, secret, synchronous, .. } = settings;
+    let &Settings { path, portal, secret, old_secrets, synchronous, .. } = settings;
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::CannotOpen {
             path: path.into(),
@@ -60,7 +60,13 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
     }
     let path = place(path)?;
     // Checked first, so that a bad secret makes no file.
-    let given = secret.map(FingerprintKey::from_secret).transpose()?;
+    let secrets: Vec<&[u8]> = secret.into_iter().chain(old_secrets.iter().copied()).collect();
+    if secret.is_none() && !secrets.is_empty() {
+        return Err(Error::InvalidOption { name: "old_secrets", why: "there must be a secret that they were before" });
+    }
+    if secrets.iter().any(|secret| secret.len() < MIN_SECRET) {
+        return Err(Error::InvalidSecret);
+    }
 
     if !exists(&path)? {
         for suffix in [guard::LOG, guard::INDEX] {
@@ -72,12 +78,12 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
                 ));
             }
         }
-        make(&path, portal, given.as_ref())?;
+        make(&path, portal, secret)?;
     }
     let connection = connect(&path)?;
     let checked = check_schema(&connection, &path)
         .and_then(|()| prepare_file(&connection, &path, synchronous))
-        .and_then(|()| check_owner(&connection, portal, given));
+        .and_then(|()| check_owner(&connection, portal, &secrets));
     let key = checked.map_err(|error| named(&path, error))?;
     Ok(Opened { connection, path, key })
 }
@@ -232,11 +238,11 @@ pub(crate) fn check_version(connection: &Connection) -> Result<()> {
 
 /// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
 /// meantime. So a file of that name is never half made: an empty one is not ours.
-fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
-    let filled = fill(&new, portal, key).map_err(|error| match error {
+    let filled = fill(&new, portal, secret).map_err(|error| match error {
         // The name of the moment means nothing to anybody.
         Error::CannotOpen { why, .. } => refuse(path, &why),
         other => other,
@@ -252,7 +258,7 @@ fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| cannot_open(path, e))
 }
 
-fn fill(new: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(|e| cannot_open(new, e))?;
     let mut connection = connect(new)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -263,35 +269,42 @@ fn fill(new: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
     tx.pragma_update(None, "user_version", SCHEMAS.len() as i64)?;
     let mut put = tx.prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)")?;
     put.execute(params!["portal_id", portal])?;
-    let own;
-    let key = match key {
-        Some(key) => key,
-        None => {
-            let mut secret = [0u8; 32];
-            getrandom::fill(&mut secret).map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-            put.execute(params!["fingerprint_secret", secret])?;
-            own = FingerprintKey::from_secret(&secret)?;
-            &own
-        }
+    let key = envelope::random()?;
+    match secret {
+        Some(secret) => put.execute(params!["wrapped_key", envelope::wrap(&key, secret, portal)?])?,
+        None => put.execute(params!["fingerprint_key", &key[..]])?,
     };
-    put.execute(params!["key_check", key.check()])?;
+    put.execute(params!["key_check", FingerprintKey::of(&key).check()])?;
     drop(put);
     tx.commit()?;
     Ok(())
 }
 
-/// The file must belong to this portal and have been keyed with this secret: two keys in one
-/// file would make fingerprints that never meet.
-fn check_owner(connection: &Connection, portal: i64, given: Option<FingerprintKey>) -> Result<FingerprintKey> {
+/// The file must belong to this portal, and its key be in an envelope that one of the secrets opens, the newest first; or
+/// in none, where there is no secret.
+fn check_owner(connection: &Connection, portal: i64, secrets: &[&[u8]]) -> Result<FingerprintKey> {
     check_portal(connection, portal)?;
-    let key = match given {
-        Some(key) => key,
-        None => match meta::<[u8; 32]>(connection, "fingerprint_secret")? {
-            Some(secret) => FingerprintKey::from_secret(&secret)?,
-            None => return Err(Error::WrongSecret),
-        },
+    let wrapped = meta::<Vec<u8>>(connection, "wrapped_key")?;
+    let key = match (secrets.first(), wrapped) {
+        (Some(newest), Some(envelope)) => {
+            let opened = secrets.iter().find_map(|secret| Some((secret, envelope::unwrap(&envelope, secret, portal)?)));
+            let (secret, key) = opened.ok_or(Error::WrongSecret)?;
+            if secret != newest {
+                wrap_anew(connection, &envelope, &envelope::wrap(&key, newest, portal)?)?;
+            }
+            key
+        }
+        (None, None) => meta::<[u8; 32]>(connection, "fingerprint_key")?.ok_or(Error::WrongSecret)?.into(),
+        _ => return Err(Error::WrongSecret),
     };
+    let key = FingerprintKey::of(&key);
     if meta::<[u8; 8]>(connection, "key_check")? == Some(key.check()) { Ok(key) } else { Err(Error::WrongSecret) }
+}
+
+/// One row, in a transaction of its own. Where another process was first, its envelope stays.
+fn wrap_anew(connection: &Connection, old: &[u8], new: &[u8]) -> Result<()> {
+    connection.execute("UPDATE meta SET value = ?1 WHERE name = 'wrapped_key' AND value = ?2", params![new, old])?;
+    Ok(())
 }
 
 fn check_portal(connection: &Connection, expected: i64) -> Result<()> {

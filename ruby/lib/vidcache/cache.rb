@@ -11,8 +11,10 @@ module Vidcache
   #
   # @param path [String, Pathname] in a folder that exists, on a local disk
   # @param portal_id [Integer, String] the HubSpot account's id, from 1 to 2^63 - 1
-  # @param secret [String, nil] what keys the fingerprints: at least 16 bytes, in any encoding, kept outside
-  #   the file. Without one, a random key is made and kept in the file.
+  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, in any encoding, kept outside
+  #   the file. Without one, the key lies open in the file.
+  # @param old_secrets [Array<String>] what the secret was before, the newest first. A file that was made or last opened with
+  #   one of these is opened, and its key wrapped anew under +secret+, which is one row: afterwards they are not needed
   # @param synchronous [Symbol] +:full+: what a write returned for survives a power failure. +:normal+:
   #   it survives a crash of the process, and a power failure may take the last ones, the beginning of a change among
   #   them: then a page may name an email that HubSpot holds no more.
@@ -29,9 +31,9 @@ module Vidcache
   # @raise [NotACache, NewerSchema, WrongPortal, WrongSecret, Corrupt] for what is in the file, which
   #   is left as it was
   # @raise [Busy] when another process is at work in it for too long
-  def self.open(path, portal_id:, secret: nil, synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
+  def self.open(path, portal_id:, secret: nil, old_secrets: [], synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
                 loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
-    Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host, memory)
+    Cache.__send__(:native_open, path, portal_id, secret, old_secrets, synchronous, busy_timeout, page_deadline, loader_host, memory)
   end
 
   # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the last five

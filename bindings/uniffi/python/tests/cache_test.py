@@ -107,6 +107,29 @@ def test_all_that_is_said_of_contacts(cache):
         cache.record(42, {"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 7"})
 
 
+def test_a_secret_that_is_rotated_costs_nothing(path):
+    second = "the second secret of the app"
+    with vidcache.Cache(path, PORTAL, secret=SECRET) as before:
+        before.record(42, ANSWER)
+        with vidcache.Cache(path, PORTAL, secret=second, old_secrets=[b"one that never was one", SECRET]) as after:
+            assert after.decide(42, "ann@shop.test").agreed and before.decide(42, "ann@shop.test").agreed
+    with vidcache.Cache(path, PORTAL, secret=second) as cache:
+        assert cache.decide(42, "ann@shop.test").agreed
+    with pytest.raises(vidcache.WrongSecret, match="give the one before as an old secret"):
+        vidcache.Cache(path, PORTAL, secret=SECRET)
+    for wrong, error in (
+        (SECRET, vidcache.InvalidOption),
+        (None, vidcache.InvalidOption),
+        ([5], vidcache.InvalidSecret),
+        ([None], vidcache.InvalidSecret),
+        (["short"], vidcache.InvalidSecret),
+    ):
+        with pytest.raises(error):
+            vidcache.Cache(path, PORTAL, secret=second, old_secrets=wrong)
+    with pytest.raises(vidcache.InvalidOption):
+        vidcache.Cache(path, PORTAL, old_secrets=[second])
+
+
 def test_signatures():
     given = {
         "method": "POST",

@@ -39,12 +39,21 @@ module Vidcache
       @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
     end
 
-    # What keys the fingerprints of the emails in the file. Not from the app's `key_generator`: what that returns changes with
-    # `load_defaults`, and a file made with another secret is refused.
+    # What the file's key is wrapped under. Not from the app's `key_generator`: what that returns changes with
+    # `load_defaults`, and a file of another secret is refused.
     #
     # @return [String] bytes
     def secret
-      @options.secret || OpenSSL::HMAC.digest("SHA256", @app.secret_key_base, "vidcache: fingerprints of emails, 1")
+      @options.secret || derived(@app.secret_key_base)
+    end
+
+    # What {secret} was before: `config.vidcache.old_secrets`, and what was derived of `config.vidcache.old_secret_key_bases` and
+    # of those that the app's rotations name (`message_verifiers.rotate(secret_key_base: …)`, Rails 7.1).
+    #
+    # @return [Array<String>] bytes
+    def old_secrets
+      bases = Array(@options.old_secret_key_bases) + rotated_bases
+      Array(@options.old_secrets) + bases.uniq.map { |base| derived(base) }
     end
 
     # @return [Float] seconds
@@ -163,7 +172,7 @@ module Vidcache
       raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
 
       FileUtils.mkdir_p(path.dirname)
-      Vidcache.open(path, portal_id: portal_id, secret: secret, page_deadline: page_deadline, **options_given)
+      Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
     end
 
     # `config.vidcache`: what it prints of itself are the settings' names, since their values are secrets.
@@ -191,6 +200,18 @@ module Vidcache
     private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
+
+    def derived(base)
+      OpenSSL::HMAC.digest("SHA256", base, "vidcache: fingerprints of emails, 1")
+    end
+
+    # Rails keeps them to itself, so this asks for no more than is there.
+    def rotated_bases
+      rotations = %i[message_verifiers message_encryptors].flat_map do |name|
+        Array(@app.public_send(name).instance_variable_get(:@rotate_options)) if @app.respond_to?(name)
+      end
+      rotations.grep(Hash).filter_map { |rotation| rotation[:secret_key_base] }
+    end
 
     def warn(text)
       ::Rails.logger&.warn("vidcache: #{text}")
