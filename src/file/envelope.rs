@@ -1,5 +1,5 @@
-//! The key of a file's fingerprints, and the envelope in which it lies there: wrapped under a secret of the app's, so that
-//! tomorrow's secret can be another one while no fingerprint changes (docs/adr/0002).
+//! The key of a file's fingerprints, and the envelope in which it lies there: wrapped under a secret of the app's, so
+//! that tomorrow's secret can be another one while no fingerprint changes (docs/adr/0002).
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
@@ -20,7 +20,8 @@ pub(super) fn random() -> Result<Key> {
     Ok(key)
 }
 
-/// The nonce, then the key and its tag. Whoever has another secret, or the envelope of another portal's file, opens nothing.
+/// The nonce, then the key and its tag. Whoever has another secret, or the envelope of another portal's file, opens
+/// nothing.
 pub(super) fn wrap(key: &Key, secret: &[u8], portal: i64) -> Result<Vec<u8>> {
     let mut nonce = [0; NONCE];
     fill(&mut nonce)?;

@@ -280,8 +280,8 @@ fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     Ok(())
 }
 
-/// The file must belong to this portal, and its key be in an envelope that one of the secrets opens, the newest first; or
-/// in none, where there is no secret.
+/// The file must belong to this portal, and its key be in an envelope that one of the secrets opens, the newest first;
+/// or in none, where there is no secret.
 fn check_owner(connection: &Connection, portal: i64, secrets: &[&[u8]]) -> Result<FingerprintKey> {
     check_portal(connection, portal)?;
     let wrapped = meta::<Vec<u8>>(connection, "wrapped_key")?;

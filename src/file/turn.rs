@@ -1,9 +1,9 @@
 //! Whose turn it is to ask for the write lock, among the threads of this process.
 //!
-//! SQLite's lock has no queue: who wants it asks again and again. With 64 processes of 8 threads all asking, the one that had
-//! it got no processor time to finish: 17 writes a second, and callers told "busy". So of each process only one thread
-//! asks, the one that came first, and the others sleep until it is their turn: 64 processes then do as many writes
-//! as one.
+//! SQLite's lock has no queue: who wants it asks again and again. With 64 processes of 8 threads all asking, the one
+//! that had it got no processor time to finish: 17 writes a second, and callers told "busy". So of each process only
+//! one thread asks, the one that came first, and the others sleep until it is their turn: 64 processes then do as many
+//! writes as one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -11,7 +11,7 @@ fn answer(body: &[u8]) -> Result<response::Answer> {
     told(response::answer(body))
 }
 
-/// As `Vidcache::apply_webhook`: an event that is refused is an error.
+/// An event that is refused is an error, as for `Vidcache::apply_webhook`.
 fn notices(body: &[u8]) -> Result<webhook::Batch> {
     let read = webhook::notices(body, Vid::try_from(33).unwrap());
     told(read.and_then(|mut batch| batch.refused.take().map_or(Ok(batch), Err)))

@@ -53,7 +53,7 @@ pub struct SignedRequest<'a> {
     /// Whether a webhook that has no v3 may be signed by v1, which names no time and no address: whoever has seen a
     /// delivery, with whatever headers, can send it again, to another endpoint too, for a day.
     pub take_v1: bool,
-    /// The same for v2, which names no time.
+    /// Whether by v2, which names no time.
     pub take_v2: bool,
 }
 

@@ -62,7 +62,8 @@ impl Store {
         }
     }
 
-    /// The same, if memory has it. Into the caller: a result handed over in memory costs as much as the look-up.
+    /// [`Store::identity`] from memory alone: `None` if the file would have to be read. Always inlined, because
+    /// returning an `Option<Option<Identity>>` through the stack costs as much as the look-up.
     #[inline(always)]
     pub(crate) fn recall(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
         if !self.shared.stamp.is_current() {
@@ -82,7 +83,7 @@ impl Store {
         }
     }
 
-    /// The same, if memory has it.
+    /// [`Store::user_state`] from memory alone: `None` if the file would have to be read.
     #[inline(always)]
     pub(crate) fn recall_state(&self, user: &UserKey<'_>) -> Option<UserState> {
         if !self.shared.stamp.is_current() {

@@ -16,7 +16,8 @@ pub struct OpenOptions {
     /// What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
     #[uniffi(default = None)]
     pub secret: Option<Vec<u8>>,
-    /// What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under `secret`.
+    /// What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
+    /// `secret`.
     #[uniffi(default = [])]
     pub old_secrets: Vec<Vec<u8>>,
     /// Whether a write that returned survives a power failure.

@@ -26,7 +26,7 @@ pub struct SignedRequest {
     /// delivery, with whatever headers, can send it again, to another endpoint too, for a day.
     #[uniffi(default = false)]
     pub take_v1: bool,
-    /// The same for v2, which names no time.
+    /// Whether by v2, which names no time.
     #[uniffi(default = false)]
     pub take_v2: bool,
 }

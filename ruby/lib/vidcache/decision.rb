@@ -77,7 +77,7 @@ module Vidcache
       raise TypeError, "a #{self.class} is not dumped: it would keep an email, and be old where it is read. Ask for it anew"
     end
 
-    # The same for YAML.
+    # Neither is it written as YAML.
     # @raise [TypeError]
     def encode_with(_coder)
       marshal_dump

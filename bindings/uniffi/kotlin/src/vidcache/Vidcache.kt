@@ -28,15 +28,17 @@ public fun moveAside(path: Path): Path {
 }
 
 /**
- * Checks that HubSpot signed a request with the app's client secret within five minutes of now. Any thread may call it.
+ * Checks that HubSpot signed a request with the app's client secret within five minutes of now. Any thread may call
+ * it.
  *
  * @param uri the whole address that HubSpot called, `https://…`, the public one: of the app's settings, and not of the
  *   request, whose `Host` and `X-Forwarded-Host` are the sender's
  * @param body the bytes as they came
  * @param headers names in any case; only the signature's are looked at
  * @param nowMs milliseconds since 1970 UTC
- * @param takeV1 whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has seen a
- *   delivery, with whatever headers, can send it again, to another endpoint too, until its newest event is 25 hours old
+ * @param takeV1 whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has seen
+ *   a delivery, with whatever headers, can send it again, to another endpoint too, until its newest event is 25 hours
+ *   old
  * @param takeV2 the same for v2, which names no time
  * @throws InvalidSignature
  * @throws InvalidOption for the arguments, an empty secret among them

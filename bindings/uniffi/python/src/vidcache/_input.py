@@ -1,4 +1,6 @@
-"""What Python hands over, as the library takes it. What cannot be right is an error of the library's, whatever its type."""
+"""What Python hands over, as the library takes it. What cannot be right is an error of the library's, whatever its
+type.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,7 @@ def count(value: object, name: str, most: int) -> int:
 
 
 def secrets(values: object) -> list[bytes]:
-    """Those that were before. Raises InvalidOption for what is no sequence, InvalidSecret for what is in it."""
+    """The secrets that were before. Raises InvalidOption for what is no sequence, InvalidSecret for what is in it."""
     if isinstance(values, (bytes, str)) or not isinstance(values, Sequence):
         raise errors.InvalidOption("invalid option old_secrets: they must be a list of bytes or str")
     found = [secret(value) for value in values]

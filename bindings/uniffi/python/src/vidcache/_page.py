@@ -16,7 +16,9 @@ _FOR_SHARED_CACHES = re.compile(".+-Cache-Control|Surrogate-Control|Edge-Control
 
 
 def tracking(cache: Callable[[], Cache], user: Any, email: Optional[str], nonce: Optional[str]) -> str:
-    """The snippet, of the anonymous visitor where `user` is None. Where the cache cannot answer, the page says nothing."""
+    """The snippet, of the anonymous visitor where `user` is None. Where the cache cannot answer, the page says
+    nothing.
+    """
     try:
         if user is None:
             return cache().anonymous_snippet(nonce=nonce)
