@@ -266,6 +266,8 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
       assert_includes raised.message, error.class.name
       refute_match(/ann(@|%40)/n, told(raised))
     end
+    own = Vidcache::CannotOpen.new("cannot open /srv/shop@v1.2/x: it is not writable")
+    assert_same own, Vidcache::Failure.without_email(own)
     plain = RuntimeError.new("the connection failed")
     Job.answers = [plain]
     assert_same plain, assert_raises(RuntimeError) { Job.new(user, nil).perform(user, nil) }

@@ -35,7 +35,7 @@ module Vidcache
     end
 
     # What goes to who watches the app: messages are kept there, the error's own and those of its causes. Clients of HTTP quote
-    # addresses and bodies, a NoMethodError its receiver.
+    # addresses and bodies, a NoMethodError its receiver. This library's own messages never hold personal data.
     #
     # @param error [Exception]
     # @return [Exception] the error; or, where a message of it may hold an email, a {Withheld} that says what and where it was
@@ -48,7 +48,7 @@ module Vidcache
     end
 
     def self.tells_email?(error)
-      return true if error.message.to_s.b.match?(EMAIL)
+      return true if !error.is_a?(Error) && error.message.to_s.b.match?(EMAIL)
 
       cause = error.cause
       !cause.nil? && tells_email?(cause)
