@@ -81,7 +81,7 @@ enum vidcache_code
   VIDCACHE_RATE_LIMITED = 206,
   /** The file belongs to another HubSpot portal. */
   VIDCACHE_WRONG_PORTAL = 301,
-  /** The file's fingerprints were made with another secret. */
+  /** The file's key is wrapped under another secret. */
   VIDCACHE_WRONG_SECRET = 302,
   /** The file is not a database of this library. */
   VIDCACHE_NOT_A_CACHE = 303,
@@ -219,6 +219,20 @@ typedef struct vidcache_error {
 } vidcache_error;
 
 /**
+ * A secret that was before.
+ */
+typedef struct vidcache_secret {
+  /**
+   * At least 16 bytes.
+   */
+  const char *bytes;
+  /**
+   * How many, at most 4096.
+   */
+  size_t len;
+} vidcache_secret;
+
+/**
  * How to open a cache. Set `size` and let `vidcache_options_init` fill in the rest.
  */
 typedef struct vidcache_options {
@@ -227,7 +241,7 @@ typedef struct vidcache_options {
    */
   size_t size;
   /**
-   * What keys the fingerprints: at least 16 bytes, kept outside the file. NULL: a random key is made and kept in the
+   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
    * file, so whoever has the file can test a guessed email against it.
    */
   const char *secret;
@@ -263,6 +277,15 @@ typedef struct vidcache_options {
    * VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
    */
   uint32_t synchronous;
+  /**
+   * How many `old_secrets` there are, at most 16. Default: 0.
+   */
+  uint32_t old_secrets_len;
+  /**
+   * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+   * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+   */
+  const struct vidcache_secret *old_secrets;
 } vidcache_options;
 
 /**

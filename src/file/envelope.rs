@@ -20,6 +20,12 @@ pub(super) fn random() -> Result<Key> {
     Ok(key)
 }
 
+/// The key of a file that is made under this secret: the same for each, so that a process goes on whose file was
+/// replaced by a new one.
+pub(super) fn first(secret: &[u8]) -> Key {
+    derive(secret, b"vidcache 1: first fingerprint key")
+}
+
 /// The nonce, then the key and its tag. Whoever has another secret, or the envelope of another portal's file, opens
 /// nothing.
 pub(super) fn wrap(key: &Key, secret: &[u8], portal: i64) -> Result<Vec<u8>> {
@@ -39,10 +45,13 @@ pub(super) fn unwrap(envelope: &[u8], secret: &[u8], portal: i64) -> Option<Key>
 }
 
 fn cipher(secret: &[u8]) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&(*derive(secret, b"vidcache 1: envelope of the fingerprint key")).into())
+}
+
+fn derive(secret: &[u8], label: &[u8]) -> Key {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(b"vidcache 1: envelope of the fingerprint key");
-    let key = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
-    XChaCha20Poly1305::new(&(*key).into())
+    mac.update(label);
+    Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 fn fill(bytes: &mut [u8]) -> Result<()> {

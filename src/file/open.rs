@@ -269,7 +269,7 @@ fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     tx.pragma_update(None, "user_version", SCHEMAS.len() as i64)?;
     let mut put = tx.prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)")?;
     put.execute(params!["portal_id", portal])?;
-    let key = envelope::random()?;
+    let key = secret.map_or_else(envelope::random, |secret| Ok(envelope::first(secret)))?;
     match secret {
         Some(secret) => put.execute(params!["wrapped_key", envelope::wrap(&key, secret, portal)?])?,
         None => put.execute(params!["fingerprint_key", &key[..]])?,
