@@ -280,7 +280,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     Job.perform_now(user, token)
     logged = LOG.string.lines.grep_v(/SELECT|INSERT|UPDATE|DELETE|TRANSACTION/)
     assert_match(/Performing .*Job/, logged.join)
-    refute_includes logged.join + Job.new(user, token).serialize.to_s, "@"
+    refute_match(/\w@/, logged.join + Job.new(user, token).serialize.to_s)
   end
 
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
