@@ -29,8 +29,8 @@ pub struct Options<'a> {
     /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
     /// lies open *in* the file, so whoever has the file can test a guessed email against it.
     pub secret: Option<&'a [u8]>,
-    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and its
-    /// key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed. Default: none.
+    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+    /// its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed. Default: none.
     pub old_secrets: &'a [&'a [u8]],
     /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,

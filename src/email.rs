@@ -8,7 +8,7 @@ use siphasher::sip128::SipHasher24;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_EMAIL, MIN_SECRET};
+use crate::limits::MAX_EMAIL;
 
 /// An email, normalised for comparison: outer white space and zero-width characters removed,
 /// ASCII letters in lower case. Dots and `+tags` are kept: HubSpot keeps them.

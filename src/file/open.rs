@@ -12,8 +12,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::settings::{Place, Settings, Synchronous};
 use super::{envelope, guard};
-use crate::email::{FingerprintKey, MIN_SECRET};
+use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
+use crate::limits::MIN_SECRET;
 use crate::rows::SCHEMAS;
 
 /// `PRAGMA application_id`: "vidc".
