@@ -83,7 +83,7 @@ fn a_secret_that_is_rotated_costs_one_row_and_no_fingerprint() {
     let before = open(&path, 1, Some(first)).unwrap();
     before.record(UserKey::from(1), answer, None).unwrap();
     let email = Email::parse("a@x.test").unwrap();
-    let agreed = |cache: &Vidcache| cache.decide(UserKey::from(1), Some(&email)).unwrap().reason == Reason::Agreed;
+    let agreed = |cache: &Vidcache| cache.decide(UserKey::from(1), Some(&email)).unwrap().reason() == Reason::Agreed;
 
     let error = open(&path, 1, Some(second)).err().unwrap();
     assert_eq!(error, Error::WrongSecret);
