@@ -3,6 +3,8 @@
 mod aside;
 pub(crate) mod fork;
 pub(crate) mod guard;
+mod index_locks;
+mod location;
 pub(crate) mod open;
 mod settings;
 pub(crate) mod turn;
