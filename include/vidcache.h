@@ -692,8 +692,8 @@ vidcache_result vidcache_resolve(const struct vidcache_handle *handle,
                                  struct vidcache_identity *identity);
 
 /**
- * The same where memory has the answer: `*known` says whether. It never waits nor reads the file: for a thread that
- * must not, such as that of an event loop.
+ * The user's contact, as vidcache_resolve gives it, from memory alone: `*known` says whether memory has it. This call
+ * never waits and never reads the file: it is for a thread that must not, such as that of an event loop.
  *
  * Fails with VIDCACHE_INVALID_USER_KEY.
  */
@@ -820,8 +820,8 @@ vidcache_result vidcache_decide_many(const struct vidcache_handle *handle,
 vidcache_result vidcache_link(const struct vidcache_handle *handle, const struct vidcache_user *user, int64_t vid);
 
 /**
- * The same for a contact that may be another user's too: the explicit choice that they share it. A change of one's email
- * then keeps all of them from naming theirs.
+ * Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of one's
+ * email then keeps all of them from naming theirs.
  *
  * Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
  */

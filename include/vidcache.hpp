@@ -1,7 +1,8 @@
 /**
  * @file vidcache.hpp
- * vidcache for C++17, over vidcache.h and header only: a cache closes itself, what may be absent is a std::optional, texts are
- * std::string_view, and what fails throws vidcache::error. The conventions of threads, forks and privacy are those of vidcache.h.
+ * vidcache for C++17, over vidcache.h and header only: a cache closes itself, what may be absent is a std::optional,
+ * texts are std::string_view, and what fails throws vidcache::error. The conventions of threads, forks and privacy are
+ * those of vidcache.h.
  */
 
 #ifndef VIDCACHE_HPP
@@ -28,7 +29,7 @@ public:
 
   /** One of vidcache_code. */
   vidcache_result code() const noexcept { return code_; }
-  /** Its name, the same in every language: "busy". */
+  /** The code's name, the same in every language: "busy". */
   const char *name() const noexcept { return vidcache_error_name(code_); }
   /** The contact that the failure is about, if there is one. */
   std::optional<std::int64_t> vid() const noexcept
@@ -156,7 +157,10 @@ inline std::string move_aside(std::string_view path)
   return detail::take(moved_to);
 }
 
-/** An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and destruction are of use. */
+/**
+ * An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and
+ * destruction are of use.
+ */
 class cache {
 public:
   /** @throws vidcache::error */

@@ -16,9 +16,15 @@ const run = (turn, data, late) => {
 export const show = data => {
   const turn = ++asks, asked = { now: performance.now(), wall: Date.now() };
   if (!data || typeof data.then != 'function') return run(turn, data, Infinity);
-  // A promise that was kept is there before the next task: then nobody knows when its data was asked for.
+  // A promise that was kept is there before the next task: then nobody knows when its data was asked for. The task is a
+  // message, since a timer waits for up to a minute in a hidden tab.
   let kept = true;
-  setTimeout(() => kept = false, 0);
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    kept = false;
+    port1.close();
+  };
+  port2.postMessage(0);
   return data.then(data => run(turn, data, kept ? Infinity : since(asked)));
 };
 

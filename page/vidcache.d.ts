@@ -18,8 +18,9 @@ export interface PageData {
  * page says less.
  *
  * Give it the promise of the data, not the data: `show(fetch("/me.json").then((r) => r.json()))`. The data's age then
- * counts from the request. Of data that is handed over as such only this is known, that it is no older than the document:
- * so the email is named only while the document itself is younger than `ttl`.
+ * counts from the request. Of data that is handed over as such nobody knows when it was asked for. The first such data of
+ * a document is taken to be as old as the document; later data is dated against the newest data before it, so that it
+ * never looks younger than it is, and may look older.
  *
  * It counts no page view: push `setPath` and `trackPageView` as HubSpot documents for single-page apps.
  *

@@ -1,8 +1,8 @@
 //! Cancelling a call that waits for another process.
 //!
-//! A thread of a Ruby or Python program that waits in here must be able to stop when its VM wants
-//! it back (`Thread#kill`, `Timeout`, Ctrl-C). Whether it does is asked of the calling thread's own question rather than
-//! of every method's arguments, since most callers never cancel.
+//! A thread of a Ruby or Python program that waits in here must be able to stop when its VM wants it back
+//! (`Thread#kill`, `Timeout`, Ctrl-C). Whether it does is asked of the calling thread's own question rather than of
+//! every method's arguments, since most callers never cancel.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,7 +32,8 @@ pub fn cancellable<T>(is_cancelled: impl Fn() -> bool + 'static, work: impl FnOn
 }
 
 /// Runs `work`; where it would have to wait, for another process or another thread, it ends with [`Error::Cancelled`]
-/// at once and nothing written. For a thread that holds what others wait for (Ruby's GVL), at the price of a nanosecond.
+/// at once and nothing written. For a thread that holds what others wait for (Ruby's GVL), at the price of a
+/// nanosecond.
 pub fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
     struct Reset(bool);
     impl Drop for Reset {

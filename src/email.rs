@@ -62,8 +62,8 @@ impl Email {
     /// The normalised text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        // SAFETY: these bytes were copied from a whole `str` by `parse`, which nobody changes; lower-casing ASCII keeps UTF-8
-        // valid.
+        // SAFETY: these bytes were copied from a whole `str` by `parse`, which nobody changes; lower-casing ASCII keeps
+        // UTF-8 valid.
         unsafe { std::str::from_utf8_unchecked(&self.bytes[..usize::from(self.len)]) }
     }
 }

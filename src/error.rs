@@ -339,7 +339,8 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Sqlite;
         match error.sqlite_error_code() {
-            // Interrupted is only what looked at the fork gate and made room; it starts again.
+            // SQLITE_INTERRUPT comes from `verify` alone, whose progress handler stops when a fork is waiting or the
+            // call was cancelled. As `Busy` it is tried again, or ends as cancelled.
             Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked | Sqlite::OperationInterrupted) => Self::Busy,
             Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => Self::Corrupt(error.to_string()),
             _ => Self::Storage(error.to_string()),

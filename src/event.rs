@@ -11,8 +11,8 @@ use crate::identity::{UserKey, Vid};
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;
 
-/// The latest time that HubSpot is believed, the end of the year 9999: RFC 3339 has none after it. Microseconds taken for
-/// milliseconds are later than that, and all that is said afterwards would count as older.
+/// The latest time that HubSpot is believed, the end of the year 9999: RFC 3339 has none after it. Microseconds taken
+/// for milliseconds are later than that, and all that is said afterwards would count as older.
 pub(crate) const LATEST: Millis = 253_402_300_799_999;
 
 /// Something that happened, in the app or at HubSpot.

@@ -50,6 +50,27 @@
 //!
 //! The id is left out where another user, of another contact, gives it.
 //!
+//! # Which methods are for whom
+//! | who | methods |
+//! | --- | --- |
+//! | a page | [`Vidcache::snippet`], [`Vidcache::anonymous_snippet`], [`Vidcache::signed_out_snippet`], [`Vidcache::page_data`]; [`Vidcache::decide`], [`Vidcache::resolve`] |
+//! | the app, around a change of an email | [`Vidcache::begin_email_change`] before its own commit, [`Vidcache::abandon_email_change`] after a rollback |
+//! | the worker | [`Vidcache::change_outstanding_since`], [`Vidcache::quiet_period`], then [`Vidcache::record`]; [`Vidcache::stale_changes`] for jobs that were lost |
+//! | the webhook | [`signature::verify`], then [`Vidcache::apply_webhook`] |
+//! | a first fill | [`Vidcache::import`], [`Vidcache::link`], [`Vidcache::observe`] |
+//! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
+//!
+//! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`], and the methods whose
+//! names begin with `recall` or end in `_into`.
+//!
+//! # Threads, forks, async
+//! A [`Vidcache`] is `Send` and `Sync`: share one among threads. A handle that was opened before a fork works in parent
+//! and child. No method is `async`: look-ups take nanoseconds to microseconds and may be called anywhere; what writes
+//! waits for the disk and for other processes, up to [`Options::busy_timeout`], so call it where blocking is allowed.
+//!
+//! # Crate features
+//! None that is part of the interface. SQLite is compiled in; there is nothing to install.
+//!
 //! # What it does not do
 //! It never calls HubSpot, keeps no email (only keyed fingerprints), starts no threads, and does not work on a
 //! network file system. The file is private to it: no other SQLite may write to it. On Linux other code of the process
@@ -75,6 +96,11 @@ mod store;
 #[cfg(test)]
 #[path = "../tests/model/mod.rs"]
 mod model;
+
+/// The blocks of the guide, compiled and run by `cargo test --doc`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guides/rust.md")]
+struct Guide;
 
 pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
 pub use cancel::{cancellable, without_waiting};

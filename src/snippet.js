@@ -14,7 +14,7 @@
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
   const start = () => {
-    let page = {}, others = {}, last = 0, slept = 0, base, own, counted, claiming, copied, moved, left, origin;
+    let page = {}, others = {}, slept = 0, leaving = 0, base, own, last, counted, claiming, copied, moved, left, origin;
     const perf = w.performance, { assign, keys, getOwnPropertyDescriptor } = Object, now = () => Date.now(),
 
     // Whether the tracker has come: it takes what is pushed by a function of its own.
@@ -37,7 +37,7 @@
     // by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when the
     // document is complete; Chromium says at once what was cached, fetched ahead or rendered ahead.
     fresh = ({ deliveryType, transferSize, encodedBodySize }) =>
-      !(deliveryType || encodedBodySize === 0 || transferSize <= encodedBodySize),
+      !(deliveryType || encodedBodySize < 1 || transferSize <= encodedBodySize),
 
     // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that no
     // script that lists the keys finds a key without a value a moment later.
@@ -50,18 +50,21 @@
         const age = base + elapsed() - page.at, skew = now() - page.at;
         // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a proxy
         // cached whole looks like any other.
-        if (!copied && skew < 39e5) {
+        if (!copied && !leaving && skew < 39e5) {
           if (page.id) all.id = page.id;
           if (page.email && skew > -39e5 && age < page.ttl - spare &&
             (own || fresh(perf.getEntriesByType('navigation')[0]))) all.email = page.email;
         }
-      } catch (e) {}
+      } catch {}
       return all;
     },
 
     who = new Proxy({}, {
       // An identity that was just replaced gets nothing: its owner may identify with the same object again.
-      ownKeys: () => keys(claim() ? {} : said(99)),
+      ownKeys: () => {
+        claim();
+        return keys(moved ? {} : said(99));
+      },
       getOwnPropertyDescriptor: (_, key) => getOwnPropertyDescriptor(said(99), key),
       get: (_, key) => said(0)[key],
       // Other code's identities are assigned to this one. They count where the page has no user of its own.
@@ -82,7 +85,7 @@
           // Until the tracker has run this, nothing is said: other code may stand between.
           copied = 1;
           w._hsq.push(tracker => {
-            const kept = (identity = tracker.identity) => identity && identity.get ? identity.get() : identity;
+            const kept = (identity = tracker.identity) => identity?.get ? identity.get() : identity;
             try {
               claiming = 1;
               const former = kept();
@@ -93,22 +96,22 @@
                 moved = former;
               }
               copied = kept() !== who;
-            } catch (e) {}
+            } catch {}
             claiming = 0;
           });
         }
-      } catch (e) {}
-      return moved;
+      } catch {}
     };
 
     // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
     // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
-    origin = (perf.timing || {}).navigationStart || now() - perf.now();
+    origin = perf.timing?.navigationStart || now() - perf.now();
 
     return (p, late) => {
-      const time = elapsed(), visit = page.at, queue = w._hsq = w._hsq || [], ahead = p.at - time - base,
-        loading = d.readyState == 'loading', place = w.location;
-      if (p.out || whose(page) != whose(p)) others = {};
+      const time = elapsed(), visit = page.at, queue = w._hsq ||= [], ahead = p.at - time - base, place = w.location,
+        // Whether it is another user's page; whether a view was counted before; whether the parser is still at work.
+        isOther = whose(page) != whose(p), isLater = visit || isThere(queue), loading = d.readyState[0] == 'l';
+      if (p.out || isOther) others = {};
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
         // is at most `base + elapsed()`: no two clocks are compared. A clock may be slow, so each newer page lifts that
@@ -117,33 +120,42 @@
         own = late < Infinity;
         base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : ahead > 0 ? p.at - time : base : p.at;
         page = p;
-      } else if (whose(page) != whose(p)) {
+      } else if (isOther) {
         // An older page, restored by Turbo, of somebody else than the newest one.
         page = { at: visit };
       }
-      if (p.out && left != (left = p.at)) queue.push(['resetVisitorIdentity']);
+      if (p.out && left != (left = p.at)) {
+        // A tracker that is still to come sends its first page views before the reset, as the former user's browser:
+        // until the reset has run nobody is named. The reset ends what the tracker keeps.
+        leaving++;
+        queue.push(['resetVisitorIdentity']);
+        queue.push(tracker => {
+          leaving--;
+          tracker.identify(who);
+        });
+      }
       // Before all that waits for the tracker; a tracker that is there takes it at once.
-      queue[visit || isThere(queue) ? 'push' : 'unshift'](['identify', who]);
+      queue[isLater ? 'push' : 'unshift'](['identify', who]);
       // Turbo came here from a page without this script, and does not run the loader that follows it.
-      if (!visit && p.src && !loading) {
-        const loader = d.createElement('script'), types = w.trustedTypes;
+      if (!isLater && p.src && !loading) {
+        const loader = d.createElement('script');
         loader.nonce = d.currentScript.nonce;
-        loader.src = types ? types.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) : p.src;
+        loader.src = w.trustedTypes?.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) || p.src;
         d.head.appendChild(loader);
       }
-      // A Turbo visit is a page view. The same tag twice in one page is not two: Turbo runs both in one task, the parser a
-      // moment apart.
-      if (visit && late == null && (loading ? time - last > 2e3 : !counted)) {
+      // A Turbo visit is a page view, and so is one from a page without this script, where another embed's tracker is there.
+      // The same tag twice in one page is not two: Turbo runs both in one task, the parser a moment apart.
+      if (isLater && late == null && (loading ? visit && time - last > 2e3 : !counted)) {
         queue.push(['setPath', place.pathname + place.search]);
         queue.push(['trackPageView']);
       }
       last = time;
-      counted = 1;
-      w.setTimeout(() => counted = 0);
+      // A timer's number is never 0.
+      counted = w.setTimeout(() => counted = 0);
     };
   };
   try {
     // Turbo shows a cached page while it fetches the new one: not a page view, and old.
-    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vc = w._vc || start())(p, late);
-  } catch (e) {}
+    if (!['', 'links'].some(s => d.documentElement.hasAttribute(`data-turbo${s}-preview`))) (w._vc ||= start())(p, late);
+  } catch {}
 })

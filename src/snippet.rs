@@ -1,5 +1,5 @@
-//! A decision on a page: as HTML, an inline script and HubSpot's own loader, or as the script's data alone, in JSON, for a
-//! page that an app makes itself.
+//! A decision on a page: as HTML, an inline script and HubSpot's own loader, or as the script's data alone, in JSON,
+//! for a page that an app makes itself.
 //!
 //! The script guards what the decision could not know: that a page may run late, come out of a cache, be shown again by
 //! Turbo, or that HubSpot's tracker keeps what it was told. `snippet.js` says how; `snippet.min.js` is made of it by
@@ -50,7 +50,7 @@ static SCRIPT: LazyLock<String> =
 
 /// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the
 /// document.
-const LOADER: &str = ");</script>\n<script type=\"text/javascript\" id=\"hs-script-loader\" async defer \
+const LOADER: &str = ");</script>\n<script id=\"hs-script-loader\" async defer \
                       data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
 impl Page<'_> {
@@ -158,8 +158,8 @@ impl Write for Fixed<'_> {
     }
 }
 
-/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity, and
-/// all that is not ASCII, as escapes.
+/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity,
+/// and all that is not ASCII, as escapes.
 fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
     out.write_char('"')?;

@@ -1,5 +1,5 @@
-//! What the C functions cost beside the Rust calls: in the shared library as it is shipped, not in a copy that the compiler could
-//! see through.
+//! What the C functions cost beside the Rust calls: in the shared library as it is shipped, not in a copy that the
+//! compiler could see through.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::path::Path;

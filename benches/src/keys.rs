@@ -1,4 +1,5 @@
-//! The users of every measurement: the same keys for every variant, and for the other languages, which read them from a file.
+//! The users of every measurement: the same keys for every variant, and for the other languages, which read them from a
+//! file.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -15,6 +15,7 @@ Builds vidcache for C (cargo, in release mode) and installs into DIR, /usr/local
   lib/pkgconfig/vidcache.pc                    pkg-config [--static] --cflags --libs vidcache
   lib/cmake/vidcache/                          find_package(vidcache): vidcache::vidcache, vidcache::static
   share/man/man3/vidcache.3                    where doxygen is installed
+  share/doc/vidcache/                          licences, and the notices of third parties, where Python is installed
 
 DESTDIR is put before the prefix, as packagers expect. Needs Rust, binutils and nothing else.
 TEXT
@@ -100,5 +101,13 @@ if command -v doxygen >/dev/null; then
   install -m 644 "$scratch/vidcache.3" "$root$prefix/share/man/man3/vidcache.3"
 else
   echo "install.sh: no man page: doxygen is not installed" >&2
+fi
+documents=$root$prefix/share/doc/vidcache
+install -d "$documents"
+install -m 644 LICENSE-APACHE LICENSE-MIT "$documents"
+if command -v python3 >/dev/null; then
+  bin/notices c >"$documents/THIRD-PARTY.txt"
+else
+  echo "install.sh: no notices of third parties, which whoever passes the library on must add: python3 is not installed" >&2
 fi
 echo "vidcache $version is in $root$prefix" >&2

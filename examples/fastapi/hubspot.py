@@ -1,4 +1,6 @@
-"""HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the cache as it is."""
+"""HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the
+cache as it is.
+"""
 
 import json
 import urllib.error
@@ -19,7 +21,8 @@ class Hubspot:
         except urllib.error.HTTPError as error:
             if vid and error.code == 404:
                 return self._create(email)
-            # Another contact has this email. What this one has is recorded, which ends the change; pages give the id alone.
+            # Another contact has this email. What this one has is recorded, which ends the change; pages give the id
+            # alone.
             if vid and error.code == 409:
                 return self._call("GET", f"/{vid}?properties=email")
             raise

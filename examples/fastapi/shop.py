@@ -1,4 +1,6 @@
-"""The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of their emails."""
+"""The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of
+their emails.
+"""
 
 import json
 import logging
@@ -20,7 +22,9 @@ class Shop:
         self.users = json.load(open(file)) if os.path.exists(file) else []
 
     def prepare(self, count):
-        """Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind."""
+        """Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left
+        behind.
+        """
         for number in range(len(self.users) + 1, count + 1):
             self.users.append({"id": number, "login": f"user{number}", "email": f"user{number}@shop.test"})
         self._save()

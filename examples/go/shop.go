@@ -1,6 +1,7 @@
 package main
 
-// The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of their emails.
+// The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of
+// their emails.
 
 import (
 	"encoding/json"
@@ -34,7 +35,8 @@ type Shop struct {
 	jobs map[int64]*sync.Mutex
 }
 
-// OpenShop makes the customers that are not there yet, and their contacts; it takes up the changes that a crash left behind.
+// OpenShop makes the customers that are not there yet, and their contacts; it takes up the changes that a crash left
+// behind.
 func OpenShop(file string, count int, cache *Cache, hubspot *Hubspot, usual bool, quiet time.Duration) (*Shop, error) {
 	shop := &Shop{file: file, cache: cache, hubspot: hubspot, usual: usual, quiet: quiet, jobs: map[int64]*sync.Mutex{}}
 	if kept, err := os.ReadFile(file); err == nil {

@@ -85,7 +85,8 @@ func (c *Cache) Close() error {
 	return call(func() C.vidcache_result { return C.vidcache_close(c.handle) })
 }
 
-// Resolve returns the user's contact, 0 for none. It is cheap enough that it does not lock the thread before it has failed.
+// Resolve returns the user's contact, 0 for none. It is cheap enough that it does not lock the thread before it has
+// failed.
 func (c *Cache) Resolve(id int64) (int64, error) {
 	user := C.vidcache_user_id(C.int64_t(id))
 	var identity C.vidcache_identity

@@ -13,7 +13,10 @@ private const val CONTACTS = "/crm/v3/objects/contacts"
 /** HubSpot refused. */
 class Refused(val status: Int) : Exception("HubSpot answered $status")
 
-/** HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the cache as it is. */
+/**
+ * HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the
+ * cache as it is.
+ */
 class Hubspot(private val url: String, private val token: String) {
     private val client = HttpClient.newHttpClient()
 
@@ -25,7 +28,8 @@ class Hubspot(private val url: String, private val token: String) {
         } catch (refused: Refused) {
             when (refused.status) {
                 404 -> create(email)
-                // Another contact has this email. What this one has is recorded, which ends the change; pages give the id alone.
+                // Another contact has this email. What this one has is recorded, which ends the change; pages give the
+                // id alone.
                 409 -> call("GET", "/$vid?properties=email")
                 else -> throw refused
             }

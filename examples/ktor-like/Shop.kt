@@ -23,7 +23,10 @@ class User(val id: Long, val login: String, @Volatile var email: String) {
     val key: UserKey get() = UserKey(id)
 }
 
-/** The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of their emails. */
+/**
+ * The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of
+ * their emails.
+ */
 class Shop(
     private val file: Path,
     private val cache: Cache,
@@ -44,7 +47,9 @@ class Shop(
     /** Jobs that are not done. */
     val pending: Int get() = outstanding.get()
 
-    /** Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind. */
+    /**
+     * Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind.
+     */
     fun prepare(count: Int) {
         for (number in users.size + 1..count) users += User(number.toLong(), "user$number", "user$number@shop.test")
         save()

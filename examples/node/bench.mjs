@@ -1,4 +1,5 @@
-// What the calls cost from here: node bench.mjs. Each line of JSON is a call and the nanoseconds of the median of nine rounds.
+// What the calls cost from here: node bench.mjs. Each line of JSON is a call and the nanoseconds of the median of nine
+// rounds.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the cache as it is.
+// HubSpot's contacts API, v3: as much of it as a shop needs. Each returns the body of the answer, which goes to the
+// cache as it is.
 
 const CONTACTS = '/crm/v3/objects/contacts';
 

@@ -1,4 +1,5 @@
-// The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of their emails.
+// The shop's customers, in a file of JSON where a real one would have a database, and the worker that tells HubSpot of
+// their emails.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

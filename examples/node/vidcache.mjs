@@ -1,5 +1,5 @@
-// vidcache.h through koffi: as much of it as a shop needs. Look-ups take microseconds and are called directly; what writes waits for
-// the disk, so it runs on a thread of koffi's and the event loop goes on.
+// vidcache.h through koffi: as much of it as a shop needs. Look-ups take microseconds and are called directly; what
+// writes waits for the disk, so it runs on a thread of koffi's and the event loop goes on.
 
 import koffi from 'koffi';
 

@@ -1,5 +1,6 @@
 <?php
-// What the calls cost from here: php bench.php. Each line of JSON is a call and the nanoseconds of the median of nine rounds.
+// What the calls cost from here: php bench.php. Each line of JSON is a call and the nanoseconds of the median of nine
+// rounds.
 
 declare(strict_types=1);
 

@@ -29,7 +29,8 @@ final class Hubspot
         } catch (HubspotError $error) {
             return match ($error->status) {
                 404 => $this->create($email),
-                // Another contact has this email. What this one has is recorded, which ends the change; pages give the id alone.
+                // Another contact has this email. What this one has is recorded, which ends the change; pages give the
+                // id alone.
                 409 => $this->call('GET', "/$vid?properties=email"),
                 default => throw $error,
             };

@@ -1,5 +1,6 @@
 <?php
-// The shop's customers and jobs, in a file of JSON where a real one would have a database. The pages' processes and the worker share it.
+// The shop's customers and jobs, in a file of JSON where a real one would have a database. The pages' processes and the
+// worker share it.
 
 declare(strict_types=1);
 
@@ -65,7 +66,9 @@ final class Shop
         }
     }
 
-    /** Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind. */
+    /**
+     * Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind.
+     */
     public function prepare(int $count): void
     {
         $stale = $this->cache()->staleChanges(0);
@@ -86,7 +89,10 @@ final class Shop
         }
     }
 
-    /** The worker's loop: one job at a time, when its quiet period is over. Until it succeeds the user's pages give the id alone. */
+    /**
+     * The worker's loop: one job at a time, when its quiet period is over. Until it succeeds the user's pages give the
+     * id alone.
+     */
     public function work(): never
     {
         for (;;) {

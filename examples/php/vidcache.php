@@ -1,6 +1,7 @@
 <?php
-// vidcache.h through PHP's FFI: as much of it as a shop needs. PHP keeps nothing from one request to the next, so each opens the file and
-// frees it: that is what costs here (see bench.php), and what a server that stays (FrankenPHP, RoadRunner) saves.
+// vidcache.h through PHP's FFI: as much of it as a shop needs. PHP keeps nothing from one request to the next, so each
+// opens the file and frees it: that is what costs here (see bench.php), and what a server that stays (FrankenPHP,
+// RoadRunner) saves.
 
 declare(strict_types=1);
 

@@ -2,8 +2,8 @@
 
 require_relative "servers"
 
-# What else could answer "which contact is this user?". Each is filled with the same users, checked, and then takes its turn
-# in the rounds. What cannot be had is left out, and says why.
+# What else could answer "which contact is this user?". Each is filled with the same users, checked, and then takes its
+# turn in the rounds. What cannot be had is left out, and says why.
 class Peers
   LIST = %i[lru_redux memory_store sqlite3 active_record_sqlite redis rails_cache_redis dalli active_record_postgresql].freeze
 

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# How much of its turn at the GVL a thread gets done beside others that never pause, who get the same turns. A look-up that released
-# the GVL would lose its turn each time.
+# How much of its turn at the GVL a thread gets done beside others that never pause, who get the same turns. A look-up
+# that released the GVL would lose its turn each time.
 module Share
   BUSY = 3
   ALONE = 0.5 # seconds

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "fileutils"
+require "open3"
 require "rbconfig"
 require "rubygems/package"
 require_relative "../lib/vidcache/version"
@@ -81,6 +82,14 @@ module GemPackage
     "#{local.cpu}-#{local.os}-#{RbConfig::CONFIG["host_os"].include?("musl") ? "musl" : "gnu"}"
   end
 
+  # @return [String] what of others is in the library, and under which terms
+  def notices(platform)
+    cpu, system, libc = platform.sub(/\Aarm64/, "aarch64").split("-")
+    triple = system == "darwin" ? "#{cpu}-apple-darwin" : "#{cpu}-unknown-#{system}-#{libc}"
+    said, status = Open3.capture2("#{ROOT}/bin/notices", "ruby", "--platform", triple)
+    status.success? ? said : abort("rake gem:native: bin/notices failed, and a gem with others' code in it must carry their notices")
+  end
+
   # A gem with libraries in it, one for each Ruby that it is for: no Rust is needed to install it.
   #
   # @param libraries [Hash{String => String}] such as "3.3" to the library's path
@@ -90,6 +99,7 @@ module GemPackage
       FileUtils.mkdir_p("#{folder}/lib/vidcache/#{ruby}")
       FileUtils.cp(library, "#{folder}/lib/vidcache/#{ruby}/vidcache#{File.extname(library)}")
     end
+    File.write("#{folder}/THIRD-PARTY.txt", notices(platform))
     newest = libraries.keys.max_by { |ruby| Gem::Version.new(ruby) }
     oldest = libraries.keys.min_by { |ruby| Gem::Version.new(ruby) }
     build(folder) do |spec|
@@ -97,7 +107,7 @@ module GemPackage
       spec.platform = platform.delete_suffix("-gnu")
       spec.extensions = []
       spec.required_ruby_version = [">= #{oldest}", "< #{newest.sub(/\d+\z/) { |minor| (minor.to_i + 1).to_s }}.dev"]
-      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"]
+      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"] + ["THIRD-PARTY.txt"]
     end
   end
 end

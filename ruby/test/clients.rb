@@ -3,8 +3,8 @@
 require "net/http"
 require "stringio"
 
-# What Ruby's HubSpot and HTTP clients return and raise. The clients themselves are not here: these are doubles of what they hand
-# out, with the methods that they have. Their errors quote an email, as real ones can.
+# What Ruby's HubSpot and HTTP clients return and raise. The clients themselves are not here: these are doubles of what
+# they hand out, with the methods that they have. Their errors quote an email, as real ones can.
 module Clients
   # hubspot-api-client's
   class ApiError < StandardError

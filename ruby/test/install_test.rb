@@ -91,6 +91,8 @@ class InstallTest < CacheTest
     library = Dir["#{folder}/vidcache.{so,bundle}"].first
     gem = GemPackage.build_native(GemPackage.platform, { RUBY_VERSION[/\A\d+\.\d+/] => library })
     assert_empty Gem::Package.new(gem).contents.grep(%r{\A(ext|src)/|Cargo})
+    Gem::Package.new(gem).extract_files("#{@folder}/unpacked")
+    assert_match(/^libsqlite3-sys \d/, File.read("#{@folder}/unpacked/THIRD-PARTY.txt"))
     home = "#{@folder}/native"
     output, status = install(gem, home, "CARGO" => "/nowhere/cargo")
     assert status.success?, output

@@ -44,7 +44,8 @@ class PumaTest < CacheTest
     assert_equal "200", response.code, response.body
     JSON.parse(response.body, symbolize_names: true)
   rescue Errno::ECONNREFUSED, Errno::ECONNRESET, EOFError
-    # Not up yet; or a worker that stops has closed a connection unread, as Puma 6 does: what is asked here may be asked twice.
+    # Not up yet; or a worker that stops has closed a connection unread, as Puma 6 does: what is asked here may be asked
+    # twice.
     flunk "puma does not answer: #{File.read(@log)}" if (@refused = @refused.to_i + 1) > 300
     sleep 0.1
     retry
@@ -62,7 +63,8 @@ class PumaTest < CacheTest
 
   # Each worker opens the file by itself. A phased restart replaces them one by one while the others serve.
   test "without preload a phased restart loses nothing" do
-    # Puma 6 now and then leaves a worker waiting for its own server thread, with no request in it, and kills it after this: 30 s by default.
+    # Puma 6 now and then leaves a worker waiting for its own server thread, with no request in it, and kills it after
+    # this: 30 s by default.
     start("prune_bundler false\nworker_shutdown_timeout 3")
     request("POST", "user", "7")
     before = workers

@@ -17,7 +17,8 @@ class WaitingTest < CacheTest
     Thread.new(&block).tap { |thread| thread.report_on_exception = false; sleep 0.2 }
   end
 
-  # By what happens and not by how fast: a writer that kept the GVL would have ended, refused, before anybody else moved.
+  # By what happens and not by how fast: a writer that kept the GVL would have ended, refused, before anybody else
+  # moved.
   test "a write that waits lets other threads run and ends when the lock is free" do
     cache = open_cache(busy_timeout: 60)
     cache.link(1, 1)

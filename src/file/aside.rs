@@ -1,5 +1,5 @@
-//! Moving a file aside that will not open, on the user's word only: a new one can then be made in its place, and nothing
-//! of the old one is lost.
+//! Moving a file aside that will not open, on the user's word only: a new one can then be made in its place, and
+//! nothing of the old one is lost.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};

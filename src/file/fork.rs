@@ -25,7 +25,8 @@ pub(crate) trait AtFork: Send + Sync {
     /// Just before: closes connections and the descriptors that hold locks. Nobody is inside SQLite.
     fn before(&self);
 
-    /// Just after, in the child: of the threads that waited for something, none came along.
+    /// Just after, in the child, where only the forking thread exists: forgets all threads that were waiting for the
+    /// gate or for a turn.
     fn in_child(&self);
 }
 
@@ -50,7 +51,8 @@ pub(crate) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
     }
 }
 
-/// The same for what must be done whoever waits: it takes the milliseconds of a fork at most.
+/// Enters the gate for what must be done even by a caller who must not wait: a fork holds the gate for milliseconds at
+/// the most.
 pub(crate) fn enter_anyway() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -70,7 +72,8 @@ pub(crate) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
     gate
 }
 
-/// Makes somebody with an open file known to the handlers, and installs them the first time. The caller is inside the gate.
+/// Makes somebody with an open file known to the handlers, and installs them the first time. The caller is inside the
+/// gate.
 pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
     let status = *INSTALLED.get_or_init(|| {
@@ -90,8 +93,9 @@ pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     Ok(())
 }
 
-/// Closes every connection of this process, as before a fork; whoever needs one opens it again. A file that is not where
-/// it was can be left in no other way: while any connection to a database is open, SQLite gives a new one the same index.
+/// Closes every connection of this process, as before a fork; whoever needs one opens it again. A file that is not
+/// where it was can be left in no other way: while any connection to a database is open, SQLite gives a new one the
+/// same index.
 pub(crate) fn close_all() {
     drop(closed());
 }

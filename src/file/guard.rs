@@ -1,15 +1,15 @@
 //! Locks that other code in this process cannot drop.
 //!
-//! SQLite's locks on the database are POSIX locks: they belong to the process, and when *any* code in it opens and closes
-//! the file, a backup, a checksum, a second SQLite, they are gone without a word. Another process that closes the
-//! file then takes itself for the last one and deletes the log, with rows in it that were acknowledged: 100 inserts
-//! were lost that way. So beside them we hold open-file-description locks (Linux), which belong to our descriptors, on
-//! the bytes that say "somebody has this open" (<https://sqlite.org/walformat.html>, "WAL Locks";
+//! SQLite's locks on the database are POSIX locks: they belong to the process, and when *any* code in it opens and
+//! closes the file, a backup, a checksum, a second SQLite, they are gone without a word. Another process that closes
+//! the file then takes itself for the last one and deletes the log, with rows in it that were acknowledged: 100
+//! inserts were lost that way. So beside them we hold open-file-description locks (Linux), which belong to our
+//! descriptors, on the bytes that say "somebody has this open" (<https://sqlite.org/walformat.html>, "WAL Locks";
 //! <https://sqlite.org/c3ref/io_methods.html>, SHARED). Of the index SQLite's own locks are such locks already
 //! (`index_locks`); there the descriptor of a guard is what a file is left by.
 //!
-//! The guards also know which database, log and index these are, so that a look at the folder tells when one is no longer
-//! there ([`Guards::moved`]), and how to leave it then ([`Guards::abandon`]).
+//! The guards also know which database, log and index these are, so that a look at the folder tells when one is no
+//! longer there ([`Guards::moved`]), and how to leave it then ([`Guards::abandon`]).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -67,7 +67,7 @@ impl Moved {
 /// How an index was left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Abandoned {
-    /// This process keeps everybody from writing there, itself included; it alone may save what is in the log.
+    /// Nobody may write there any more, this process included, which alone may save what is in the log.
     ByUs,
     /// Another process does so, or did before us.
     ByOthers,
@@ -141,8 +141,8 @@ impl Guards {
         }
     }
 
-    /// Ends all writing through the index that is held, in every process, so that whoever has not yet noticed that a file
-    /// is gone writes nothing more to a log that nobody will read: it is told "busy", looks, and comes after us.
+    /// Ends all writing through the index that is held, in every process, so that whoever has not yet noticed that a
+    /// file is gone writes nothing more to a log that nobody will read: it is told "busy", looks, and comes after us.
     pub(crate) fn abandon(&mut self) -> Abandoned {
         let Some(at) = self.held.iter().rposition(|guard| guard.range == INDEX_IN_USE) else {
             return Abandoned::ByOthers;
@@ -164,10 +164,10 @@ impl Guards {
         Abandoned::NotYet
     }
 
-    /// Does `save`, which copies the log into the database, while nobody begins to read the database, unless somebody has
-    /// begun to do so through a new log or index: what he knows of the database would be changed under him. Then removes
-    /// the log and the index that were left, if they are still there, so that whoever comes makes new ones, and those who
-    /// have not noticed yet read the old ones as they are. To be called after [`Guards::abandon`].
+    /// Does `save`, which copies the log into the database, while nobody begins to read the database, unless somebody
+    /// has begun to do so through a new log or index: what he knows of the database would be changed under him. Then
+    /// removes the log and the index that were left, if they are still there, so that whoever comes makes new ones,
+    /// and those who have not noticed yet read the old ones as they are. To be called after [`Guards::abandon`].
     pub(crate) fn save(&self, path: &Path, mut save: impl FnMut() -> bool) {
         let database = self.held.iter().rev().find(|guard| guard.range == SHARED);
         let (Some(database), Some(left)) = (database, self.left.last()) else { return };

@@ -1,29 +1,29 @@
 //! SQLite's locks on the log's index, as locks that belong to the descriptor and not to the process.
 //!
-//! In WAL mode SQLite locks nine bytes of the index (`-shm`): 120 to 127 for writing, checkpoints, recovery and readers,
-//! 128 for "in use" (<https://sqlite.org/walformat.html>, "WAL Locks"). It takes POSIX locks there, which *any* code of
-//! the process drops by opening and closing that file: then two processes write to the log at once. Three processes
-//! beside such code lost 1,329 of 1,515 acknowledged writes.
+//! In WAL mode SQLite locks nine bytes of the index (`-shm`): 120 to 127 for writing, checkpoints, recovery and
+//! readers, 128 for "in use" (<https://sqlite.org/walformat.html>, "WAL Locks"). It takes POSIX locks there, which
+//! *any* code of the process drops by opening and closing that file: then two processes write to the log at once.
+//! Three processes beside such code lost 1,329 of 1,515 acknowledged writes.
 //!
-//! So on Linux SQLite gets its system call `fcntl` from here (`xSetSystemCall`, <https://sqlite.org/c3ref/vfs.html>), and
-//! on a descriptor of our own index these bytes are locked by `F_OFD_SETLK` (Linux 3.15). SQLite has exactly one
-//! descriptor of an index in a process, so such a lock means there what a POSIX lock was to mean. The two kinds exclude
-//! one another in the kernel, between processes and within one: older versions of this library, the `sqlite3` program,
-//! and a second copy of this library in the process (a gem and a wheel, say) all take part. Across a fork nothing is
-//! shared, since connections are closed before it (`fork`).
+//! So on Linux SQLite gets its system call `fcntl` from here (`xSetSystemCall`, <https://sqlite.org/c3ref/vfs.html>),
+//! and on a descriptor of our own index these bytes are locked by `F_OFD_SETLK` (Linux 3.15). SQLite has exactly one
+//! descriptor of an index in a process, so such a lock means there what a POSIX lock was to mean. The two kinds
+//! exclude one another in the kernel, between processes and within one: older versions of this library, the `sqlite3`
+//! program, and a second copy of this library in the process (a gem and a wheel, say) all take part. Across a fork
+//! nothing is shared, since connections are closed before it (`fork`).
 //!
 //! # Whose files
 //! The table of system calls is one for all of the SQLite copy. That copy is private to a binding's shared library; a
 //! Rust program shares it with whatever else uses `libsqlite3-sys`. So `open` and `close` are replaced too, and note
-//! which descriptors are ours: an index that this thread opens while it is inside [`opening`]. All others are passed on
-//! untouched. An index that other code had open through the same copy before us keeps its POSIX locks.
+//! which descriptors are ours: an index that this thread opens while it is inside [`opening`]. All others are passed
+//! on untouched. An index that other code had open through the same copy before us keeps its POSIX locks.
 //!
 //! # Which versions, which processors
 //! SQLite calls these interfaces optional, so where one is missing its own locks must do, as before; `tests/locks.rs`
 //! looks whether ours are there. `fcntl` is variadic in C, and Rust can define no variadic function: ours takes three
-//! arguments. The System V ABI of x86-64, AAPCS64 on Linux and the RISC-V ABI all pass an integer or a pointer after the
-//! named arguments in the register that it would be passed in as a named one, so the call arrives whole. Apple's ABI of
-//! arm64 puts it on the stack; Apple's kernel has no such locks either. Other processors keep SQLite's own.
+//! arguments. The System V ABI of x86-64, AAPCS64 on Linux and the RISC-V ABI all pass an integer or a pointer after
+//! the named arguments in the register that it would be passed in as a named one, so the call arrives whole. Apple's
+//! ABI of arm64 puts it on the stack; Apple's kernel has no such locks either. Other processors keep SQLite's own.
 
 /// Makes the calling thread's indexes ours, for as long as the value lives: to be held while a connection is opened,
 /// up to the first read, which opens the index.
@@ -113,7 +113,8 @@ mod imp {
         }
         let ours = [ours_open as *const (), ours_close as *const (), ours_fcntl as *const ()];
         for ((name, _), function) in calls.into_iter().zip(ours) {
-            // SAFETY: SQLite calls each by the type that it has here (`aSyscall` in os_unix.c), `fcntl` as the module says.
+            // SAFETY: SQLite calls each by the type that it has here (`aSyscall` in os_unix.c), `fcntl` as the module
+            // says.
             unsafe { set(vfs, name.as_ptr(), std::mem::transmute::<*const (), ffi::sqlite3_syscall_ptr>(function)) };
         }
     }
@@ -164,7 +165,8 @@ mod imp {
             other => other,
         };
         if matches!(command, libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK) {
-            // SAFETY: for these commands SQLite gives a lock of its own; `l_pid` must be 0 for them, and it has not set it.
+            // SAFETY: for these commands SQLite gives a lock of its own; `l_pid` must be 0 for them, and it has not
+            // set it.
             unsafe { (*argument.cast::<libc::flock>()).l_pid = 0 };
         }
         // SAFETY: as in `ours_open`.

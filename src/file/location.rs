@@ -1,5 +1,5 @@
-//! Where the file may be: on which file systems, in which folders, under how many names, and what is said where it cannot
-//! be.
+//! Where the file may be: on which file systems, in which folders, under how many names, and what is said where it
+//! cannot be.
 
 use std::fs;
 use std::io;
@@ -138,7 +138,7 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As the effective user, and without opening anything.
+/// Whether the effective user may do this, without opening anything.
 fn access(path: &Path, how: libc::c_int) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;

@@ -10,9 +10,9 @@ pub enum Synchronous {
     /// (SQLite's `synchronous=FULL`).
     #[default]
     Full,
-    /// A write that returned survives a crash of the process; a power failure can take the last ones
-    /// (SQLite's `synchronous=NORMAL`). About five times faster where `fsync` is slow. Among the last ones may be the
-    /// beginning of a change, and then a page may name an email that HubSpot holds no more: the rule holds with `Full` only.
+    /// A write that returned survives a crash of the process; a power failure can take the last ones (SQLite's
+    /// `synchronous=NORMAL`). About five times faster where `fsync` is slow. Among the last ones may be the beginning
+    /// of a change, and then a page may name an email that HubSpot holds no more: the rule holds with `Full` only.
     Normal,
 }
 
@@ -26,7 +26,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) memory: usize,
 }
 
-/// A file that was opened before, and what must still be so of it: after a fork, say, the path may lead to another file.
+/// A file that was opened before, and what must still be so of it: after a fork, say, the path may lead to another
+/// file.
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
     pub(crate) portal: i64,

@@ -1,9 +1,9 @@
 //! Whose turn it is to ask for the write lock, among the threads of this process.
 //!
-//! SQLite's lock has no queue: who wants it asks again and again. With 64 processes of 8 threads all asking, the one that had
-//! it got no processor time to finish: 17 writes a second, and callers told "busy". So of each process only one thread
-//! asks, the one that came first, and the others sleep until it is their turn: 64 processes then do as many writes
-//! as one.
+//! SQLite's lock has no queue: who wants it asks again and again. With 64 processes of 8 threads all asking, the one
+//! that had it got no processor time to finish: 17 writes a second, and callers told "busy". So of each process only
+//! one thread asks, the one that came first, and the others sleep until it is their turn: 64 processes then do as many
+//! writes as one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -25,9 +25,9 @@ const RETRY_LATER: Duration = Duration::from_millis(2);
 /// How often a thread that waits for its turn looks whether it was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt
-/// only: a fork waits for a transaction, never for a writer that itself waits for another process. `look` is done before
-/// each attempt, outside the gate: who is told "busy" may be at a file that others have left.
+/// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only: a fork
+/// waits for a transaction, never for a writer that itself waits for another process. `look` is done before each
+/// attempt, outside the gate: who is told "busy" may be at a file that others have left.
 pub(crate) fn retry<T>(timeout: Duration, look: impl Fn(), mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut deadline = None;
     loop {

@@ -1,5 +1,5 @@
-//! JSON as HubSpot sends it: every field may be missing, null or of a type that nobody expected, and most of them do not
-//! matter. So each field is read as whatever it is, without copying, and only asked for its meaning where it has
+//! JSON as HubSpot sends it: every field may be missing, null or of a type that nobody expected, and most of them do
+//! not matter. So each field is read as whatever it is, without copying, and only asked for its meaning where it has
 //! one: then what is wrong with it can be told by its name. A value is never repeated, it may be personal.
 
 use std::borrow::Cow;
@@ -45,7 +45,7 @@ pub(super) fn syntax(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// A value that is not a list or an object; of those only that it was one.
+/// The value of a field. Of a list or an object only this is kept, that it was one (`Nested`).
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) enum Field<'a> {
     #[default]
@@ -202,8 +202,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list of at most `MAX` elements, so that a few bytes of a body never become a thousand in memory; or whatever stands in
-/// its place.
+/// A list of at most `MAX` elements, so that a few bytes of a body never become a thousand in memory; or whatever
+/// stands in its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct List<T, const MAX: usize>(Found<Elements<T, MAX>>);
 

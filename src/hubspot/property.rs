@@ -33,8 +33,8 @@ pub(super) struct Properties<'a> {
 }
 
 impl Properties<'_> {
-    /// `{"value":"a@x.test","versions":[{"value":"a@x.test","timestamp":1531148079152}]}`. The version's timestamp is when the
-    /// email was set, so HubSpot held it then.
+    /// `{"value":"a@x.test","versions":[{"value":"a@x.test","timestamp":1531148079152}]}`. The version's timestamp is
+    /// when the email was set, so HubSpot held it then.
     pub(super) fn v1_email(&self) -> Read<Option<EmailFact>> {
         let property = match &self.email {
             Property::Versioned(property) => property,
@@ -87,8 +87,8 @@ impl Properties<'_> {
         Ok(Some(emails))
     }
 
-    /// The ids that were merged: `"51;1;1551"`, where one of the three lists has the times too, `"51:1531148079152;…"`, and
-    /// another the living contact.
+    /// The ids that were merged: `"51;1;1551"`, where one of the three lists has the times too, `"51:1531148079152;…"`,
+    /// and another the living contact.
     pub(super) fn merged(&self, mut each: impl FnMut(Vid)) -> Read<()> {
         for (property, field) in [
             (&self.hs_merged_object_ids, "properties.hs_merged_object_ids"),
@@ -209,7 +209,8 @@ impl<'de> Visitor<'de> for PropertyVisitor {
     }
 }
 
-/// `{"vid":1,"identities":[{"type":"EMAIL","value":"b@x.test","is-secondary":true}]}`: what a v1 profile knows a contact by.
+/// `{"vid":1,"identities":[{"type":"EMAIL","value":"b@x.test","is-secondary":true}]}`: what a v1 profile knows a
+/// contact by.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Identities<'a> {

@@ -93,8 +93,8 @@ fn existing_id(message: &str) -> Option<Vid> {
     after[..end].parse().ok()
 }
 
-/// How long a limit lasts at most: `TEN_SECONDLY_ROLLING`, or `You have reached your secondly limit.` A day's limit ends
-/// at midnight where the account is, so that is not known.
+/// How long a limit lasts at most: `TEN_SECONDLY_ROLLING`, or `You have reached your secondly limit.` A day's limit
+/// ends at midnight where the account is, so that is not known.
 fn length(policy: &str) -> Option<Duration> {
     let policy = policy.to_ascii_lowercase();
     match () {

@@ -1,7 +1,7 @@
 //! What an API answer says of contacts, told apart by shape: v1 `createOrUpdate`, profile and delete; a v3 (and
-//! dated-path) object; search and batches; the refusals 404, 409 and 429; the answers that say nothing. HubSpot calls every
-//! field optional and adds new ones freely, so unknown fields are ignored and a missing one is only an error where nothing
-//! can be done without it.
+//! dated-path) object; search and batches; the refusals 404, 409 and 429; the answers that say nothing. HubSpot calls
+//! every field optional and adds new ones freely, so unknown fields are ignored and a missing one is only an error
+//! where nothing can be done without it.
 //!
 //! Errors name fields, never values: an answer is full of personal data.
 
@@ -39,7 +39,7 @@ pub(crate) enum Answer {
     Missing,
     /// 429, and how long that limit lasts at most, where it is known.
     RateLimited { retry_after: Option<Duration> },
-    /// It was done, and that is all: a 204 without a body, or a v1 merge's text `SUCCESS`.
+    /// The call was carried out, and the answer says no more: a 204 without a body, or a v1 merge's text `SUCCESS`.
     Done,
 }
 
@@ -54,13 +54,13 @@ pub(crate) struct Contact {
     pub(crate) portal: Option<Vid>,
     /// Whether this call made the contact, where the answer says so.
     pub(crate) created: Option<bool>,
-    /// It is in the archive, or this call put it there. Then it holds no email that a page may name.
+    /// Whether the contact is in the archive, or this call put it there. Then it holds no email that a page may name.
     pub(crate) deleted: bool,
     /// A time, of HubSpot's clock, at which all this was so.
     pub(crate) at: Option<Millis>,
     /// Which email it holds, and a time at which it held it. `None` when the answer lacks either.
     pub(crate) email: Option<EmailFact>,
-    /// Its other emails. `None` when the answer does not speak of them.
+    /// The contact's other emails. `None` when the answer does not speak of them.
     pub(crate) secondary: Option<Vec<Email>>,
     /// Ids that were merged into it, `asked` among them, each once; not necessarily all.
     pub(crate) merged: Vec<Vid>,
@@ -86,8 +86,8 @@ pub(crate) struct Contacts {
 /// Reads an answer's body.
 ///
 /// # Errors
-/// [`Error::InvalidAnswer`], and [`Error::AnswerWithoutId`] for JSON that is neither about a contact nor one of the refusals
-/// that matter.
+/// [`Error::InvalidAnswer`], and [`Error::AnswerWithoutId`] for JSON that is neither about a contact nor one of the
+/// refusals that matter.
 pub(crate) fn answer(body: &[u8]) -> Result<Answer> {
     let invalid = |why: &str| Error::InvalidAnswer(why.into());
     let text = json::text(body).map_err(invalid)?.trim_ascii();
@@ -227,8 +227,8 @@ impl<R> Body<'_, R> {
         }
     }
 
-    /// `{"vid":1,"isNew":false}`, a profile, where `canonical-vid` is the contact that lives and `vid` may be the merged-away
-    /// id that was asked for; or `{"vid":1,"deleted":true}`.
+    /// `{"vid":1,"isNew":false}`, a profile, where `canonical-vid` is the contact that lives and `vid` may be the
+    /// merged-away id that was asked for; or `{"vid":1,"deleted":true}`.
     fn v1(&self) -> Read<Contact> {
         let asked = required(&self.vid, "vid")?;
         let vid = self.canonical_vid.vid("canonical-vid")?.unwrap_or(asked);
@@ -269,8 +269,8 @@ impl<R> Body<'_, R> {
         Ok(Some(emails))
     }
 
-    /// `{"id":"37765128953","properties":{"email":"a@x.test"},"updatedAt":"2024-09-17T15:20:01.120Z"}`. A merge answers with an
-    /// id that is new, a read by an old id with that of the living contact.
+    /// `{"id":"37765128953","properties":{"email":"a@x.test"},"updatedAt":"2024-09-17T15:20:01.120Z"}`. A merge answers
+    /// with an id that is new, a read by an old id with that of the living contact.
     fn v3(&self) -> Read<Contact> {
         let vid = required(&self.id, "id")?;
         let properties = self.properties.get("properties")?;

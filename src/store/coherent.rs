@@ -63,7 +63,8 @@ impl Store {
         }
     }
 
-    /// The same, if memory has it. Into the caller: a result handed over in memory costs as much as the look-up.
+    /// [`Store::identity`] from memory alone: `None` if the file would have to be read. Always inlined, because
+    /// returning an `Option<Option<Identity>>` through the stack costs as much as the look-up.
     #[inline(always)]
     pub(crate) fn recall(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
         if !self.shared.stamp.is_current() {
@@ -83,7 +84,7 @@ impl Store {
         }
     }
 
-    /// The same, if memory has it.
+    /// [`Store::user_state`] from memory alone: `None` if the file would have to be read.
     #[inline(always)]
     pub(crate) fn recall_state(&self, user: &UserKey<'_>) -> Option<UserState> {
         if !self.shared.stamp.is_current() {
@@ -164,16 +165,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Once a second: are the file, its log and its WAL index still the ones that are open? A file replaced by rename, or
-    /// a companion that a clean-up deleted under us, leaves SQLite itself at the old one for ever. Then open what is there
-    /// now.
+    /// Once a second: are the file, its log and its WAL index still the ones that are open? A file replaced by rename,
+    /// or a companion that a clean-up deleted under us, leaves SQLite itself at the old one for ever. Then open what
+    /// is there now.
     pub(super) fn check_files(&self) {
         if self.stats.is_due() {
             self.look_at_files();
         }
     }
 
-    /// The same now, for a write, which costs a hundred times as much: it must not go to a log that is gone.
+    /// Looks at the files now: also before each write, which costs a hundred times as much and must not go to a log
+    /// that is gone.
     pub(super) fn look_at_files(&self) {
         let Ok(gate) = fork::enter() else { return };
         let moved = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path);

@@ -86,7 +86,8 @@ impl Store {
             Ok((shared, opened.key))
         })?;
         let store = Self { shared, busy_timeout: settings.busy_timeout, key };
-        // Apart from the above: what was held before this failed is closed with the store, when nobody is inside SQLite.
+        // In a second gate on purpose. If this fails, `store` is dropped here, and its `Drop` closes the descriptors
+        // alone in the gate; closing them inside the first gate would drop other handles' POSIX locks.
         retry(settings.busy_timeout, look, || store.shared.guard())?;
         Ok(store)
     }

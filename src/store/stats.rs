@@ -60,7 +60,7 @@ struct Stripe {
     count_at_tick: AtomicU64,
 }
 
-/// This many look-ups in one tick of the coarse clock (1 to 10 ms) are a loop of nothing else, whose time the clock would
+/// So many look-ups in one tick of the coarse clock (1 to 10 ms) are a loop of nothing else, whose time the clock would
 /// be a part of: it reads it every 16th time. All others read it each time, which of them is a thousandth at the most.
 const LOOP: u64 = 1024;
 const EACH_IN_LOOP: u64 = 16;

@@ -189,6 +189,36 @@ for (const engine of ENGINES) {
   });
 }
 
+test('chromium: a GPU process that dies six times does not end the browser; a browser that ends says how', { skip: missing('chromium') ?? false, timeout: 90_000 }, async () => {
+  const browser = await launch('chromium');
+  try {
+    const tab = await (await browser.newProfile()).newTab();
+    for (let died = 0, last; died < 6; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      const pid = ours().find((each) => each !== last && argumentsOf(each).includes('--type=gpu-process'));
+      if (!pid) continue;
+      process.kill(pid, 'SIGKILL');
+      last = pid;
+      died += 1;
+    }
+    assert.equal(await tab.evaluate('1 + 1'), 2);
+    assert.equal(browser.ended, null);
+    process.kill(ours().find((each) => argumentsOf(each).includes('--headless=new') && !argumentsOf(each).includes('--type=')), 'SIGKILL');
+    await assert.rejects(tab.evaluate('1'), /gone/);
+    for (let tries = 0; tries < 100 && !browser.ended; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.match(browser.ended, /chromium ended \(SIGKILL\)/);
+  } finally {
+    await browser.close();
+  }
+});
+
+function argumentsOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** The programs of this test's process, and theirs. */
 function ours() {
   const parents = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,comm='], { encoding: 'utf8' }).trim().split('\n')

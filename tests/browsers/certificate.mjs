@@ -1,5 +1,5 @@
-// A certificate for HubSpot's hosts, made anew for each browser. Chromium has track.hubspot.com on its built-in list of hosts
-// that are asked by https only, whatever the page says, and nothing switches that list off.
+// A certificate for HubSpot's hosts, made anew for each browser. Chromium has track.hubspot.com on its built-in list of
+// hosts that are asked by https only, whatever the page says, and nothing switches that list off.
 
 import { execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
@@ -9,7 +9,10 @@ import { newFolder, remove } from './processes.mjs';
 
 const NAMES = 'DNS:track.hubspot.com,DNS:*.hs-scripts.com';
 
-/** @returns {{key: string, cert: string, fingerprint: string}} the fingerprint of the public key, as Chromium's flag wants it */
+/**
+ * @returns {{key: string, cert: string, fingerprint: string}} the fingerprint of the public key, as Chromium's flag
+ * wants it
+ */
 export function newCertificate() {
   const folder = newFolder('certificate');
   try {

@@ -2,16 +2,19 @@
 // Chromium prerenders nothing, and a page's debugger does not follow the tab into a prerendered page.
 
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { hands, newExtension } from './hands.mjs';
 import { find, newFolder, Program, remove, within } from './processes.mjs';
 import { Protocol } from './protocol.mjs';
 import { Tab } from './tab.mjs';
 
+// A GPU process that dies six times ends all of Chromium, unless there is no such limit: on a busy machine it may.
 const FLAGS = [
-  '--headless=new', '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-dev-shm-usage', '--mute-audio',
+  '--headless=new', '--remote-debugging-port=0', '--no-sandbox', '--disable-gpu', '--disable-gpu-process-crash-limit', '--disable-quic', '--disable-dev-shm-usage', '--mute-audio',
   '--no-first-run', '--no-default-browser-check', '--disable-search-engine-choice-screen', '--disable-field-trial-config', '--disable-breakpad',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-default-apps',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-default-apps',
   '--disable-client-side-phishing-detection', '--metrics-recording-only', '--password-store=basic', '--use-mock-keychain', '--no-service-autorun',
-  '--disable-features=Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache',
+  '--disable-features=DisableLoadExtensionCommandLineSwitch,Translate,OptimizationHints,MediaRouter,HttpsUpgrades', '--enable-features=BackForwardCache',
   '--window-size=1280,1000',
 ];
 
@@ -32,15 +35,22 @@ export function missing() {
   return null;
 }
 
-/** @param {import('./index.mjs').EngineOptions} options */
-export async function start({ proxy, wallClock, certificate, args, timeout, problem }) {
-  const folder = newFolder('chromium');
+/**
+ * @param {import('./index.mjs').EngineOptions} options
+ * @param {string} [former]  the folder of a browser that has ended, whose tabs come back
+ */
+export async function start(options, former) {
+  const { proxy, wallClock, certificate, args, timeout, problem, restores } = options;
+  const folder = former ?? newFolder('chromium');
   // Chromium's processes come from one that was started before them, unless there is no zygote.
   const flags = [...FLAGS, `--user-data-dir=${folder}`, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args];
+  flags.push(restores ? `--load-extension=${newExtension('chromium', folder)}` : '--disable-extensions', former ? '--restore-last-session' : 'about:blank');
   if (certificate) flags.push(`--ignore-certificate-errors-spki-list=${certificate.fingerprint}`);
-  const program = new Program(find('chromium'), [...flags, 'about:blank'], { env: { ...process.env, ...wallClock?.env, TMPDIR: folder } });
+  const program = new Program(find('chromium'), flags, { env: { ...process.env, ...wallClock?.env, TMPDIR: folder } });
   /** @type {Map<string, ChromiumTab>} by the session of the tab, and of each of its pages */
   const sessions = new Map();
+  /** The tabs that a test has. */
+  const given = new Set();
   let protocol;
   const close = async () => {
     // Chromium would write its profile first; nobody reads it again.
@@ -53,7 +63,7 @@ export async function start({ proxy, wallClock, certificate, args, timeout, prob
     const [, address] = await program.says(/DevTools listening on (ws:\/\/\S+)/, timeout);
     protocol = await within(Protocol.connect(address, hear), timeout, 'connecting to Chromium');
     const { product } = await within(protocol.send('Browser.getVersion'), timeout, 'speaking with Chromium');
-    return { version: product.split('/').at(-1), newProfile, close };
+    return { version: product.split('/').at(-1), newProfile, restart, ended: () => program.ended(), close };
   } catch (error) {
     await close();
     throw error;
@@ -79,36 +89,74 @@ export async function start({ proxy, wallClock, certificate, args, timeout, prob
     }
   }
 
+  /** Chromium ends as a person ends it, and comes back with its tabs. */
+  async function restart() {
+    // The connection may be gone before the answer.
+    await protocol.send('Browser.close').catch(() => {});
+    await program.ends(timeout);
+    return start(options, folder);
+  }
+
   async function newProfile() {
-    const { browserContextId } = await protocol.send('Target.createBrowserContext');
+    // Only the profile that Chromium begins with outlives Chromium.
+    const { browserContextId } = restores ? {} : await protocol.send('Target.createBrowserContext');
     return {
       async newTab() {
         const { targetId } = await protocol.send('Target.createTarget', { url: 'about:blank', browserContextId, forTab: true });
-        const { sessionId } = await protocol.send('Target.attachToTarget', { targetId, flatten: true });
-        const tab = new ChromiumTab(protocol, targetId);
-        sessions.set(sessionId, tab);
-        await protocol.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, sessionId);
-        await within(tab.ready, timeout, 'a tab of Chromium');
-        return tab;
+        return attach(targetId);
       },
-      close: () => within(protocol.send('Target.disposeBrowserContext', { browserContextId }), 5_000, 'closing a profile'),
+      ...hands(findTab),
+      close: () => within(browserContextId ? protocol.send('Target.disposeBrowserContext', { browserContextId }) : Promise.resolve(), 5_000, 'closing a profile'),
     };
+  }
+
+  async function findTab(url) {
+    for (const until = Date.now() + timeout; Date.now() < until; await pause(20)) {
+      const { targetInfos } = await protocol.send('Target.getTargets', { filter: [{ type: 'tab' }] });
+      const found = targetInfos.find((target) => target.url === url && !given.has(target.targetId));
+      if (!found) continue;
+      // A tab that was restored behind others loads its page when it is looked at.
+      await protocol.send('Target.activateTarget', { targetId: found.targetId });
+      return attach(found.targetId);
+    }
+    throw new Error(`no tab of ${url} came`);
+  }
+
+  async function attach(targetId) {
+    const { sessionId } = await protocol.send('Target.attachToTarget', { targetId, flatten: true });
+    const tab = new ChromiumTab(protocol, targetId, async () => {
+      given.delete(targetId);
+      await protocol.send('Target.detachFromTarget', { sessionId });
+    });
+    given.add(targetId);
+    sessions.set(sessionId, tab);
+    await protocol.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, sessionId);
+    await within(tab.ready, timeout, 'a tab of Chromium');
+    return tab;
   }
 }
 
 class ChromiumTab extends Tab {
   #protocol;
   #target;
-  /** @type {Map<string, {targetId: string, subtype?: string}>} pages of the tab by session: the shown one, prerendered ones */
+  /**
+   * Pages of the tab by session: the shown one, prerendered ones.
+   * @type {Map<string, {targetId: string, subtype?: string}>}
+   */
   #pages = new Map();
   #isReady;
-  /** Scripts under way: a page that went into the back/forward cache does not answer from there. @type {Set<Function>} */
+  /**
+   * Scripts under way: a page that went into the back/forward cache does not answer from there.
+   * @type {Set<Function>}
+   */
   #running = new Set();
 
-  constructor(protocol, target) {
+  /** @param {() => Promise<void>} release  lets go of the tab: what holds a page keeps it from being discarded */
+  constructor(protocol, target, release) {
     super();
     this.#protocol = protocol;
     this.#target = target;
+    this.release = release;
     this.ready = new Promise((resolve) => {
       this.#isReady = resolve;
     });
@@ -184,6 +232,10 @@ class ChromiumTab extends Tab {
     if (key === undefined) return;
     await this.#send('Input.dispatchKeyEvent', { type: 'keyDown', ...KEYS[key] });
     await this.#send('Input.dispatchKeyEvent', { type: 'keyUp', ...KEYS[key], text: undefined }).catch(() => {});
+  }
+
+  async freeze(isFrozen) {
+    await this.#send('Page.setWebLifecycleState', { state: isFrozen ? 'frozen' : 'active' });
   }
 
   async screenshot(file) {

@@ -1,9 +1,11 @@
-// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service workers
-// are kept apart by it, as they are for a person's containers.
+// Firefox by WebDriver BiDi. A profile here is a user context of one Firefox: cookies, caches, storage and service
+// workers are kept apart by it, as they are for a person's containers.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { command, hands, newExtension } from './hands.mjs';
 import { find, newFolder, Program, remove, within } from './processes.mjs';
 import { Protocol } from './protocol.mjs';
 import { Tab } from './tab.mjs';
@@ -18,7 +20,7 @@ export function missing() {
 }
 
 /** What keeps Firefox from asking its maker for anything, and leads it to the proxy. */
-function preferences(proxy) {
+function preferences(proxy, restores) {
   const [host, port] = proxy.split(':');
   return {
     'network.proxy.type': 1, 'network.proxy.http': host, 'network.proxy.http_port': Number(port),
@@ -35,7 +37,7 @@ function preferences(proxy) {
     'services.settings.server': 'data:,#remote-settings-dummy/v1', 'extensions.update.enabled': false, 'extensions.getAddons.cache.enabled': false,
     'extensions.systemAddon.update.enabled': false, 'extensions.systemAddon.update.url': '', 'media.gmp-manager.updateEnabled': false, 'media.gmp-manager.url': '',
     'browser.region.network.url': '', 'browser.region.update.enabled': false, 'browser.search.update': false, 'browser.newtabpage.enabled': false,
-    'browser.startup.page': 0, 'browser.startup.homepage_override.mstone': 'ignore', 'browser.aboutwelcome.enabled': false,
+    'browser.startup.page': restores ? 3 : 0, 'browser.startup.homepage_override.mstone': 'ignore', 'browser.aboutwelcome.enabled': false,
     'browser.shell.checkDefaultBrowser': false, 'browser.topsites.contile.enabled': false, 'browser.discovery.enabled': false,
     'dom.push.connection.enabled': false, 'dom.push.serverURL': '', 'identity.fxaccounts.enabled': false, 'signon.rustMirror.enabled': false,
     // The built-in list of hosts that are asked by https only, track.hubspot.com among them.
@@ -46,14 +48,20 @@ function preferences(proxy) {
   };
 }
 
-/** @param {import('./index.mjs').EngineOptions} options */
-export async function start({ proxy, wallClock, args, timeout, problem }) {
-  const folder = newFolder('firefox');
+/**
+ * @param {import('./index.mjs').EngineOptions} options
+ * @param {string} [former]  the folder of a browser that has ended, whose tabs come back
+ */
+export async function start(options, former) {
+  const { proxy, wallClock, args, timeout, problem, restores } = options;
+  const folder = former ?? newFolder('firefox');
   const profile = join(folder, 'profile');
-  mkdirSync(profile);
-  writeFileSync(join(profile, 'user.js'), Object.entries(preferences(proxy)).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''));
+  mkdirSync(profile, { recursive: true });
+  writeFileSync(join(profile, 'user.js'), Object.entries(preferences(proxy, restores)).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''));
   const env = { ...process.env, ...wallClock?.env, HOME: folder, MOZ_CRASHREPORTER_DISABLE: '1', MOZ_HEADLESS_WIDTH: '1280', MOZ_HEADLESS_HEIGHT: '900' };
   const program = new Program(find('firefox-esr'), ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0', ...args], { env });
+  /** The tabs that a test has. */
+  const given = new Set();
   let bidi;
   const close = async () => {
     // Firefox writes its profile when it ends by itself; nobody reads it again.
@@ -67,7 +75,8 @@ export async function start({ proxy, wallClock, args, timeout, problem }) {
     bidi = await within(Protocol.connect(`${address}/session`, hear), timeout, 'connecting to Firefox');
     const session = await within(bidi.send('session.new', { capabilities: { alwaysMatch: { unhandledPromptBehavior: { default: 'dismiss' } } } }), timeout, 'a session with Firefox');
     await bidi.send('session.subscribe', { events: ['log.entryAdded'] });
-    return { version: session.capabilities.browserVersion, newProfile, close };
+    if (restores) await bidi.send('webExtension.install', { extensionData: { type: 'path', path: newExtension('firefox', folder) } });
+    return { version: session.capabilities.browserVersion, newProfile, restart, ended: () => program.ended(), close };
   } catch (error) {
     await close();
     throw error;
@@ -77,15 +86,46 @@ export async function start({ proxy, wallClock, args, timeout, problem }) {
     if (method === 'log.entryAdded' && params.type === 'javascript' && params.level === 'error') problem(`a script failed: ${params.text}`);
   }
 
+  /**
+   * Firefox ends as a person ends it, with its window, and comes back with its tabs: `browser.close` closes the tabs
+   * first.
+   */
+  async function restart(tab) {
+    // The page is gone before the answer.
+    command(tab, 'quit', await tab.url()).catch(() => {});
+    await program.ends(timeout);
+    bidi.close();
+    return start(options, folder);
+  }
+
   async function newProfile() {
-    const { userContext } = await bidi.send('browser.createUserContext');
+    // Only the context that Firefox begins with outlives Firefox.
+    const { userContext } = restores ? { userContext: 'default' } : await bidi.send('browser.createUserContext');
     return {
       async newTab() {
         const { context } = await bidi.send('browsingContext.create', { type: 'tab', userContext });
-        return new FirefoxTab(bidi, context);
+        return attach(context);
       },
-      close: () => bidi.send('browser.removeUserContext', { userContext }),
+      ...hands(findTab),
+      close: () => (restores ? undefined : bidi.send('browser.removeUserContext', { userContext })),
     };
+  }
+
+  async function findTab(url) {
+    for (const until = Date.now() + timeout; Date.now() < until; await pause(20)) {
+      const { contexts } = await bidi.send('browsingContext.getTree', { maxDepth: 0 });
+      const found = contexts.find((context) => context.url === url && !given.has(context.context));
+      if (!found) continue;
+      await bidi.send('browsingContext.activate', { context: found.context });
+      return attach(found.context);
+    }
+    throw new Error(`no tab of ${url} came`);
+  }
+
+  function attach(context) {
+    given.add(context);
+    // The tab keeps its name when its page is taken away.
+    return new FirefoxTab(bidi, context, () => given.delete(context));
   }
 }
 
@@ -93,10 +133,11 @@ class FirefoxTab extends Tab {
   #bidi;
   #context;
 
-  constructor(bidi, context) {
+  constructor(bidi, context, release) {
     super();
     this.#bidi = bidi;
     this.#context = context;
+    this.release = release;
   }
 
   async run(expression) {

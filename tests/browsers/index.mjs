@@ -1,5 +1,5 @@
-// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and history are
-// as a person has them; the way out is proxy.mjs.
+// Three browser engines behind one interface, for tests of what a page does in them. Caches, service workers and
+// history are as a person has them; the way out is proxy.mjs.
 
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -27,6 +27,7 @@ export const ENGINES = Object.keys(engines);
  * @property {WallClock|null} wallClock
  * @property {{fingerprint: string}} [certificate]  to be taken, of a module that exports NEEDS_HTTPS
  * @property {string[]} args
+ * @property {boolean} restores
  * @property {number} timeout
  * @property {(text: string) => void} problem
  */
@@ -51,18 +52,19 @@ export function missing(engine) {
  * @param {object} [options]
  * @param {string} [options.hubspot]  the double's address, where HubSpot's hosts lead
  * @param {boolean} [options.wallClock]  whether the browser's wall clock can be moved
+ * @param {boolean} [options.restores]  whether it has one profile that outlives it (`restart`), and hands for tabs
  * @param {string[]} [options.args]  more of the browser's own arguments
  * @param {number} [options.timeout]
  * @returns {Promise<Browser>}
  */
-export async function launch(engine, { hubspot, wallClock = false, args = [], timeout = LAUNCH_MS } = {}) {
+export async function launch(engine, { hubspot, wallClock = false, restores = false, args = [], timeout = LAUNCH_MS } = {}) {
   const why = missing(engine);
   if (why) throw new Error(why);
   const clock = wallClock ? new WallClock() : null;
   const certificate = hubspot && engines[engine].NEEDS_HTTPS ? newCertificate() : undefined;
   const browser = new Browser(engine, clock, new Proxy({ double: hubspot, now: () => browser.now(), errands: engines[engine].ERRANDS, certificate }));
   try {
-    await browser.start({ args, timeout, certificate });
+    await browser.start({ args, timeout, certificate, restores });
     return browser;
   } catch (error) {
     await browser.close();
@@ -101,6 +103,15 @@ export class Browser {
     return new Profile(await this.#engine.newProfile());
   }
 
+  /**
+   * Ends the browser as a person does, starts it again, and has its tabs come back. Profiles and tabs of before are
+   * gone.
+   * @param {import('./tab.mjs').Tab} tab  one that shows a page of loopback
+   */
+  async restart(tab) {
+    this.#engine = await this.#engine.restart(tab);
+  }
+
   /** Every tracking request in order: URLs that have `time`, `method` and `body` besides (proxy.mjs). */
   get said() {
     return this.#proxy.said;
@@ -114,6 +125,11 @@ export class Browser {
   /** What was not let out, and scripts that failed where the engine tells it (Chromium and Firefox), each once. */
   problems() {
     return [...this.#proxy.refused, ...this.#problems];
+  }
+
+  /** @returns {string|null} how the browser's program ended and what it printed last, if it has ended by itself */
+  get ended() {
+    return this.#engine?.ended() ?? null;
   }
 
   /** @returns {number} milliseconds since 1970 by the browser's wall clock */
@@ -154,6 +170,37 @@ class Profile {
   /** @returns {Promise<import('./tab.mjs').Tab>} */
   newTab() {
     return this.#profile.newTab();
+  }
+
+  // Of a browser that `restores`:
+
+  /**
+   * @param {string} url
+   * @param {import('./tab.mjs').Tab} [other]  a page of loopback: by it a tab is looked at that is there without its
+   *   page
+   * @returns {Promise<import('./tab.mjs').Tab>} the tab of this address that nobody has yet, once it is there
+   */
+  foundTab(url, other) {
+    return this.#profile.foundTab(url, other);
+  }
+
+  /** @returns {Promise<import('./tab.mjs').Tab>} the second tab that this one is made into */
+  duplicate(tab) {
+    return this.#profile.duplicate(tab);
+  }
+
+  /**
+   * The browser takes the page of a tab away, as it does when memory is short. Not in WebKit.
+   * @param {import('./tab.mjs').Tab} tab
+   * @param {import('./tab.mjs').Tab} other  a page of loopback, which is looked at
+   */
+  discard(tab, other) {
+    return this.#profile.discard(tab, other);
+  }
+
+  /** @returns {Promise<import('./tab.mjs').Tab>} the tab again that was closed last, this one; `other` as above */
+  reopen(tab, other) {
+    return this.#profile.reopen(tab, other);
   }
 
   async close() {

@@ -42,6 +42,7 @@ export class Program {
   #child;
   #name;
   #ended;
+  #how = '';
 
   /**
    * @param {string} file
@@ -55,6 +56,9 @@ export class Program {
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(error.message));
       this.#child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
+    });
+    this.#ended.then((how) => {
+      this.#how = how;
     });
     for (const stream of this.#child.stdio.slice(1)) {
       stream?.setEncoding('utf8').on('data', (text) => {
@@ -70,20 +74,31 @@ export class Program {
    * @returns {Promise<RegExpExecArray>}
    */
   async says(pattern, ms) {
-    let why = '';
-    this.#ended.then((how) => {
-      why = `ended (${how})`;
-    });
-    for (const until = Date.now() + ms; Date.now() < until && !why; await pause(10)) {
+    for (const until = Date.now() + ms; Date.now() < until && !this.#how; await pause(10)) {
       const match = pattern.exec(this.printed);
       if (match) return match;
     }
-    throw new Error(`${this.#name} ${why || `was not ready after ${ms} ms`}: ${this.printed.trim().slice(-1_000)}`);
+    throw new Error(this.ended() ?? `${this.#name} was not ready after ${ms} ms: ${this.#last()}`);
   }
 
   /** Ends the group at once. */
   kill() {
     this.#signal('SIGKILL');
+  }
+
+  /** @returns {string|null} how the program ended, and what it printed last; null while it runs */
+  ended() {
+    return this.#how ? `${this.#name} ended (${this.#how}): ${this.#last()}` : null;
+  }
+
+  #last() {
+    return this.printed.trim().slice(-1_000);
+  }
+
+  /** Waits until the program has ended by itself. */
+  async ends(ms) {
+    await within(this.#ended, ms, `the end of ${this.#name}`);
+    await this.close();
   }
 
   /** Asks the program to end, and ends its group if it does not. */

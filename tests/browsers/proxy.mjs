@@ -1,6 +1,6 @@
-// The only way out of a browser under test: an HTTP proxy on loopback, the same for every engine. HubSpot's hosts lead to the
-// double, loopback passes unchanged, all else is refused and kept as a problem. The browser's caches do not know of it.
-// A browser that insists on https for HubSpot's hosts is answered with a certificate that it was told to take.
+// The only way out of a browser under test: an HTTP proxy on loopback, the same for every engine. HubSpot's hosts lead
+// to the double, loopback passes unchanged, all else is refused and kept as a problem. The browser's caches do not know
+// of it. A browser that insists on https for HubSpot's hosts is answered with a certificate that it was told to take.
 
 import { createServer, request as forward } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -12,8 +12,8 @@ const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])$/;
 
 export class Proxy {
   /**
-   * Every request for the tracking host, in order: its address, and on the same object `time` (by the browser's wall clock),
-   * `method` and `body`.
+   * Every request for the tracking host, in order: its address, and on the same object `time` (by the browser's wall
+   * clock), `method` and `body`.
    * @type {(URL & {time: number, method: string, body: string})[]}
    */
   said = [];
@@ -32,7 +32,8 @@ export class Proxy {
    * @param {object} options
    * @param {string} [options.double]  the double's address
    * @param {() => number} options.now
-   * @param {RegExp} options.errands  hosts that the browser asks for on its own: refused as others, and no problem of a page
+   * @param {RegExp} options.errands  hosts that the browser asks for on its own: refused as others, and no problem of a
+   *   page
    * @param {{key: string, cert: string}} [options.certificate]
    */
   constructor({ double, now, errands, certificate }) {

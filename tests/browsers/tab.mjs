@@ -1,12 +1,14 @@
-// What tabs of every engine have in common. An engine's tab does a few things by its own protocol (the abstract methods at
-// the end); all that can be done by looking at the page is done here, the same way for all.
+// What tabs of every engine have in common. An engine's tab does a few things by its own protocol (the abstract methods
+// at the end); all that can be done by looking at the page is done here, the same way for all.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { within } from './processes.mjs';
 
 const NAVIGATION_MS = 15_000;
 const EVALUATION_MS = 30_000;
-/** How long one look at the page may take while something is waited for: a page that leaves meanwhile may never answer. */
+/**
+ * How long one look at the page may take while something is waited for: a page that leaves meanwhile may never answer.
+ */
 const LOOK_MS = 1_000;
 /** How long history may do nothing before nothing is what it does. */
 const HISTORY_MS = 3_000;
@@ -139,9 +141,17 @@ export class Tab {
   }
 
   /* eslint-disable no-unused-vars */
-  /** @abstract @param {string} script  an expression whose value is a promise of a text @returns {Promise<string|undefined>} */
+  /**
+   * @abstract
+   * @param {string} script  an expression whose value is a promise of a text
+   * @returns {Promise<string|undefined>}
+   */
   run(script) {}
-  /** @abstract @param {string} url @param {'load'|'commit'} until  ends when the new document is there, rejects if it cannot be */
+  /**
+   * @abstract
+   * @param {string} url
+   * @param {'load'|'commit'} until  ends when the new document is there, rejects if it cannot be
+   */
   navigate(url, until) {}
   /** @abstract */
   reloadPage() {}
@@ -153,6 +163,10 @@ export class Tab {
   type(css, text, key) {}
   /** @abstract @param {string} file  a PNG of what is in view */
   screenshot(file) {}
+  /** Before the browser takes the page away. */
+  release() {}
+  /** @abstract @param {boolean} isFrozen  as a page behind others is, whose timers stand still; Chromium only */
+  freeze(isFrozen) {}
   /** @abstract */
   close() {}
 }

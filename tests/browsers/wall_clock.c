@@ -1,5 +1,5 @@
-/* A preload that moves a program's wall clock and leaves its monotonic clock alone: what a program sees after the machine
-   has slept, or after somebody set the clock. The file that WALL_CLOCK names holds how far it is moved: an int64, in
+/* A preload that moves a program's wall clock and leaves its monotonic clock alone: what a program sees after the
+   machine has slept, or after somebody set the clock. The file that WALL_CLOCK names holds how far it is moved: an int64, in
    milliseconds, in the machine's byte order, negative for back. The file is mapped before main, so a sandbox that forbids
    opening files later does no harm, and a forked process keeps the mapping. */
 #define _GNU_SOURCE

@@ -1,8 +1,10 @@
-// WebKit: WebKitGTK in the window of webkit_window.py, by WebKitWebDriver, on a display without a screen. A driver has one
-// session, so a profile is a driver with a window of its own.
+// WebKit: WebKitGTK in the window of webkit_window.py, by WebKitWebDriver, on a display without a screen. A driver has
+// one session, so a profile is a driver with a window of its own.
 
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { find, freePort, newFolder, Program, remove, within } from './processes.mjs';
@@ -16,6 +18,9 @@ const WINDOW = fileURLToPath(new URL('webkit_window.py', import.meta.url));
 
 const KEYS = { Enter: '\uE007', Tab: '\uE004', Escape: '\uE00C' };
 
+/** After how long a page is in the cache on disk, even if WebKit ends then: it writes a second late. */
+const CACHE_MS = 1_500;
+
 /** @type {boolean|undefined} */
 let hasBinding;
 
@@ -27,7 +32,7 @@ export function missing() {
 }
 
 /** @param {import('./index.mjs').EngineOptions} options */
-export async function start({ proxy, wallClock, args, timeout }) {
+export async function start({ proxy, wallClock, args, timeout, restores }) {
   const folder = newFolder('webkit');
   const display = new Program(find('Xvfb'), ['-displayfd', '3', '-screen', '0', '1280x1000x24', '-nolisten', 'tcp', '-noreset'], { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
   const drivers = new Set();
@@ -38,6 +43,7 @@ export async function start({ proxy, wallClock, args, timeout }) {
     remove(folder);
   };
   let env;
+  let browser;
   try {
     const [, number] = await display.says(/^(\d+)\s/m, timeout);
     env = {
@@ -45,20 +51,34 @@ export async function start({ proxy, wallClock, args, timeout }) {
       WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', LIBGL_ALWAYS_SOFTWARE: '1', GSETTINGS_BACKEND: 'memory', NO_AT_BRIDGE: '1',
       DBUS_SESSION_BUS_ADDRESS: 'disabled:', GIO_USE_PROXY_RESOLVER: 'dummy',
     };
-    const browser = { version: '', newProfile, close };
     // The version is the session's to tell.
-    const first = await newProfile();
-    browser.version = first.version;
-    await first.close();
+    let first = await newProfile();
+    const next = () => {
+      const profile = first ?? newProfile();
+      first = undefined;
+      return profile;
+    };
+    browser = { version: first.version, newProfile: next, restart, ended: () => [...drivers].map((driver) => driver.ended()).find(Boolean) ?? display.ended(), close };
     return browser;
   } catch (error) {
     await close();
     throw error;
   }
 
+  /** Its tabs come back one by one, as they are asked for. */
+  async function restart() {
+    const pid = Number(readFileSync(join(folder, `profile-${profiles}`, 'pid'), 'utf8'));
+    await pause(CACHE_MS);
+    process.kill(pid, 'SIGTERM');
+    await within(gone(pid), timeout, 'the end of the window');
+    await Promise.all([...drivers].map((driver) => driver.close()));
+    drivers.clear();
+    return browser;
+  }
+
   async function newProfile() {
     const port = await freePort();
-    profiles += 1;
+    if (!restores) profiles += 1;
     const home = join(folder, `profile-${profiles}`);
     const program = new Program(find('WebKitWebDriver'), ['--host=127.0.0.1', `--port=${port}`], { env });
     drivers.add(program);
@@ -75,12 +95,26 @@ export async function start({ proxy, wallClock, args, timeout }) {
         unhandledPromptBehavior: 'dismiss',
       }), timeout, 'a session with WebKit');
       let first = await driver.command('GET', '/window');
+      const newTab = async () => {
+        const handle = first ?? (await driver.command('POST', '/window/new', { type: 'tab' })).handle;
+        first = undefined;
+        return new WebKitTab(driver, handle);
+      };
+      /** The window's program restores the next tab. */
+      const foundTab = (url) => {
+        writeFileSync(join(home, 'open'), url);
+        return newTab();
+      };
       return {
         version: capabilities.browserVersion,
-        async newTab() {
-          const handle = first ?? (await driver.command('POST', '/window/new', { type: 'tab' })).handle;
-          first = undefined;
-          return new WebKitTab(driver, handle);
+        newTab,
+        foundTab,
+        duplicate: async (tab) => foundTab(await tab.url()),
+        async reopen(tab, other) {
+          const url = await tab.url();
+          await tab.close();
+          await other.url(); // a window is opened from one that is there
+          return foundTab(url);
         },
         close: end,
       };
@@ -99,6 +133,10 @@ async function answering(driver, ms) {
       if (Date.now() > until) throw error;
     }
   }
+}
+
+async function gone(pid) {
+  while (existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) await pause(20);
 }
 
 /** Commands go to the session's current window, so every tab takes its turn. */

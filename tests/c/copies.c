@@ -1,5 +1,5 @@
-/* Two copies of the library in one process, as a gem and a wheel would have: each with a SQLite of its own, on one file.
-   The locks of a process would not keep the two apart; those of their descriptors do. */
+/* Two copies of the library in one process, as a gem and a wheel would have: each with a SQLite of its own, on one
+   file. The locks of a process would not keep the two apart; those of their descriptors do. */
 #include <dlfcn.h>
 #include <pthread.h>
 

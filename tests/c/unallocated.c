@@ -1,4 +1,6 @@
-/* A look-up that memory answers, a decision and a snippet allocate nothing: every allocation of the process is counted. */
+/*
+ * A look-up that memory answers, a decision and a snippet allocate nothing: every allocation of the process is counted.
+ */
 #include "check.h"
 
 #include <errno.h>

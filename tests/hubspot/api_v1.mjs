@@ -59,7 +59,8 @@ export class ApiV1 {
     return this.#profile(contact);
   }
 
-  // An email in the body rewrites the primary email of the contact in the path (HUBSPOT.md §3, hubspot-ruby 108 and 111).
+  // An email in the body rewrites the primary email of the contact in the path (HUBSPOT.md §3, hubspot-ruby 108 and
+  // 111).
   #createOrUpdate({ body }, email) {
     const known = this.#store.byEmail(email);
     const contact = known

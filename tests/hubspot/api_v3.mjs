@@ -59,7 +59,8 @@ export class ApiV3 {
     return { status: 200, json: this.#object(this.#find(key, query.get('idProperty')), wanted(query.get('properties'))) };
   }
 
-  // Whether an update by a merged-away id is followed as a GET is, or refused, is open (HUBSPOT.md §7.1 [?]). Stricter: 404.
+  // Whether an update by a merged-away id is followed as a GET is, or refused, is open (HUBSPOT.md §7.1 [?]).
+  // Stricter: 404.
   #update({ query, body }, key) {
     const found = this.#find(key, query.get('idProperty'));
     if (query.get('idProperty') !== 'email' && found.vid !== Number(key)) throw notFound();
@@ -96,8 +97,9 @@ export class ApiV3 {
     };
   }
 
-  // Results are not in the order of the inputs (here: backwards), emails come back in lower case (HUBSPOT.md §5 [S]), and
-  // an id that was merged away is left out without a word, as batch/update does (§0.4, rudder-transformer's data [R]).
+  // Results are not in the order of the inputs (here: backwards), emails come back in lower case (HUBSPOT.md §5 [S]),
+  // and an id that was merged away is left out without a word, as batch/update does (§0.4, rudder-transformer's data
+  // [R]).
   #batchUpsert({ body }) {
     const results = inputs(body).flatMap(({ id, idProperty, properties }) => {
       if (idProperty !== 'email') return this.#updated(id, properties).map((object) => ({ ...object, new: false }));

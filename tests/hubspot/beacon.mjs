@@ -8,7 +8,8 @@
  * @property {Kind} kind
  * @property {string|null} email  as it was sent; null if there is none, or a blank one
  * @property {string|null} id     external id, a text
- * @typedef {Said & {portal: string, usertoken: string, url: string, path: string, title: string, name: string|null}} Beacon
+ * @typedef {Said & {portal: string, usertoken: string, url: string, path: string, title: string, name: string|null}}
+ *   Beacon
  */
 
 /** Form activity: view, install, visible, interaction, completion. */
@@ -59,8 +60,9 @@ function kindOf(path, k) {
 }
 
 /**
- * `i` is a query string within the query string. Of a repeated key the first value counts (stricter: HubSpot's side is open).
- * A convenience for tests that write page views by hand, and not HubSpot's: without `i` and `k`, `email` and `id` of their own.
+ * `i` is a query string within the query string. Of a repeated key the first value counts (stricter: HubSpot's side is
+ * open). A convenience for tests that write page views by hand, and not HubSpot's: without `i` and `k`, `email` and
+ * `id` of their own.
  */
 function identityOf(parameters) {
   const identity = parameters.has('i') ? new URLSearchParams(parameters.get('i')) : parameters;

@@ -142,8 +142,8 @@ export class ContactStore {
   }
 
   /**
-   * The deleted contact whose email a contact was made with. HubSpot does not restore it (HUBSPOT.md §1.2); that the email
-   * makes a new contact is the stricter reading.
+   * The deleted contact whose email a contact was made with. HubSpot does not restore it (HUBSPOT.md §1.2); that the
+   * email makes a new contact is the stricter reading.
    * @param {Contact} contact
    * @returns {Contact|null} the one that was deleted last before it
    */

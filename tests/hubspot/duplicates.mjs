@@ -9,13 +9,12 @@
 //   merged    somebody has merged it with an older contact since
 //
 // A new visitor shows none of them: own usertoken, an email nobody had. Nor does a lead whom the tracking code met
-// *before* the app created a contact for them: that contact is the younger one.
-// Nor does a contact made for the email of a contact that had been deleted: HubSpot had nobody with that email any more, so
-// there are not two of one person. `made_anew_of` in the state names the deleted one, and S1 (`unheld`) has the request
-// that made it; a sign from a contact that was deleted before is none.
-// A duplicate that was merged away still counts, as `repaired`: it was made, and a merge is a repair, not a fix.
-// All this judges what happened, not what people meant: two people who share a browser look like one, to HubSpot as
-// well as here (HUBSPOT.md §8.1 has the complaint).
+// *before* the app created a contact for them: that contact is the younger one. Nor does a contact made for the email
+// of a contact that had been deleted: HubSpot had nobody with that email any more, so there are not two of one person.
+// `made_anew_of` in the state names the deleted one, and S1 (`unheld`) has the request that made it; a sign from a
+// contact that was deleted before is none. A duplicate that was merged away still counts, as `repaired`: it was made,
+// and a merge is a repair, not a fix. All this judges what happened, not what people meant: two people who share a
+// browser look like one, to HubSpot as well as here (HUBSPOT.md §8.1 has the complaint).
 
 /**
  * @typedef {import('./contacts.mjs').Contact} Contact

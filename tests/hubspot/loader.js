@@ -2,11 +2,11 @@
 //
 // HubSpot's loader injects further scripts, of which the analytics one does this work; here it is one script, and the
 // server's `loader_delay_ms` stands for the time that those take. It does what two saved copies of the analytics script
-// do (HUBSPOT.md §9), in its own words. Marks: [O] documented, [R] read in the copies, "stricter" where the copies or the
-// documentation leave it open and this double takes the reading that says more about the visitor.
-// It is sloppy-mode code as HubSpot's is [R]: an assignment to a property that has only a getter is lost without an error.
-// Left out, since no identity depends on it: the session cookies, cross-domain links, `__hsUserToken`, the fingerprint,
-// and the `url` option of trackClick.
+// do (HUBSPOT.md §9), in its own words. Marks: [O] documented, [R] read in the copies, "stricter" where the copies or
+// the documentation leave it open and this double takes the reading that says more about the visitor. It is sloppy-mode
+// code as HubSpot's is [R]: an assignment to a property that has only a getter is lost without an error. Left out,
+// since no identity depends on it: the session cookies, cross-domain links, `__hsUserToken`, the fingerprint, and the
+// `url` option of trackClick.
 (function () {
   var PORTAL = '__PORTAL__';
   var BEACON = '__BEACON__'; // 'https:', or '' for engines in which https hosts cannot be led to the double
@@ -78,8 +78,8 @@
     return token;
   }
 
-  // Consent, on `_hsp` as HubSpot's banner script has it. No banner is configured here, so consent is given at once [O];
-  // `revokeCookieConsent` withdraws it, and every listener hears of both, with what was allowed before [R].
+  // Consent, on `_hsp` as HubSpot's banner script has it. No banner is configured here, so consent is given at once
+  // [O]; `revokeCookieConsent` withdraws it, and every listener hears of both, with what was allowed before [R].
   var consent = { allowed: true, categories: { necessary: true, analytics: true, advertisement: true, functionality: true } };
   var consentListeners = [];
   function privacy(call) {
@@ -119,8 +119,8 @@
   var isPrepared = false;
   var clicks = [];
 
-  // Once a document, before the first call that needs the visitor: `?__hs_email=` in the address (in its hash, if it has
-  // no search) identifies first, before what the page says; not after a reset [R].
+  // Once a document, before the first call that needs the visitor: `?__hs_email=` in the address (in its hash, if it
+  // has no search) identifies first, before what the page says; not after a reset [R].
   function prepare() {
     if (isPrepared) return;
     isPrepared = true;
@@ -330,10 +330,10 @@
     queue.push(['trackPageView']);
   }
 
-  // The queue is emptied in passes: cookies; set-up and identity; in the newer copy the page views; then the rest, in order.
-  // So what is neither set-up nor identify (doNotTrack, a reset, a function) runs after the first page view in the newer
-  // copy, and in the older one before it if it was queued before HubSpot's script came. The documentation names no order
-  // for doNotTrack; stricter: the newer copy's [R].
+  // The queue is emptied in passes: cookies; set-up and identity; in the newer copy the page views; then the rest, in
+  // order. So what is neither set-up nor identify (doNotTrack, a reset, a function) runs after the first page view in
+  // the newer copy, and in the older one before it if it was queued before HubSpot's script came. The documentation
+  // names no order for doNotTrack; stricter: the newer copy's [R].
   function start() {
     // A queue that is no list is replaced, and what was pushed to it is lost [R]; stricter: the first page view is not.
     if (!isArray((window._hsq = window._hsq || []))) window._hsq = [];

@@ -17,7 +17,8 @@ const KINDS = { view: 'page view', event: 'event or click', behavioural: 'custom
 
 /**
  * @param {{portal: number, contacts: ContactState[], page_views: TrackedRequest[], anonymous_page_views: TrackedRequest[],
- *   duplicates: Duplicate[], requests: TrackedRequest[], unheld: TrackedRequest[], errors: {at: number, message: string}[]}} state
+ *   duplicates: Duplicate[], requests: TrackedRequest[], unheld: TrackedRequest[],
+ *   errors: {at: number, message: string}[]}} state
  * @returns {string} HTML
  */
 export function renderPage(state) {

@@ -5,7 +5,8 @@
 // Once it listens it prints one line of JSON, {"url":..,"portal":..}, and serves until SIGTERM:
 //   HubSpot's contacts API, v1 and v3, with any bearer token     api_v1.mjs, api_v3.mjs
 //   GET /PORTAL.js     the tracking code (js.hs-scripts.com)     loader.js
-//     ?loader_delay_ms=…  it takes so long   ?order=older  the queue as in the older copy   ?beacon=http  the page's own scheme
+//     ?loader_delay_ms=…  it takes so long   ?order=older  the queue as in the older copy
+//     ?beacon=http  the page's own scheme
 //   GET /__ptq.gif, /__ptbe.gif, /__pto.gif   its requests (track.hubspot.com)   beacon.mjs, tracking.mjs
 //   GET /              contacts, page views and duplicates, for people
 //   POST /_double/reset, PUT /_double/config, GET /_double/state     controls for tests; no such thing at HubSpot
@@ -88,7 +89,8 @@ export class HubSpotDouble {
       page_views: pageViews,
       anonymous_page_views: pageViews.filter((view) => view.vid === null),
       duplicates: findDuplicates(this.#store, (usertoken) => this.#tracking.stitches(usertoken)),
-      // Every request of the tracking code, of whatever kind; a request names an email or it does not, and HubSpot held it or not.
+      // Every request of the tracking code, of whatever kind; a request names an email or it does not, and HubSpot held
+      // it or not.
       requests,
       unheld: requests.filter(({ held }) => held === false),
       // The text that HubSpot's script makes of a property without a value.
@@ -145,7 +147,8 @@ export class HubSpotDouble {
       throw rateLimited();
     }
     const call = { method: request.method, path: url.pathname, query: url.searchParams, body: parseJson(text) };
-    // Both halves are races of their own: "sent, not yet applied" and "applied, not yet known to the worker" (DESIGN.md §2).
+    // Both halves are races of their own: "sent, not yet applied" and "applied, not yet known to the worker" (DESIGN.md
+    // §2).
     const half = this.#config.delay_ms / 2;
     await sleep(half);
     try {

@@ -1,8 +1,10 @@
-// The tracking side of the HubSpot double: what a request with its identity does (HUBSPOT.md §1.2 and §2, [O] unless marked).
+// The tracking side of the HubSpot double: what a request with its identity does (HUBSPOT.md §1.2 and §2, [O] unless
+// marked).
 //
-// - every request that carries an identity identifies: page view, event, click, form activity. What is documented is that
-//   the identity goes with page views and events; that form activity identifies too is the stricter reading;
-// - an unknown email creates a contact, a known one (primary or secondary) is joined. Joining by a secondary email is open;
+// - every request that carries an identity identifies: page view, event, click, form activity. What is documented is
+//   that the identity goes with page views and events; that form activity identifies too is the stricter reading;
+// - an unknown email creates a contact, a known one (primary or secondary) is joined. Joining by a secondary email is
+//   open;
 // - an id alone never creates a contact; it speaks for the contact it was bound to together with an email;
 // - with both, the email wins; a contact takes one id, the first; an id stays with its first contact, even after that
 //   contact's email changed (staff, thread 10828). Ids are texts: `7`, `vid:901`;

@@ -122,7 +122,8 @@ class BrowserTab {
     const view = this.#nextView();
     const input = this.#page.locator(`form input[name="${field}"]`);
     await input.fill(value);
-    // Whether the browser or Turbo sends the form: a redirect followed by GET ends it, or an answer that is no redirect.
+    // Whether the browser or Turbo sends the form: a redirect followed by GET ends it, or an answer that is no
+    // redirect.
     const isAnswer = (response) => {
       const request = response.request();
       return request.method() === 'GET' ? request.redirectedFrom() !== null : response.status() < 300 || response.status() >= 400;
@@ -132,7 +133,10 @@ class BrowserTab {
     return { path: new URL(response.url()).pathname, status: response.status(), said: response.ok() ? await view() : null };
   }
 
-  /** @returns {() => Promise<{email: string|null, id: string|null}|null>} the first page view from now on; null if none comes in time */
+  /**
+   * @returns {() => Promise<{email: string|null, id: string|null}|null>} the first page view from now on; null if none
+   * comes in time
+   */
   #nextView() {
     const view = new Promise((resolve) => {
       this.#resolveView = resolve;

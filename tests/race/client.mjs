@@ -53,8 +53,21 @@ export function openClient({ appUrl, doubleUrl }) {
 }
 
 /**
- * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them by
- * commas, which dates have too; a cookie begins where a name and an equals sign follow.
+ * A server may close a kept connection at the moment at which the next request is sent on it (gunicorn does after two
+ * seconds). A browser asks again on a new connection, and so does this.
+ */
+async function ask(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (!['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(error.cause?.code)) throw error;
+    return fetch(url, options);
+  }
+}
+
+/**
+ * The cookies that an answer sets. Debian 12's Node is built with a fetch that has no `getSetCookie` yet and joins them
+ * by commas, which dates have too; a cookie begins where a name and an equals sign follow.
  * @param {Headers} headers
  * @returns {string[]}
  */
@@ -157,7 +170,7 @@ class ClientTab {
   async #fetch(url, { method = 'GET', body }) {
     const { jar } = this.#context;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await fetch(url, { method, body, redirect: 'manual', headers: { accept: 'text/html', cookie: jar.header() } });
+      const response = await ask(url, { method, body, redirect: 'manual', headers: { accept: 'text/html', cookie: jar.header() } });
       const respondedAt = performance.now();
       for (const cookie of setCookies(response.headers)) jar.set(cookie);
       const location = response.headers.get('location');

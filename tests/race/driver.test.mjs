@@ -43,7 +43,13 @@ const PAGES = {
 
 async function startApp(t) {
   const posted = [];
+  let toClose = 0;
   const server = createServer(async (request, response) => {
+    if (toClose > 0) {
+      toClose -= 1;
+      request.socket.destroy();
+      return;
+    }
     let body = '';
     for await (const chunk of request) body += chunk;
     if (request.method === 'POST') {
@@ -65,7 +71,10 @@ async function startApp(t) {
     server.close();
     server.closeAllConnections();
   });
-  return { url: `http://127.0.0.1:${server.address().port}`, posted };
+  const closeNext = (count = 1) => {
+    toClose = count;
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, posted, closeNext };
 }
 
 /** A double with the contact old@shop.test, the tiny app, and a driver on them. */
@@ -213,4 +222,14 @@ test('client: leaving a page stops tracking code that is still on its way', asyn
   await tab.goto('/nobody');
   assert.equal((await slow).said, null);
   assert.deepEqual(double.state().page_views.map((view) => view.path), ['/nobody']);
+});
+
+test('client: a kept connection that the server closes under the next request is no failure; a server that is gone is one', async (t) => {
+  const { app, driver } = await setUp(t, openClient);
+  const tab = await (await driver.newProfile()).newTab();
+  await tab.goto('/nobody');
+  app.closeNext();
+  assert.equal((await tab.goto('/new-email')).status, 200);
+  app.closeNext(2);
+  await assert.rejects(tab.goto('/new-email'), /fetch failed/);
 });

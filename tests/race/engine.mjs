@@ -126,7 +126,8 @@ export class EngineTab {
   /**
    * @param {number} [ms]
    * @param {number} [heard]  how many requests the browser had sent when the waiting began
-   * @returns {Promise<import('./client.mjs').PageLoad['said']>} what the next page view of this tab says; null if none comes in time
+   * @returns {Promise<import('./client.mjs').PageLoad['said']>} what the next page view of this tab says; null if none
+   *   comes in time
    */
   async nextView(ms = PATIENCE_MS, heard = this.#said.length) {
     const url = await this.#next(['view'], ms, heard);

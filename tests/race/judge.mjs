@@ -33,7 +33,8 @@ export class Judge {
 
   /**
    * @param {{vid: number, email: string}[]} contacts  as HubSpot had them before the race: one for each user
-   * @param {{origin: string, signIns: {at: number, login: string}[]}[]} tabs  of a browser, by the addresses that they have
+   * @param {{origin: string, signIns: {at: number, login: string}[]}[]} tabs  of a browser, by the addresses that they
+   *   have
    */
   constructor(contacts, tabs) {
     this.#logins = new Map(contacts.map(({ vid, email }) => [vid, loginOf(email)]));

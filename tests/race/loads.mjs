@@ -2,8 +2,8 @@
 //
 // Each round, every user
 //   1. loads pages in all tabs, and leaves one loading whose tracking code comes only after the worker's call;
-//   2. submits the settings form in the first tab, once or twice, while the others load pages, some of them with tracking
-//      code slower than the page's deadline, until the app's worker is done;
+//   2. submits the settings form in the first tab, once or twice, while the others load pages, some of them with
+//      tracking code slower than the page's deadline, until the app's worker is done;
 //   3. loads pages again, which have to name the new email.
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,7 +48,8 @@ export class FullLoads {
    * @param {string[]} options.logins
    * @param {import('./scenario.mjs').Kind[][]} options.plan  for each login
    * @param {number} options.deadlineMs  PAGE_DEADLINE
-   * @param {number} options.workerMs    how long the worker's call comes after a change, at most: QUIET_PERIOD and the double's delay
+   * @param {number} options.workerMs    how long the worker's call comes after a change, at most: QUIET_PERIOD and the
+   *   double's delay
    */
   constructor({ driver, logins, plan, deadlineMs, workerMs }) {
     this.#driver = driver;

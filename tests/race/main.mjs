@@ -161,21 +161,23 @@ function printAddresses(outcomes) {
   for (const { policy, appUrl, doubleUrl } of outcomes) {
     console.log(`  ${policy.padEnd(8)}  app ${appUrl}/sign_in (user1, user2, …)   HubSpot double ${doubleUrl}`);
   }
-  // HubSpot's hosts are https only, so without the race's interception a browser can be kept from them but not sent to the double.
+  // HubSpot's hosts are https only, so without the race's interception a browser can be kept from them but not sent to
+  // the double.
   console.log(`The app's pages ask HubSpot for its tracking code. To look at them without reaching HubSpot:
   chromium --user-data-dir="$(mktemp -d)" --host-resolver-rules="MAP * ~NOTFOUND, EXCLUDE 127.0.0.1" ${outcomes.at(-1).appUrl}/sign_in`);
 }
 
 /**
- * Both races, one after the other, and what they show.
+ * Both races, and what they show. In a browser one comes after the other, each with the machine for itself; the client
+ * mostly waits, and so do both at once.
  * @param {import('./args.mjs').Options} options
  * @param {Servers} servers
  * @returns {Promise<number>} exit status
  */
 async function compare(options, servers) {
   const all = await Promise.all(POLICIES.map((policy) => start(policy, options, servers)));
-  const outcomes = [];
-  for (const started of all) outcomes.push(await runPolicy(started, options));
+  const outcomes = options.browser ? [] : await Promise.all(all.map((started) => runPolicy(started, options)));
+  if (options.browser) for (const started of all) outcomes.push(await runPolicy(started, options));
   print(outcomes, options);
   const failures = verdict(outcomes);
   for (const failure of failures) console.log(`failed: ${failure}`);
@@ -204,6 +206,6 @@ async function main() {
 }
 
 main().then((status) => process.exit(status), (error) => {
-  console.error(`demo: ${error instanceof UsageError ? `${error.message} (see bin/demo --help)` : error.stack}`);
+  console.error(`demo: ${error instanceof UsageError ? `${error.message} (see bin/demo --help)` : [error.stack, error.cause && `because ${error.cause.message}`].filter(Boolean).join('\n')}`);
   process.exit(error instanceof UsageError ? 2 : 1);
 });

@@ -197,6 +197,19 @@ test('progress rewrites one line on a terminal, and writes lines to a log', () =
   }
 });
 
+test('races that run at once share the line, and each ends on a line of its own', (t) => {
+  let written = '';
+  const out = { isTTY: true, columns: 24, write: (text) => (written += text) };
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const [usual, vidcache] = ['usual is here', 'vidcache is there'].map((status) => new Progress(() => status, out));
+  t.mock.timers.tick(200);
+  assert.ok(written.endsWith('\r\x1b[Kusual is h | vidcache i'), JSON.stringify(written));
+  written = '';
+  usual.end();
+  vidcache.end();
+  assert.equal(written, '\r\x1b[Kusual is here\n\r\x1b[Kvidcache is there\n');
+});
+
 test('an app is started by the contract, and ended with its children', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'race-'));
   t.after(() => rmSync(folder, { recursive: true }));

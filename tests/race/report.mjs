@@ -4,10 +4,15 @@
 const TERMINAL_INTERVAL_MS = 200;
 const LOG_INTERVAL_MS = 10_000;
 
+/** Between the races on a terminal's line. */
+const GAP = ' | ';
+
 /**
- * A line that says how far the race is: rewritten in place on a terminal, repeated now and then in a log.
+ * A line that says how far a race is: rewritten in place on a terminal, repeated now and then in a log. Races that
+ * run at once share a terminal's line.
  */
 export class Progress {
+  static #running = new Set();
   #out;
   #status;
   #timer;
@@ -21,19 +26,26 @@ export class Progress {
     this.#status = status;
     this.#timer = setInterval(() => this.#show(), out.isTTY ? TERMINAL_INTERVAL_MS : LOG_INTERVAL_MS);
     this.#timer.unref();
+    Progress.#running.add(this);
   }
 
   /** Ends it with the last status on a line of its own. */
   end() {
     clearInterval(this.#timer);
-    this.#show();
-    if (this.#out.isTTY) this.#out.write('\n');
+    Progress.#running.delete(this);
+    if (this.#out.isTTY) this.#rewrite([this]);
+    this.#out.write(this.#out.isTTY ? '\n' : `${this.#status()}\n`);
   }
 
   #show() {
-    if (!this.#out.isTTY) return this.#out.write(`${this.#status()}\n`);
+    if (this.#out.isTTY) this.#rewrite([...Progress.#running]);
+    else this.#out.write(`${this.#status()}\n`);
+  }
+
+  #rewrite(races) {
     const width = Math.max(20, (this.#out.columns ?? 80) - 1);
-    return this.#out.write(`\r\x1b[K${this.#status().slice(0, width)}`);
+    const each = Math.floor((width - GAP.length * (races.length - 1)) / races.length);
+    this.#out.write(`\r\x1b[K${races.map((race) => race.#status().slice(0, each)).join(GAP)}`);
   }
 }
 

@@ -1,8 +1,8 @@
 // Who changes their email, when, and to what.
 
 /**
- * `once`: one change. `back`: a change and, while it is on its way, the change back (E1→E2→E1). `quick`: two changes, the
- * second right after the first.
+ * `once`: one change. `back`: a change and, while it is on its way, the change back (E1→E2→E1). `quick`: two changes,
+ * the second right after the first.
  * @typedef {'once'|'back'|'quick'} Kind
  */
 

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './args.mjs';
 
-/** How long an app may take until `GET /up` answers 200: a Rails app boots, seeds, and calls the double for each user. */
+/**
+ * How long an app may take until `GET /up` answers 200: a Rails app boots, seeds, and calls the double for each user.
+ */
 const READY_TIMEOUT_MS = 120_000;
 
 /** How long a process may take to end after SIGTERM. */

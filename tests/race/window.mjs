@@ -42,7 +42,8 @@ export function openWindow({ url, title, cookies, startedAt, respondedAt, bytes,
   const windowEvents = events(guarded);
   const location = new URL(url);
   const now = () => clock.now() - startedAt;
-  // As a browser has it of a document that came from the network: headers and body were transferred, nothing delivered it.
+  // As a browser has it of a document that came from the network: headers and body were transferred, nothing delivered
+  // it.
   const navigation = {
     name: url, entryType: 'navigation', type: 'navigate', startTime: 0, responseStart: respondedAt - startedAt, workerStart: 0,
     deliveryType: '', transferSize: bytes + 300, encodedBodySize: bytes, decodedBodySize: bytes,

@@ -11,8 +11,8 @@ const LOADER = '<script async src="//js.hs-scripts.com/62515.js"></script>';
 const CLASSIC = readFileSync(new URL('../../page/vidcache.classic.js', import.meta.url));
 
 /**
- * The app's document, which says nothing by itself; and /me.json: by its query, how long the server takes before it makes
- * the data, and how long the data is then under way.
+ * The app's document, which says nothing by itself; and /me.json: by its query, how long the server takes before it
+ * makes the data, and how long the data is then under way.
  */
 async function open(scene, delays = {}) {
   const { site } = scene;

@@ -259,6 +259,19 @@ test('a page that Turbo prefetched too long ago gives the id alone', () => {
   assert.deepEqual(tab.said, { id: 'vid:901' });
 });
 
+test("where another embed's tracker is there before the tag, a page that is still loading is not counted again, a visit is", () => {
+  for (const [readyState, views] of [['loading', 0], ['interactive', 1], ['complete', 1]]) {
+    const tab = openTab({ readyState });
+    const tracker = tab.load();
+    tab.pass(5_000);
+    const before = tracker.requests.length;
+    tab.show();
+    assert.equal(tracker.requests.length - before, views, readyState);
+    assert.deepEqual(tab.appended, [], 'no second loader');
+    assert.deepEqual({ ...tracker.identity.get() }, { id: 'vid:901', email: 'ann@shop.test' });
+  }
+});
+
 test('a Turbo preview says nothing at all', () => {
   for (const attribute of ['data-turbo-preview', 'data-turbolinks-preview']) {
     const tab = openTab();

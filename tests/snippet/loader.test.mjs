@@ -1,7 +1,8 @@
 // The guard and HubSpot's script: when it comes, how often, and under which policy.
 // Other code that identifies: others.test.mjs; frames and character sets: page.test.mjs.
 
-import { ANN, ANN_ALONE, ANN_NAMED, inEveryEngine, NOBODY } from './site.mjs';
+import assert from 'node:assert/strict';
+import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY } from './site.mjs';
 
 const TTL = 2_000;
 const LOADER = '//js.hs-scripts.com/62515.js';
@@ -46,6 +47,32 @@ inEveryEngine({}, (check) => {
       document.body.append(script);
     }, code);
     await scene.hears(`view: ${ANN_NAMED}`);
+  });
+
+  check("a sign-out and the next user before HubSpot's script comes: no view of the former browser names the next user", {
+    head: '<script src="/turbo8.js"></script>', loader: '?loader_delay_ms=2500',
+  }, async (scene) => {
+    const visit = async (path, commands) => {
+      await scene.tab.evaluate((to) => window.Turbo.visit(to), path);
+      await scene.tab.waitFor((to, count) => document.title === to && window._hsq?.length >= count, path, commands);
+    };
+    // From a page without the tag, so that no `load` waits for the script.
+    scene.site.pages['/start'] = { snippet: '' };
+    await scene.goto('/start');
+    await visit('/a', 1);
+    Object.assign(scene.site, { user: null, out: true });
+    await visit('/b', 5);
+    Object.assign(scene.site, { user: BOB, out: false });
+    await visit('/c', 8);
+    // Views of one millisecond are one request: a browser asks for a picture once.
+    await scene.tab.waitFor(() => window._hsq.length === 0);
+    await scene.settle();
+    const views = scene.requests();
+    assert.ok(views.length > 0 && views.every((url) => !/vid|shop/.test(url.search)), String(views));
+    const tokens = new Set(views.map(({ searchParams }) => searchParams.get('vi')));
+    assert.equal(tokens.size, 1, 'the former usertoken');
+    await scene.acts(BOB_NAMED);
+    assert.ok(!tokens.has(scene.requests().at(-1).searchParams.get('vi')), 'a new usertoken');
   });
 
   check('a page of nobody, and one of somebody without an email', { user: null }, async (scene) => {

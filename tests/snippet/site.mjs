@@ -45,39 +45,88 @@ export function inEveryEngine(options, define) {
       const why = missing(engine);
       if (why) console.log(`${engine}: ${why}`);
       describe(engine, { concurrency: 1, skip: why ?? false }, () => {
-        let browser;
-        let double;
-        let profile;
-        let anchor;
-        before(async () => {
-          double = new HubSpotDouble({ portal: PORTAL });
-          browser = await launch(engine, { ...options, hubspot: await double.listen() });
-          profile = await browser.newProfile();
-          // Stays open: WebKit ends with its last tab, and opens the next tab only from one that is there.
-          anchor = await profile.newTab();
-          console.log(`${engine} ${browser.version}`);
-        });
-        after(async () => {
-          await browser?.close();
-          await double?.close();
-        });
+        const home = new Home(engine, options);
+        before(() => home.open());
+        after(() => home.close());
         define((name, { skip = false, ...settings }, run) => {
           it(`${engine}: ${name}`, { skip, timeout: 60_000 }, async () => {
-            const scene = await Scene.open(browser, profile, settings);
+            await home.reopen();
+            const scene = await Scene.open(home, settings);
             try {
               await run(scene);
               await scene.hears();
               scene.tell(engine, name);
               assert.deepEqual(scene.problems(), [], 'no script failed, and nothing went elsewhere');
+            } catch (error) {
+              throw scene.browser.ended ? new Error(scene.browser.ended, { cause: error }) : error;
             } finally {
               await scene.close();
-              await anchor.evaluate('1');
             }
           });
         }, engine);
       });
     }
   });
+}
+
+/** The browser of an engine's cases, one profile of it, and a tab that is always there. */
+class Home {
+  #engine;
+  #options;
+  #double;
+  #hubspot;
+  #anchor;
+  #isSpare = true;
+
+  constructor(engine, options) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  async open() {
+    this.#double = new HubSpotDouble({ portal: PORTAL });
+    this.#hubspot = await this.#double.listen();
+    await this.#launch();
+    console.log(`${this.#engine} ${this.browser.version}`);
+  }
+
+  async close() {
+    await this.browser?.close();
+    await this.#double?.close();
+  }
+
+  /**
+   * A browser that is gone has failed the case that it was gone in; once a file there is another for the cases that
+   * follow.
+   */
+  async reopen() {
+    try {
+      await this.#anchor.evaluate('1');
+    } catch (error) {
+      if (!this.#isSpare) throw error;
+      this.#isSpare = false;
+      console.log(`${this.#engine}: launched anew, since the browser did not answer: ${this.browser.ended ?? error.message}`);
+      await this.browser.close().catch(() => {});
+      await this.#launch();
+    }
+  }
+
+  /** The browser ends as a person ends it, and comes back with its tabs. */
+  async restart(tab) {
+    await this.browser.restart(tab);
+    await this.#begin();
+  }
+
+  async #launch() {
+    this.browser = await launch(this.#engine, { ...this.#options, hubspot: this.#hubspot });
+    await this.#begin();
+  }
+
+  async #begin() {
+    this.profile = await this.browser.newProfile();
+    // Stays open: WebKit ends with its last tab, and opens the next tab only from one that is there.
+    this.#anchor = await this.profile.newTab();
+  }
 }
 
 /** The site. Its fields may change at any time; they count for the pages that are rendered from then on. */
@@ -131,7 +180,7 @@ class Site {
     const { at, ttl, ...who } = this.data();
     const data = JSON.stringify({ at, ttl, src: address, ...who }).replace(/[^ -~]|</g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
     return `<script id="v-${at}"${nonce}>(${GUARD})(window,document,${data});</script>
-<script type="text/javascript" id="hs-script-loader" async defer data-turbo-eval="false" data-turbolinks-eval="false"${nonce} src="${address}"></script>`;
+<script id="hs-script-loader" async defer data-turbo-eval="false" data-turbolinks-eval="false"${nonce} src="${address}"></script>`;
   }
 
   /** @param {string} path @param {object} [page] */
@@ -175,10 +224,13 @@ export class Scene {
   #requests = [];
   #looked = 0;
   #problems;
+  #home;
 
-  static async open(browser, profile, settings) {
+  static async open(home, settings) {
     const scene = new Scene();
-    Object.assign(scene, { browser, profile, site: Object.assign(new Site(), settings) });
+    scene.#home = home;
+    scene.site = Object.assign(new Site(), settings);
+    const { browser } = scene;
     scene.#problems = browser.problems().length;
     scene.tab = await scene.newTab();
     await scene.site.listen();
@@ -190,9 +242,34 @@ export class Scene {
     await this.site.close();
   }
 
+  get browser() {
+    return this.#home.browser;
+  }
+
+  get profile() {
+    return this.#home.profile;
+  }
+
   async newTab() {
     this.tabs.push(await this.profile.newTab());
     return this.tabs.at(-1);
+  }
+
+  /**
+   * A tab that came by itself, once its page is complete.
+   * @param {Promise<import('../browsers/tab.mjs').Tab>} coming
+   */
+  async comes(coming) {
+    const tab = await coming;
+    this.tabs.push(tab);
+    await tab.waitFor("document.readyState === 'complete' && location.protocol === 'http:'");
+    return tab;
+  }
+
+  /** The browser ends and comes back; the tabs that the case had are found by the profile's `foundTab`. */
+  async restart() {
+    await this.#home.restart(this.tab);
+    this.tabs = [];
   }
 
   problems() {

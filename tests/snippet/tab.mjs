@@ -61,9 +61,10 @@ export function openTab({ skew = 0, ppm = 0, navigation = {}, readyState = 'comp
       if (email) page.email = email;
       const before = window._hsq?.length ?? 0;
       guard(window, document, page, late);
-      const queue = Array.from(window._hsq ?? []);
-      tab.who ??= queue.find((command) => command[0] === 'identify')?.[1];
-      return queue.slice(before);
+      const queue = window._hsq ?? [];
+      tab.who ??= Array.from(queue).find((command) => command[0] === 'identify')?.[1];
+      // Not a copy of it all: with a page a minute for a week that took more than a minute.
+      return Array.prototype.slice.call(queue, before);
     },
     /** The identity that the guard gave. */
     who: undefined,

@@ -46,7 +46,10 @@ function words(said) {
   return runs.map(({ word, count }) => (count > 1 ? `${word} ×${count}` : word)).join(', ') || '–';
 }
 
-/** One row a case; where all engines said the same, one word for all. A case that is named after what an engine does has its own row. */
+/**
+ * One row a case; where all engines said the same, one word for all. A case that is named after what an engine does has
+ * its own row.
+ */
 function table({ name, cases }) {
   const rows = new Map();
   for (const { engine, name: what, said } of cases) rows.set(what, { ...rows.get(what), [engine]: words(said) });

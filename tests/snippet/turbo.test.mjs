@@ -27,7 +27,9 @@ inEveryEngine({}, (check) => {
       await scene.tab.evaluate('window.first = true');
     };
     const stayed = async (scene) => assert.equal(await scene.tab.evaluate('window.first'), true, 'the same document');
-    /** By a link; waits until the page left is in the library's cache, which is a moment after the next page is there. */
+    /**
+     * By a link; waits until the page left is in the library's cache, which is a moment after the next page is there.
+     */
     const follow = async (scene, path) => {
       const left = new URL(await scene.tab.url()).pathname;
       await scene.tab.click(`#${path.slice(1)}`);
@@ -140,8 +142,6 @@ inEveryEngine({}, (check) => {
     });
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
-    // The body stays the same: within two seconds it would be no view of its own.
-    await pause(2_000);
     scene.site.user = HOME;
     await refresh();
     await scene.hears(`view: ${HOME_NAMED}`);

@@ -54,7 +54,7 @@ pub(crate) unsafe fn optional_bytes<'a>(
     }
 }
 
-/// The same where NULL is no answer.
+/// A text that must be given: NULL is refused, as a NULL with a length is everywhere.
 #[inline(always)]
 pub(crate) unsafe fn bytes<'a>(
     bytes: *const c_char,

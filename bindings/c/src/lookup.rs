@@ -129,8 +129,8 @@ pub unsafe extern "C" fn vidcache_resolve(
     })
 }
 
-/// The same where memory has the answer: `*known` says whether. It never waits nor reads the file: for a thread that
-/// must not, such as that of an event loop.
+/// The user's contact, as vidcache_resolve gives it, from memory alone: `*known` says whether memory has it. This call
+/// never waits and never reads the file: it is for a thread that must not, such as that of an event loop.
 ///
 /// Fails with VIDCACHE_INVALID_USER_KEY.
 #[unsafe(no_mangle)]

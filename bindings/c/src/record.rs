@@ -41,8 +41,8 @@ pub unsafe extern "C" fn vidcache_link(
     })
 }
 
-/// The same for a contact that may be another user's too: the explicit choice that they share it. A change of one's email
-/// then keeps all of them from naming theirs.
+/// Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of one's
+/// email then keeps all of them from naming theirs.
 ///
 /// Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
 #[unsafe(no_mangle)]

@@ -1,4 +1,5 @@
-//! `include/vidcache.h` is what this crate's source says. To write it anew: `VIDCACHE_WRITE_HEADER=1 cargo test -p vidcache-c`.
+//! `include/vidcache.h` is what this crate's source says. To write it anew:
+//! `VIDCACHE_WRITE_HEADER=1 cargo test -p vidcache-c`.
 
 #![allow(clippy::expect_used)] // A test has nothing better to do.
 

@@ -24,7 +24,8 @@ SECRET = "thirty-two bytes kept out of it."
 
 
 class Subject:
-    """`code` is what is timed, with `key` (of `keys`, in turn) and `on` to work with: text, so that no call is timed along.
+    """`code` is what is timed, with `key` (of `keys`, in turn) and `on` to work with: text, so that no call is timed
+    along.
 
     `whole`: it takes all of `keys` at once.
     """
@@ -91,8 +92,8 @@ def main(folder, facts, quick):
     assert by_int.resolve_many(ids) == vids and by_text.resolve_many(texts) == vids
     assert by_int.decide(ids[0], emails[0]).agreed and emails[0] in by_int.snippet(ids[0], emails[0])
 
-    # A dict keeps its entries in the order they came in. Looked up in that same order, they would come out of memory one
-    # after the other, which no app sees.
+    # A dict keeps its entries in the order they came in. Looked up in that same order, they would come out of memory
+    # one after the other, which no app sees.
     in_order = sorted(users)
     known = {number: vid for number, _, vid, _ in in_order}
     rounds.add("baseline_dict_int", "on[key]", known, ids)

@@ -54,8 +54,8 @@ impl Vidcache {
         edge(|| self.0.change_outstanding_since(UserKey::text(user)?, ChangeToken::try_from(change)?))
     }
 
-    /// How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
-    /// page deadline of any process that used the file within the last day, and 5 s more.
+    /// How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the
+    /// longest page deadline of any process that used the file within the last day, and 5 s more.
     ///
     /// # Errors
     /// `storage`, `corrupt`, `busy`, `closed`.

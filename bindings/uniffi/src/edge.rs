@@ -1,5 +1,5 @@
-//! The edge that a panic does not cross. UniFFI has one too, but it hands the panic's words on, and Rust quotes the text
-//! that was being cut or parsed in some of them.
+//! The edge that a panic does not cross. UniFFI has one too, but it hands the panic's words on, and Rust quotes the
+//! text that was being cut or parsed in some of them.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

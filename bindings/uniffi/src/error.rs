@@ -10,7 +10,7 @@ pub enum VidcacheError {
     Failed {
         /// The stable name of the code: `invalid_user_key`, `busy`, …
         code: String,
-        /// Its stable number.
+        /// The code's stable number.
         number: i32,
         /// What went wrong, for a person. Not called `message`: Kotlin's exceptions have one of their own.
         text: String,

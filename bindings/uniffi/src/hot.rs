@@ -46,7 +46,7 @@ pub unsafe extern "C" fn vidcache_try_resolve_id(cache: *const Vidcache, id: i64
     attempt(|| resolve(cache, UserKey::from(id)))
 }
 
-/// The same for a text of `len` bytes of UTF-8.
+/// The contact of the user whose key is a text of `len` bytes of UTF-8; else as `vidcache_try_resolve_id`.
 ///
 /// # Safety
 /// As `vidcache_try_resolve_id`; `user` has `len` readable bytes.
@@ -57,12 +57,12 @@ pub unsafe extern "C" fn vidcache_try_resolve_text(cache: *const Vidcache, user:
     attempt(|| resolve(cache, key(user)?))
 }
 
-/// What a page may say of the user: the number of the reason, and the rest in `out`; or -1: ask `decide`. Texts are UTF-8;
-/// `email` is NULL where the app has none.
+/// What a page may say of the user: the number of the reason, and the rest in `out`; or -1: ask `decide`. Texts are
+/// UTF-8; `email` is NULL where the app has none.
 ///
 /// # Safety
-/// As `vidcache_try_resolve_id`; the texts have so many readable bytes, and `out` can be written to. It need not be aligned:
-/// a JVM's array is not.
+/// As `vidcache_try_resolve_id`; the texts have so many readable bytes, and `out` can be written to. It need not be
+/// aligned: a JVM's array is not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_try_decide(
     cache: *const Vidcache,
@@ -86,8 +86,8 @@ pub unsafe extern "C" fn vidcache_try_decide(
     })
 }
 
-/// The HTML for the page, into `html`: its length; or -1: ask `snippet`, where `room` was too little too. A `user` of NULL
-/// is a visitor whom the app does not know. `nonce` is NULL where the page has none.
+/// The HTML for the page, into `html`: its length; or -1: ask `snippet`, where `room` was too little too. A `user` of
+/// NULL is a visitor whom the app does not know. `nonce` is NULL where the page has none.
 ///
 /// # Safety
 /// As `vidcache_try_decide`; `html` has `room` bytes, all of them initialised, that nobody else uses meanwhile.

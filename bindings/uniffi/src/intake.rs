@@ -72,7 +72,7 @@ impl Vidcache {
         edge(|| self.0.link(UserKey::text(user)?, Vid::try_from(vid)?))
     }
 
-    /// The same, where the contact may be another user's too.
+    /// Links the user to a contact that may be another user's too: the explicit choice that they share it.
     ///
     /// # Errors
     /// As `link`, without `vid_taken`.
@@ -125,8 +125,8 @@ impl Vidcache {
     /// Takes in what the app has long known.
     ///
     /// # Errors
-    /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer` for
-    /// a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
+    /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer`
+    /// for a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
     pub fn import_users(&self, rows: Vec<ImportRow>) -> Result<ImportReport, VidcacheError> {
         edge(|| {
             let rows = rows

@@ -84,7 +84,8 @@ impl Vidcache {
         })
     }
 
-    /// The same for texts, which a NUL ends: no key holds one.
+    /// The contacts of many users whose keys are texts, each ended by a NUL, which no key holds: 8 bytes of the
+    /// machine's order for each, 0 for none.
     ///
     /// # Errors
     /// As `resolve`.
@@ -150,8 +151,8 @@ impl Vidcache {
         edge(|| Ok(self.0.signed_out_snippet(nonce.as_deref())))
     }
 
-    /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
-    /// 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+    /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms
+    /// since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
     /// (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
     /// (`Cache-Control: private, no-store`).
     ///

@@ -40,8 +40,8 @@ def enqueue(cache, user_id, change):
 
 
 def prepare(cache, count):
-    """Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind. Before
-    the shop opens: a change that a page has just begun must not be taken for one of those.
+    """Makes the customers that are not there yet, and their contacts; takes up the changes that a crash left behind.
+    Before the shop opens: a change that a page has just begun must not be taken for one of those.
     """
     users = get_user_model().objects
     for number in range(users.count() + 1, count + 1):
@@ -55,8 +55,8 @@ def prepare(cache, count):
 
 
 def perform(cache, job):
-    """Until it succeeds the change stays outstanding, and the user's pages give the id alone. One job of a user at a time: two
-    of them at once could tell HubSpot of the older email last. Here there is one worker.
+    """Until it succeeds the change stays outstanding, and the user's pages give the id alone. One job of a user at a
+    time: two of them at once could tell HubSpot of the older email last. Here there is one worker.
     """
     # Asked again: HubSpot must not be told of a change that another job has finished.
     if job.change is None or cache.is_change_outstanding(job.user_id, job.change):

@@ -33,7 +33,8 @@ module Shop
       snippet == :usual
     end
 
-    # @return [String, nil] a copy of Turbo, served to the pages as /turbo.js; without one the shop's pages are loaded in full
+    # @return [String, nil] a copy of Turbo, served to the pages as /turbo.js; without one the shop's pages are loaded
+    #   in full
     def turbo
       ENV["TURBO"].presence
     end

@@ -4,8 +4,8 @@ require "json"
 require "time"
 
 module Vidcache
-  # What HubSpot answered, in whatever form the app's client hands it over, as the JSON that the core reads. By shape and
-  # never by class, so that no client is needed:
+  # What HubSpot answered, in whatever form the app's client hands it over, as the JSON that the core reads. By shape
+  # and never by class, so that no client is needed:
   #
   # | given | from |
   # | --- | --- |
@@ -18,15 +18,16 @@ module Vidcache
   # | `id` and `properties`, with `updated_at` | hubspot-api-client's and hubspot-sdk's objects |
   # | `vid`, or `id` and `metadata` | hubspot-ruby's contacts. They carry no time, so they link a user and confirm no email |
   #
-  # An error is what its HTTP status says. What HubSpot's words say besides, only the core can read: which contact holds an email, how
-  # long a limit lasts, and that a contact is gone, which it writes down.
+  # An error is what its HTTP status says. What HubSpot's words say besides, only the core can read: which contact holds
+  # an email, how long a limit lasts, and that a contact is gone, which it writes down.
   #
   # @api private
   module Answer
     # What an object of a client's may say of a contact, and what HubSpot calls it.
     FIELDS = { id: "id", properties: "properties", updated_at: "updatedAt", archived: "archived", archived_at: "archivedAt" }.freeze
 
-    # HubSpot answered with an error: what its status says, and JSON whose `status` is `error`, so that the core takes it for no contact.
+    # HubSpot answered with an error: what its status says, and JSON whose `status` is `error`, so that the core takes
+    # it for no contact.
     Refusal = Struct.new(:error, :json)
     private_constant :Refusal
 

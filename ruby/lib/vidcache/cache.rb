@@ -2,7 +2,7 @@
 
 require "vidcache/answer"
 
-# See {Vidcache.open}.
+# An embedded identity cache for HubSpot: {Vidcache.open} opens one.
 module Vidcache
   # Opens the file of a portal, creating it with mode 0600 where there is none.
   #
@@ -91,7 +91,7 @@ module Vidcache
   # Every method raises {Closed} after {#close}, {Storage} or {Corrupt} when the file fails, and {Busy} when it
   # waited for longer than +busy_timeout+. All are {Error}s.
   class Cache
-    # As many rows as the core takes into one transaction: fewer would halve the rate of random UUIDs.
+    # The rows of one transaction, as many as the core takes: fewer would halve the rate of random UUIDs.
     IMPORT_BATCH = 100_000
     private_constant :IMPORT_BATCH
 

@@ -5,10 +5,10 @@ module Vidcache
   # table when it is loaded, so what is listed here is only for reading:
   #
   # The caller's input, and nothing was written::
-  #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+,
-  #   +InvalidAnswer+ (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact),
-  #   +AnswerWithoutEmail+ (it cannot finish a change), +InvalidWebhook+ (no batch of events, or a field of the wrong type),
-  #   +InvalidSignature+ (the request is not HubSpot's, or not of now), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
+  #   +InvalidUserKey+, +InvalidVid+, +InvalidEmail+, +InvalidPortal+, +InvalidSecret+, +InvalidOption+, +InvalidAnswer+
+  #   (no JSON, or a field of the wrong type), +AnswerWithoutId+ (it names no contact), +AnswerWithoutEmail+ (it cannot
+  #   finish a change), +InvalidWebhook+ (no batch of events, or a field of the wrong type), +InvalidSignature+ (the
+  #   request is not HubSpot's, or not of now), +BufferTooSmall+ (never seen in Ruby, where Strings grow)
   # What the rows, or HubSpot, say against it, and nothing was written about the user::
   #   +UnknownChange+, +ForeignChange+ (another user's token), +VidTaken+ (the contact is linked to another user),
   #   +ContactConflict+ (409: another contact holds that email), +ContactMissing+ (404), +RateLimited+ (429)
@@ -20,8 +20,8 @@ module Vidcache
   # A defect of this library::
   #   +Internal+
   #
-  # No message holds an email, a secret, or a value out of an answer, and only that of +VidTaken+ holds users' keys: the two
-  # that are to be told apart.
+  # No message holds an email, a secret, or a value out of an answer, and only that of +VidTaken+ holds users' keys: the
+  # two that are to be told apart.
   class Error < StandardError
     class << self
       # @return [Symbol, nil] the code's name, the same in every language: +:invalid_user_key+. nil only

@@ -68,8 +68,8 @@ module Vidcache
       end
     end
 
-    # Whether there is a cache to ask. Where there is none (no `portal_id`, as in most test environments) the view helper renders
-    # nothing and models with `has_vid` save as if they had none.
+    # Whether there is a cache to ask. Where there is none (no `portal_id`, as in most test environments) the view
+    # helper renders nothing and models with `has_vid` save as if they had none.
     #
     # @return [Boolean]
     def configured?
@@ -83,8 +83,8 @@ module Vidcache
 
     # For a dashboard: {Cache#stats} of this process, and the changes of email that are outstanding, of all processes.
     #
-    # @return [Hash{Symbol => Object}] besides those of {Cache#stats}: `:outstanding` (changes), `:oldest_outstanding` (seconds since
-    #   the oldest was begun, nil if there is none), `:portal_id`
+    # @return [Hash{Symbol => Object}] besides those of {Cache#stats}: `:outstanding` (changes), `:oldest_outstanding`
+    #   (seconds since the oldest was begun, nil if there is none), `:portal_id`
     # @raise [Vidcache::Error]
     def stats
       changes = cache.stale_changes(older_than: 0, limit: Model::MAX_CHANGES)

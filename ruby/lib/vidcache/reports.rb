@@ -10,8 +10,8 @@ module Vidcache
     # @return [Array<Integer>] the contacts that the answer described, by the ids that live
     attr_reader :contacts
 
-    # @return [Array<Integer>] the ids for which HubSpot says it has no contact. One that was asked for and is in neither was merged
-    #   into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+    # @return [Array<Integer>] the ids for which HubSpot says it has no contact. One that was asked for and is in
+    #   neither was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
     attr_reader :missing
 
     # @api private

@@ -59,8 +59,8 @@ module Vidcache
         @texts = [html.to_s]
       end
 
-      # @return [Array<String>] the emails that the page identifies its visitor by, whoever wrote the script: in vidcache's data,
-      #   and in any `_hsq` call to `identify`
+      # @return [Array<String>] the emails that the page identifies its visitor by, whoever wrote the script: in
+      #   vidcache's data, and in any `_hsq` call to `identify`
       def emails
         scripts = @texts.flat_map { |text| text.scan(%r{<script\b[^>]*>(.*?)</script>}mi).flatten }
         found = @data.filter_map { |data| data["email"] } + scripts.flat_map { |script| own(script) || others(script) }
@@ -132,7 +132,8 @@ module Vidcache
       # The emails that the page names although app and HubSpot do not agree on them.
       #
       # @param html [String]
-      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {#vidcache_confirm} was called for
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {#vidcache_confirm} was
+      #   called for
       # @return [Array<String>]
       def vidcache_unconfirmed(html, user = nil)
         keys = user.nil? ? vidcache_users : [vidcache_key_of(user)]
@@ -193,7 +194,8 @@ module Vidcache
       end
 
       # @param html [String] a page
-      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {Support#vidcache_confirm} was called for
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom
+      #   {Support#vidcache_confirm} was called for
       # @return [true]
       def assert_names_no_unconfirmed_email(html, user = nil)
         assert_empty vidcache_unconfirmed(html, user), "the page names an email that HubSpot is not known to hold: that makes a duplicate"
@@ -246,7 +248,8 @@ module Vidcache
         Matcher.new("name no email", ->(html) { Page.new(html).emails.then { |found| found.empty? || found } })
       end
 
-      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom {Support#vidcache_confirm} was called for
+      # @param user [Vidcache::Model, Integer, String, nil] whose page it is; nil for any whom
+      #   {Support#vidcache_confirm} was called for
       # @return [Matcher]
       def name_no_unconfirmed_email(user = nil)
         check = ->(html) { vidcache_unconfirmed(html, user).then { |found| found.empty? || found } }

@@ -4,8 +4,8 @@ require_relative "helper"
 require_relative "support/processes"
 require_relative "support/app_folder"
 
-# The README's Rails quick start, in a fresh app: the code blocks that a comment `<!-- quick-start: PATH -->` stands before.
-# A block for a layout may be a line of it, which then goes to the end of the body.
+# The README's Rails quick start, in a fresh app: the code blocks that a comment `<!-- quick-start: PATH -->` stands
+# before. A block for a layout may be a line of it, which then goes to the end of the body.
 class Vidcache::QuickStartTest < Minitest::Test
   README = ENV.fetch("QUICK_START") { File.expand_path("../../../README.md", __dir__) }
   BLOCK = /^<!-- quick-start: (\S+) -->\s*^```\w+\n(.*?)^```$/m

@@ -20,7 +20,10 @@ class TurboScenario {
     this.customers = logins.map((login) => new Customer(login));
   }
 
-  /** @returns {Promise<TurboTab[]>} that many tabs of one new profile, in which the user is signed in; the first by Turbo's own form */
+  /**
+   * @returns {Promise<TurboTab[]>} that many tabs of one new profile, in which the user is signed in; the first by
+   * Turbo's own form
+   */
   async profileOf(login, count) {
     const profile = await this.#driver.newProfile();
     const tabs = [];

@@ -1,6 +1,6 @@
-//! Other code in our process opens, reads and closes our files, as a backup gem or a second SQLite does. That drops the POSIX
-//! locks of the process; then somebody else closes the file and takes itself for the last one. What is acknowledged after
-//! that must be found, and the guards must be there.
+//! Other code in our process opens, reads and closes our files, as a backup gem or a second SQLite does. That drops the
+//! POSIX locks of the process; then somebody else closes the file and takes itself for the last one. What is
+//! acknowledged after that must be found, and the guards must be there.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
@@ -34,7 +34,8 @@ pub(crate) struct Second {
 impl Second {
     #[allow(clippy::missing_transmute_annotations)] // The fields that they go into are the annotation.
     pub(crate) fn load() -> Option<Self> {
-        // SAFETY: a C string; the library stays loaded; the three functions are SQLite's, of these types in any version.
+        // SAFETY: a C string; the library stays loaded; the three functions are SQLite's, of these types in any
+        // version.
         unsafe {
             let library = libc::dlopen(c"libsqlite3.so.0".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
             if library.is_null() {

@@ -1,5 +1,5 @@
-//! A full disk and a read-only file system: a clear error, what was acknowledged stays, reads go on; and once there is room
-//! again, so do writes. Mounted in this process's own namespace, so it needs root.
+//! A full disk and a read-only file system: a clear error, what was acknowledged stays, reads go on; and once there is
+//! room again, so do writes. Mounted in this process's own namespace, so it needs root.
 
 use std::ffi::CString;
 use std::fs;

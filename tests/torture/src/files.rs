@@ -1,5 +1,5 @@
-//! Files that are not what they were: truncated, overwritten, empty, foreign. Refused by name and left alone, or opened and
-//! found wrong by `verify`; never deleted, never a crash.
+//! Files that are not what they were: truncated, overwritten, empty, foreign. Refused by name and left alone, or opened
+//! and found wrong by `verify`; never deleted, never a crash.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,5 +1,5 @@
-//! Forks: ten thousand, with threads that read, write and open at that moment; a child that closes, a parent that closes
-//! first; and the locks of either side, as the kernel has them.
+//! Forks: ten thousand, with threads that read, write and open at that moment; a child that closes, a parent that
+//! closes first; and the locks of either side, as the kernel has them.
 
 use std::collections::HashMap;
 use std::path::Path;

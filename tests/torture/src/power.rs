@@ -1,6 +1,7 @@
-//! Power loss. A run is recorded at the VFS: what was written, synced, created and deleted, and which calls had returned by
-//! then. Then the power goes off at every one of those steps: of what was not synced some sectors are there, in any of
-//! the versions they had, and some are not. What was acknowledged before must be found in each such file.
+//! Power loss. A run is recorded at the VFS: what was written, synced, created and deleted, and which calls had
+//! returned by then. Then the power goes off at every one of those steps: of what was not synced some sectors are
+//! there, in any of the versions they had, and some are not. What was acknowledged before must be found in each such
+//! file.
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;

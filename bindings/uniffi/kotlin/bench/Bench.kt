@@ -1,8 +1,8 @@
 /**
  * What bin/bench measures on the JVM: the jar beside a HashMap, and beside SQLite through JDBC.
  *
- * `bench/run FOLDER FACTS [--quick]`: FOLDER holds the files that the Rust part has filled. One line of JSON for each figure
- * goes to FACTS.
+ * `bench/run FOLDER FACTS [--quick]`: FOLDER holds the files that the Rust part has filled. One line of JSON for each
+ * figure goes to FACTS.
  */
 package bench
 
@@ -24,8 +24,8 @@ private const val SECRET = "thirty-two bytes kept out of it."
 private const val WARM = 200_000
 
 /**
- * `loop` looks up the keys from one place to another, and returns what depends on every answer, so that the JVM leaves out
- * none: a loop for each subject, since one that served all would be compiled for none.
+ * `loop` looks up the keys from one place to another, and returns what depends on every answer, so that the JVM leaves
+ * out none: a loop for each subject, since one that served all would be compiled for none.
  */
 private class Subject(val name: String, val count: Int, val baseline: String?, val loop: (Int, Int) -> Long)
 
@@ -96,7 +96,8 @@ fun main(arguments: Array<String>) {
     check(byInt.resolveMany(ids.map { UserKey(it) }) == vids && byText.resolveMany(texts.map { UserKey(it) }) == vids)
     check(byInt.decide(UserKey(ids[0]), emails[0]).agreed && emails[0] in byInt.snippet(UserKey(ids[0]), emails[0]))
 
-    // Filled in the order of the ids: looked up in the order it was filled, it would come out of memory one after the other.
+    // Filled in the order of the ids: looked up in the order it was filled, it would come out of memory one after the
+    // other.
     val order = ids.indices.sortedBy { ids[it] }
     val known = HashMap<Long, Long>()
     for (at in order) known[ids[at]] = vids[at]

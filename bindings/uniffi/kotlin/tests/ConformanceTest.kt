@@ -1,4 +1,6 @@
-/** The cases of tests/conformance, which every language replays: what a page asks here by both ways into the library. */
+/**
+ * The cases of tests/conformance, which every language replays: what a page asks here by both ways into the library.
+ */
 package vidcache
 
 import com.google.gson.JsonElement

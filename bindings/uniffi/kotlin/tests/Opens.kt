@@ -1,4 +1,7 @@
-/** A program that uses the jar. In a package of its own: the version of `vidcache` is that of the jar it is loaded from first. */
+/**
+ * A program that uses the jar. In a package of its own: the version of `vidcache` is that of the jar it is loaded from
+ * first.
+ */
 package other
 
 import java.nio.file.Path

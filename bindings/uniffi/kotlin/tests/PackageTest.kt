@@ -36,8 +36,10 @@ class PackageTest {
         JarFile(JAR.toFile()).use { jar ->
             val names = jar.stream().map { it.name }.filter { !it.endsWith("/") }.toList()
             val (classes, others) = names.partition { it.endsWith(".class") }
-            val licences = listOf("META-INF/LICENSE-APACHE", "META-INF/LICENSE-MIT")
+            val notices = "META-INF/THIRD-PARTY.txt"
+            val licences = listOf("META-INF/LICENSE-APACHE", "META-INF/LICENSE-MIT", notices)
             assertEquals(setOf(MANIFEST, "META-INF/vidcache.kotlin_module", library) + licences, others.toSet())
+            assertContains(jar.getInputStream(jar.getEntry(notices)).use { it.readBytes().decodeToString() }, "\nlibsqlite3-sys ")
             assertTrue(classes.all { it.startsWith("vidcache/") } && "vidcache/Cache.class" in classes)
             assertEquals(jar.manifest.mainAttributes.getValue(VERSION), version)
             for (name in classes) {

@@ -25,6 +25,15 @@ def test_the_wheel_has_the_package_and_the_library_and_fits_every_python():
     assert wheel.name.startswith(f"vidcache-{vidcache.__version__}-py3-none-")
 
 
+def test_the_wheel_carries_its_licences_and_the_notices_of_third_parties():
+    (wheel,) = Path(os.environ["VIDCACHE_WHEEL"]).glob("*.whl")
+    files = zipfile.ZipFile(wheel)
+    texts = {name.rpartition("/")[2]: files.read(name).decode() for name in files.namelist() if ".dist-info/licenses/" in name}
+    assert sorted(texts) == ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]
+    for crate in ("libsqlite3-sys", "rusqlite", "serde_json", "uniffi"):
+        assert re.search(rf"^{crate} \d", texts["THIRD-PARTY.txt"], re.M), crate
+
+
 def test_the_package_is_the_one_of_this_checkout():
     installed = Path(vidcache.__file__).parent
     for name in SOURCES:

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Tells HubSpot of a user's email and records what HubSpot answers, with the shop's own client. When to tell, what to make of each answer
-# and when to try again is the library's.
+# Tells HubSpot of a user's email and records what HubSpot answers, with the shop's own client. When to tell, what to
+# make of each answer and when to try again is the library's.
 class HubspotContactJob < Vidcache::ContactJob
   # For the shop's own count of what is outstanding. A job that was put off has not finished its change.
   after_perform do
@@ -11,7 +11,8 @@ class HubspotContactJob < Vidcache::ContactJob
 
   private
 
-  # As the library has it, `user.with_lock`, it would keep the whole of SQLite locked for as long as HubSpot takes to answer.
+  # As the library has it, `user.with_lock`, it would keep the whole of SQLite locked for as long as HubSpot takes to
+  # answer.
   def exclusively(user)
     UserLock.hold(user) do
       user.reload

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# What everyone does, for SNIPPET=usual: tells HubSpot as soon as there is a worker to do it. The contact's id is kept in vidcache's
-# file, where others have a column for it.
+# What everyone does, for SNIPPET=usual: tells HubSpot as soon as there is a worker to do it. The contact's id is kept
+# in vidcache's file, where others have a column for it.
 class UsualContactJob < ApplicationJob
   # As Active Job has it under names that are not the same in all of its versions.
   retry_on HubspotApi::Error, wait: ->(executions) { (executions**4) + 2 }, attempts: 10

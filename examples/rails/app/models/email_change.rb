@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
-# One change of an email that HubSpot has to be told of, written in the transaction of the change. The shop needs it only to
-# count what is outstanding, across processes and for both ways of doing it (GET /jobs): it is no part of the rule.
+# One change of an email that HubSpot has to be told of, written in the transaction of the change. The shop needs it
+# only to count what is outstanding, across processes and for both ways of doing it (GET /jobs): it is no part of the
+# rule.
 class EmailChange < ApplicationRecord
   belongs_to :user
 

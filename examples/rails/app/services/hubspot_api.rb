@@ -6,8 +6,8 @@ require "net/http"
 # HubSpot's contacts API, v3: as much of it as a shop needs. Methods return the body of the answer, which goes to
 # `Vidcache.cache.record` as it is.
 class HubspotApi
-  # HubSpot answered with an error, or nobody answered. Has what the library reads errors by, as hubspot-api-client's ApiError has; its
-  # message says nothing of the answer, since HubSpot's words quote emails.
+  # HubSpot answered with an error, or nobody answered. Has what the library reads errors by, as hubspot-api-client's
+  # ApiError has; its message says nothing of the answer, since HubSpot's words quote emails.
   class Error < StandardError
     # @return [Integer, nil] the HTTP status; nil if there was no answer
     attr_reader :code

@@ -12,8 +12,9 @@ Rails.application.config.content_security_policy do |policy|
   policy.base_uri :self
 end
 
-# A document keeps the nonce that it was loaded with, and Turbo runs the scripts of later pages in it: their nonce has to be the
-# document's, so public/shop.js tells it. No other site can: its request would need this one's permission to carry the header.
+# A document keeps the nonce that it was loaded with, and Turbo runs the scripts of later pages in it: their nonce has
+# to be the document's, so public/shop.js tells it. No other site can: its request would need this one's permission to
+# carry the header.
 Rails.application.config.content_security_policy_nonce_generator = lambda do |request|
   request.headers["X-Turbo-Nonce"].to_s[%r{\A[A-Za-z0-9+/]{22}==\z}] || SecureRandom.base64(16)
 end

@@ -8,7 +8,8 @@ if Shop.sidekiq?
   Sidekiq.configure_client { |config| config.redis = redis }
   Sidekiq.configure_server do |config|
     config.redis = redis
-    # How often it looks for jobs whose wait is over; the default suits a fleet of many processes. (Sidekiq 7 has the options in `config`.)
+    # How often it looks for jobs whose wait is over; the default suits a fleet of many processes. (Sidekiq 7 has the
+    # options in `config`.)
     options = config.respond_to?(:options) ? config.options : config
     options[:poll_interval_average] = 0.5
   end

@@ -131,7 +131,8 @@ unsafe fn write(cache: &Vidcache, html: VALUE, start: usize, key: Value, given: 
     }
 }
 
-/// A panic goes the general way too, where it is made an exception of if it comes again.
+/// A panic here returns `None`, so the caller takes the general way. If that one panics too, `edge` makes it a
+/// `Vidcache::Internal`.
 fn or_generally(work: impl FnOnce() -> Option<Value>) -> Option<Value> {
     catch(|| Ok::<_, vidcache_core::Error>(work())).ok().flatten()
 }

@@ -1,11 +1,12 @@
 # frozen_string_literal: true
 
 module Vidcache
-  # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already stands.
+  # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already
+  # stands.
   #
-  # With a column of contact ids it links each user. Such a link says nothing of the email, so pages give the id alone until an
-  # answer about the user is recorded. Without a column it enqueues the model's job for every user who is not linked: the job asks
-  # HubSpot, and confirms the email too.
+  # With a column of contact ids it links each user. Such a link says nothing of the email, so pages give the id alone
+  # until an answer about the user is recorded. Without a column it enqueues the model's job for every user who is not
+  # linked: the job asks HubSpot, and confirms the email too.
   #
   # @api private
   class Backfill

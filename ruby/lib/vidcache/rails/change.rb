@@ -5,10 +5,11 @@ module Vidcache
   # When that commits, the worker's job is enqueued; when it rolls back, the change is abandoned.
   #
   # It joins the transaction itself, by the protocol that Active Record speaks to records, because a record's own
-  # `after_commit` and `after_rollback` lose changes: of several instances of one row that were saved in a transaction only one is
-  # called, none after a save that failed, the others not once some callback has raised, and a record cannot tell which of its
-  # saves a savepoint took back. The protocol's four methods have been the same from Rails 6.1 to 8.1; a member of a savepoint is handed
-  # on to the transaction around it, so every change ends with the transaction that decides it.
+  # `after_commit` and `after_rollback` lose changes: of several instances of one row that were saved in a transaction
+  # only one is called, none after a save that failed, the others not once some callback has raised, and a record cannot
+  # tell which of its saves a savepoint took back. The protocol's four methods have been the same from Rails 6.1 to 8.1;
+  # a member of a savepoint is handed on to the transaction around it, so every change ends with the transaction that
+  # decides it.
   #
   # @api private
   class Change
@@ -57,8 +58,8 @@ module Vidcache
 
     # A failure to abandon leaves the change outstanding: pages say less, nothing wrong.
     #
-    # A rollback after COMMIT was tried may be none: if the connection broke, the database may have committed. Then too the job is enqueued.
-    # It sends the email as it is in the database, whichever that is.
+    # A rollback after COMMIT was tried may be none: if the connection broke, the database may have committed. Then too
+    # the job is enqueued. It sends the email as it is in the database, whichever that is.
     def rolledback!(force_restore_state: false, should_run_callbacks: true) # rubocop:disable Lint/UnusedMethodArgument
       once do
         if @commit_tried

@@ -53,7 +53,8 @@ module Vidcache
       end
     end
 
-    # The same for every page. It is attached only where the log takes it (`debug`), or all pages would pay for nothing.
+    # A line for every page that named no email. Attached only where the log takes it (`debug`), or all pages would pay
+    # for nothing.
     class PageLogSubscriber < ActiveSupport::LogSubscriber
       # @!visibility private
       def decision(event)

@@ -11,10 +11,11 @@ module Vidcache
   #     end
   #
   # An update of the email column begins a change before its UPDATE is sent. From then on no page names an email of this
-  # user. If the change cannot be begun (the file is locked, the disk is full), the save raises and nothing is written. When the
-  # transaction commits, `job.set(wait: quiet_period).perform_later(user, token)` is called; the job tells HubSpot of the
-  # user's *current* email and records the answer with `Vidcache.cache.record(user.id, answer, change: token)`. When the
-  # transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued without a wait and with a nil token.
+  # user. If the change cannot be begun (the file is locked, the disk is full), the save raises and nothing is written.
+  # When the transaction commits, `job.set(wait: quiet_period).perform_later(user, token)` is called; the job tells
+  # HubSpot of the user's *current* email and records the answer with `Vidcache.cache.record(user.id, answer, change:
+  # token)`. When the transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued
+  # without a wait and with a nil token.
   #
   # The job has to ask, one job of a user at a time, whether it is still wanted:
   #
@@ -23,16 +24,16 @@ module Vidcache
   #         next unless user.hubspot_email_due?(change)
   #         # ...
   #
-  # A queue may deliver a job twice, and {ClassMethods#retry_email_changes} makes second ones. Without the question the second
-  # would send the email of the user's *next* change, which pages are not done with. For the same reason nothing else may tell
-  # HubSpot of a linked user's email: a job that keeps other properties up to date leaves the email out.
+  # A queue may deliver a job twice, and {ClassMethods#retry_email_changes} makes second ones. Without the question the
+  # second would send the email of the user's *next* change, which pages are not done with. For the same reason nothing
+  # else may tell HubSpot of a linked user's email: a job that keeps other properties up to date leaves the email out.
   #
-  # Each change has its own token and its own job, and every one of them has to finish before a page names an email again.
-  # If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
+  # Each change has its own token and its own job, and every one of them has to finish before a page names an email
+  # again. If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
   # stays outstanding: see {ClassMethods#retry_email_changes}.
   #
-  # **What bypasses callbacks bypasses this:** `update_columns`, `update_column`, `update_all`, `insert_all`, `upsert_all` and
-  # SQL of your own. Around those, say it yourself, before the write:
+  # **What bypasses callbacks bypasses this:** `update_columns`, `update_column`, `update_all`, `insert_all`,
+  # `upsert_all` and SQL of your own. Around those, say it yourself, before the write:
   #
   #     token = Vidcache.cache.begin_email_change(user.id)
   #     user.update_columns(email: email)
@@ -42,15 +43,16 @@ module Vidcache
   module Model
     extend ActiveSupport::Concern
 
-    # As many as the core can list: all.
+    # The most changes that the core can list: all.
     # @api private
     MAX_CHANGES = (2**32) - 1
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
       # @param email [Symbol] the column (or an alias of it) that holds the email
-      # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID, that never changes.
-      #   Models that share a cache must not share keys: give one of them a method that prefixes its ids.
+      # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID,
+      #   that never changes. Models that share a cache must not share keys: give one of them a method that prefixes its
+      #   ids.
       # @param job [String, Class] the Active Job class; as a name it may be reloaded
       # @return [void]
       def has_vid(email: :email, key: :id, job: "HubspotContactJob") # rubocop:disable Naming/PredicateName
@@ -69,8 +71,9 @@ module Vidcache
     end
 
     class_methods do
-      # Enqueues the job anew for every change that has been outstanding for so long that its own job must be lost: the process
-      # died between its commit and the job, a queue was emptied, a job ran out of attempts. Call it from a scheduled task, say hourly.
+      # Enqueues the job anew for every change that has been outstanding for so long that its own job must be lost: the
+      # process died between its commit and the job, a queue was emptied, a job ran out of attempts. Call it from a
+      # scheduled task, say hourly.
       #
       # @param older_than [Numeric] seconds; longer than a job takes with its retries
       # @return [Integer] how many jobs were enqueued. Changes of users that are gone are left as they are.
@@ -102,7 +105,8 @@ module Vidcache
       end
     end
 
-    # @return [Integer, nil] the token of the change that this record's last save began, for an app that keeps its own books
+    # @return [Integer, nil] the token of the change that this record's last save began, for an app that keeps its own
+    #   books
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
@@ -150,7 +154,8 @@ module Vidcache
       begin_vidcache_change if Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
     end
 
-    # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still in time.
+    # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still
+    # in time.
     def begin_vidcache_change_of_email_that_came_late
       return if @vidcache_change || !Vidcache.configured?
 

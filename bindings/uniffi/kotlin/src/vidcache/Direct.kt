@@ -6,11 +6,11 @@ import java.nio.ByteOrder
 import vidcache.uniffi.reasons
 
 /**
- * What a page asks, past UniFFI: C functions beside it in the same library, through JNA's direct mapping. They never wait
- * for another thread or process.
+ * What a page asks, past UniFFI: C functions beside it in the same library, through JNA's direct mapping. They never
+ * wait for another thread or process.
  *
- * `at` is where the cache is, kept by the caller for the call. Whatever is not answered here, an error above all, is null
- * or [ASK], and then to be asked through UniFFI. Pointers and sizes cross as Long: this is for 64 bits.
+ * `at` is where the cache is, kept by the caller for the call. Whatever is not answered here, an error above all, is
+ * null or [ASK], and then to be asked through UniFFI. Pointers and sizes cross as Long: this is for 64 bits.
  */
 @Suppress("FunctionName")
 internal object Direct {

@@ -66,7 +66,7 @@ public class VidTaken internal constructor(
 /** HubSpot refused: another contact holds the email (409). */
 public class ContactConflict internal constructor(
     message: String,
-    /** That contact, where HubSpot's answer tells. */
+    /** The contact that holds the email, where HubSpot's answer names it. */
     public val vid: Long?,
 ) : VidcacheException("contact_conflict", 204, message)
 

@@ -8,7 +8,7 @@ import vidcache.uniffi.VidcacheException as Failure
 
 /** The native library, checked to be this jar's own. */
 internal object Library {
-    /** Its version; of no meaning while there is [trouble]. */
+    /** The library's version; of no meaning while there is [trouble]. */
     var version: String = "unknown"
         private set
 

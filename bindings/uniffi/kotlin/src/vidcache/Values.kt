@@ -48,7 +48,7 @@ public enum class Reason(
     /** HubSpot holds another email for the contact. */
     EMAIL_DIFFERS("email_differs"),
 
-    /** It is not known which email HubSpot holds for the contact. */
+    /** HubSpot has not said which email it holds for the contact. */
     EMAIL_UNCONFIRMED("email_unconfirmed"),
 
     /** The app has no email for the user. */

@@ -1,5 +1,5 @@
-"""What a page asks, past UniFFI: C functions beside it in the same library. They keep the GIL, since they never wait, and
-giving it up costs more than the answer.
+"""What a page asks, past UniFFI: C functions beside it in the same library. They keep the GIL, since they never wait,
+and giving it up costs more than the answer.
 
 `at` is where the cache is, kept by the caller for the call. Whatever is not answered here, an error above all, is None or
 ASK, and then to be asked through UniFFI.
@@ -46,7 +46,9 @@ _snippet = _function("vidcache_try_snippet", *_text, *_text, *_text, ctypes.c_vo
 
 
 def _bytes(value: object) -> Optional[bytes]:
-    """Of a str. Not of one that UTF-8 cannot carry, nor of a class of the app's that could have an `encode` of its own."""
+    """Of a str. Not of one that UTF-8 cannot carry, nor of a class of the app's that could have an `encode` of its
+    own.
+    """
     if type(value) is str:
         try:
             return value.encode()

@@ -1,4 +1,6 @@
-"""What Python hands over, as the library takes it. What cannot be right is an error of the library's, whatever its type."""
+"""What Python hands over, as the library takes it. What cannot be right is an error of the library's, whatever its
+type.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ logger = logging.getLogger("vidcache")
 
 
 def tracking(cache: Callable[[], Cache], user: Any, email: Optional[str], nonce: Optional[str]) -> str:
-    """The snippet, of the anonymous visitor where `user` is None. Where the cache cannot answer, the page says nothing."""
+    """The snippet, of the anonymous visitor where `user` is None. Where the cache cannot answer, the page says
+    nothing.
+    """
     try:
         if user is None:
             return cache().anonymous_snippet(nonce=nonce)

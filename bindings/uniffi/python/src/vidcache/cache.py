@@ -66,8 +66,8 @@ class Cache:
         page_deadline: float = 10.0,
         loader_host: str = "js.hs-scripts.com",
     ) -> None:
-        """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is none.
-        The folder must exist, on a local disk.
+        """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is
+        none. The folder must exist, on a local disk.
 
         `secret`: what keys the fingerprints, at least 16 bytes, kept outside the file; without one a random key is kept
         in the file. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
@@ -210,16 +210,16 @@ class Cache:
         return str(call(self._core.anonymous_snippet, _input.optional_text(nonce, "nonce")))
 
     def signed_out_snippet(self, *, nonce: Optional[str] = None) -> str:
-        """The HTML for the page after a sign-out: that of `anonymous_snippet`, and HubSpot's tracker gives the browser a
-        new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+        """The HTML for the page after a sign-out: that of `anonymous_snippet`, and HubSpot's tracker gives the browser
+        a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
         """
         return str(call(self._core.signed_out_snippet, _input.optional_text(nonce, "nonce")))
 
     def page_data(self, user: UserKey, email: Optional[str]) -> dict[str, Any]:
-        """What `snippet` puts on a page, for a page that the app makes itself, to be sent as JSON: `at`, the time of this
-        call (ms since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has
-        them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email from being
-        named late; a response with it must not be cached (`Cache-Control: private, no-store`).
+        """What `snippet` puts on a page, for a page that the app makes itself, to be sent as JSON: `at`, the time of
+        this call (ms since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision
+        has them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email from
+        being named late; a response with it must not be cached (`Cache-Control: private, no-store`).
 
         Raises `InvalidUserKey`, `InvalidEmail`.
         """
@@ -230,8 +230,8 @@ class Cache:
         return self._data(call(self._core.anonymous_page_data))
 
     def signed_out_page_data(self) -> dict[str, Any]:
-        """`page_data` of a visitor who has just signed out: `at`, `ttl` and `out`, which is True; as `signed_out_snippet`
-        for a page.
+        """`page_data` of a visitor who has just signed out: `at`, `ttl` and `out`, which is True; as
+        `signed_out_snippet` for a page.
         """
         return self._data(call(self._core.signed_out_page_data))
 
@@ -323,8 +323,8 @@ class Cache:
         return bool(call(self._core.is_change_outstanding, _input.user_key(user), _input.change(change)))
 
     def change_outstanding_since(self, user: UserKey, change: int) -> Optional[int]:
-        """When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; None once it has ended. For
-        a worker whose queue may hand it a job before the quiet period is over. Raises as `is_change_outstanding`.
+        """When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; None once it has ended.
+        For a worker whose queue may hand it a job before the quiet period is over. Raises as `is_change_outstanding`.
         """
         found: Optional[int] = call(self._core.change_outstanding_since, _input.user_key(user), _input.change(change))
         return found

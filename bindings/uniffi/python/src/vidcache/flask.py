@@ -68,15 +68,18 @@ def hubspot_tracking(
 
 
 def hubspot_signed_out_tag(nonce: Optional[str] = None) -> Markup:
-    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives the
-    browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never raises."""
+    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives
+    the browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never
+    raises.
+    """
     g._vidcache_on_page = True
     return Markup(signed_out(current_cache, nonce))
 
 
 def hubspot_tracking_data(user: Optional[UserKey] = None, email: Optional[str] = None) -> dict[str, Any]:
-    """What `hubspot_tracking` puts on a page, for a page that the app makes itself: see `Cache.page_data`. Never raises;
-    where the cache cannot answer, the data names nobody."""
+    """What `hubspot_tracking` puts on a page, for a page that the app makes itself: see `Cache.page_data`. Never
+    raises; where the cache cannot answer, the data names nobody.
+    """
     g._vidcache_on_page = True
     return tracking_data(current_cache, user, email)
 

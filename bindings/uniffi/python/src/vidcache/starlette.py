@@ -41,7 +41,9 @@ _STATE = "vidcache"
 
 
 def lifespan(path: Path, portal_id: int, **options: Any) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Opens the cache with the app's start, as `app.state.vidcache`, and closes it with its end. Options as `Cache`'s."""
+    """Opens the cache with the app's start, as `app.state.vidcache`, and closes it with its end. Options as
+    `Cache`'s.
+    """
 
     @asynccontextmanager
     async def opened(app: Any) -> AsyncIterator[None]:
@@ -53,8 +55,8 @@ def lifespan(path: Path, portal_id: int, **options: Any) -> Callable[[Any], Abst
 
 
 class VidcacheMiddleware:
-    """Sends every response that has a page's data, or a snippet that names somebody, with `Cache-Control: private, no-store`,
-    which costs the back/forward cache in Firefox.
+    """Sends every response that has a page's data, or a snippet that names somebody, with `Cache-Control: private,
+    no-store`, which costs the back/forward cache in Firefox.
 
     `no_store=False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox keeps the page for Back, and
     what keeps an old page from naming an email is the script alone.
@@ -97,8 +99,10 @@ def hubspot_tracking(
 
 @pass_context
 def hubspot_signed_out_tag(context: Context, nonce: Optional[str] = None) -> Markup:
-    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives the
-    browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never raises."""
+    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives
+    the browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never
+    raises.
+    """
     _on_page(context.get("request"))
     return Markup(_page.signed_out(lambda: get_cache(context["request"]), nonce))
 
@@ -106,8 +110,9 @@ def hubspot_signed_out_tag(context: Context, nonce: Optional[str] = None) -> Mar
 def hubspot_tracking_data(
     request: HTTPConnection, user: Optional[UserKey] = None, email: Optional[str] = None
 ) -> dict[str, Any]:
-    """What `hubspot_tracking` puts on a page, for a page that the app makes itself: see `Cache.page_data`. Never raises;
-    where the cache cannot answer, the data names nobody."""
+    """What `hubspot_tracking` puts on a page, for a page that the app makes itself: see `Cache.page_data`. Never
+    raises; where the cache cannot answer, the data names nobody.
+    """
     _on_page(request)
     return _page.tracking_data(lambda: get_cache(request), user, email)
 
@@ -151,7 +156,9 @@ _warned = False
 
 
 def _on_page(request: Optional[HTTPConnection]) -> None:
-    """Tells the middleware that the response is not for caches. There is none without a request, nor on a web socket."""
+    """Tells the middleware that the response is not for caches. There is none without a request, nor on a web
+    socket.
+    """
     global _warned
     if request is None or request.scope["type"] != "http":
         return

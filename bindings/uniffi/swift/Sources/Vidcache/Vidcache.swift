@@ -710,8 +710,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func isChangeOutstanding(user: String, change: Int64) throws  -> Bool
     
     /**
-     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
-     * page deadline of any process that used the file within the last day, and 5 s more.
+     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the
+     * longest page deadline of any process that used the file within the last day, and 5 s more.
      *
      * # Errors
      * `storage`, `corrupt`, `busy`, `closed`.
@@ -738,8 +738,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * Takes in what the app has long known.
      *
      * # Errors
-     * The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer` for
-     * a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
+     * The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer`
+     * for a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
      */
     func importUsers(rows: [ImportRow]) throws  -> ImportReport
     
@@ -752,7 +752,7 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func link(user: String, vid: Int64) throws 
     
     /**
-     * The same, where the contact may be another user's too.
+     * Links the user to a contact that may be another user's too: the explicit choice that they share it.
      *
      * # Errors
      * As `link`, without `vid_taken`.
@@ -809,8 +809,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func decideMany(users: [DecisionRequest]) throws  -> [Decision]
     
     /**
-     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
-     * 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms
+     * since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
      * (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
      * (`Cache-Control: private, no-store`).
      *
@@ -828,7 +828,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func resolve(user: String) throws  -> Identity?
     
     /**
-     * The same for texts, which a NUL ends: no key holds one.
+     * The contacts of many users whose keys are texts, each ended by a NUL, which no key holds: 8 bytes of the
+     * machine's order for each, 0 for none.
      *
      * # Errors
      * As `resolve`.
@@ -1107,8 +1108,8 @@ open func isChangeOutstanding(user: String, change: Int64)throws  -> Bool  {
 }
     
     /**
-     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
-     * page deadline of any process that used the file within the last day, and 5 s more.
+     * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the
+     * longest page deadline of any process that used the file within the last day, and 5 s more.
      *
      * # Errors
      * `storage`, `corrupt`, `busy`, `closed`.
@@ -1159,8 +1160,8 @@ open func applyWebhook(body: Data)throws  -> WebhookReport  {
      * Takes in what the app has long known.
      *
      * # Errors
-     * The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer` for
-     * a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
+     * The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer`
+     * for a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
      */
 open func importUsers(rows: [ImportRow])throws  -> ImportReport  {
     return try  FfiConverterTypeImportReport_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
@@ -1189,7 +1190,7 @@ open func link(user: String, vid: Int64)throws   {try rustCallWithError(FfiConve
 }
     
     /**
-     * The same, where the contact may be another user's too.
+     * Links the user to a contact that may be another user's too: the explicit choice that they share it.
      *
      * # Errors
      * As `link`, without `vid_taken`.
@@ -1304,8 +1305,8 @@ open func decideMany(users: [DecisionRequest])throws  -> [Decision]  {
 }
     
     /**
-     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms since
-     * 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
+     * What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms
+     * since 1970 UTC), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
      * (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`; a response with it must not be cached
      * (`Cache-Control: private, no-store`).
      *
@@ -1340,7 +1341,8 @@ open func resolve(user: String)throws  -> Identity?  {
 }
     
     /**
-     * The same for texts, which a NUL ends: no key holds one.
+     * The contacts of many users whose keys are texts, each ended by a NUL, which no key holds: 8 bytes of the
+     * machine's order for each, 0 for none.
      *
      * # Errors
      * As `resolve`.
@@ -2545,7 +2547,7 @@ enum VidcacheError: Swift.Error, Equatable, Hashable {
          * The stable name of the code: `invalid_user_key`, `busy`, …
          */code: String, 
         /**
-         * Its stable number.
+         * The code's stable number.
          */number: Int32, 
         /**
          * What went wrong, for a person. Not called `message`: Kotlin's exceptions have one of their own.

@@ -44,7 +44,7 @@ def configuration() -> dict[str, Any]:
 
 
 def get_cache() -> Cache:
-    """This project's cache, opened when first asked for. Raises as `vidcache.Cache`, and ImproperlyConfigured."""
+    """The project's cache, opened when first asked for. Raises as `vidcache.Cache`, and ImproperlyConfigured."""
     global _cache
     found = _cache
     if found is None:

@@ -12,8 +12,9 @@ from .._page import keep_from_caches
 
 
 class VidcacheMiddleware(MiddlewareMixin):  # type: ignore[misc]
-    """Gives `request.vidcache`, opened when first used, and keeps responses with an identity from caches. Those that are
-    streamed have their headers before their tags: they need the header from the view."""
+    """Gives `request.vidcache`, opened when first used, and keeps responses with an identity from caches. Those that
+    are streamed have their headers before their tags: they need the header from the view.
+    """
 
     def process_request(self, request: Any) -> None:
         request.vidcache = SimpleLazyObject(get_cache)

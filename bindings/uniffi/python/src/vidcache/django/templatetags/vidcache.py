@@ -36,8 +36,10 @@ def hubspot_tracking(context: Any, nonce: Optional[str] = None) -> SafeString:
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
 def hubspot_signed_out_tag(context: Any, nonce: Optional[str] = None) -> SafeString:
-    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives the
-    browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never raises."""
+    """In the place of `hubspot_tracking` on the page that follows a sign-out: no identity, and HubSpot's tracker gives
+    the browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Never
+    raises.
+    """
     try:
         request = context.get("request")
         html = signed_out(get_cache, _nonce(request, nonce))
