@@ -107,6 +107,16 @@ enum vidcache_code
 
 
 /**
+ * The user is `id`.
+ */
+#define VIDCACHE_USER_ID 1
+
+/**
+ * The user is `text`.
+ */
+#define VIDCACHE_USER_TEXT 2
+
+/**
  * A write that returned survives a power failure. The default, and the only one with which the rule holds through one.
  */
 #define VIDCACHE_SYNCHRONOUS_FULL 1
@@ -125,16 +135,6 @@ enum vidcache_code
  * Room for any user key as text and its NUL.
  */
 #define VIDCACHE_USER_SIZE 256
-
-/**
- * The user is `id`.
- */
-#define VIDCACHE_USER_ID 1
-
-/**
- * The user is `text`.
- */
-#define VIDCACHE_USER_TEXT 2
 
 /**
  * The app and HubSpot agree on the email, and no change of it is outstanding.

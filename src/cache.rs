@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
-use crate::decision::{self, Decision, Reason, UserState};
+use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::file::{self, Settings, Synchronous};
 use crate::identity::{Identity, UserKey, Vid};
-use crate::rows::{self, StaleChange};
+use crate::rows::{self, StaleChange, learn};
 use crate::snippet::{self, Page, Template};
 use crate::store::{Stats, Store};
 
@@ -139,18 +139,8 @@ impl Vidcache {
     /// As [`Vidcache::resolve`].
     #[inline]
     pub fn decide<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Decision<'e>> {
-        Ok(self.decision(&self.store.user_state(user)?, email))
-    }
-
-    /// [`Vidcache::decide`] where memory has the answer, as [`Vidcache::recall`] resolves.
-    #[inline]
-    pub fn recall_decision<'e>(&self, user: &UserKey<'_>, email: Option<&'e Email>) -> Option<Decision<'e>> {
-        Some(self.decision(&self.store.recall_state(user)?, email))
-    }
-
-    #[inline]
-    fn decision<'e>(&self, state: &UserState, email: Option<&'e Email>) -> Decision<'e> {
-        decision::decide(state, email, |email| self.store.key().fingerprint(email))
+        let state = self.store.user_state(user)?;
+        Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
     /// [`Vidcache::resolve`] for many users, in their order.
@@ -176,102 +166,29 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn snippet(&self, user: UserKey<'_>, email: Option<&Email>, nonce: Option<&str>) -> Result<String> {
-        Ok(self.snippet_and_reason(user, email, nonce)?.0)
+        Ok(self.page(user, email)?.render(nonce))
     }
 
-    /// [`Vidcache::snippet`], and why it says what it says: both of one decision.
+    /// Begins a page about the user, whose email the app believes to be `email`: what it may say, as of now, to be
+    /// rendered as HTML or as the data of a page that the app makes itself.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
-    pub fn snippet_and_reason(
-        &self,
-        user: UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-    ) -> Result<(String, Reason)> {
-        let page = self.page(nonce);
-        let decision = self.decide(user, email)?;
-        Ok((page.render(&decision), decision.reason))
-    }
-
-    /// The HTML for a page whose visitor the app does not know: the loader, and no identity.
-    pub fn anonymous_snippet(&self, nonce: Option<&str>) -> String {
-        self.page(nonce).render(&decision::ANONYMOUS)
-    }
-
-    /// [`Vidcache::snippet`] into the caller's buffer, without an allocation when memory has the user. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed; else as [`Vidcache::resolve`].
-    pub fn snippet_into(
-        &self,
-        user: UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-        buffer: &mut [u8],
-    ) -> Result<usize> {
-        let page = self.page(nonce);
-        page.render_into(&self.decide(user, email)?, buffer)
-    }
-
-    /// [`Vidcache::snippet_into`] where memory has the answer, as [`Vidcache::recall`] resolves. Returns the length and
-    /// why the page says what it says; `None` also for a buffer that is too small.
     #[inline]
-    pub fn recall_snippet_into(
-        &self,
-        user: &UserKey<'_>,
-        email: Option<&Email>,
-        nonce: Option<&str>,
-        buffer: &mut [u8],
-    ) -> Option<(usize, Reason)> {
-        let page = self.page(nonce);
-        let decision = self.recall_decision(user, email)?;
-        Some((page.render_into(&decision, buffer).ok()?, decision.reason))
+    pub fn page<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Result<Page<'a>> {
+        let begun_at = self.begin_page();
+        Ok(Page::new(&self.template, begun_at, self.decide(user, email)?))
     }
 
-    /// [`Vidcache::anonymous_snippet`] into the caller's buffer. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
-    pub fn anonymous_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
-        self.page(nonce).render_into(&decision::ANONYMOUS, buffer)
+    /// Begins a page whose visitor the app does not know: the loader, and no identity.
+    pub fn anonymous_page(&self) -> Page<'_> {
+        Page::new(&self.template, self.begin_page(), Decision::ANONYMOUS)
     }
 
-    /// The HTML for the page after a sign-out: that of [`Vidcache::anonymous_snippet`], and HubSpot's tracker gives the
-    /// browser a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
-    pub fn signed_out_snippet(&self, nonce: Option<&str>) -> String {
-        Page { signed_out: true, ..self.page(nonce) }.render(&decision::ANONYMOUS)
-    }
-
-    /// [`Vidcache::signed_out_snippet`] into the caller's buffer. Returns its length.
-    ///
-    /// # Errors
-    /// [`Error::BufferTooSmall`], and the buffer is zeroed.
-    pub fn signed_out_snippet_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
-        Page { signed_out: true, ..self.page(nonce) }.render_into(&decision::ANONYMOUS, buffer)
-    }
-
-    /// What [`Vidcache::snippet`] puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call
-    /// (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has them, `id`
-    /// (`"vid:901"`) and `email`. It goes to `show` of `page/vidcache.js`, which keeps the email from being named late;
-    /// an answer with it must not be cached (`Cache-Control: private, no-store`).
-    ///
-    /// # Errors
-    /// As [`Vidcache::resolve`].
-    pub fn page_data(&self, user: UserKey<'_>, email: Option<&Email>) -> Result<String> {
-        let page = self.page(None);
-        Ok(page.data(&self.decide(user, email)?))
-    }
-
-    /// The JSON of [`Vidcache::page_data`] for a visitor whom the app does not know.
-    pub fn anonymous_page_data(&self) -> String {
-        self.page(None).data(&decision::ANONYMOUS)
-    }
-
-    /// The JSON of [`Vidcache::page_data`] for a visitor who has just signed out, as [`Vidcache::signed_out_snippet`] for a
-    /// page.
-    pub fn signed_out_page_data(&self) -> String {
-        Page { signed_out: true, ..self.page(None) }.data(&decision::ANONYMOUS)
+    /// Begins the page after a sign-out: that of [`Vidcache::anonymous_page`], and HubSpot's tracker gives the browser
+    /// a new usertoken, so that nothing it sends from here on belongs to the former user's contact.
+    pub fn signed_out_page(&self) -> Page<'_> {
+        Page::signed_out(&self.template, self.begin_page())
     }
 
     /// Says that the user is this contact, without saying which email HubSpot holds for it.
@@ -279,10 +196,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::VidTaken`], and as [`Vidcache::begin_email_change`].
     pub fn link(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
-        self.store.write(|tx| {
-            rows::check_free(tx, user, vid)?;
-            link(tx, user, vid)
-        })
+        self.store.write(|tx| learn::link(tx, user, vid, now()))
     }
 
     /// [`Vidcache::link`] to a contact that may be another user's too: the explicit choice that they share it. A
@@ -291,7 +205,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::begin_email_change`].
     pub fn link_shared(&self, user: UserKey<'_>, vid: Vid) -> Result<()> {
-        self.store.write(|tx| link(tx, user, vid))
+        self.store.write(|tx| learn::link_shared(tx, user, vid, now()))
     }
 
     /// Begins a change of the user's email: from here until the change is finished or abandoned, no page
@@ -310,8 +224,8 @@ impl Vidcache {
     }
 
     /// How long the worker must wait after the beginning of a change before it tells HubSpot: the longest
-    /// [`Options::page_deadline`] of any process that used the file within the last day, and 5 s more, which a page view
-    /// may take to reach HubSpot.
+    /// [`Options::page_deadline`] of any process that used the file within the last day, and 5 s more, which a page
+    /// view may take to reach HubSpot.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -325,10 +239,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::UnknownChange`], [`Error::ForeignChange`], and as [`Vidcache::begin_email_change`].
     pub fn abandon_email_change(&self, user: UserKey<'_>, token: ChangeToken) -> Result<()> {
-        self.store.write(|tx| {
-            rows::is_outstanding(tx, user, token)?;
-            rows::apply(tx, &Event::ChangeAbandoned { user, token, at: now() })
-        })
+        self.store.write(|tx| learn::abandon(tx, user, token, now()))
     }
 
     /// Runs SQLite's own check of the file and the library's of its rows. Empty: nothing is wrong. Reads the
@@ -341,8 +252,8 @@ impl Vidcache {
     }
 
     /// Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
-    /// locked out: a queue may deliver a job twice, and the second time, with the first change finished, the user may be
-    /// in the middle of the next one, whose quiet period is not over. Telling HubSpot of *that* email now would
+    /// locked out: a queue may deliver a job twice, and the second time, with the first change finished, the user may
+    /// be in the middle of the next one, whose quiet period is not over. Telling HubSpot of *that* email now would
     /// break the rule.
     ///
     /// # Errors
@@ -386,25 +297,16 @@ impl Vidcache {
         self.portal.get()
     }
 
-    /// The clock is read here, before the decision is made: a page must never look younger than what it says.
-    fn page<'a>(&'a self, nonce: Option<&'a str>) -> Page<'a> {
-        let rendered_at = now();
-        if self.store.must_announce(rendered_at) {
-            self.store.announce_again(self.page_deadline, rendered_at);
+    /// The time at which a page begins: read before the decision is made, since a page must never look younger than
+    /// what it says.
+    #[inline]
+    fn begin_page(&self) -> Millis {
+        let at = now();
+        if self.store.must_announce(at) {
+            self.store.announce_again(self.page_deadline, at);
         }
-        Page { template: &self.template, nonce, rendered_at, signed_out: false }
+        at
     }
-}
-
-/// Links the user, unless they are linked to that contact already. A later link wins even when the
-/// clock has gone back since the last one.
-fn link(tx: &rusqlite::Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
-    let at = match rows::link_of(tx, user)? {
-        Some((current, _)) if current == rows::canonical(tx, vid)? => return Ok(()),
-        Some((_, linked_at)) => now().max(linked_at + 1),
-        None => now(),
-    };
-    rows::apply(tx, &Event::Linked { user, vid, at })
 }
 
 fn now() -> Millis {

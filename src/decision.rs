@@ -57,18 +57,47 @@ impl Reason {
 }
 
 /// What a page may say of a user: email and id, id alone, or nothing.
+///
+/// Only [`Vidcache`](crate::Vidcache) makes one, so an email that is named has passed the rule:
+///
+/// ```compile_fail
+/// vidcache::Decision { email: Some("ann@shop.test"), id: None, reason: vidcache::Reason::Agreed };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision<'e> {
-    /// The email to name, normalised. Only ever when [`Reason::Agreed`].
-    pub email: Option<&'e str>,
-    /// The external id to give; `None` when the user has no contact, or one whose id another user gives.
-    pub id: Option<Vid>,
-    /// Why.
-    pub reason: Reason,
+    email: Option<&'e str>,
+    id: Option<Vid>,
+    reason: Reason,
 }
 
-/// What a page says of a visitor whom the app does not know.
-pub(crate) const ANONYMOUS: Decision<'static> = Decision { email: None, id: None, reason: Reason::NotLinked };
+impl<'e> Decision<'e> {
+    /// What may be said of a visitor whom the app does not know.
+    pub(crate) const ANONYMOUS: Decision<'static> = Decision { email: None, id: None, reason: Reason::NotLinked };
+
+    /// The email to name, normalised. Only ever when [`Reason::Agreed`].
+    #[inline]
+    pub const fn email(&self) -> Option<&'e str> {
+        self.email
+    }
+
+    /// The external id to give; `None` when the user has no contact, or one whose id another user gives.
+    #[inline]
+    pub const fn id(&self) -> Option<Vid> {
+        self.id
+    }
+
+    /// Why.
+    #[inline]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// A decision that nobody made, to test what is done with one.
+    #[cfg(test)]
+    pub(crate) const fn untrue(email: Option<&'e str>, id: Option<Vid>, reason: Reason) -> Self {
+        Self { email, id, reason }
+    }
+}
 
 /// **The rule.** The page names an email only while the app and HubSpot agree on it: the
 /// fingerprint of the app's email equals the one that HubSpot last confirmed for the user's
@@ -80,7 +109,7 @@ pub(crate) fn decide<'e>(
     fingerprint: impl FnOnce(&Email) -> Fingerprint,
 ) -> Decision<'e> {
     let Some(identity) = state.identity else {
-        return Decision { email: None, id: None, reason: Reason::NotLinked };
+        return Decision::ANONYMOUS;
     };
     let reason = match (state.confirmed, email) {
         _ if state.changing => Reason::ChangeOutstanding,

@@ -7,12 +7,7 @@ use sha2::Sha256;
 use siphasher::sip128::SipHasher24;
 
 use crate::error::{Error, Result};
-
-/// The longest email, in bytes after normalising: RFC 5321's bound. HubSpot documents none.
-pub(crate) const MAX_EMAIL: usize = 254;
-
-/// The shortest secret, in bytes.
-pub(crate) const MIN_SECRET: usize = 16;
+use crate::limits::{MAX_EMAIL, MIN_SECRET};
 
 /// An email, normalised for comparison: outer white space and zero-width characters removed,
 /// ASCII letters in lower case. Dots and `+tags` are kept: HubSpot keeps them.

@@ -33,7 +33,7 @@ pub enum Error {
     #[error("invalid portal id: it must be an integer from 1 to 2^63 - 1")]
     InvalidPortal,
     /// The secret is too short to key the fingerprints.
-    #[error("invalid secret: it must have at least {min} bytes", min = crate::email::MIN_SECRET)]
+    #[error("invalid secret: it must have at least {min} bytes", min = crate::limits::MIN_SECRET)]
     InvalidSecret,
     /// An option is out of its range.
     #[error("invalid option {name}: {why}")]

@@ -2,7 +2,7 @@
 //! turns events into rows.
 //!
 //! Events may come in any order and more than once; the rows end the same. Each carries
-//! what that takes: a time, or a token.
+//! what that takes: a time, or a token. Only [`Event::Forgotten`] has its place among the others.
 
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
@@ -40,6 +40,9 @@ pub(crate) enum Event<'a> {
     ChangeFinished { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// All that is held on the user is to be taken out. What is said of them afterwards counts as if they were new, so
+    /// this is the one event whose place among the others matters.
+    Forgotten { user: UserKey<'a> },
 }
 
 /// What an entry of the log says has happened: its number in the file.

@@ -1,15 +1,13 @@
 //! Who is who: the app's user key, HubSpot's vid, and the pair of them.
 //!
-//! The ground layer: it imports nothing but the error type.
+//! It imports the error type, and that names ids: the one circle of the ground, left on purpose.
 
 use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-
-/// The longest text key, in bytes.
-pub(crate) const MAX_USER_KEY: usize = 255;
+use crate::limits::MAX_USER_KEY;
 
 /// The app's own id of a user: a 64-bit integer, or text of 1 to 255 bytes. Never an email.
 ///

@@ -22,19 +22,19 @@
 //! let answer = br#"{"id":"901","properties":{"email":"ann@shop.test"},"updatedAt":"2026-03-01T10:00:00.000Z"}"#;
 //! cache.record(user, answer, None)?;
 //! let ann = Email::parse("Ann@shop.test")?;
-//! assert_eq!(cache.decide(user, Some(&ann))?.email, Some("ann@shop.test"));
+//! assert_eq!(cache.decide(user, Some(&ann))?.email(), Some("ann@shop.test"));
 //!
 //! // The user changes their email: from here on, no page names one.
 //! let change = cache.begin_email_change(user)?;
 //! let new = Email::parse("ann@home.test")?;
 //! let decision = cache.decide(user, Some(&new))?;
-//! assert_eq!((decision.email, decision.reason), (None, Reason::ChangeOutstanding));
-//! assert_eq!(decision.id.map(|vid| vid.get()), Some(901));
+//! assert_eq!((decision.email(), decision.reason()), (None, Reason::ChangeOutstanding));
+//! assert_eq!(decision.id().map(|vid| vid.get()), Some(901));
 //!
 //! // The worker has told HubSpot, and says so.
 //! let answer = br#"{"id":"901","properties":{"email":"ann@home.test"},"updatedAt":"2026-03-01T10:05:00.000Z"}"#;
 //! cache.record(user, answer, Some(change))?;
-//! assert_eq!(cache.decide(user, Some(&new))?.email, Some("ann@home.test"));
+//! assert_eq!(cache.decide(user, Some(&new))?.email(), Some("ann@home.test"));
 //! # Ok::<(), vidcache::Error>(())
 //! ```
 //!
@@ -53,15 +53,15 @@
 //! # Which methods are for whom
 //! | who | methods |
 //! | --- | --- |
-//! | a page | [`Vidcache::snippet`], [`Vidcache::anonymous_snippet`], [`Vidcache::signed_out_snippet`], [`Vidcache::page_data`]; [`Vidcache::decide`], [`Vidcache::resolve`] |
+//! | a page | [`Vidcache::snippet`], or [`Vidcache::page`], [`Vidcache::anonymous_page`], [`Vidcache::signed_out_page`] to be rendered; [`Vidcache::decide`], [`Vidcache::resolve`] |
 //! | the app, around a change of an email | [`Vidcache::begin_email_change`] before its own commit, [`Vidcache::abandon_email_change`] after a rollback |
 //! | the worker | [`Vidcache::change_outstanding_since`], [`Vidcache::quiet_period`], then [`Vidcache::record`]; [`Vidcache::stale_changes`] for jobs that were lost |
 //! | the webhook | [`signature::verify`], then [`Vidcache::apply_webhook`] |
 //! | a first fill | [`Vidcache::import`], [`Vidcache::link`], [`Vidcache::observe`] |
 //! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
 //!
-//! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`], and the methods whose
-//! names begin with `recall` or end in `_into`.
+//! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`],
+//! [`Vidcache::recall`] and [`Page::render_into`].
 //!
 //! # Threads, forks, async
 //! A [`Vidcache`] is `Send` and `Sync`: share one among threads. A handle that was opened before a fork works in parent
@@ -86,16 +86,13 @@ mod file;
 mod hot;
 mod hubspot;
 mod identity;
+mod limits;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
 pub mod parsers;
 mod rows;
 mod snippet;
 mod store;
-
-#[cfg(test)]
-#[path = "../tests/model/mod.rs"]
-mod model;
 
 /// The blocks of the guide, compiled and run by `cargo test --doc`.
 #[cfg(doctest)]
@@ -112,4 +109,5 @@ pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use rows::StaleChange;
+pub use snippet::Page;
 pub use store::Stats;

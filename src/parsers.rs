@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::hubspot::response::{self, Answer, Contact};
+use crate::hubspot::fact::{Answer, Contact};
+use crate::hubspot::response;
 use crate::hubspot::signature;
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::Vid;

@@ -34,14 +34,112 @@ impl Template {
     }
 }
 
-/// What a page needs besides the decision.
-pub(crate) struct Page<'a> {
-    pub(crate) template: &'a Template,
-    pub(crate) nonce: Option<&'a str>,
-    /// The clock as it was *before* the decision was made: a page must never look younger than what it says.
-    pub(crate) rendered_at: Millis,
+/// A page that has begun: the time, read first, and what it may say, decided after that.
+///
+/// A page may name an email for so long after its time ([`Options::page_deadline`](crate::Options::page_deadline)). So
+/// a page must never look younger than what it says, and only [`Vidcache::page`](crate::Vidcache::page) and its like
+/// make one, which read the clock before they look. Render it at once, and once: a page that is shown twice is begun
+/// twice.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    template: &'a Template,
+    /// Milliseconds since 1970.
+    at: Millis,
+    decision: Decision<'a>,
     /// Whether the visitor has just signed out, so that the browser is to be told apart from the former user.
-    pub(crate) signed_out: bool,
+    signed_out: bool,
+}
+
+impl<'a> Page<'a> {
+    /// `at` is the clock as it was *before* the decision was made.
+    #[inline]
+    pub(crate) const fn new(template: &'a Template, at: Millis, decision: Decision<'a>) -> Self {
+        Self { template, at, decision, signed_out: false }
+    }
+
+    pub(crate) const fn signed_out(template: &'a Template, at: Millis) -> Self {
+        Self { template, at, decision: Decision::ANONYMOUS, signed_out: true }
+    }
+
+    /// What the page says of the user, and why.
+    #[inline]
+    pub const fn decision(&self) -> Decision<'a> {
+        self.decision
+    }
+
+    /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements. `nonce` is the page's
+    /// Content-Security-Policy nonce.
+    pub fn render(&self, nonce: Option<&str>) -> String {
+        let mut html = String::with_capacity(SCRIPT.len() + 640);
+        self.write(nonce, &mut html).expect("a String takes all that is written to it");
+        html
+    }
+
+    /// [`Page::render`] into the caller's buffer, without an allocation. Returns how many bytes it came to.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], and the buffer is zeroed: half a script must not look like a whole one.
+    pub fn render_into(&self, nonce: Option<&str>, buffer: &mut [u8]) -> Result<usize> {
+        let mut out = Fixed { buffer, needed: 0 };
+        self.write(nonce, &mut out).expect("what does not fit is counted");
+        let Fixed { buffer, needed } = out;
+        if needed > buffer.len() {
+            buffer.fill(0);
+            return Err(Error::BufferTooSmall { needed });
+        }
+        Ok(needed)
+    }
+
+    /// What [`Page::render`] puts on a page, as JSON for a page that the app makes itself: `at`, the time at which this
+    /// one began (ms since 1970), `ttl`, how long after that the email may be named (ms), and, where the decision has
+    /// them, `id` (`"vid:901"`) and `email`; `out`, which is true, after a sign-out. It goes to `show` of
+    /// `page/vidcache.js`, which keeps the email from being named late; an answer with it must not be cached
+    /// (`Cache-Control: private, no-store`).
+    pub fn data(&self) -> String {
+        let mut json = String::with_capacity(128);
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(self.at);
+        self.write_data(at, "", &mut json).expect("a String takes all that is written to it");
+        json
+    }
+
+    fn write(&self, nonce: Option<&str>, html: &mut impl Write) -> fmt::Result {
+        // Turbo's morphing keeps a script that looks like the one before, and then does not run it; by its id each is
+        // another.
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(self.at);
+        html.write_str("<script id=\"v-")?;
+        html.write_str(at)?;
+        html.write_str("\"")?;
+        write_nonce(nonce, html)?;
+        html.write_str(&SCRIPT)?;
+        self.write_data(at, &self.template.src, html)?;
+        html.write_str(LOADER)?;
+        write_nonce(nonce, html)?;
+        html.write_str(&self.template.loader)
+    }
+
+    fn write_data(&self, at: &str, src: &str, out: &mut impl Write) -> fmt::Result {
+        out.write_str("{\"at\":")?;
+        out.write_str(at)?;
+        out.write_str(&self.template.ttl)?;
+        out.write_str(src)?;
+        if self.signed_out {
+            out.write_str(",\"out\":true")?;
+        }
+        if let Some(id) = self.decision.id() {
+            // As text: JavaScript's numbers lose digits above 2^53. With a prefix: portals have contacts that other
+            // products have bound to bare numbers, and an id once bound cannot be renamed.
+            out.write_str(",\"id\":\"vid:")?;
+            out.write_str(itoa::Buffer::new().format(id.get()))?;
+            out.write_str("\"")?;
+        }
+        if let Some(email) = self.decision.email() {
+            out.write_str(",\"email\":")?;
+            write_json_string(out, email)?;
+        }
+        out.write_str("}")
+    }
 }
 
 /// The guard, from the end of its tag on and up to its data.
@@ -53,92 +151,24 @@ static SCRIPT: LazyLock<String> =
 const LOADER: &str = ");</script>\n<script id=\"hs-script-loader\" async defer \
                       data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
-impl Page<'_> {
-    pub(crate) fn render(&self, decision: &Decision<'_>) -> String {
-        let mut html = String::with_capacity(SCRIPT.len() + 640);
-        self.write(decision, &mut html).expect("a String takes all that is written to it");
-        html
-    }
-
-    /// The same into a buffer of the caller's, for C, without an allocation. Returns how many bytes it came to.
-    pub(crate) fn render_into(&self, decision: &Decision<'_>, buffer: &mut [u8]) -> Result<usize> {
-        let mut out = Fixed { buffer, needed: 0 };
-        self.write(decision, &mut out).expect("what does not fit is counted");
-        let Fixed { buffer, needed } = out;
-        if needed > buffer.len() {
-            // Half a script must not look like a whole one to a caller who does not look.
-            buffer.fill(0);
-            return Err(Error::BufferTooSmall { needed });
-        }
-        Ok(needed)
-    }
-
-    /// The script's data alone, as JSON: what a page of the app's own gives to `show` of `page/vidcache.js`.
-    pub(crate) fn data(&self, decision: &Decision<'_>) -> String {
-        let mut json = String::with_capacity(128);
-        let mut digits = itoa::Buffer::new();
-        let at = digits.format(self.rendered_at);
-        self.write_data(at, decision, "", &mut json).expect("a String takes all that is written to it");
-        json
-    }
-
-    fn write(&self, decision: &Decision<'_>, html: &mut impl Write) -> fmt::Result {
-        // Turbo's morphing keeps a script that looks like the one before, and then does not run it; by its id each is
-        // another.
-        let mut digits = itoa::Buffer::new();
-        let at = digits.format(self.rendered_at);
-        html.write_str("<script id=\"v-")?;
-        html.write_str(at)?;
-        html.write_str("\"")?;
-        self.write_nonce(html)?;
-        html.write_str(&SCRIPT)?;
-        self.write_data(at, decision, &self.template.src, html)?;
-        html.write_str(LOADER)?;
-        self.write_nonce(html)?;
-        html.write_str(&self.template.loader)
-    }
-
-    fn write_data(&self, at: &str, decision: &Decision<'_>, src: &str, out: &mut impl Write) -> fmt::Result {
-        out.write_str("{\"at\":")?;
-        out.write_str(at)?;
-        out.write_str(&self.template.ttl)?;
-        out.write_str(src)?;
-        if self.signed_out {
-            out.write_str(",\"out\":true")?;
-        }
-        if let Some(id) = decision.id {
-            // As text: JavaScript's numbers lose digits above 2^53. With a prefix: portals have contacts that other
-            // products have bound to bare numbers, and an id once bound cannot be renamed.
-            out.write_str(",\"id\":\"vid:")?;
-            out.write_str(itoa::Buffer::new().format(id.get()))?;
-            out.write_str("\"")?;
-        }
-        if let Some(email) = decision.email {
-            out.write_str(",\"email\":")?;
-            write_json_string(out, email)?;
-        }
-        out.write_str("}")
-    }
-
-    fn write_nonce(&self, html: &mut impl Write) -> fmt::Result {
-        let Some(nonce) = self.nonce else { return Ok(()) };
-        html.write_str(" nonce=\"")?;
-        if nonce.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"')) {
-            for c in nonce.chars() {
-                match c {
-                    '&' => html.write_str("&amp;")?,
-                    '<' => html.write_str("&lt;")?,
-                    '>' => html.write_str("&gt;")?,
-                    '"' => html.write_str("&quot;")?,
-                    c => html.write_char(c)?,
-                }
+fn write_nonce(nonce: Option<&str>, html: &mut impl Write) -> fmt::Result {
+    let Some(nonce) = nonce else { return Ok(()) };
+    html.write_str(" nonce=\"")?;
+    if nonce.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"')) {
+        for c in nonce.chars() {
+            match c {
+                '&' => html.write_str("&amp;")?,
+                '<' => html.write_str("&lt;")?,
+                '>' => html.write_str("&gt;")?,
+                '"' => html.write_str("&quot;")?,
+                c => html.write_char(c)?,
             }
-        } else {
-            // A nonce is base64.
-            html.write_str(nonce)?;
         }
-        html.write_char('"')
+    } else {
+        // A nonce is base64.
+        html.write_str(nonce)?;
     }
+    html.write_char('"')
 }
 
 /// A buffer that cannot grow, and how many bytes it should have had.
@@ -190,13 +220,14 @@ mod tests {
     static TEMPLATE: LazyLock<Template> =
         LazyLock::new(|| Template::new(62515, "js.hs-scripts.com", Duration::from_secs(10)));
 
-    fn page() -> Page<'static> {
-        Page { template: &TEMPLATE, nonce: Some("r4nd\"om"), rendered_at: 1_700_000_000_000, signed_out: false }
+    const NONCE: Option<&str> = Some("r4nd\"om");
+
+    fn page<'e>(email: Option<&'e str>, id: i64, reason: Reason) -> Page<'e> {
+        Page::new(&TEMPLATE, 1_700_000_000_000, Decision::untrue(email, Vid::new(id), reason))
     }
 
     fn named(email: &str) -> String {
-        let id = Vid::try_from(i64::MAX).ok();
-        page().render(&Decision { email: Some(email), id, reason: Reason::Agreed })
+        page(Some(email), i64::MAX, Reason::Agreed).render(NONCE)
     }
 
     #[test]
@@ -210,27 +241,25 @@ mod tests {
     #[test]
     fn a_page_says_only_what_the_decision_says() {
         assert!(named("a@x.test").contains(r#""id":"vid:9223372036854775807","email":"a@x.test"}"#));
-        let id = Vid::try_from(5).ok();
-        let html = page().render(&Decision { email: None, id, reason: Reason::EmailDiffers });
+        let html = page(None, 5, Reason::EmailDiffers).render(NONCE);
         assert!(html.contains(r#","id":"vid:5"});</script>"#) && !html.contains("\"email\":"));
-        let html = page().render(&Decision { email: None, id: None, reason: Reason::NotLinked });
+        let html = page(None, 0, Reason::NotLinked).render(NONCE);
         assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
     }
 
     #[test]
     fn a_buffer_gets_the_same_or_is_said_to_be_too_small_and_left_empty() {
-        let decision =
-            Decision { email: Some("\"\u{2028}ä@x.test"), id: Vid::try_from(7).ok(), reason: Reason::Agreed };
-        let html = page().render(&decision);
+        let page = page(Some("\"\u{2028}ä@x.test"), 7, Reason::Agreed);
+        let html = page.render(NONCE);
         let mut buffer = [1; 4096];
-        assert_eq!(page().render_into(&decision, &mut buffer), Ok(html.len()));
+        assert_eq!(page.render_into(NONCE, &mut buffer), Ok(html.len()));
         assert_eq!(&buffer[..html.len()], html.as_bytes());
         for short in [0, 1, html.len() - 1] {
             let too_small = Err(Error::BufferTooSmall { needed: html.len() });
-            assert_eq!(page().render_into(&decision, &mut buffer[..short]), too_small);
+            assert_eq!(page.render_into(NONCE, &mut buffer[..short]), too_small);
             assert!(buffer[..short].iter().all(|&byte| byte == 0));
         }
-        assert_eq!(page().render_into(&decision, &mut buffer[..html.len()]), Ok(html.len()));
+        assert_eq!(page.render_into(NONCE, &mut buffer[..html.len()]), Ok(html.len()));
     }
 
     #[test]
@@ -242,23 +271,16 @@ mod tests {
 
     #[test]
     fn the_inline_script_with_its_data_takes_at_most_1_900_bytes() {
-        let page = Page { nonce: None, ..page() };
-        let html = page.render(&Decision {
-            email: Some("ann@shop.test"),
-            id: Vid::try_from(901).ok(),
-            reason: Reason::Agreed,
-        });
+        let html = page(Some("ann@shop.test"), 901, Reason::Agreed).render(None);
         let inline = html.find("</script>").expect("the inline script ends") + "</script>".len();
         assert!(inline <= 1900 && html.is_ascii(), "{inline} bytes");
     }
 
     #[test]
     fn the_script_s_data_alone_is_json_of_what_the_decision_says() {
-        let decision =
-            Decision { email: Some("jos\u{e9}\u{1f600}@x.test"), id: Vid::try_from(901).ok(), reason: Reason::Agreed };
-        let json = page().data(&decision);
+        let json = page(Some("jos\u{e9}\u{1f600}@x.test"), 901, Reason::Agreed).data();
         assert_eq!(json, r#"{"at":1700000000000,"ttl":10000,"id":"vid:901","email":"jos\u00e9\ud83d\ude00@x.test"}"#);
-        let out = Page { signed_out: true, ..page() }.data(&crate::decision::ANONYMOUS);
+        let out = Page::signed_out(&TEMPLATE, 1_700_000_000_000).data();
         assert_eq!(out, r#"{"at":1700000000000,"ttl":10000,"out":true}"#);
     }
 

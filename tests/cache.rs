@@ -40,7 +40,7 @@ fn answer(vid: i64, email: &str, second: u32) -> Vec<u8> {
 fn says(cache: &Vidcache, user: UserKey<'_>, text: &str) -> (Option<String>, Option<i64>, Reason) {
     let email = email(text);
     let decision = cache.decide(user, Some(&email)).expect("a decision");
-    (decision.email.map(str::to_owned), decision.id.map(Vid::get), decision.reason)
+    (decision.email().map(str::to_owned), decision.id().map(Vid::get), decision.reason())
 }
 
 #[test]
@@ -352,11 +352,11 @@ fn the_snippet_of_an_agreed_user_names_the_email_once() {
     let html = cache.snippet(user, Some(&email(odd)), Some("n0nce")).unwrap();
     assert!(html.contains(r#""email":"\u0022o\u0027\u003c/script\u003e\u0026\u2028\u0022@x.test""#), "{html}");
     assert!(!cache.snippet(user, Some(&email("b@x.test")), None).unwrap().contains("\"email\":"));
-    for html in [cache.anonymous_snippet(None), cache.signed_out_snippet(None)] {
+    for html in [cache.anonymous_page().render(None), cache.signed_out_page().render(None)] {
         assert!(!html.contains("\"id\":") && !html.contains("\"email\":"));
     }
-    assert!(cache.signed_out_snippet(None).contains(",\"out\":true});</script>"));
-    assert!(!cache.anonymous_snippet(None).contains("\"out\""));
+    assert!(cache.signed_out_page().render(None).contains(",\"out\":true});</script>"));
+    assert!(!cache.anonymous_page().render(None).contains("\"out\""));
 }
 
 #[test]
@@ -366,14 +366,14 @@ fn a_page_of_the_app_s_own_gets_what_the_snippet_says_as_json() {
     let user = UserKey::from(1);
     cache.record(user, &answer(9, "ann@shop.test", 1), None).unwrap();
     let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
-    let data = json(cache.page_data(user, Some(&email("ann@shop.test"))).unwrap());
+    let data = json(cache.page(user, Some(&email("ann@shop.test"))).unwrap().data());
     assert_eq!((&data["id"], &data["email"], &data["ttl"]), (&"vid:9".into(), &"ann@shop.test".into(), &10_000.into()));
     assert!(data["at"].as_i64().unwrap() > 1_700_000_000_000);
     cache.begin_email_change(user).unwrap();
-    let careful = json(cache.page_data(user, Some(&email("ann@shop.test"))).unwrap());
+    let careful = json(cache.page(user, Some(&email("ann@shop.test"))).unwrap().data());
     assert_eq!((&careful["id"], careful.get("email")), (&"vid:9".into(), None));
-    assert_eq!(json(cache.anonymous_page_data()).as_object().unwrap().len(), 2);
-    assert_eq!(json(cache.signed_out_page_data())["out"], true);
+    assert_eq!(json(cache.anonymous_page().data()).as_object().unwrap().len(), 2);
+    assert_eq!(json(cache.signed_out_page().data())["out"], true);
 }
 
 #[test]

@@ -31,8 +31,8 @@ fn answer(vid: i64, email: &str, second: u32) -> Vec<u8> {
 fn says(cache: &Vidcache, id: i64, text: &str) -> (bool, Option<i64>, Reason) {
     let email = Email::parse(text).unwrap();
     let decision = cache.decide(user(id), Some(&email)).unwrap();
-    assert!(decision.email.is_none_or(|named| named == text));
-    (decision.email.is_some(), decision.id.map(Vid::get), decision.reason)
+    assert!(decision.email().is_none_or(|named| named == text));
+    (decision.email().is_some(), decision.id().map(Vid::get), decision.reason())
 }
 
 fn notice(kind: &str, object: i64, second: i64, more: Value) -> Value {
@@ -259,7 +259,7 @@ fn a_list_is_observed_without_saying_whose_it_is() {
     assert_eq!((observed.contacts, observed.missing), (vec![vid(5), vid(6)], vec![vid(7)]));
     cache.link(user(2), vid(6)).unwrap();
     let users = [(user(ANN), Email::parse("a@x.test").ok()), (user(3), None), (user(2), Email::parse("b@x.test").ok())];
-    let reasons: Vec<_> = cache.decide_many(&users).unwrap().iter().map(|decision| decision.reason).collect();
+    let reasons: Vec<_> = cache.decide_many(&users).unwrap().iter().map(|decision| decision.reason()).collect();
     assert_eq!(reasons, [Reason::Agreed, Reason::NotLinked, Reason::Agreed]);
     let vids: Vec<_> =
         cache.resolve_many(&users.map(|(user, _)| user)).unwrap().iter().map(|i| i.map(|i| i.vid)).collect();
@@ -356,11 +356,15 @@ fn of_an_erased_contact_nothing_is_left_and_its_email_is_not_learnt_again() {
     assert_eq!(other.resolve(ann).unwrap(), None);
     cache.record(ann, &answer(77, "ann@x.test", 51), None).unwrap();
     let email = Email::parse("ann@x.test").unwrap();
-    assert_eq!(other.decide(ann, Some(&email)).unwrap().reason, Reason::EmailUnconfirmed);
+    assert_eq!(other.decide(ann, Some(&email)).unwrap().reason(), Reason::EmailUnconfirmed);
     assert_eq!(holds(&path, &prints[1]), [""; 0]);
     cache.record(ann, &answer(77, "new@x.test", 52), None).unwrap();
     let email = Email::parse("new@x.test").unwrap();
-    assert_eq!(other.decide(ann, Some(&email)).unwrap().reason, Reason::Agreed, "another email of theirs may be named");
+    assert_eq!(
+        other.decide(ann, Some(&email)).unwrap().reason(),
+        Reason::Agreed,
+        "another email of theirs may be named"
+    );
     assert_eq!(cache.verify().unwrap(), [""; 0]);
 }
 
@@ -434,9 +438,9 @@ fn a_forgotten_user_leaves_nothing_behind() {
     // They may come back, and an answer older than what was known is still older.
     cache.record(ann, &answer(5, "ann@x.test", 1), None).unwrap();
     let email = Email::parse("ann@x.test").unwrap();
-    assert_eq!(cache.decide(ann, Some(&email)).unwrap().reason, Reason::EmailUnconfirmed);
+    assert_eq!(cache.decide(ann, Some(&email)).unwrap().reason(), Reason::EmailUnconfirmed);
     cache.record(ann, &answer(5, "ann@x.test", 3), None).unwrap();
-    assert_eq!(cache.decide(ann, Some(&email)).unwrap().reason, Reason::Agreed);
+    assert_eq!(cache.decide(ann, Some(&email)).unwrap().reason(), Reason::Agreed);
     assert_eq!(cache.verify().unwrap(), [""; 0]);
 }
 

@@ -153,22 +153,22 @@ impl Run {
             "decide" => {
                 let email = email(&step["email"])?;
                 let decision = cache.decide(user()?, email.as_ref())?;
-                json!({"email": decision.email, "id": decision.id.map(Vid::get), "reason": decision.reason.name()})
+                json!({"email": decision.email(), "id": decision.id().map(Vid::get), "reason": decision.reason().name()})
             }
             "snippet" => {
                 let nonce = step["nonce"].as_str();
                 let html = match step.get("user") {
-                    None => cache.anonymous_snippet(nonce),
+                    None => cache.anonymous_page().render(nonce),
                     Some(_) => cache.snippet(user()?, email(&step["email"])?.as_ref(), nonce)?,
                 };
                 json!(html)
             }
-            "signed_out_snippet" => json!(cache.signed_out_snippet(step["nonce"].as_str())),
+            "signed_out_snippet" => json!(cache.signed_out_page().render(step["nonce"].as_str())),
             "page_data" => match step.get("user") {
-                None => page_data(&cache.anonymous_page_data()),
-                Some(_) => page_data(&cache.page_data(user()?, email(&step["email"])?.as_ref())?),
+                None => page_data(&cache.anonymous_page().data()),
+                Some(_) => page_data(&cache.page(user()?, email(&step["email"])?.as_ref())?.data()),
             },
-            "signed_out_page_data" => page_data(&cache.signed_out_page_data()),
+            "signed_out_page_data" => page_data(&cache.signed_out_page().data()),
             "quiet_period" => json!(cache.quiet_period()?.as_millis() as u64),
             "link_shared" => {
                 cache.link_shared(user()?, Vid::try_from(step["vid"].as_i64().expect("a vid"))?)?;
@@ -191,7 +191,7 @@ impl Run {
                 let emails = step["emails"].as_array().expect("emails").iter().map(email);
                 let emails = emails.collect::<Result<Vec<_>, _>>()?;
                 let asked: Vec<_> = keys(&step["users"])?.into_iter().zip(emails).collect();
-                json!(cache.decide_many(&asked)?.iter().map(|decision| decision.reason.name()).collect::<Vec<_>>())
+                json!(cache.decide_many(&asked)?.iter().map(|decision| decision.reason().name()).collect::<Vec<_>>())
             }
             "explain" => json!(cache.explain(user()?, email(&step["email"])?.as_ref())?.to_string()),
             "export" => json!(cache.export(user()?)?),

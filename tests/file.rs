@@ -51,7 +51,7 @@ fn no_email_and_no_secret_is_in_the_file() {
     let change = cache.begin_email_change(user).unwrap();
     cache.record(user, answer, Some(change)).unwrap();
     let email = Email::parse("secret.person@shop.test").unwrap();
-    assert_eq!(cache.decide(user, Some(&email)).unwrap().reason, Reason::Agreed);
+    assert_eq!(cache.decide(user, Some(&email)).unwrap().reason(), Reason::Agreed);
     for entry in fs::read_dir(dir.path()).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap().to_ascii_lowercase();
         for needle in [&b"secret.person"[..], b"shop.test", SECRET] {
@@ -78,7 +78,7 @@ fn without_a_secret_the_file_keys_itself_and_can_be_opened_again() {
     open(&path, 1, None).unwrap().record(UserKey::from(1), answer, None).unwrap();
     let again = open(&path, 1, None).unwrap();
     let email = Email::parse("a@x.test").unwrap();
-    assert_eq!(again.decide(UserKey::from(1), Some(&email)).unwrap().reason, Reason::Agreed);
+    assert_eq!(again.decide(UserKey::from(1), Some(&email)).unwrap().reason(), Reason::Agreed);
     assert_eq!(code(open(&path, 1, Some(SECRET))), "wrong_secret");
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::nanoseconds;
+use crate::measure::nanoseconds;
 use crate::table::{From, Kind, Peer};
 
 const WIDTH: f64 = 880.0;

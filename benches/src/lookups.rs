@@ -52,7 +52,7 @@ fn resolve_and_decide(run: &Run, cache: &Vidcache, map: &Map, users: &[i64]) -> 
     let few = &users[..64];
     let decide = |n: usize| {
         let decision = cache.decide(UserKey::from(few[n]), Some(&emails[n])).expect("a decision");
-        i64::from(black_box(decision).email.is_some())
+        i64::from(black_box(decision).email().is_some())
     };
     assert_eq!((0..64).map(decide).sum::<i64>(), 64, "not agreed");
     let numbers: Vec<i64> = (0..64).collect();

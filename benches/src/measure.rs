@@ -83,3 +83,24 @@ pub(crate) fn per_call(time: Duration, mut work: impl FnMut()) -> f64 {
         }
     }
 }
+
+/// A time in nanoseconds as text: two or three figures, in the unit that fits.
+pub(crate) fn nanoseconds(value: f64) -> String {
+    let (value, unit) = match value {
+        v if v.abs() < 999.5 => (v, "ns"),
+        v if v.abs() < 999_500.0 => (v / 1e3, "µs"),
+        v => (v / 1e6, "ms"),
+    };
+    let digits = match value.abs() {
+        v if v < 10.0 => {
+            if unit == "ns" {
+                1
+            } else {
+                2
+            }
+        }
+        v if v < 100.0 && unit != "ns" => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::measure::nanoseconds;
 use crate::table::{Bound, Check, Kind, PEERS, ROWS, Row};
 use crate::{Result, chart};
 
@@ -255,27 +256,6 @@ fn entry(id: &str, fact: &Map<String, Value>) -> Map<String, Value> {
         entry.insert(name.into(), fact.get(name).cloned().unwrap_or(Value::Null));
     }
     entry
-}
-
-/// Two or three figures, in the unit that fits.
-pub(crate) fn nanoseconds(value: f64) -> String {
-    let (value, unit) = match value {
-        v if v.abs() < 999.5 => (v, "ns"),
-        v if v.abs() < 999_500.0 => (v / 1e3, "µs"),
-        v => (v / 1e6, "ms"),
-    };
-    let digits = match value.abs() {
-        v if v < 10.0 => {
-            if unit == "ns" {
-                1
-            } else {
-                2
-            }
-        }
-        v if v < 100.0 && unit != "ns" => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {unit}")
 }
 
 pub(crate) fn thousands(value: f64) -> String {

@@ -6,6 +6,7 @@ use super::Vidcache;
 use crate::decision::{self, Decision, Reason};
 use crate::email::Email;
 use crate::error::Result;
+use crate::event::Event;
 use crate::identity::UserKey;
 use crate::rows;
 
@@ -36,14 +37,13 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn explain<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Explanation<'e>> {
-        self.store.read(|rows| {
-            let rows = rows.unchecked_transaction()?;
-            let state = rows::user_state(&rows, user)?;
+        self.store.read_at_once(|rows| {
+            let state = rows::user_state(rows, user)?;
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
-            let other = email.filter(|_| decision.reason != Reason::Agreed);
+            let other = email.filter(|_| decision.reason() != Reason::Agreed);
             let print = other.map(|email| self.store.key().fingerprint(email));
-            sentences.extend(rows::account(&rows, user)?.sentences(print));
+            sentences.extend(rows::account(rows, user)?.sentences(print));
             Ok(Explanation { decision, sentences })
         })
     }
@@ -54,7 +54,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn export(&self, user: UserKey<'_>) -> Result<String> {
-        self.store.read(|rows| Ok(rows::account(&*rows.unchecked_transaction()?, user)?.json()))
+        self.store.read_at_once(|rows| Ok(rows::account(rows, user)?.json()))
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
@@ -72,7 +72,7 @@ impl Vidcache {
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy
     pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
-        let known = self.store.write(|tx| rows::forget(tx, user))?;
+        let known = self.store.write(|tx| rows::apply(tx, &Event::Forgotten { user }))?;
         // Even if nothing was: an earlier call may have come this far.
         self.store.empty_wal()?;
         Ok(known)
@@ -80,13 +80,13 @@ impl Vidcache {
 }
 
 fn sentence(decision: &Decision<'_>) -> String {
-    let says = match (decision.email, decision.id) {
+    let says = match (decision.email(), decision.id()) {
         (Some(_), Some(id)) => format!("The page names the email and the id {id}"),
         (Some(_), None) => "The page names the email".into(),
         (None, Some(id)) => format!("The page gives the id {id} alone"),
         (None, None) => "The page says nothing".into(),
     };
-    let why = match decision.reason {
+    let why = match decision.reason() {
         Reason::Agreed => "the app and HubSpot agree on it, and no change of it is outstanding",
         Reason::ChangeOutstanding => "a change of the email is outstanding",
         Reason::EmailDiffers => "HubSpot holds another email for the contact than the app",

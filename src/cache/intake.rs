@@ -1,15 +1,15 @@
-//! What comes in from HubSpot and from the app's own tables: from facts to events.
+//! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
-use rusqlite::Connection;
-
-use super::{Vidcache, link, now};
-use crate::email::Email;
+use super::{Vidcache, now};
+use crate::email::{Email, Fingerprint};
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, LATEST, Millis};
-use crate::hubspot::response::{self, Answer, Contact};
+use crate::hubspot::fact::{Answer, Contact};
+use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
-use crate::rows;
+use crate::rows::learn::{self, Described, Link};
+use crate::rows::{Import, Known};
 
 /// What [`Vidcache::record`] learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Vidcache {
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         let contact = match response::contact(answer) {
             Err(Error::ContactMissing) => {
-                self.store.write(|tx| doubt(tx, user))?;
+                self.store.write(|tx| learn::found_none(tx, user))?;
                 return Err(Error::ContactMissing);
             }
             read => read?,
@@ -105,33 +105,14 @@ impl Vidcache {
         if change.is_some() && contact.email.is_none() {
             return Err(Error::AnswerWithoutEmail);
         }
-        let about_user = |tx: &Connection| -> Result<()> {
-            let outstanding = change.map_or(Ok(false), |token| rows::is_outstanding(tx, user, token))?;
-            let overtaken = match contact.email {
-                Some(fact) if !outstanding => rows::is_overtaken(tx, user, contact.vid, fact.at)?,
-                _ => false,
-            };
-            if !overtaken {
-                rows::check_free(tx, user, contact.vid)?;
-                link(tx, user, contact.vid)?;
-            }
-            match change {
-                Some(token) => rows::apply(tx, &Event::ChangeFinished { user, token, at: now() }),
-                None => Ok(()),
-            }
-        };
-        let (erased, done) = self.store.write(|tx| {
-            // What HubSpot says of a contact is believed, whoever has the contact.
-            let erased = self.take_in(tx, &contact)?;
-            match about_user(tx) {
-                Err(refused @ Error::VidTaken { .. }) => Ok((erased, Err(refused))),
-                done => done.map(|()| (erased, Ok(()))),
-            }
-        })?;
-        if erased {
+        let described = self.described(&contact);
+        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, now()))?;
+        if learnt.erased {
             self.store.empty_wal()?;
         }
-        done?;
+        if let Link::Refused(error) = learnt.link {
+            return Err(error);
+        }
         Ok(Recorded {
             vid: contact.vid,
             canonical: contact.asked.is_none(),
@@ -156,11 +137,8 @@ impl Vidcache {
         };
         contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
-            let erased = self.store.write(|tx| {
-                missing.iter().try_for_each(|&vid| deleted(tx, vid, None))?;
-                contacts.iter().try_fold(false, |erased, contact| Ok(self.take_in(tx, contact)? || erased))
-            })?;
-            if erased {
+            let described: Vec<_> = contacts.iter().map(|contact| self.described(contact)).collect();
+            if self.store.write(|tx| learn::observe(tx, &described, &missing, now()))? {
                 self.store.empty_wal()?;
             }
         }
@@ -186,11 +164,16 @@ impl Vidcache {
             (report, erased) = self.store.write(|tx| {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
-                    let before = tx.total_changes();
-                    match self.notice(tx, notice, &mut erased)? {
-                        false => report.ignored += 1,
-                        true if tx.total_changes() == before => report.repeated += 1,
-                        true => report.applied += 1,
+                    let (events, mut changed) = (self.events(notice), false);
+                    for event in &events {
+                        let told = learn::tell(tx, event)?;
+                        changed |= told.changed;
+                        erased |= told.erased;
+                    }
+                    match events.is_empty() {
+                        true => report.ignored += 1,
+                        false if changed => report.applied += 1,
+                        false => report.repeated += 1,
                     }
                 }
                 Ok((report, erased))
@@ -204,30 +187,37 @@ impl Vidcache {
         Ok(report)
     }
 
-    /// False: it says nothing that matters here. Sets `erased` when somebody was, now or before.
-    fn notice(&self, tx: &Connection, notice: &Notice, erased: &mut bool) -> Result<bool> {
-        match notice {
+    /// What a notice tells; nothing where it says nothing that matters here.
+    fn events(&self, notice: &Notice) -> Vec<Event<'static>> {
+        match *notice {
             // An email it was made with comes as a change of its own.
-            Notice::Created { .. } => return Ok(false),
-            &Notice::EmailChanged { vid, email, at } => {
-                let email = email.map(|email| self.store.key().fingerprint(&email));
-                rows::apply(tx, &Event::EmailObserved { vid, email, at })?;
-                // Another contact that held it does so no more.
-                *erased |= rows::is_erased(tx, vid)?;
+            Notice::Created { .. } => Vec::new(),
+            Notice::EmailChanged { vid, email, at } => {
+                vec![Event::EmailObserved { vid, email: email.map(|email| self.fingerprint(&email)), at }]
             }
-            &Notice::Merged { ref from, into, at, born } => {
-                for &old in from {
-                    *erased |= rows::merge(tx, &Event::Merged { old, into, at, born })?;
-                }
+            Notice::Merged { ref from, into, at, born } => {
+                from.iter().map(|&old| Event::Merged { old, into, at, born }).collect()
             }
-            &Notice::Deleted { vid, at } => rows::apply(tx, &Event::Deleted { vid, at })?,
-            &Notice::Restored { vid, at } => rows::apply(tx, &Event::Restored { vid, at })?,
-            &Notice::Erased { vid, .. } => {
-                rows::erase(tx, vid)?;
-                *erased = true;
-            }
+            Notice::Deleted { vid, at } => vec![Event::Deleted { vid, at }],
+            Notice::Restored { vid, at } => vec![Event::Restored { vid, at }],
+            Notice::Erased { vid, .. } => vec![Event::Erased { vid }],
         }
-        Ok(true)
+    }
+
+    /// What an answer says of a contact, without its emails: they stay outside.
+    fn described(&self, contact: &Contact) -> Described {
+        Described {
+            vid: contact.vid,
+            merged: contact.merged.clone(),
+            deleted: contact.deleted,
+            email: contact.email.map(|fact| (fact.email.map(|email| self.fingerprint(&email)), fact.at)),
+            secondary: contact.secondary.iter().flatten().map(|email| self.fingerprint(email)).collect(),
+            at: contact.at,
+        }
+    }
+
+    fn fingerprint(&self, email: &Email) -> Fingerprint {
+        self.store.key().fingerprint(email)
     }
 
     /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.
@@ -238,28 +228,6 @@ impl Vidcache {
             }
             _ => Ok(()),
         }
-    }
-
-    /// What an answer says of one contact. True: it is part of one that was erased, so nothing of it may stay.
-    fn take_in(&self, tx: &Connection, contact: &Contact) -> Result<bool> {
-        let &Contact { vid: into, at, email, .. } = contact;
-        // When these were merged it does not say, nor by which merge.
-        let mut erased = rows::is_erased(tx, into)?;
-        for &old in &contact.merged {
-            erased |= rows::merge(tx, &Event::Merged { old, into, at: 0, born: false })?;
-        }
-        if contact.deleted {
-            deleted(tx, into, at)?;
-        }
-        if let Some(fact) = email {
-            let email = fact.email.map(|email| self.store.key().fingerprint(&email));
-            rows::apply(tx, &Event::EmailObserved { vid: into, email, at: fact.at })?;
-        }
-        for email in contact.secondary.iter().flatten() {
-            let email = self.store.key().fingerprint(email);
-            rows::apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
-        }
-        Ok(erased)
     }
 
     /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at
@@ -278,38 +246,16 @@ impl Vidcache {
                 if row.email.is_some_and(|(_, at)| !(0..=LATEST).contains(&at)) {
                     return Err(Error::InvalidAnswer("the time of an email is not from 1970 to 9999".into()));
                 }
-                let email = row.email.map(|(email, at)| (self.store.key().fingerprint(&email), at));
-                Ok(rows::Known { user: row.user, vid: row.vid, email })
+                let email = row.email.map(|(email, at)| (self.fingerprint(&email), at));
+                Ok(Known { user: row.user, vid: row.vid, email })
             };
             let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.and_then(known)).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 return Ok(report);
             }
-            let taken = self.store.write(|tx| rows::Import::new(tx)?.put(&batch))?;
+            let taken = self.store.write(|tx| Import::new(tx)?.put(&batch))?;
             report.imported += taken;
             report.vid_taken += batch.len() as u64 - taken;
         }
     }
-}
-
-/// HubSpot found no contact. If it was the user's that was asked for, their email would make a new one; if not, they say
-/// less until HubSpot says something newer. Nobody can tell which, and the answer has no time: so this is said at the time of what
-/// was said last, and of two things at one time neither counts.
-fn doubt(tx: &Connection, user: UserKey<'_>) -> Result<()> {
-    if let Some((vid, _)) = rows::link_of(tx, user)?
-        && let Some(at) = rows::last_observed(tx, vid)?
-    {
-        rows::apply(tx, &Event::EmailObserved { vid, email: None, at })?;
-    }
-    Ok(())
-}
-
-/// HubSpot said that the contact is gone. Without a time that is newer than all that is known of it: HubSpot's clock may be
-/// ahead of ours.
-fn deleted(tx: &Connection, vid: Vid, at: Option<Millis>) -> Result<()> {
-    let at = match at {
-        Some(at) => at,
-        None => now().max(rows::last_observed(tx, vid)?.unwrap_or(0)),
-    };
-    rows::apply(tx, &Event::Deleted { vid, at })
 }

@@ -32,11 +32,11 @@ fn a_page_whose_decision_had_to_wait_is_as_old_as_before_the_wait() {
     type Page = fn(&Vidcache, UserKey<'_>, &Email) -> String;
     let pages: [Page; 4] = [
         |cache, user, email| cache.snippet(user, Some(email), None).unwrap(),
-        |cache, user, email| cache.snippet_and_reason(user, Some(email), None).unwrap().0,
-        |cache, user, email| cache.page_data(user, Some(email)).unwrap(),
+        |cache, user, email| cache.page(user, Some(email)).unwrap().render(None),
+        |cache, user, email| cache.page(user, Some(email)).unwrap().data(),
         |cache, user, email| {
             let mut buffer = [0; 4096];
-            let length = cache.snippet_into(user, Some(email), None, &mut buffer).unwrap();
+            let length = cache.page(user, Some(email)).unwrap().render_into(None, &mut buffer).unwrap();
             String::from_utf8(buffer[..length].to_vec()).unwrap()
         },
     ];
@@ -87,7 +87,7 @@ fn a_process_that_renders_pages_for_days_goes_on_saying_its_deadline() {
     age_deadlines(&short, 25);
     long.store.announced_at().fetch_sub(25 * 3_600_000, Ordering::Relaxed);
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(7)));
-    long.anonymous_snippet(None);
+    long.anonymous_page();
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(65)));
     assert!(now() - long.store.announced_at().load(Ordering::Relaxed) < rows::RENEWED);
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::json::MAX_BODY;
-use super::{response, webhook};
+use super::{fact, response, webhook};
 use crate::error::{Error, Result};
 use crate::identity::Vid;
 
-fn answer(body: &[u8]) -> Result<response::Answer> {
+fn answer(body: &[u8]) -> Result<fact::Answer> {
     told(response::answer(body))
 }
 

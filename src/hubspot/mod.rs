@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod bad_input;
+pub(crate) mod fact;
 mod json;
 mod property;
 mod refusal;

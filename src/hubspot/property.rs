@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::fact::EmailFact;
 use super::json::{Field, FieldVisitor, List, Object, Read, Wrong};
-use super::response::{EmailFact, MAX_IDS};
 use crate::email::Email;
 use crate::event::Millis;
 use crate::identity::Vid;
+use crate::limits::MAX_IDS;
 
 /// The most secondary emails of a contact: each of the 250 contacts that may be merged into it can bring some.
 const MAX_EMAILS: usize = 500;

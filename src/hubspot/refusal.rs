@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::fact::Answer;
 use super::json::{Field, Object, Read};
-use super::response::Answer;
 use crate::error::{Error, Result};
 use crate::identity::Vid;
 

@@ -5,83 +5,17 @@
 //!
 //! Errors name fields, never values: an answer is full of personal data.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::fact::{Answer, Contact, Contacts, EmailFact};
 use super::json::{self, Field, List, Object, Read, Wrong};
 use super::property::{Identities, Properties};
 use super::refusal;
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::Millis;
 use crate::identity::Vid;
-
-/// The most contacts, or errors, of one answer: batches have 100 and a page of a search 200.
-const MAX_RESULTS: usize = 1000;
-
-/// The most ids that one list of an answer may have: HubSpot merges at most 250 contacts into one.
-pub(super) const MAX_IDS: usize = 10_000;
-
-/// What HubSpot answered.
-// Made once for a call and taken apart at once: nothing holds a row of these.
-#[allow(clippy::large_enum_variant)]
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
-    /// One contact: created, read, updated, merged or deleted.
-    Contact(Contact),
-    /// A search, a batch read or a batch upsert.
-    Contacts(Contacts),
-    /// 409: another contact, where it is named, holds the email.
-    Conflict { vid: Option<Vid> },
-    /// 404.
-    Missing,
-    /// 429, and how long that limit lasts at most, where it is known.
-    RateLimited { retry_after: Option<Duration> },
-    /// The call was carried out, and the answer says no more: a 204 without a body, or a v1 merge's text `SUCCESS`.
-    Done,
-}
-
-/// A contact as an answer describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Contact {
-    /// The id that is alive: `canonical-vid` where the answer has one.
-    pub(crate) vid: Vid,
-    /// The id that was asked for, where the answer repeats it and it is not the living one.
-    pub(crate) asked: Option<Vid>,
-    /// The portal, where the answer names it.
-    pub(crate) portal: Option<Vid>,
-    /// Whether this call made the contact, where the answer says so.
-    pub(crate) created: Option<bool>,
-    /// Whether the contact is in the archive, or this call put it there. Then it holds no email that a page may name.
-    pub(crate) deleted: bool,
-    /// A time, of HubSpot's clock, at which all this was so.
-    pub(crate) at: Option<Millis>,
-    /// Which email it holds, and a time at which it held it. `None` when the answer lacks either.
-    pub(crate) email: Option<EmailFact>,
-    /// The contact's other emails. `None` when the answer does not speak of them.
-    pub(crate) secondary: Option<Vec<Email>>,
-    /// Ids that were merged into it, `asked` among them, each once; not necessarily all.
-    pub(crate) merged: Vec<Vid>,
-}
-
-/// HubSpot held this email (or none that could be named) at this time of its own clock.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct EmailFact {
-    pub(crate) email: Option<Email>,
-    pub(crate) at: Millis,
-}
-
-/// Contacts in no particular order, and what was asked for in vain.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Contacts {
-    pub(crate) contacts: Vec<Contact>,
-    /// The ids that HubSpot says it has no contact for.
-    pub(crate) missing: Vec<Vid>,
-    /// How many it has no contact for that were not asked for by id, but by email, say.
-    pub(crate) missing_unnamed: usize,
-}
+use crate::limits::{MAX_IDS, MAX_RESULTS};
 
 /// Reads an answer's body.
 ///
@@ -358,7 +292,10 @@ fn required(id: &Field<'_>, field: &'static str) -> Read<Vid> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::event::Millis;
 
     fn read(json: &str) -> Result<Contact> {
         contact(json.as_bytes())

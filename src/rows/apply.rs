@@ -3,13 +3,15 @@
 //! Every event joins what is there with what it says, and the join is the same in any order
 //! and any number of times: the latest by time wins, the first by time wins, a token once ended
 //! stays ended, ids once merged stay merged. What follows from several such facts is derived from them
-//! anew. `order` shuffles and repeats events against this.
+//! anew. `tests::order` shuffles and repeats events against this. To forget a user is no join: what comes after it
+//! counts as new.
 
-use rusqlite::{Connection, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::base::{drop_unknown, key};
 use super::history::log;
-use super::{contact, link};
+use super::{contact, forget, link};
 use crate::error::Result;
 use crate::event::{ChangeToken, Event, Millis, What};
 use crate::identity::UserKey;
@@ -18,8 +20,9 @@ use crate::identity::UserKey;
 /// for 21 days.
 const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
 
-/// Applies one event, inside the caller's transaction.
-pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
+/// Applies one event, inside the caller's transaction. False: it said nothing new, or came too late, and no row changed
+/// but for housekeeping.
+pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
     match *event {
         Event::Linked { user, vid, at } => link::linked(tx, &key(user), vid, at),
         Event::EmailObserved { vid, email, at } => contact::observed(tx, vid, email, at),
@@ -29,31 +32,38 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<()> {
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
         Event::Erased { vid } => contact::erased(tx, vid.get()),
         Event::ChangeBegun { user, token, at } => {
-            tx.prepare_cached(
-                "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (token) DO UPDATE SET begun_at = min(coalesce(begun_at, ?3), ?3)",
-            )?
-            .execute(params![token.get(), user, at])?;
             prune(tx, at)?;
-            count_changes(tx, user, What::ChangeBegun, at)
+            const SQL: &str = "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (token) DO UPDATE SET begun_at = excluded.begun_at
+                 WHERE begun_at IS NULL OR excluded.begun_at < begun_at RETURNING user";
+            change(tx, SQL, user, token, at, What::ChangeBegun)
         }
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, What::ChangeFinished),
         Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, What::ChangeAbandoned),
+        Event::Forgotten { user } => forget::forgotten(tx, &key(user)),
     }
 }
 
-fn end(tx: &Connection, user: UserKey<'_>, token: ChangeToken, at: Millis, what: What) -> Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO change (token, user, ended_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (token) DO UPDATE SET ended_at = min(coalesce(ended_at, ?3), ?3)",
-    )?
-    .execute(params![token.get(), user, at])?;
-    count_changes(tx, user, what, at)
+fn end(tx: &Connection, user: UserKey<'_>, token: ChangeToken, at: Millis, what: What) -> Result<bool> {
+    const SQL: &str = "INSERT INTO change (token, user, ended_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at
+         WHERE ended_at IS NULL OR excluded.ended_at < ended_at RETURNING user";
+    change(tx, SQL, user, token, at, what)
+}
+
+fn change(tx: &Connection, sql: &str, user: UserKey<'_>, token: ChangeToken, at: Millis, what: What) -> Result<bool> {
+    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's.
+    let owner: Option<Value> =
+        tx.prepare_cached(sql)?.query_row(params![token.get(), user, at], |row| row.get(0)).optional()?;
+    match owner {
+        Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// Every user row of a contact carries the number of outstanding changes of all who have or had it, so that a decision
 /// reads one row. A user who has neither a contact nor an outstanding change has no row.
-fn count_changes(tx: &Connection, user: UserKey<'_>, what: What, at: Millis) -> Result<()> {
+fn count_changes(tx: &Connection, user: &Value, what: What, at: Millis) -> Result<()> {
     let vid: Option<i64> = tx
         .prepare_cached(
             "INSERT INTO user (key, changes)
@@ -63,11 +73,11 @@ fn count_changes(tx: &Connection, user: UserKey<'_>, what: What, at: Millis) -> 
              RETURNING vid",
         )?
         .query_row([user], |row| row.get(0))?;
-    link::recount_all(tx, &key(user), vid, what, at)?;
+    link::recount_all(tx, user, vid, what, at)?;
     if vid.is_none() {
-        drop_unknown(tx, &key(user))?;
+        drop_unknown(tx, user)?;
     }
-    log(tx, &key(user), what, vid, at)
+    log(tx, user, what, vid, at)
 }
 
 fn prune(tx: &Connection, now: Millis) -> Result<()> {

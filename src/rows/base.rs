@@ -25,6 +25,16 @@ pub(super) fn key(user: UserKey<'_>) -> Value {
     }
 }
 
+/// A user key as the app has it, of one as the file has it; `None` for what is no user's key.
+pub(super) fn user_key(value: ValueRef<'_>) -> Option<UserKey<'_>> {
+    match value {
+        ValueRef::Integer(id) => Some(UserKey::from(id)),
+        ValueRef::Blob(bytes) => bytes.try_into().ok().map(UserKey::uuid),
+        ValueRef::Text(text) => UserKey::bytes(text).ok(),
+        ValueRef::Null | ValueRef::Real(_) => None,
+    }
+}
+
 /// Takes a user's row away that says nothing.
 pub(super) fn drop_unknown(tx: &Connection, user: &Value) -> Result<()> {
     tx.prepare_cached("DELETE FROM user WHERE key = ?1 AND vid IS NULL AND changes = 0")?.execute([user])?;

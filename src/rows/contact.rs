@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::Vid;
 
-pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<()> {
+pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
     // In one question, since most of what HubSpot says is this. Hashing costs more than asking if anybody was ever erased.
     let (erased, canonical, graves): (bool, Option<i64>, bool) = tx
         .prepare_cached(
@@ -25,7 +25,7 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
         )?
         .query_row([vid.get()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if erased {
-        return email.map_or(Ok(()), |email| bury(tx, &email.0));
+        return email.map_or(Ok(false), |email| bury(tx, &email.0));
     }
     let email = match email {
         Some(email) if !(graves && is_buried(tx, &email.0)?) => Some(email.0),
@@ -33,13 +33,19 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
     };
     // One time, two emails: neither is known to be the later, so neither is named.
     if let Some(canonical) = canonical {
-        tx.prepare_cached(
-            "UPDATE past SET
-               email = CASE WHEN email_at IS NULL OR ?3 > email_at THEN ?2 END, email_at = ?3
-             WHERE vid = ?1 AND (email_at IS NULL OR ?3 > email_at OR (?3 = email_at AND email IS NOT ?2))",
-        )?
-        .execute(params![vid.get(), email, at])?;
-        return derive(tx, canonical, What::EmailObserved, at);
+        let changed = tx
+            .prepare_cached(
+                "UPDATE past SET
+                   email = CASE WHEN email_at IS NULL OR ?3 > email_at THEN ?2 END, email_at = ?3
+                 WHERE vid = ?1
+                   AND (email_at IS NULL OR ?3 > email_at
+                        OR (?3 = email_at AND email IS NOT NULL AND email IS NOT ?2))",
+            )?
+            .execute(params![vid.get(), email, at])?;
+        if changed > 0 {
+            derive(tx, canonical, What::EmailObserved, at)?;
+        }
+        return Ok(changed > 0);
     }
     let changed: Option<Value> = tx
         .prepare_cached(
@@ -48,37 +54,39 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
                email = CASE WHEN email_at IS NULL OR excluded.email_at > email_at THEN excluded.email END,
                email_at = excluded.email_at
              WHERE email_at IS NULL OR excluded.email_at > email_at
-                OR (excluded.email_at = email_at AND email IS NOT excluded.email)
+                OR (excluded.email_at = email_at AND email IS NOT NULL AND email IS NOT excluded.email)
              RETURNING user",
         )?
         .query_row(params![vid.get(), email, at], |row| row.get(0))
         .optional()?;
-    match changed {
-        Some(user) if user != Value::Null => log_users(tx, vid.get(), What::EmailObserved, at),
-        _ => Ok(()),
+    if changed.as_ref().is_some_and(|user| *user != Value::Null) {
+        log_users(tx, vid.get(), What::EmailObserved, at)?;
     }
+    Ok(changed.is_some())
 }
 
 /// Other emails a contact has. Whether `identify` finds it by one of them is documented nowhere, so no page names one.
-pub(super) fn secondary(tx: &Connection, vid: Vid, email: Fingerprint, at: Millis) -> Result<()> {
+pub(super) fn secondary(tx: &Connection, vid: Vid, email: Fingerprint, at: Millis) -> Result<bool> {
     if fate(tx, vid.get())?.0 {
         return bury(tx, &email.0);
     }
-    if !is_buried(tx, &email.0)? {
-        tx.prepare_cached(
+    if is_buried(tx, &email.0)? {
+        return Ok(false);
+    }
+    let changed = tx
+        .prepare_cached(
             "INSERT INTO secondary (vid, email, at) VALUES (?1, ?2, ?3)
              ON CONFLICT (vid, email) DO UPDATE SET at = excluded.at WHERE excluded.at > at",
         )?
         .execute(params![vid.get(), email.0, at])?;
-    }
-    Ok(())
+    Ok(changed > 0)
 }
 
-pub(super) fn deleted(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
+pub(super) fn deleted(tx: &Connection, vid: Vid, at: Millis) -> Result<bool> {
     told(tx, vid, at, What::Deleted, "UPDATE past SET deleted_at = ?2 WHERE vid = ?1 AND ifnull(deleted_at < ?2, true)")
 }
 
-pub(super) fn restored(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
+pub(super) fn restored(tx: &Connection, vid: Vid, at: Millis) -> Result<bool> {
     told(
         tx,
         vid,
@@ -88,20 +96,23 @@ pub(super) fn restored(tx: &Connection, vid: Vid, at: Millis) -> Result<()> {
     )
 }
 
-fn told(tx: &Connection, vid: Vid, at: Millis, what: What, sql: &str) -> Result<()> {
+fn told(tx: &Connection, vid: Vid, at: Millis, what: What, sql: &str) -> Result<bool> {
     let (erased, canonical) = fate(tx, vid.get())?;
     if erased {
-        return Ok(());
+        return Ok(false);
     }
     begin_past(tx, vid.get())?;
     let changed = tx.prepare_cached(sql)?.execute(params![vid.get(), at])?;
     if changed == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let canonical = canonical.unwrap_or(vid.get());
     derive(tx, canonical, what, at)?;
     // Whether or not a page says something else now, `explain` has something to tell.
-    if canonical == vid.get() { log_users(tx, canonical, what, at) } else { Ok(()) }
+    if canonical == vid.get() {
+        log_users(tx, canonical, what, at)?;
+    }
+    Ok(true)
 }
 
 /// From now on what is said of this id is kept apart from what follows from it.
@@ -117,16 +128,15 @@ fn begin_past(tx: &Connection, vid: i64) -> Result<()> {
 
 /// Ids that were ever merged, in whatever direction, are one contact. Which of them lives: the one that was not merged
 /// on; of several, or of none where reports contradict one another, the one that the latest merge named.
-pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool) -> Result<()> {
+pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool) -> Result<bool> {
     let (old, into) = (old.get(), into.get());
     if old == into {
-        return Ok(());
+        return Ok(false);
     }
     let (old_erased, old_lives) = fate(tx, old)?;
     let (into_erased, into_lives) = fate(tx, into)?;
     if old_erased || into_erased {
-        erased(tx, old)?;
-        return erased(tx, into);
+        return Ok(erased(tx, old)? | erased(tx, into)?);
     }
     begin_past(tx, old)?;
     begin_past(tx, into)?;
@@ -138,7 +148,7 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
         )?
         .execute(params![old, into, at, born])?;
     if news == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let lived = [old_lives.unwrap_or(old), into_lives.unwrap_or(into)];
     let lives: i64 = tx
@@ -165,7 +175,8 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
     tx.prepare_cached("DELETE FROM contact WHERE vid IN (?1, ?2) AND vid <> ?3")?
         .execute(params![lived[0], lived[1], lives])?;
     recount(tx, lives, What::Merged, at)?;
-    derive(tx, lives, What::Merged, at)
+    derive(tx, lives, What::Merged, at)?;
+    Ok(true)
 }
 
 /// What one id of a contact was said to hold.
@@ -229,10 +240,10 @@ fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
 }
 
 /// Takes a contact out for ever: all of its ids, what they held, and every link to them.
-pub(super) fn erased(tx: &Connection, vid: i64) -> Result<()> {
+pub(super) fn erased(tx: &Connection, vid: i64) -> Result<bool> {
     let (erased, canonical) = fate(tx, vid)?;
     if erased {
-        return Ok(());
+        return Ok(false);
     }
     let ids = ids_of(tx, vid, canonical)?;
     let users = holders(tx, vid)?;
@@ -268,7 +279,8 @@ pub(super) fn erased(tx: &Connection, vid: i64) -> Result<()> {
             tx.prepare_cached(sql)?.execute([id])?;
         }
     }
-    log_everybody(tx)
+    log_everybody(tx)?;
+    Ok(true)
 }
 
 /// All ids that stand for the same contact.
@@ -302,19 +314,20 @@ fn is_buried(tx: &Connection, email: &[u8]) -> Result<bool> {
     Ok(tx.prepare_cached("SELECT 1 FROM buried WHERE email = ?1")?.exists([&grave(email)[..]])?)
 }
 
-/// Takes an email out of the file for ever. It is looked for in every contact: seconds at ten million of them.
-fn bury(tx: &Connection, email: &[u8]) -> Result<()> {
+/// Takes an email out of the file for ever; false: it was. It is looked for in every contact: seconds at ten million of
+/// them.
+fn bury(tx: &Connection, email: &[u8]) -> Result<bool> {
     if tx
         .prepare_cached("INSERT INTO buried (email) VALUES (?1) ON CONFLICT DO NOTHING")?
         .execute([&grave(email)[..]])?
         == 0
     {
-        return Ok(());
+        return Ok(false);
     }
     tx.prepare_cached("UPDATE past SET email = NULL WHERE email = ?1")?.execute([email])?;
     tx.prepare_cached("DELETE FROM secondary WHERE email = ?1")?.execute([email])?;
     if tx.prepare_cached("UPDATE contact SET email = NULL WHERE email = ?1")?.execute([email])? > 0 {
         log_everybody(tx)?;
     }
-    Ok(())
+    Ok(true)
 }

@@ -1,56 +1,26 @@
-//! Taking people out of the file: the app forgets a user, or HubSpot erased a contact.
+//! Taking a user out of the file: the app forgets them, or HubSpot erased the one contact that they had.
 //!
 //! `secure_delete` writes zeros over what is deleted; the write-ahead log is emptied after the commit (`Store::empty_wal`).
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::apply::apply;
-use super::base::{fate, key, keys};
-use super::contact::holders;
+use super::base::{fate, keys};
 use super::history::log_everybody;
 use super::link::{links_of, recount_all, recount_fully, settle, users_of};
 use crate::error::Result;
-use crate::event::{Event, What};
-use crate::identity::{UserKey, Vid};
-
-/// Takes out an erased contact, and every user who was linked to no other.
-pub(crate) fn erase(tx: &Connection, vid: Vid) -> Result<()> {
-    let users = holders(tx, vid.get())?;
-    apply(tx, &Event::Erased { vid })?;
-    for user in users {
-        if links_of(tx, &user)?.is_empty() {
-            wipe(tx, &user)?;
-        }
-    }
-    Ok(())
-}
-
-/// Applies [`Event::Merged`]; if one of the two was erased, takes the other out too, as if the merge had been told first.
-/// True: so it is.
-pub(crate) fn merge(tx: &Connection, event: &Event<'_>) -> Result<bool> {
-    if let &Event::Merged { old, into, .. } = event
-        && (fate(tx, old.get())?.0 || fate(tx, into.get())?.0)
-    {
-        erase(tx, old)?;
-        erase(tx, into)?;
-        return Ok(true);
-    }
-    apply(tx, event)?;
-    Ok(false)
-}
+use crate::event::What;
 
 /// Takes out all that is held on the user. False: nothing was.
-pub(crate) fn forget(tx: &Connection, user: UserKey<'_>) -> Result<bool> {
-    let user = key(user);
+pub(super) fn forgotten(tx: &Connection, user: &Value) -> Result<bool> {
     let known = tx
         .prepare_cached(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM user WHERE key = ?1) OR EXISTS (SELECT 1 FROM change WHERE user = ?1)
                OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
         )?
-        .exists([&user])?;
+        .exists([user])?;
     if known {
-        wipe(tx, &user)?;
+        wipe(tx, user)?;
     }
     Ok(known)
 }

@@ -1,9 +1,10 @@
 //! The table `log`: whose state changed, oldest first. The in-process tables of all processes learn from it whom to forget,
 //! and `explain` tells of it.
 
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
+use super::base::user_key;
 use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::UserKey;
@@ -82,13 +83,7 @@ pub(crate) fn changes_since(
         let revision: i64 = row.get(0)?;
         // Revisions are handed out one by one, so a gap is what was pruned.
         let gap = revision != newest + 1;
-        let key = match row.get_ref(1)? {
-            ValueRef::Integer(id) => Some(UserKey::from(id)),
-            ValueRef::Blob(bytes) => bytes.try_into().ok().map(UserKey::uuid),
-            ValueRef::Text(text) => UserKey::bytes(text).ok(),
-            _ => None,
-        };
-        match key {
+        match user_key(row.get_ref(1)?) {
             Some(key) if !gap => changed(key),
             _ => return Ok((Changes::Everybody, last)),
         }

@@ -19,17 +19,19 @@ pub(super) struct Link {
 
 /// The latest link is the contact, the earliest is the external id; on one time the greater vid is
 /// the later one, since HubSpot's ids grow.
-pub(super) fn linked(tx: &Connection, user: &Value, vid: Vid, at: Millis) -> Result<()> {
+pub(super) fn linked(tx: &Connection, user: &Value, vid: Vid, at: Millis) -> Result<bool> {
     let (erased, _) = fate(tx, vid.get())?;
     if erased {
-        return Ok(());
+        return Ok(false);
     }
     let mut links = links_of(tx, user)?;
     match links.iter_mut().find(|link| link.vid == vid.get()) {
+        Some(link) if link.first_at <= at && at <= link.last_at => return Ok(false),
         Some(link) => (link.first_at, link.last_at) = (link.first_at.min(at), link.last_at.max(at)),
         None => links.push(Link { vid: vid.get(), first_at: at, last_at: at }),
     }
-    settle(tx, user, &links, What::Linked, at)
+    settle(tx, user, &links, What::Linked, at)?;
+    Ok(true)
 }
 
 /// Every link of the user.

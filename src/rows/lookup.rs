@@ -34,7 +34,7 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
 }
 
 /// The user's latest link and when it was made.
-pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Option<(Vid, Millis)>> {
+pub(super) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Option<(Vid, Millis)>> {
     let link = connection
         .prepare_cached("SELECT vid, linked_at FROM user WHERE key = ?1 AND vid IS NOT NULL")?
         .query_row([user], |row| Ok((vid(row, 0)?, row.get(1)?)))
@@ -43,7 +43,7 @@ pub(crate) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Opti
 }
 
 /// Whether HubSpot has said something newer than `at` of the contact that the user has, which is not `vid`.
-pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<bool> {
+pub(super) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid, at: Millis) -> Result<bool> {
     let vid = canonical(connection, vid)?;
     let sql =
         "SELECT 1 FROM user u JOIN contact c ON c.vid = u.vid WHERE u.key = ?1 AND u.vid <> ?2 AND c.email_at > ?3";
@@ -51,12 +51,12 @@ pub(crate) fn is_overtaken(connection: &Connection, user: UserKey<'_>, vid: Vid,
 }
 
 /// Whether the contact was erased, so that what comes late of it is taken out of others too.
-pub(crate) fn is_erased(connection: &Connection, vid: Vid) -> Result<bool> {
+pub(super) fn is_erased(connection: &Connection, vid: Vid) -> Result<bool> {
     Ok(fate(connection, vid.get())?.0)
 }
 
 /// When HubSpot last said which email the contact holds, as far as that counts.
-pub(crate) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<Millis>> {
+pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<Millis>> {
     let vid = canonical(connection, vid)?;
     let at: Option<Option<Millis>> = connection
         .prepare_cached("SELECT email_at FROM contact WHERE vid = ?1")?
@@ -66,13 +66,13 @@ pub(crate) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
 }
 
 /// The contact that a vid stands for after merges.
-pub(crate) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
+pub(super) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
     Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))
 }
 
 /// Refuses to link a contact that another user has: most often that is a mistake of the app's, and one of the two
 /// pages would be about somebody else. Who has it already, because HubSpot merged two contacts, may keep it.
-pub(crate) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
+pub(super) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -> Result<()> {
     let users = users_of(connection, canonical(connection, vid)?.get())?;
     if users.contains(&key(user)) {
         return Ok(());

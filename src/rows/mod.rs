@@ -12,23 +12,20 @@ mod deadline;
 mod forget;
 mod history;
 mod import;
+pub(crate) mod learn;
 mod link;
 mod lookup;
 #[cfg(test)]
-mod order;
+mod tests;
 mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
-pub(crate) use forget::{erase, forget, merge};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{
-    canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of, outstanding_since,
-    stale_changes, user_state,
-};
+pub(crate) use lookup::{is_outstanding, outstanding_since, stale_changes, user_state};
 pub(crate) use verify::verify;
 
 /// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.

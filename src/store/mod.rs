@@ -110,6 +110,11 @@ impl Store {
         }))
     }
 
+    /// [`Store::read`] where `work` reads several times: all of them as of one commit.
+    pub(crate) fn read_at_once<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.read(|rows| work(&*rows.unchecked_transaction()?))
+    }
+
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
@@ -192,6 +197,13 @@ impl Store {
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
             rows::verify(&connection)
         }))
+    }
+
+    /// What this handle has done in this process.
+    pub(crate) fn stats(&self) -> Stats {
+        // A child must not inherit a lock that is taken here.
+        let _gate = fork::enter();
+        self.shared.stats.read(self.shared.hot.size())
     }
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.

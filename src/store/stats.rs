@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Store;
 use crate::error::Error;
-use crate::file::fork;
 
 /// What a handle has done since it was opened, in this process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -121,6 +119,23 @@ impl Counters {
             *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.code().name());
         }
     }
+
+    /// The counts, beside the table's `(users, bytes, evictions)`.
+    pub(super) fn read(&self, (entries, bytes, evictions): (usize, usize, u64)) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            hits: self.hits.iter().map(|stripe| load(&stripe.count)).sum(),
+            misses: load(&self.misses),
+            syncs: load(&self.syncs),
+            evictions,
+            entries: entries as u64,
+            bytes: bytes as u64,
+            revision: self.revision.load(Ordering::Relaxed),
+            reopened: load(&self.reopened),
+            fallback: *self.fallback.lock().unwrap_or_else(PoisonError::into_inner),
+            last_error: *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
 }
 
 /// Five nanoseconds, and exact to some milliseconds.
@@ -133,26 +148,4 @@ fn coarse_nanoseconds() -> i64 {
     // SAFETY: `now` outlives the call, which fills it in.
     unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
     now.tv_sec * 1_000_000_000 + now.tv_nsec
-}
-
-impl Store {
-    pub(crate) fn stats(&self) -> Stats {
-        // A child must not inherit a lock that is taken here.
-        let _gate = fork::enter();
-        let counters = &self.shared.stats;
-        let (entries, bytes, evictions) = self.shared.hot.size();
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            hits: counters.hits.iter().map(|stripe| load(&stripe.count)).sum(),
-            misses: load(&counters.misses),
-            syncs: load(&counters.syncs),
-            evictions,
-            entries: entries as u64,
-            bytes: bytes as u64,
-            revision: counters.revision.load(Ordering::Relaxed),
-            reopened: load(&counters.reopened),
-            fallback: *counters.fallback.lock().unwrap_or_else(PoisonError::into_inner),
-            last_error: *counters.last_error.lock().unwrap_or_else(PoisonError::into_inner),
-        }
-    }
 }

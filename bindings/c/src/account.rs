@@ -4,10 +4,10 @@ use std::ffi::c_char;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::{vidcache_decision, vidcache_user, write_decision};
+use crate::lookup::{vidcache_decision, write_decision};
 use crate::text::vidcache_text;
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// Why a page says of the user what it says: the decision, and a sentence to a line of what it rests on and of the user's
 /// last events, oldest first. The sentences name contacts and times, no email and no user; they are to be freed by

@@ -7,9 +7,9 @@ use vidcache::{ChangeToken, Error};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::{VIDCACHE_USER_SIZE, vidcache_user};
+use crate::lookup::VIDCACHE_USER_SIZE;
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// A change that was begun and is outstanding.
 #[repr(C)]

@@ -6,8 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vidcache::Error;
 
-use crate::error::vidcache_result;
-
 /// What the thread's last failed call had to say.
 pub(crate) struct Failure {
     pub(crate) error: Error,
@@ -19,9 +17,9 @@ thread_local! {
     static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// Runs the body of a function of the interface.
+/// Runs the body of a function of the interface: its `vidcache_result`.
 #[inline(always)]
-pub(crate) fn edge(body: impl FnOnce() -> Result<(), Error>) -> vidcache_result {
+pub(crate) fn edge(body: impl FnOnce() -> Result<(), Error>) -> i32 {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => failed(error),
@@ -30,7 +28,7 @@ pub(crate) fn edge(body: impl FnOnce() -> Result<(), Error>) -> vidcache_result 
 }
 
 #[cold]
-fn failed(error: Error) -> vidcache_result {
+fn failed(error: Error) -> i32 {
     let code = error.code().number();
     let message = CString::new(error.to_string().replace('\0', "")).unwrap_or_default();
     // A thread that is ending has nowhere to keep it, and nobody to ask for it.
@@ -40,7 +38,7 @@ fn failed(error: Error) -> vidcache_result {
 
 /// Says where it was and never with what words: Rust quotes the text that was being cut or parsed in some of them.
 #[cold]
-fn panicked() -> vidcache_result {
+fn panicked() -> i32 {
     let place = PANICKED_AT.try_with(Cell::take).ok().flatten().unwrap_or_else(|| "an unknown place".into());
     failed(Error::Internal(format!("a panic at {place}; please report it")))
 }

@@ -12,15 +12,12 @@ use crate::edge::{edge, free, keep_panics_quiet};
 use crate::error::vidcache_result;
 use crate::input::{self, out};
 use crate::text::vidcache_text;
+use crate::types::vidcache_handle;
 
 /// A write that returned survives a power failure. The default, and the only one with which the rule holds through one.
 pub const VIDCACHE_SYNCHRONOUS_FULL: u32 = 1;
 /// A write that returned survives a crash of the process; a power failure can take the last ones.
 pub const VIDCACHE_SYNCHRONOUS_NORMAL: u32 = 2;
-
-/// An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at
-/// once, and it stays right on both sides of a fork.
-pub struct vidcache_handle(pub(crate) Vidcache);
 
 /// How to open a cache. Set `size` and let `vidcache_options_init` fill in the rest.
 #[repr(C)]

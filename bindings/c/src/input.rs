@@ -6,8 +6,7 @@ use std::slice;
 
 use vidcache::{ChangeToken, Email, Error, UserKey};
 
-use crate::handle::vidcache_handle;
-use crate::lookup::{VIDCACHE_USER_ID, VIDCACHE_USER_TEXT, vidcache_user};
+use crate::types::{VIDCACHE_USER_ID, VIDCACHE_USER_TEXT, vidcache_handle, vidcache_user};
 
 type Result<T> = std::result::Result<T, Error>;
 

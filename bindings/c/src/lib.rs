@@ -22,6 +22,7 @@ pub mod page;
 pub mod record;
 pub mod signature;
 pub mod text;
+pub mod types;
 pub mod version;
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use vidcache::{Email, Identity, Reason};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// Room for any email and its NUL.
 pub const VIDCACHE_EMAIL_SIZE: usize = 255;
@@ -16,27 +16,6 @@ pub const VIDCACHE_EMAIL_SIZE: usize = 255;
 pub const VIDCACHE_USER_SIZE: usize = 256;
 
 const _: () = assert!(VIDCACHE_EMAIL_SIZE == Email::MAX_LEN + 1 && VIDCACHE_USER_SIZE == input::MAX_KEY + 1);
-
-/// The user is `id`.
-pub const VIDCACHE_USER_ID: u32 = 1;
-/// The user is `text`.
-pub const VIDCACHE_USER_TEXT: u32 = 2;
-
-/// The app's own id of a user: an integer, or text of 1 to 255 bytes of UTF-8 without a NUL (a UUID, say). Never an
-/// email. The integer 42 and the text "42" are one user. Made by `vidcache_user_id` or `vidcache_user_text`; all zeros
-/// is no user.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct vidcache_user {
-    /// VIDCACHE_USER_ID or VIDCACHE_USER_TEXT.
-    pub kind: u32,
-    /// The integer.
-    pub id: i64,
-    /// The text, which need not be NUL-terminated.
-    pub text: *const c_char,
-    /// The bytes of `text`.
-    pub text_len: usize,
-}
 
 /// Which contact a user is. The vid is 0 where they are linked to none.
 #[repr(C)]
@@ -181,12 +160,12 @@ pub unsafe extern "C" fn vidcache_decide(
 /// # Safety
 /// `out` is writable.
 pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut vidcache_decision) {
-    let email = decided.email.unwrap_or_default();
+    let email = decided.email().unwrap_or_default();
     // SAFETY: writable by this function's contract, field by field since most of `email` is left as it is; it is
     // longer than any email by its NUL (asserted above).
     unsafe {
-        (&raw mut (*out).id).write(decided.id.map_or(0, |id| id.get()));
-        (&raw mut (*out).reason).write(reason(decided.reason));
+        (&raw mut (*out).id).write(decided.id().map_or(0, |id| id.get()));
+        (&raw mut (*out).reason).write(reason(decided.reason()));
         (&raw mut (*out).email_len).write(email.len() as u32);
         let text = (&raw mut (*out).email).cast::<u8>();
         text.copy_from_nonoverlapping(email.as_ptr(), email.len());

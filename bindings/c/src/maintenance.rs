@@ -7,9 +7,10 @@ use vidcache::ErrorCode;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::{check_size, vidcache_handle};
+use crate::handle::check_size;
 use crate::input::{self, out};
 use crate::text::vidcache_text;
+use crate::types::vidcache_handle;
 
 /// What a handle has done since it was opened, in this process.
 #[repr(C)]

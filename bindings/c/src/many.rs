@@ -4,9 +4,9 @@ use std::ffi::c_char;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::{identity, vidcache_decision, vidcache_identity, vidcache_user, write_decision};
+use crate::lookup::{identity, vidcache_decision, vidcache_identity, write_decision};
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// A user, and the email that the app believes to be theirs.
 #[repr(C)]

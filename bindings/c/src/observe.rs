@@ -6,8 +6,8 @@ use vidcache::{Error, Vid};
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, null, out};
+use crate::types::vidcache_handle;
 
 /// What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
 pub struct vidcache_observed {

@@ -7,9 +7,8 @@ use vidcache::Error;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::vidcache_user;
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
 /// written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it
@@ -42,7 +41,7 @@ pub unsafe extern "C" fn vidcache_snippet(
             )
         };
         // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| handle.0.snippet_into(user, email.as_ref(), nonce, buffer)) }
+        unsafe { fill(buffer, capacity, length, |room| handle.0.page(user, email.as_ref())?.render_into(nonce, room)) }
     })
 }
 
@@ -62,7 +61,7 @@ pub unsafe extern "C" fn vidcache_anonymous_snippet(
         // SAFETY: the caller's contract.
         let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
         // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| handle.0.anonymous_snippet_into(nonce, buffer)) }
+        unsafe { fill(buffer, capacity, length, |room| handle.0.anonymous_page().render_into(nonce, room)) }
     })
 }
 
@@ -84,7 +83,7 @@ pub unsafe extern "C" fn vidcache_signed_out_snippet(
         // SAFETY: the caller's contract.
         let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
         // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| handle.0.signed_out_snippet_into(nonce, buffer)) }
+        unsafe { fill(buffer, capacity, length, |room| handle.0.signed_out_page().render_into(nonce, room)) }
     })
 }
 
@@ -109,13 +108,13 @@ pub unsafe extern "C" fn vidcache_page_data(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, email) = unsafe { (input::handle(handle)?, input::email(email, email_len)?) };
-        let data = || match user.is_null() {
-            true => Ok(handle.0.anonymous_page_data()),
+        let page = || match user.is_null() {
+            true => Ok(handle.0.anonymous_page()),
             // SAFETY: the caller's contract.
-            false => handle.0.page_data(unsafe { input::user(user) }?, email.as_ref()),
+            false => handle.0.page(unsafe { input::user(user) }?, email.as_ref()),
         };
         // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| copy(&data()?, buffer)) }
+        unsafe { fill(buffer, capacity, length, |room| copy(&page()?.data(), room)) }
     })
 }
 
@@ -134,7 +133,7 @@ pub unsafe extern "C" fn vidcache_signed_out_page_data(
         // SAFETY: the caller's contract.
         let handle = unsafe { input::handle(handle) }?;
         // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |buffer| copy(&handle.0.signed_out_page_data(), buffer)) }
+        unsafe { fill(buffer, capacity, length, |room| copy(&handle.0.signed_out_page().data(), room)) }
     })
 }
 

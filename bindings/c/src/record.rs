@@ -6,9 +6,8 @@ use vidcache::{Error, Imported, Vid};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::vidcache_handle;
 use crate::input::{self, out};
-use crate::lookup::vidcache_user;
+use crate::types::{vidcache_handle, vidcache_user};
 
 /// What a recorded answer said.
 #[repr(C)]

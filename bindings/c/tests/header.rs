@@ -65,6 +65,7 @@ fn header() -> String {
     config.after_includes = Some(version() + &codes());
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in [
+        "types",
         "error",
         "version",
         "text",

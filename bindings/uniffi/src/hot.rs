@@ -77,12 +77,12 @@ pub unsafe extern "C" fn vidcache_try_decide(
     attempt(|| {
         let email = self::email(email)?;
         let decision = cache.0.decide(key(user)?, email.as_ref())?;
-        let mut tried = TriedDecision { id: decision.id.map_or(0, Vid::get), email: [0; Email::MAX_LEN + 1] };
-        let named = decision.email.unwrap_or_default().as_bytes();
+        let mut tried = TriedDecision { id: decision.id().map_or(0, Vid::get), email: [0; Email::MAX_LEN + 1] };
+        let named = decision.email().unwrap_or_default().as_bytes();
         tried.email[..named.len()].copy_from_slice(named);
         // SAFETY: the caller's contract.
         unsafe { out.write_unaligned(tried) };
-        Ok(Reason::ALL.iter().position(|reason| *reason == decision.reason).map_or(ASK, |at| at as i64))
+        Ok(Reason::ALL.iter().position(|reason| *reason == decision.reason()).map_or(ASK, |at| at as i64))
     })
 }
 
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn vidcache_try_snippet(
     attempt(|| {
         let nonce = nonce.map(text).transpose()?;
         let len = match user {
-            Some(_) => cache.0.snippet_into(key(user)?, self::email(email)?.as_ref(), nonce, html),
-            None => cache.0.anonymous_snippet_into(nonce, html),
+            Some(_) => cache.0.page(key(user)?, self::email(email)?.as_ref())?.render_into(nonce, html),
+            None => cache.0.anonymous_page().render_into(nonce, html),
         }?;
         Ok(i64::try_from(len).unwrap_or(ASK))
     })

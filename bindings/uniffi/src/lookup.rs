@@ -29,9 +29,9 @@ pub struct Decision {
 impl From<vidcache::Decision<'_>> for Decision {
     fn from(decision: vidcache::Decision<'_>) -> Self {
         Self {
-            email: decision.email.map(str::to_owned),
-            id: decision.id.map(Vid::get),
-            reason: decision.reason.name().into(),
+            email: decision.email().map(str::to_owned),
+            id: decision.id().map(Vid::get),
+            reason: decision.reason().name().into(),
         }
     }
 }
@@ -139,7 +139,7 @@ impl Vidcache {
     /// `internal`.
     #[uniffi::method(default(nonce = None))]
     pub fn anonymous_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
-        edge(|| Ok(self.0.anonymous_snippet(nonce.as_deref())))
+        edge(|| Ok(self.0.anonymous_page().render(nonce.as_deref())))
     }
 
     /// The HTML for the page after a sign-out: no identity, and HubSpot's tracker gives the browser a new usertoken.
@@ -148,7 +148,7 @@ impl Vidcache {
     /// `internal`.
     #[uniffi::method(default(nonce = None))]
     pub fn signed_out_snippet(&self, nonce: Option<String>) -> Result<String, VidcacheError> {
-        edge(|| Ok(self.0.signed_out_snippet(nonce.as_deref())))
+        edge(|| Ok(self.0.signed_out_page().render(nonce.as_deref())))
     }
 
     /// What `snippet` puts on a page, as JSON for a page that the app makes itself: `at`, the time of this call (ms
@@ -161,7 +161,7 @@ impl Vidcache {
     pub fn page_data(&self, user: &str, email: Option<String>) -> Result<String, VidcacheError> {
         edge(|| {
             let email = self::email(email.as_deref())?;
-            self.0.page_data(UserKey::text(user)?, email.as_ref())
+            Ok(self.0.page(UserKey::text(user)?, email.as_ref())?.data())
         })
     }
 
@@ -170,7 +170,7 @@ impl Vidcache {
     /// # Errors
     /// `internal`.
     pub fn anonymous_page_data(&self) -> Result<String, VidcacheError> {
-        edge(|| Ok(self.0.anonymous_page_data()))
+        edge(|| Ok(self.0.anonymous_page().data()))
     }
 
     /// The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true.
@@ -178,6 +178,6 @@ impl Vidcache {
     /// # Errors
     /// `internal`.
     pub fn signed_out_page_data(&self) -> Result<String, VidcacheError> {
-        edge(|| Ok(self.0.signed_out_page_data()))
+        edge(|| Ok(self.0.signed_out_page().data()))
     }
 }

@@ -40,7 +40,7 @@ impl Clock<'_> {
     fn says(&self, user: i64, named: i64, reason: Reason) -> Result<(), String> {
         let named = email(named);
         let found = self.0.decide(UserKey::from(user), Some(&named)).map_err(|e| format!("decide: {e}"))?;
-        if found.reason == reason { Ok(()) } else { Err(format!("{:?} instead of {reason:?}", found.reason)) }
+        if found.reason() == reason { Ok(()) } else { Err(format!("{:?} instead of {reason:?}", found.reason())) }
     }
 
     /// Everything once, with the clock jumping in between.

@@ -52,7 +52,7 @@ impl Slot<'_> {
         if kind == 0 {
             return Ok(cache.resolve(key)?.is_some_and(|found| found.vid == vid(user * 10_000_000 + n)));
         }
-        Ok(cache.decide(key, Some(&email(n)))?.reason == Reason::Agreed)
+        Ok(cache.decide(key, Some(&email(n)))?.reason() == Reason::Agreed)
     }
 
     /// Looks at the writes from `from` up to the last acknowledged one, all or a few. The writer is dead.

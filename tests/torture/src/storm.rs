@@ -53,7 +53,7 @@ fn thread(
             }
         }
         counts.waited(start);
-        let decision = cache.decide(key, Some(&email(turn))).map_err(|e| format!("decide: {e}"))?.reason;
+        let decision = cache.decide(key, Some(&email(turn))).map_err(|e| format!("decide: {e}"))?.reason();
         if decision != Reason::Agreed {
             return Err(format!("{} after this thread's own write", decision.name()));
         }
@@ -109,7 +109,7 @@ pub(crate) fn run(run: Run) -> Outcome {
         least = least.min(turns);
         for turn in (turns - 9).max(1)..=turns {
             let user = UserKey::from(number * 1_000 + turn % 10);
-            if cache.decide(user, Some(&email(turn))).map_err(|e| e.to_string())?.reason != Reason::Agreed {
+            if cache.decide(user, Some(&email(turn))).map_err(|e| e.to_string())?.reason() != Reason::Agreed {
                 return Err(format!("write {turn} of thread {number} is lost"));
             }
         }

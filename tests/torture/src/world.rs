@@ -191,11 +191,11 @@ impl Model {
             Some(_) if confirmed.is_none() => Reason::EmailUnconfirmed,
             Some(_) => Reason::Agreed,
         };
-        if decision.reason != reason {
-            return Err(format!("{} where {} was acknowledged", decision.reason.name(), reason.name()));
+        if decision.reason() != reason {
+            return Err(format!("{} where {} was acknowledged", decision.reason().name(), reason.name()));
         }
-        if decision.id.map(Vid::get) != known.link.map(|(_, external)| external) {
-            return Err(format!("{:?} where {:?} was acknowledged", decision.id, known.link));
+        if decision.id().map(Vid::get) != known.link.map(|(_, external)| external) {
+            return Err(format!("{:?} where {:?} was acknowledged", decision.id(), known.link));
         }
         let found = cache.resolve(key).map_err(|e| format!("resolve: {e}"))?.map(|found| found.vid.get());
         if found != known.link.map(|(vid, _)| vid) {

@@ -11,11 +11,10 @@ use magnus::{
 };
 use vidcache_core::{Error as CoreError, Options, Vidcache};
 
-use crate::convert::{self, Key};
+use crate::convert::{self, Key, value_class};
 use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;
-use crate::intake;
 use crate::recall;
 
 /// The object is frozen and its parts are `Sync`, so Ractors may share it.
@@ -29,20 +28,10 @@ pub(crate) struct Cache {
 
 impl DataTypeFunctions for Cache {}
 
-/// A value class of the Ruby layer, which is loaded before the extension.
-macro_rules! value_class {
-    ($name:literal) => {
-        Lazy::new(|ruby| {
-            let vidcache = ruby.define_module("Vidcache").expect("it is a module");
-            vidcache.const_get($name).expect("loaded before the extension")
-        })
-    };
-}
-pub(crate) use value_class;
 static RECORDED: Lazy<RClass> = value_class!("Recorded");
 static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
 
-pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
+pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     for class in [&RECORDED, &STALE_CHANGE] {
         Lazy::force(class, ruby);
     }
@@ -77,7 +66,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
-    intake::define(ruby, vidcache, class)
+    Ok(class)
 }
 
 /// What `this` wraps.
@@ -90,8 +79,8 @@ unsafe fn wrapped<'a>(this: Value) -> &'a Vidcache {
     unsafe { &(*rb_sys::macros::RTYPEDDATA_GET_DATA(this.as_raw()).cast::<Cache>()).core }
 }
 
-/// A method that answers from memory if it can, else as the other methods go.
-macro_rules! from_memory {
+/// A method that answers at once if it can, else as the other methods go.
+macro_rules! at_once {
     ($name:ident($($argument:ident),+) else $general:expr) => {
         /// # Safety
         /// Ruby calls it, as a method of this class and of no other.
@@ -111,10 +100,10 @@ macro_rules! from_memory {
         }
     };
 }
-from_memory!(resolve(user) else method!(Cache::resolve, 1));
-from_memory!(decide(user, email) else method!(Cache::decide, 2));
-from_memory!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
-from_memory!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
+at_once!(resolve(user) else method!(Cache::resolve, 1));
+at_once!(decide(user, email) else method!(Cache::decide, 2));
+at_once!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
+at_once!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
 
 impl Cache {
     #[allow(clippy::too_many_arguments)] // One for each option.
@@ -190,8 +179,10 @@ impl Cache {
             let user = Key::new(ruby, user)?;
             let email = convert::email(ruby, email)?;
             let nonce = convert::nonce(ruby, nonce)?;
-            let (html, reason) =
-                this.read(ruby, |core| core.snippet_and_reason(user.get()?, email.as_ref(), nonce.as_deref()))?;
+            let (html, reason) = this.read(ruby, |core| {
+                let page = core.page(user.get()?, email.as_ref())?;
+                Ok((page.render(nonce.as_deref()), page.decision().reason()))
+            })?;
             buffer.buf_append(ruby.str_new(&html))?;
             Ok(decision::symbol(ruby, reason))
         })
@@ -200,14 +191,14 @@ impl Cache {
     fn anonymous_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<RString, Error> {
         edge(ruby, || {
             let nonce = convert::nonce(ruby, nonce)?;
-            Ok(ruby.str_new(&this.core.anonymous_snippet(nonce.as_deref())))
+            Ok(ruby.str_new(&this.core.anonymous_page().render(nonce.as_deref())))
         })
     }
 
     fn signed_out_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<RString, Error> {
         edge(ruby, || {
             let nonce = convert::nonce(ruby, nonce)?;
-            Ok(ruby.str_new(&this.core.signed_out_snippet(nonce.as_deref())))
+            Ok(ruby.str_new(&this.core.signed_out_page().render(nonce.as_deref())))
         })
     }
 
@@ -216,17 +207,17 @@ impl Cache {
         edge(ruby, || {
             let user = Key::new(ruby, user)?;
             let email = convert::email(ruby, email)?;
-            let json = this.read(ruby, |core| core.page_data(user.get()?, email.as_ref()))?;
+            let json = this.read(ruby, |core| Ok(core.page(user.get()?, email.as_ref())?.data()))?;
             Ok(ruby.str_new(&json))
         })
     }
 
     fn anonymous_page_data(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
-        edge(ruby, || Ok(ruby.str_new(&this.core.anonymous_page_data())))
+        edge(ruby, || Ok(ruby.str_new(&this.core.anonymous_page().data())))
     }
 
     fn signed_out_page_data(ruby: &Ruby, this: &Self) -> Result<RString, Error> {
-        edge(ruby, || Ok(ruby.str_new(&this.core.signed_out_page_data())))
+        edge(ruby, || Ok(ruby.str_new(&this.core.signed_out_page().data())))
     }
 
     fn record(ruby: &Ruby, this: &Self, user: Value, answer: RString, change: Value) -> Result<Value, Error> {

@@ -184,3 +184,14 @@ fn with_text<T>(
     let text = std::str::from_utf8(unsafe { string.as_slice() });
     Ok(text.ok().map(work))
 }
+
+/// A value class of the Ruby layer, which is loaded before the extension.
+macro_rules! value_class {
+    ($name:literal) => {
+        Lazy::new(|ruby| {
+            let vidcache = ruby.define_module("Vidcache").expect("it is a module");
+            vidcache.const_get($name).expect("loaded before the extension")
+        })
+    };
+}
+pub(crate) use value_class;

@@ -40,12 +40,12 @@ pub(crate) fn define(ruby: &Ruby) {
 /// Without `Decision.new`, whose call from here costs more than all the rest, and with all of Ruby's own calls
 /// behind one guard against its exceptions, where each would have one.
 pub(crate) fn new(ruby: &Ruby, decision: &Decision<'_>, given: Value) -> Result<Value, Error> {
-    if decision.reason == Reason::NotLinked {
+    if decision.reason() == Reason::NotLinked {
         return Ok(ruby.get_inner(&NOTHING));
     }
-    let own = decision.email.filter(|email| !is_reusable(ruby, given, email));
-    let given = if decision.email.is_some() { given } else { ruby.qnil().as_value() };
-    build(ruby, own, given, decision.id, decision.reason)
+    let own = decision.email().filter(|email| !is_reusable(ruby, given, email));
+    let given = if decision.email().is_some() { given } else { ruby.qnil().as_value() };
+    build(ruby, own, given, decision.id(), decision.reason())
 }
 
 /// Whether the caller's own String is what the page names, and nobody can change it.

@@ -5,8 +5,8 @@ use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value
 use vidcache_core::signature::{self, SignedRequest};
 use vidcache_core::{Email, Error as CoreError, Imported, UserKey, Vid, Vidcache};
 
-use crate::cache::{Cache, value_class};
-use crate::convert::{self, Key};
+use crate::cache::Cache;
+use crate::convert::{self, Key, value_class};
 use crate::decision;
 use crate::error::{Failure, edge};
 use crate::gvl;

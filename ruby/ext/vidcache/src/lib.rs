@@ -24,5 +24,8 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     unsafe { rb_sys::rb_ext_ractor_safe(true) };
     let vidcache = ruby.define_module("Vidcache")?;
     error::define(ruby, vidcache)?;
-    error::edge(ruby, || Ok(cache::define(ruby, vidcache)?))
+    error::edge(ruby, || {
+        let class = cache::define(ruby, vidcache)?;
+        Ok(intake::define(ruby, vidcache, class)?)
+    })
 }

@@ -1,4 +1,5 @@
-//! What `Vidcache::Cache` answers when memory has the user, which is nearly always: without what the general way pays for.
+//! What `Vidcache::Cache` answers without waiting, which is nearly always: without what the general way pays for. A
+//! contact alone, the quickest of all, is only looked for in memory.
 //!
 //! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as a whole look-up); a copy of a
 //! String key, checked twice, costs another, and so does a page that is put together in Rust's memory to be copied into
@@ -9,7 +10,7 @@ use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{RString, Ruby, Value, prelude::*};
 use rb_sys::VALUE;
 use rb_sys::macros::{RSTRING_LEN, RSTRING_PTR};
-use vidcache_core::{Email, Identity, UserKey, Vidcache};
+use vidcache_core::{Email, Identity, UserKey, Vidcache, without_waiting};
 
 use crate::decision;
 use crate::error::catch;
@@ -66,7 +67,7 @@ pub(crate) unsafe fn decide(cache: &Vidcache, key: Value, given: Value) -> Optio
     or_generally(|| {
         // SAFETY: nothing of Ruby's runs before the user has been looked up; an `Email` is a copy.
         let (user, email) = unsafe { (user(&ruby, key)?, email(&ruby, given)?) };
-        let decision = cache.recall_decision(&user, email.as_ref())?;
+        let decision = without_waiting(|| cache.decide(user, email.as_ref())).ok()?;
         decision::new(&ruby, &decision, given).ok()
     })
 }
@@ -125,9 +126,10 @@ unsafe fn write(cache: &Vidcache, html: VALUE, start: usize, key: Value, given: 
         let nonce = if nonce.is_nil() { None } else { Some(std::str::from_utf8(text(&ruby, nonce)?).ok()?) };
         // Behind the String's bytes: so it is apart from the key's and the nonce's, should they be this very String.
         let room = std::slice::from_raw_parts_mut(RSTRING_PTR(html).cast_mut().cast::<u8>().add(start), ROOM);
-        let (written, reason) = cache.recall_snippet_into(&user, email.as_ref(), nonce, room)?;
+        let page = without_waiting(|| cache.page(user, email.as_ref())).ok()?;
+        let written = page.render_into(nonce, room).ok()?;
         rb_sys::rb_str_set_len(html, (start + written) as _);
-        Some(decision::symbol(&ruby, reason))
+        Some(decision::symbol(&ruby, page.decision().reason()))
     }
 }
 

@@ -3021,7 +3021,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding() != 35264) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period() != 36392) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period() != 29397) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
@@ -3030,13 +3030,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_apply_webhook() != 49691) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_import_users() != 2089) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_import_users() != 16323) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_link() != 14858) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_link_shared() != 7452) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_link_shared() != 29301) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 2170) {
@@ -3057,13 +3057,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_decide_many() != 57533) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_page_data() != 945) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_page_data() != 7931) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_resolve() != 31660) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_resolve_many_texts() != 23431) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_resolve_many_texts() != 63046) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_page_data() != 59839) {

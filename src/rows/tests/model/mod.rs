@@ -8,8 +8,6 @@
 //!
 //! What is done at HubSpot itself no cache can know at once: a page counts only if it was rendered after that was
 //! heard.
-//!
-//! It is a module of the crate (`src/lib.rs` names this file) because it drives what is not public.
 
 mod rows;
 
@@ -347,7 +345,9 @@ impl World {
             _ => {}
         }
         let email = Email::parse(&format!("{}@x.test", state.app_email)).expect("an email");
-        decide(&known, Some(&email), |email| print(email.as_str().as_bytes()[0] - b'0')).email.map(|_| state.app_email)
+        decide(&known, Some(&email), |email| print(email.as_str().as_bytes()[0] - b'0'))
+            .email()
+            .map(|_| state.app_email)
     }
 }
 

@@ -42,7 +42,7 @@ struct Contents {
 thread_local! {
     static FILE: Connection = {
         let db = Connection::open_in_memory().expect("memory");
-        db.execute_batch(include_str!("../../src/rows/schema/1.sql")).expect("the schema");
+        db.execute_batch(include_str!("../../schema/1.sql")).expect("the schema");
         db.set_prepared_statement_cache_capacity(64);
         db
     };
