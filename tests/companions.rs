@@ -140,7 +140,7 @@ fn the_page_deadline_is_told_to_a_file_that_was_put_in_the_place_of_another() {
     assert_eq!(worker.quiet_period().unwrap(), Duration::from_secs(7), "it knows only its own");
     until("the other process's deadline", || {
         vid(&renders_pages, 1);
-        renders_pages.anonymous_snippet(None);
+        renders_pages.anonymous_page();
         worker.quiet_period().unwrap() == Duration::from_secs(65)
     });
 }
