@@ -6,13 +6,11 @@ mod intake;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
-use crate::cancel;
 use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
@@ -74,8 +72,6 @@ pub struct Vidcache {
     portal: Vid,
     template: Template,
     page_deadline: Duration,
-    /// When this process last wrote its page deadline into the file, or tried to.
-    announced_at: AtomicI64,
 }
 
 impl Vidcache {
@@ -108,10 +104,9 @@ impl Vidcache {
             busy_timeout: options.busy_timeout,
             memory: options.memory,
         })?;
-        let at = now();
-        store.announce(page_deadline, at)?;
+        store.announce(page_deadline, now())?;
         let template = Template::new(portal, options.loader_host, page_deadline);
-        Ok(Self { store, portal: portal_id, template, page_deadline, announced_at: AtomicI64::new(at) })
+        Ok(Self { store, portal: portal_id, template, page_deadline })
     }
 
     /// Moves a file that will not open out of the way, with its log and index, so that `open` can make a new one. The
@@ -312,21 +307,10 @@ impl Vidcache {
     #[inline]
     fn begin_page(&self) -> Millis {
         let at = now();
-        if at - self.announced_at.load(Ordering::Relaxed) > rows::RENEWED {
-            self.announce_again(at);
+        if self.store.must_announce(at) {
+            self.store.announce_again(self.page_deadline, at);
         }
         at
-    }
-
-    /// A process that renders pages for longer than a day must go on saying for how long they may name an email. A page
-    /// does not wait for that: where it would have to, the next page after a minute tries again.
-    #[cold]
-    fn announce_again(&self, at: Millis) {
-        let retry_at = at - rows::RENEWED + 60_000;
-        self.announced_at.store(retry_at, Ordering::Relaxed);
-        if cancel::without_waiting(|| self.store.announce(self.page_deadline, at)).is_ok() {
-            self.announced_at.store(at, Ordering::Relaxed);
-        }
     }
 }
 

@@ -4,6 +4,8 @@ mod aside;
 mod envelope;
 pub(crate) mod fork;
 pub(crate) mod guard;
+mod index_locks;
+mod location;
 pub(crate) mod open;
 mod settings;
 pub(crate) mod turn;

@@ -4,14 +4,15 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
+use super::location::{self, cannot_open, exists, refuse};
 use super::settings::{Place, Settings, Synchronous};
-use super::{envelope, guard};
+use super::{envelope, guard, index_locks};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::limits::MIN_SECRET;
@@ -22,21 +23,6 @@ const APPLICATION_ID: i64 = 0x7669_6463;
 
 /// SQLite up to 3.51.2 can corrupt a WAL file under several processes.
 const OLDEST_SQLITE: i32 = 3_051_003;
-
-/// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
-/// not keep shared memory between the processes that map it. `statfs(2)` magic numbers.
-const UNSUPPORTED: &[(i64, &str)] = &[
-    (0x6969, "NFS"),
-    (0x517B, "SMB"),
-    (0xFE53_4D42, "SMB2"),
-    (0xFF53_4D42, "CIFS"),
-    (0x0102_1997, "9p"),
-    (0x6573_5546, "FUSE"),
-    (0x5346_414F, "AFS"),
-    (0x00C3_6400, "Ceph"),
-    (0x0BD0_0BD0, "Lustre"),
-    (0x7461_636F, "OCFS2"),
-];
 
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -59,7 +45,7 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
             why: format!("SQLite {} is older than 3.51.3, which corrupts shared files", rusqlite::version()),
         });
     }
-    let path = place(path)?;
+    let path = location::place(path)?;
     // Checked first, so that a bad secret makes no file.
     let secrets: Vec<&[u8]> = secret.into_iter().chain(old_secrets.iter().copied()).collect();
     if secret.is_none() && !secrets.is_empty() {
@@ -81,6 +67,8 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
         }
         make(&path, portal, secret)?;
     }
+    location::has_one_name(&path)?;
+    let _ours = index_locks::opening();
     let connection = connect(&path)?;
     let checked = check_schema(&connection, &path)
         .and_then(|()| prepare_file(&connection, &path, synchronous))
@@ -99,6 +87,7 @@ pub(crate) fn named(path: &Path, error: Error) -> Error {
 
 /// Opens a file that `create` has seen before: after a fork, or for the other connection.
 pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
+    let _ours = index_locks::opening();
     let connection = connect(&place.path)?;
     check_schema(&connection, &place.path)?;
     prepare_file(&connection, &place.path, place.synchronous)?;
@@ -112,61 +101,8 @@ pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
     Ok(connection)
 }
 
-/// The absolute path, in a folder that exists, on a file system that can carry it.
-pub(super) fn place(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let folder = folder.canonicalize().map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
-        _ => cannot_open(path, e),
-    })?;
-    let path = folder.join(name);
-    // Whoever may write to the folder may put another file in this one's place, or a link.
-    let mode = fs::metadata(&folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
-    if mode & 0o002 != 0 {
-        return Err(refuse(&path, "every user of this system may write to its folder"));
-    }
-    if let Some(kind) = unsupported_filesystem(&folder) {
-        return Err(Error::UnsupportedFilesystem { path, kind });
-    }
-    Ok(path)
-}
-
-/// Whether there is a file at `path`: a regular one, with something in it.
-fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(refuse(path, "it is a symbolic link")),
-        Ok(found) if !found.is_file() => Err(refuse(path, "it is not a regular file")),
-        Ok(found) if found.len() == 0 => Err(Error::NotACache { path: path.into(), why: "it is empty" }),
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(cannot_open(path, e)),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn unsupported_filesystem(folder: &Path) -> Option<&'static str> {
-    use std::os::unix::ffi::OsStrExt;
-    let folder = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
-    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `folder` is a C string and `found` has room for the answer, both alive over the call.
-    if unsafe { libc::statfs(folder.as_ptr(), found.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: statfs returned 0, so it has filled the answer in.
-    let magic = unsafe { found.assume_init() }.f_type & 0xFFFF_FFFF;
-    UNSUPPORTED.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn unsupported_filesystem(_folder: &Path) -> Option<&'static str> {
-    None
-}
-
 fn connect(path: &Path) -> Result<Connection> {
+    location::may_be_written(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -248,7 +184,7 @@ fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
         Error::CannotOpen { why, .. } => refuse(path, &why),
         other => other,
     });
-    let made = filled.and_then(|()| match fs::hard_link(&new, path) {
+    let made = filled.and_then(|()| match location::give_name(&new, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(cannot_open(path, e)),
         _ => Ok(()),
     });
@@ -327,14 +263,6 @@ fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
         }
         _ => error.into(),
     }
-}
-
-pub(super) fn refuse(path: &Path, why: &str) -> Error {
-    Error::CannotOpen { path: path.into(), why: why.into() }
-}
-
-pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
-    Error::CannotOpen { path: path.into(), why: error.to_string() }
 }
 
 #[cfg(test)]
