@@ -180,7 +180,7 @@ mod imp {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
-    use super::UNSUPPORTED;
+    use crate::file::location::UNSUPPORTED;
 
     pub(super) fn unsupported_filesystem(path: &Path) -> Option<&'static str> {
         let path = CString::new(path.as_os_str().as_bytes()).ok()?;
