@@ -63,7 +63,7 @@ enum vidcache_code
   VIDCACHE_ANSWER_WITHOUT_ID = 112,
   /** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
   VIDCACHE_ANSWER_WITHOUT_EMAIL = 113,
-  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied. */
+  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied but its erasures. */
   VIDCACHE_INVALID_WEBHOOK = 114,
   /** The request was not signed by HubSpot with this secret, or was signed at another time. */
   VIDCACHE_INVALID_SIGNATURE = 115,
@@ -81,7 +81,7 @@ enum vidcache_code
   VIDCACHE_RATE_LIMITED = 206,
   /** The file belongs to another HubSpot portal. */
   VIDCACHE_WRONG_PORTAL = 301,
-  /** The file's fingerprints were made with another secret. */
+  /** The file's key is wrapped under another secret. */
   VIDCACHE_WRONG_SECRET = 302,
   /** The file is not a database of this library. */
   VIDCACHE_NOT_A_CACHE = 303,
@@ -219,6 +219,20 @@ typedef struct vidcache_error {
 } vidcache_error;
 
 /**
+ * A secret that was before.
+ */
+typedef struct vidcache_secret {
+  /**
+   * At least 16 bytes.
+   */
+  const char *bytes;
+  /**
+   * How many, at most 4096.
+   */
+  size_t len;
+} vidcache_secret;
+
+/**
  * How to open a cache. Set `size` and let `vidcache_options_init` fill in the rest.
  */
 typedef struct vidcache_options {
@@ -227,7 +241,7 @@ typedef struct vidcache_options {
    */
   size_t size;
   /**
-   * What keys the fingerprints: at least 16 bytes, kept outside the file. NULL: a random key is made and kept in the
+   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
    * file, so whoever has the file can test a guessed email against it.
    */
   const char *secret;
@@ -263,6 +277,15 @@ typedef struct vidcache_options {
    * VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
    */
   uint32_t synchronous;
+  /**
+   * How many `old_secrets` there are, at most 16. Default: 0.
+   */
+  uint32_t old_secrets_len;
+  /**
+   * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+   * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+   */
+  const struct vidcache_secret *old_secrets;
 } vidcache_options;
 
 /**
@@ -496,8 +519,7 @@ typedef struct vidcache_signed_request {
    */
   size_t timestamp_len;
   /**
-   * X-HubSpot-Signature, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
-   * leave it NULL to take v3 only.
+   * X-HubSpot-Signature, of version 1 or 2.
    */
   const char *signature;
   /**
@@ -512,6 +534,15 @@ typedef struct vidcache_signed_request {
    * The bytes of `version`.
    */
   size_t version_len;
+  /**
+   * Not 0: a webhook that has no v3 may be signed by v1, which names no time and no address, so whoever has seen a
+   * delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+   */
+  uint32_t take_v1;
+  /**
+   * Not 0: the same for v2, which names no time.
+   */
+  uint32_t take_v2;
 } vidcache_signed_request;
 
 /**
@@ -892,7 +923,8 @@ vidcache_result vidcache_observed_missing(const struct vidcache_observed *observ
 void vidcache_observed_free(struct vidcache_observed **observed);
 
 /**
- * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.
+ * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
+ * an event that matters cannot be read, what of it erases a contact.
  * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
  * of it is left on return, nor of users who were linked to it alone.
  *
@@ -971,9 +1003,10 @@ vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
                                        size_t *count);
 
 /**
- * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes); by v3, also that it was
- * signed within five minutes of `now_ms`, this host's clock in milliseconds since 1970. Takes the same time whatever the
- * signature is. Any thread may call it, and it needs no handle.
+ * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
+ * `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
+ * event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
+ * the signature is. Any thread may call it, and it needs no handle.
  *
  * Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
  */

@@ -6,13 +6,11 @@ mod intake;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use account::Explanation;
 pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 
-use crate::cancel;
 use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
@@ -26,9 +24,12 @@ use crate::store::{Stats, Store};
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
 pub struct Options<'a> {
-    /// What keys the fingerprints: at least 16 bytes, kept outside the file. Without one a random
-    /// key is made and kept *in* the file, so whoever has the file can test a guessed email against it.
+    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
+    /// lies open *in* the file, so whoever has the file can test a guessed email against it.
     pub secret: Option<&'a [u8]>,
+    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+    /// its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed. Default: none.
+    pub old_secrets: &'a [&'a [u8]],
     /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
     pub synchronous: Synchronous,
     /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
@@ -51,6 +52,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             secret: None,
+            old_secrets: &[],
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             memory: 32 << 20,
@@ -70,8 +72,6 @@ pub struct Vidcache {
     portal: Vid,
     template: Template,
     page_deadline: Duration,
-    /// When this process last wrote its page deadline into the file, or tried to.
-    announced_at: AtomicI64,
 }
 
 impl Vidcache {
@@ -99,14 +99,14 @@ impl Vidcache {
             path: path.as_ref(),
             portal,
             secret: options.secret,
+            old_secrets: options.old_secrets,
             synchronous: options.synchronous,
             busy_timeout: options.busy_timeout,
             memory: options.memory,
         })?;
-        let at = now();
-        store.announce(page_deadline, at)?;
+        store.announce(page_deadline, now())?;
         let template = Template::new(portal, options.loader_host, page_deadline);
-        Ok(Self { store, portal: portal_id, template, page_deadline, announced_at: AtomicI64::new(at) })
+        Ok(Self { store, portal: portal_id, template, page_deadline })
     }
 
     /// Moves a file that will not open out of the way, with its log and index, so that `open` can make a new one. The
@@ -307,21 +307,10 @@ impl Vidcache {
     #[inline]
     fn begin_page(&self) -> Millis {
         let at = now();
-        if at - self.announced_at.load(Ordering::Relaxed) > rows::RENEWED {
-            self.announce_again(at);
+        if self.store.must_announce(at) {
+            self.store.announce_again(self.page_deadline, at);
         }
         at
-    }
-
-    /// A process that renders pages for longer than a day must go on saying for how long they may name an email. A page
-    /// does not wait for that: where it would have to, the next page after a minute tries again.
-    #[cold]
-    fn announce_again(&self, at: Millis) {
-        let retry_at = at - rows::RENEWED + 60_000;
-        self.announced_at.store(retry_at, Ordering::Relaxed);
-        if cancel::without_waiting(|| self.store.announce(self.page_deadline, at)).is_ok() {
-            self.announced_at.store(at, Ordering::Relaxed);
-        }
     }
 }
 

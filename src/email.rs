@@ -5,9 +5,10 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use siphasher::sip128::SipHasher24;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_EMAIL, MIN_SECRET};
+use crate::limits::MAX_EMAIL;
 
 /// An email, normalised for comparison: outer white space and zero-width characters removed,
 /// ASCII letters in lower case. Dots and `+tags` are kept: HubSpot keeps them.
@@ -99,28 +100,26 @@ pub(crate) struct FingerprintKey {
 }
 
 impl FingerprintKey {
-    pub(crate) fn from_secret(secret: &[u8]) -> Result<Self> {
-        if secret.len() < MIN_SECRET {
-            return Err(Error::InvalidSecret);
-        }
-        let derive = |label: &[u8]| -> [u8; 32] {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    /// Of the file's 32 random bytes.
+    pub(crate) fn of(bytes: &[u8; 32]) -> Self {
+        let derive = |label: &[u8]| -> Zeroizing<[u8; 32]> {
+            let mut mac = Hmac::<Sha256>::new_from_slice(bytes).expect("HMAC takes a key of any length");
             mac.update(label);
-            mac.finalize().into_bytes().into()
+            Zeroizing::new(mac.finalize().into_bytes().into())
         };
-        let key: [u8; 32] = derive(b"vidcache 1: email fingerprint");
-        let check: [u8; 32] = derive(b"vidcache 1: key check");
-        Ok(Self {
+        let key = derive(b"vidcache 1: email fingerprint");
+        let check = derive(b"vidcache 1: key check");
+        Self {
             hasher: SipHasher24::new_with_key(key[..16].try_into().expect("16 bytes of 32")),
             check: check[..8].try_into().expect("8 bytes of 32"),
-        })
+        }
     }
 
     pub(crate) fn fingerprint(&self, email: &Email) -> Fingerprint {
         Fingerprint(self.hasher.hash(&email.bytes[..usize::from(email.len)]).as_bytes())
     }
 
-    /// Kept in the file to tell, at open, that the secret is the one it was written with.
+    /// Kept in the file to tell, after a fork, that the file is the one whose key this is.
     pub(crate) fn check(&self) -> [u8; 8] {
         self.check
     }
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     fn key(byte: u8) -> FingerprintKey {
-        FingerprintKey::from_secret(&[byte; 32]).expect("long enough")
+        FingerprintKey::of(&[byte; 32])
     }
 
     #[test]
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_gives_other_fingerprints() {
+    fn another_key_gives_other_fingerprints() {
         let email = Email::parse("ann@shop.test").unwrap();
         assert_ne!(key(1).fingerprint(&email), key(2).fingerprint(&email));
         assert_ne!(key(1).check(), key(2).check());
@@ -159,7 +158,7 @@ mod tests {
     fn a_fingerprint_is_the_same_in_every_version_and_on_every_machine() {
         let email = Email::parse("ann@shop.test").unwrap();
         let secret = b"0123456789abcdef0123456789abcdef";
-        let key = FingerprintKey::from_secret(secret).unwrap();
+        let key = FingerprintKey::of(secret);
         let hex: String = key.fingerprint(&email).0.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, "5a0eb39251f1206f1341f61c4877263a");
     }
@@ -182,10 +181,5 @@ mod tests {
         let email = Email::parse("ann@shop.test").unwrap();
         let shown = format!("{email:?} {:?}", key(1).fingerprint(&email));
         assert_eq!(shown, "Email(..) Fingerprint(..)");
-    }
-
-    #[test]
-    fn a_short_secret_is_refused() {
-        assert_eq!(FingerprintKey::from_secret(&[0; 15]).err(), Some(Error::InvalidSecret));
     }
 }

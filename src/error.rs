@@ -63,7 +63,7 @@ pub enum Error {
     )]
     AnswerWithoutEmail,
     /// The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
-    /// applied.
+    /// applied but its erasures.
     #[error("invalid webhook: {}{field}: {why}", .event.map(|n| format!("event {n}, ")).unwrap_or_default())]
     InvalidWebhook {
         /// Which event of the batch, from 0. `None` when it is the body itself.
@@ -117,10 +117,12 @@ pub enum Error {
         /// The portal given by the caller.
         expected: i64,
     },
-    /// The file's fingerprints were made with another secret.
+    /// The file's key is wrapped under another secret.
     #[error(
-        "the file's fingerprints were made with another secret; open it with that secret, or stop \
-         every process that has it open, move it aside with its -wal and -shm, and let it fill again"
+        "the file's key is wrapped under another secret. If the secret was changed, give the one before as an old secret \
+         too: the key is wrapped anew at once, and nothing is lost. Without it nobody can open the file: stop every process \
+         that has it open and move it aside with its -wal and -shm; until the new file has filled again, by HubSpot's answers \
+         or an import, pages name nobody"
     )]
     WrongSecret,
     /// The file is not a database of this library.

@@ -73,8 +73,8 @@
 //!
 //! # What it does not do
 //! It never calls HubSpot, keeps no email (only keyed fingerprints), starts no threads, and does not work on a
-//! network file system. The file is private to it: no other SQLite, and no plain `open` and `close`, may
-//! touch it from the same process.
+//! network file system. The file is private to it: no other SQLite may write to it. On Linux other code of the process
+//! may open, read and close it; elsewhere that drops SQLite's locks.
 
 mod cache;
 mod cancel;

@@ -52,6 +52,9 @@ pub struct Batch {
 pub fn webhook(body: &[u8], portal: i64) -> Result<Batch> {
     let portal = Vid::try_from(portal).map_err(|_| Error::InvalidPortal)?;
     let batch = webhook::notices(body, portal)?;
+    if let Some(refused) = batch.refused {
+        return Err(refused);
+    }
     let values = |notice: &Notice| match notice {
         Notice::EmailChanged { email, .. } => 1 + usize::from(email.is_some()),
         Notice::Merged { from, .. } => 1 + from.len(),

@@ -71,6 +71,58 @@ fn a_file_keeps_its_portal_and_its_secret() {
     assert_eq!(code(open(&path, 1, Some(SECRET))), "opened");
 }
 
+fn open_rotated(path: &Path, secret: &[u8], old_secrets: &[&[u8]]) -> Result<Vidcache, Error> {
+    Vidcache::open(path, 1, &Options { secret: Some(secret), old_secrets, ..Options::default() })
+}
+
+#[test]
+fn a_secret_that_is_rotated_costs_one_row_and_no_fingerprint() {
+    let (_dir, path) = temporary();
+    let (first, second, third) = (SECRET, &b"the second secret of the app"[..], &b"the third secret of the app"[..]);
+    let answer = br#"{"id":"9","properties":{"email":"a@x.test"},"updatedAt":"2026-01-01T00:00:00Z"}"#;
+    let before = open(&path, 1, Some(first)).unwrap();
+    before.record(UserKey::from(1), answer, None).unwrap();
+    let email = Email::parse("a@x.test").unwrap();
+    let agreed = |cache: &Vidcache| cache.decide(UserKey::from(1), Some(&email)).unwrap().reason() == Reason::Agreed;
+
+    let error = open(&path, 1, Some(second)).err().unwrap();
+    assert_eq!(error, Error::WrongSecret);
+    for word in ["old secret", "wrapped anew", "move it aside"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let after = open_rotated(&path, second, &[first]).unwrap();
+    assert!(agreed(&after) && agreed(&before), "the process that was there before goes on, too");
+    before.link(UserKey::from(2), 10.try_into().unwrap()).unwrap();
+    assert_eq!(code(open(&path, 1, Some(second))), "opened", "the old one is needed no more");
+    assert_eq!(code(open(&path, 1, Some(first))), "wrong_secret");
+    // The oldest, which was there before the last rotation, comes last.
+    assert_eq!(code(open_rotated(&path, third, &[b"one that never was one", second, first])), "opened");
+    assert!(agreed(&open(&path, 1, Some(third)).unwrap()));
+    assert_eq!(code(open_rotated(&path, first, &[])), "wrong_secret");
+}
+
+#[test]
+fn many_processes_may_rotate_at_once() {
+    let (_dir, path) = temporary();
+    drop(open(&path, 1, Some(SECRET)).unwrap());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(code(open_rotated(&path, b"the second secret of the app", &[SECRET])), "opened"));
+        }
+    });
+    assert_eq!(code(open(&path, 1, Some(b"the second secret of the app"))), "opened");
+}
+
+#[test]
+fn secrets_of_before_are_checked_before_a_file_is_made() {
+    let (_dir, path) = temporary();
+    assert_eq!(code(open_rotated(&path, SECRET, &[b"short"])), "invalid_secret");
+    assert_eq!(code(open_rotated(&path, b"short", &[SECRET])), "invalid_secret");
+    let alone = Options { old_secrets: &[SECRET], ..Options::default() };
+    assert_eq!(code(Vidcache::open(&path, 1, &alone)), "invalid_option");
+    assert!(!path.exists());
+}
+
 #[test]
 fn without_a_secret_the_file_keys_itself_and_can_be_opened_again() {
     let (_dir, path) = temporary();

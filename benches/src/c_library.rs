@@ -33,7 +33,7 @@ struct Options {
     size: usize,
     secret: *const c_char,
     secret_len: usize,
-    rest: [u64; 5],
+    rest: [u64; 6],
 }
 
 type Init = unsafe extern "C" fn(*mut Options) -> i32;
@@ -74,7 +74,7 @@ impl Library {
                 std::mem::transmute::<*mut c_void, Snippet>(find(c"vidcache_snippet")),
             )
         };
-        let mut options = Options { size: size_of::<Options>(), secret: ptr::null(), secret_len: 0, rest: [0; 5] };
+        let mut options = Options { size: size_of::<Options>(), secret: ptr::null(), secret_len: 0, rest: [0; 6] };
         let mut handle = ptr::null_mut();
         let path = path.as_os_str().as_encoded_bytes();
         // SAFETY: the pointers are to live locals with the lengths beside them.

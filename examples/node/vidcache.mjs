@@ -16,6 +16,8 @@ const Options = koffi.struct('vidcache_options', {
   busy_timeout_ms: 'uint32_t',
   page_deadline_ms: 'uint32_t',
   synchronous: 'uint32_t',
+  old_secrets_len: 'uint32_t',
+  old_secrets: 'const void *',
 });
 koffi.struct('vidcache_user', { kind: 'uint32_t', id: 'int64_t', text: 'const char *', text_len: 'size_t' });
 koffi.struct('vidcache_identity', { vid: 'int64_t', external_id: 'int64_t' });
@@ -82,7 +84,7 @@ export class Cache {
 
   /** @param {string} path @param {number} portal @param {{secret: string, pageDeadlineMs?: number}} options */
   constructor(path, portal, { secret, pageDeadlineMs }) {
-    const options = { size: koffi.sizeof(Options), secret: null, secret_len: 0, loader_host: null, loader_host_len: 0, memory: 0, busy_timeout_ms: 0, page_deadline_ms: 0, synchronous: 0 };
+    const options = { size: koffi.sizeof(Options), secret: null, secret_len: 0, loader_host: null, loader_host_len: 0, memory: 0, busy_timeout_ms: 0, page_deadline_ms: 0, synchronous: 0, old_secrets_len: 0, old_secrets: null };
     check(c.initOptions(options));
     Object.assign(options, { secret, secret_len: length(secret) });
     if (pageDeadlineMs) options.page_deadline_ms = pageDeadlineMs;

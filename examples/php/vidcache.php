@@ -24,6 +24,7 @@ final class Vidcache
         typedef struct {
           size_t size; const char *secret; size_t secret_len; const char *loader_host; size_t loader_host_len;
           uint64_t memory; uint32_t busy_timeout_ms; uint32_t page_deadline_ms; uint32_t synchronous;
+          uint32_t old_secrets_len; const void *old_secrets;
         } vidcache_options;
         typedef struct { uint32_t kind; int64_t id; const char *text; size_t text_len; } vidcache_user;
         typedef struct { int64_t vid; int64_t external_id; } vidcache_identity;

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "test_helper"
+require "digest"
 
 class IntakeTest < CacheTest
   SIGNED = { method: "POST", uri: "https://www.example.com/webhook_uri", body: "{'example_field':'example_value'}" }.freeze
@@ -104,8 +105,6 @@ class IntakeTest < CacheTest
     at = Time.at(1_700_000_300)
     v3 = { signature_v3: "RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw=", timestamp: "1700000300000" }
     assert_nil Vidcache.verify_signature(CLIENT_SECRET, **SIGNED, **v3, now: at)
-    v2 = { signature: "9569219f8ba981ffa6f6f16aa0f48637d35d728c7e4d93d0d52efaa512af7900", version: "v2" }
-    assert_nil Vidcache.verify_signature(CLIENT_SECRET, **SIGNED, body: '{"example_field":"example_value"}', **v2)
     [{ now: at + 301 }, { now: at - 301 }, { body: "{}" }, { signature_v3: nil }, { signature_v3: 5 }, { timestamp: "\xFF" },
      { uri: "" }].each do |change|
       error = assert_raises(Vidcache::InvalidSignature) do
@@ -115,6 +114,23 @@ class IntakeTest < CacheTest
     end
     assert_raises(Vidcache::InvalidSignature) { Vidcache.verify_signature("other secret", **SIGNED, **v3, now: at) }
     assert_raises(Vidcache::InvalidOption) { Vidcache.verify_signature("", **SIGNED, **v3, now: at) }
+  end
+
+  test "an older signature counts only where it is listed, and for a day" do
+    at = Time.at(1_564_113_600)
+    body = JSON.generate([{ portalId: 62_515, occurredAt: 1_564_113_600_000, subscriptionType: "contact.creation", objectId: 123 }])
+    { v1: body, v2: "POST#{SIGNED[:uri]}#{body}" }.each do |version, text|
+      signed = { signature: Digest::SHA256.hexdigest(CLIENT_SECRET + text), version: version.to_s }
+      taken = lambda do |now, **listed|
+        Vidcache.verify_signature(CLIENT_SECRET, **SIGNED, body: body, **signed, **listed, now: now).nil?
+      rescue Vidcache::InvalidSignature
+        false
+      end
+      refute taken.call(at), version
+      refute taken.call(at, take_v1: version != :v1, take_v2: version != :v2), version
+      assert taken.call(at + 86_400, "take_#{version}": true), version
+      refute taken.call(at + (2 * 86_400), "take_#{version}": true), version
+    end
   end
 
   test "a file that will not open is put away" do

@@ -32,6 +32,23 @@ class OpenTest < CacheTest
     refused(Vidcache::WrongSecret, secret: nil)
   end
 
+  test "a secret that is rotated costs nothing" do
+    before = open_cache
+    before.record(1, answer(901))
+    second = "the second secret of the app, long enough"
+    after = open_cache(path, secret: second, old_secrets: ["one that never was the secret of it", SECRET])
+    assert_predicate after.decide(1, EMAIL), :agreed?
+    assert_predicate before.decide(1, EMAIL), :agreed?, "the process that was there before goes on"
+    after.close
+    before.close
+    assert_predicate open_cache(path, secret: second).decide(1, EMAIL), :agreed?, "the old one is needed no more"
+    error = assert_raises(Vidcache::WrongSecret) { open_cache }
+    assert_includes error.message, "give the one before as an old secret"
+    [nil, "x" * 20, [5], [nil]].each do |wrong|
+      assert_raises(Vidcache::InvalidOption, Vidcache::InvalidSecret) { open_cache(path, secret: second, old_secrets: wrong) }
+    end
+  end
+
   test "a file that is not a database" do
     File.write(path, "ann@shop.test\n" * 100)
     assert_names_no_email(refused(Vidcache::NotACache).message)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "test_helper"
+require "yaml"
 require "pp" # rubocop:disable Lint/RedundantRequireStatement
 
 class ValuesTest < CacheTest
@@ -39,6 +40,15 @@ class ValuesTest < CacheTest
     assert_equal "#<Vidcache::Decision agreed id=901>", decision.inspect
     assert_equal "#<Vidcache::Decision not_linked>", cache.decide(2, EMAIL).inspect
     assert_names_no_email("#{decision} #{decision.inspect} #{decision.pretty_inspect} #{[decision].inspect}")
+  end
+
+  test "a decision is not dumped, with or without its email" do
+    cache.record(1, answer(901))
+    [cache.decide(1, EMAIL), cache.decide(2, EMAIL)].each do |decision|
+      error = assert_raises(TypeError) { Marshal.dump([decision]) }
+      assert_names_no_email(error.message)
+      assert_raises(TypeError) { YAML.dump(decision) }
+    end
   end
 
   test "as JSON a decision names no email and gives the id as a page does" do

@@ -146,15 +146,16 @@ impl Vidcache {
     }
 
     /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
-    /// one transaction, or none. Check the signature first ([`signature::verify`]).
+    /// one transaction, or none but its erasures. Check the signature first ([`signature::verify`]).
     ///
     /// When an event says that a contact was erased for privacy, or was merged with one that was, then on return nothing
     /// of the contact is left, nor of users who were linked to it alone: not in the file, its free pages or its log. That
     /// takes a look at every contact, seconds at ten million.
     ///
     /// # Errors
-    /// [`Error::InvalidWebhook`]: nothing was written, and the same body will fail again. Others as
-    /// [`Vidcache::begin_email_change`]: answer HubSpot with a 5xx, so that it sends the body again.
+    /// [`Error::InvalidWebhook`]: an event that matters cannot be read, and the same body will fail again. Of its other events
+    /// those were taken in that erase a contact, and nothing else was written. Others as [`Vidcache::begin_email_change`]:
+    /// answer HubSpot with a 5xx, so that it sends the body again.
     ///
     /// [`signature::verify`]: crate::signature::verify
     pub fn apply_webhook(&self, body: &[u8]) -> Result<WebhookReport> {
@@ -170,9 +171,8 @@ impl Vidcache {
                         changed |= told.changed;
                         erased |= told.erased;
                     }
-                    match events.is_empty() {
-                        true => report.ignored += 1,
-                        false if changed => report.applied += 1,
+                    match changed {
+                        true => report.applied += 1,
                         false => report.repeated += 1,
                     }
                 }
@@ -184,14 +184,12 @@ impl Vidcache {
             self.store.empty_wal()?;
         }
         report.ignored += batch.ignored as u64;
-        Ok(report)
+        batch.refused.map_or(Ok(report), Err)
     }
 
-    /// What a notice tells; nothing where it says nothing that matters here.
+    /// What a notice tells.
     fn events(&self, notice: &Notice) -> Vec<Event<'static>> {
         match *notice {
-            // An email it was made with comes as a change of its own.
-            Notice::Created { .. } => Vec::new(),
             Notice::EmailChanged { vid, email, at } => {
                 vec![Event::EmailObserved { vid, email: email.map(|email| self.fingerprint(&email)), at }]
             }
@@ -200,7 +198,7 @@ impl Vidcache {
             }
             Notice::Deleted { vid, at } => vec![Event::Deleted { vid, at }],
             Notice::Restored { vid, at } => vec![Event::Restored { vid, at }],
-            Notice::Erased { vid, .. } => vec![Event::Erased { vid }],
+            Notice::Erased { vid } => vec![Event::Erased { vid }],
         }
     }
 

@@ -85,11 +85,11 @@ fn a_process_that_renders_pages_for_days_goes_on_saying_its_deadline() {
     let long = open(&dir, Duration::from_secs(60));
     let short = open(&dir, Duration::from_secs(2));
     age_deadlines(&short, 25);
-    long.announced_at.fetch_sub(25 * 3_600_000, Ordering::Relaxed);
+    long.store.announced_at().fetch_sub(25 * 3_600_000, Ordering::Relaxed);
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(7)));
     long.anonymous_page();
     assert_eq!(short.quiet_period(), Ok(Duration::from_secs(65)));
-    assert!(now() - long.announced_at.load(Ordering::Relaxed) < rows::RENEWED);
+    assert!(now() - long.store.announced_at().load(Ordering::Relaxed) < rows::RENEWED);
 }
 
 /// As if everybody had said so that many hours earlier.

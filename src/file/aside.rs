@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::{self, INDEX, LOG, beside};
-use super::open;
+use super::location;
 use crate::error::{Error, Result};
 
 const DATABASE: &str = "";
@@ -15,12 +15,12 @@ const DATABASE: &str = "";
 /// Moves the file at `path`, with its log and index, to a name of its own in the same folder, which is returned. Only
 /// while nobody has it open: the locks that everybody who has it open holds are taken for that moment.
 pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
-    let path = open::place(path)?;
+    let path = location::place(path)?;
     let found = |suffix: &&str| fs::symlink_metadata(beside(&path, suffix)).is_ok();
     // The database first: a log whose database is gone is refused, a database without its log would be believed.
     let there: Vec<&str> = [DATABASE, LOG, INDEX].into_iter().filter(found).collect();
     if there.is_empty() {
-        return Err(open::refuse(&path, "there is no such file"));
+        return Err(location::refuse(&path, "there is no such file"));
     }
     let mut held = Vec::new();
     for (suffix, range) in [(DATABASE, guard::SHARED), (INDEX, guard::INDEX_IN_USE)] {
@@ -33,10 +33,10 @@ pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
         return Err(Error::Busy);
     }
     for suffix in there {
-        fs::rename(beside(&path, suffix), beside(&aside, suffix)).map_err(|e| open::cannot_open(&path, e))?;
+        fs::rename(beside(&path, suffix), beside(&aside, suffix)).map_err(|e| location::cannot_open(&path, e))?;
     }
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| open::cannot_open(&path, e))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| location::cannot_open(&path, e))?;
     Ok(aside)
 }
 
@@ -47,16 +47,16 @@ fn alone(file: &Path, range: guard::Range) -> Result<fs::File> {
         .write(true)
         .custom_flags(libc::O_NOFOLLOW)
         .open(file)
-        .map_err(|e| open::cannot_open(file, e))?;
+        .map_err(|e| location::cannot_open(file, e))?;
     match guard::set_lock(&opened, libc::F_WRLCK as libc::c_short, range) {
         // A system without such locks has no guards either: there the caller's word must do.
         Ok(()) => {}
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
         Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Err(Error::Busy),
-        Err(e) => return Err(open::cannot_open(file, e)),
+        Err(e) => return Err(location::cannot_open(file, e)),
     }
     // Somebody else may have moved it while we opened it.
-    let held = opened.metadata().map_err(|e| open::cannot_open(file, e))?;
+    let held = opened.metadata().map_err(|e| location::cannot_open(file, e))?;
     if guard::file_id(file) == Some((held.dev(), held.ino())) { Ok(opened) } else { Err(Error::Busy) }
 }
 

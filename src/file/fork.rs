@@ -93,11 +93,23 @@ pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     Ok(())
 }
 
-extern "C" fn prepare() {
+/// Closes every connection of this process, as before a fork; whoever needs one opens it again. A file that is not
+/// where it was can be left in no other way: while any connection to a database is open, SQLite gives a new one the
+/// same index.
+pub(crate) fn close_all() {
+    drop(closed());
+}
+
+fn closed() -> RwLockWriteGuard<'static, ()> {
     let gate = enter_alone();
     for opener in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
         opener.before();
     }
+    gate
+}
+
+extern "C" fn prepare() {
+    let gate = closed();
     CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some(gate));
 }
 

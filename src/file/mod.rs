@@ -1,8 +1,11 @@
 //! Who may touch the file: where it may be, what it must be, and the locks, turns and forks around it. Knows no rows.
 
 mod aside;
+mod envelope;
 pub(crate) mod fork;
 pub(crate) mod guard;
+mod index_locks;
+mod location;
 pub(crate) mod open;
 mod settings;
 pub(crate) mod turn;

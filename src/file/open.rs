@@ -4,16 +4,18 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::guard;
+use super::location::{self, cannot_open, exists, refuse};
 use super::settings::{Place, Settings, Synchronous};
+use super::{envelope, guard, index_locks};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
+use crate::limits::MIN_SECRET;
 use crate::rows::SCHEMAS;
 
 /// `PRAGMA application_id`: "vidc".
@@ -21,21 +23,6 @@ const APPLICATION_ID: i64 = 0x7669_6463;
 
 /// SQLite up to 3.51.2 can corrupt a WAL file under several processes.
 const OLDEST_SQLITE: i32 = 3_051_003;
-
-/// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
-/// not keep shared memory between the processes that map it. `statfs(2)` magic numbers.
-const UNSUPPORTED: &[(i64, &str)] = &[
-    (0x6969, "NFS"),
-    (0x517B, "SMB"),
-    (0xFE53_4D42, "SMB2"),
-    (0xFF53_4D42, "CIFS"),
-    (0x0102_1997, "9p"),
-    (0x6573_5546, "FUSE"),
-    (0x5346_414F, "AFS"),
-    (0x00C3_6400, "Ceph"),
-    (0x0BD0_0BD0, "Lustre"),
-    (0x7461_636F, "OCFS2"),
-];
 
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -51,16 +38,22 @@ pub(crate) enum Access {
 
 /// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
 pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
-    let &Settings { path, portal, secret, synchronous, .. } = settings;
+    let &Settings { path, portal, secret, old_secrets, synchronous, .. } = settings;
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::CannotOpen {
             path: path.into(),
             why: format!("SQLite {} is older than 3.51.3, which corrupts shared files", rusqlite::version()),
         });
     }
-    let path = place(path)?;
+    let path = location::place(path)?;
     // Checked first, so that a bad secret makes no file.
-    let given = secret.map(FingerprintKey::from_secret).transpose()?;
+    let secrets: Vec<&[u8]> = secret.into_iter().chain(old_secrets.iter().copied()).collect();
+    if secret.is_none() && !secrets.is_empty() {
+        return Err(Error::InvalidOption { name: "old_secrets", why: "there must be a secret that they were before" });
+    }
+    if secrets.iter().any(|secret| secret.len() < MIN_SECRET) {
+        return Err(Error::InvalidSecret);
+    }
 
     if !exists(&path)? {
         for suffix in [guard::LOG, guard::INDEX] {
@@ -72,12 +65,14 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
                 ));
             }
         }
-        make(&path, portal, given.as_ref())?;
+        make(&path, portal, secret)?;
     }
+    location::has_one_name(&path)?;
+    let _ours = index_locks::opening();
     let connection = connect(&path)?;
     let checked = check_schema(&connection, &path)
         .and_then(|()| prepare_file(&connection, &path, synchronous))
-        .and_then(|()| check_owner(&connection, portal, given));
+        .and_then(|()| check_owner(&connection, portal, &secrets));
     let key = checked.map_err(|error| named(&path, error))?;
     Ok(Opened { connection, path, key })
 }
@@ -92,6 +87,7 @@ pub(crate) fn named(path: &Path, error: Error) -> Error {
 
 /// Opens a file that `create` has seen before: after a fork, or for the other connection.
 pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
+    let _ours = index_locks::opening();
     let connection = connect(&place.path)?;
     check_schema(&connection, &place.path)?;
     prepare_file(&connection, &place.path, place.synchronous)?;
@@ -105,61 +101,8 @@ pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
     Ok(connection)
 }
 
-/// The absolute path, in a folder that exists, on a file system that can carry it.
-pub(super) fn place(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let folder = folder.canonicalize().map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
-        _ => cannot_open(path, e),
-    })?;
-    let path = folder.join(name);
-    // Whoever may write to the folder may put another file in this one's place, or a link.
-    let mode = fs::metadata(&folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
-    if mode & 0o002 != 0 {
-        return Err(refuse(&path, "every user of this system may write to its folder"));
-    }
-    if let Some(kind) = unsupported_filesystem(&folder) {
-        return Err(Error::UnsupportedFilesystem { path, kind });
-    }
-    Ok(path)
-}
-
-/// Whether there is a file at `path`: a regular one, with something in it.
-fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(refuse(path, "it is a symbolic link")),
-        Ok(found) if !found.is_file() => Err(refuse(path, "it is not a regular file")),
-        Ok(found) if found.len() == 0 => Err(Error::NotACache { path: path.into(), why: "it is empty" }),
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(cannot_open(path, e)),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn unsupported_filesystem(folder: &Path) -> Option<&'static str> {
-    use std::os::unix::ffi::OsStrExt;
-    let folder = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
-    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `folder` is a C string and `found` has room for the answer, both alive over the call.
-    if unsafe { libc::statfs(folder.as_ptr(), found.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: statfs returned 0, so it has filled the answer in.
-    let magic = unsafe { found.assume_init() }.f_type & 0xFFFF_FFFF;
-    UNSUPPORTED.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn unsupported_filesystem(_folder: &Path) -> Option<&'static str> {
-    None
-}
-
 fn connect(path: &Path) -> Result<Connection> {
+    location::may_be_written(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -232,16 +175,16 @@ pub(crate) fn check_version(connection: &Connection) -> Result<()> {
 
 /// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
 /// meantime. So a file of that name is never half made: an empty one is not ours.
-fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
-    let filled = fill(&new, portal, key).map_err(|error| match error {
+    let filled = fill(&new, portal, secret).map_err(|error| match error {
         // The name of the moment means nothing to anybody.
         Error::CannotOpen { why, .. } => refuse(path, &why),
         other => other,
     });
-    let made = filled.and_then(|()| match fs::hard_link(&new, path) {
+    let made = filled.and_then(|()| match location::give_name(&new, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(cannot_open(path, e)),
         _ => Ok(()),
     });
@@ -252,7 +195,7 @@ fn make(path: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| cannot_open(path, e))
 }
 
-fn fill(new: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
+fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(|e| cannot_open(new, e))?;
     let mut connection = connect(new)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -263,35 +206,42 @@ fn fill(new: &Path, portal: i64, key: Option<&FingerprintKey>) -> Result<()> {
     tx.pragma_update(None, "user_version", SCHEMAS.len() as i64)?;
     let mut put = tx.prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)")?;
     put.execute(params!["portal_id", portal])?;
-    let own;
-    let key = match key {
-        Some(key) => key,
-        None => {
-            let mut secret = [0u8; 32];
-            getrandom::fill(&mut secret).map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-            put.execute(params!["fingerprint_secret", secret])?;
-            own = FingerprintKey::from_secret(&secret)?;
-            &own
-        }
+    let key = secret.map_or_else(envelope::random, |secret| Ok(envelope::first(secret)))?;
+    match secret {
+        Some(secret) => put.execute(params!["wrapped_key", envelope::wrap(&key, secret, portal)?])?,
+        None => put.execute(params!["fingerprint_key", &key[..]])?,
     };
-    put.execute(params!["key_check", key.check()])?;
+    put.execute(params!["key_check", FingerprintKey::of(&key).check()])?;
     drop(put);
     tx.commit()?;
     Ok(())
 }
 
-/// The file must belong to this portal and have been keyed with this secret: two keys in one
-/// file would make fingerprints that never meet.
-fn check_owner(connection: &Connection, portal: i64, given: Option<FingerprintKey>) -> Result<FingerprintKey> {
+/// The file must belong to this portal, and its key be in an envelope that one of the secrets opens, the newest first;
+/// or in none, where there is no secret.
+fn check_owner(connection: &Connection, portal: i64, secrets: &[&[u8]]) -> Result<FingerprintKey> {
     check_portal(connection, portal)?;
-    let key = match given {
-        Some(key) => key,
-        None => match meta::<[u8; 32]>(connection, "fingerprint_secret")? {
-            Some(secret) => FingerprintKey::from_secret(&secret)?,
-            None => return Err(Error::WrongSecret),
-        },
+    let wrapped = meta::<Vec<u8>>(connection, "wrapped_key")?;
+    let key = match (secrets.first(), wrapped) {
+        (Some(newest), Some(envelope)) => {
+            let opened = secrets.iter().find_map(|secret| Some((secret, envelope::unwrap(&envelope, secret, portal)?)));
+            let (secret, key) = opened.ok_or(Error::WrongSecret)?;
+            if secret != newest {
+                wrap_anew(connection, &envelope, &envelope::wrap(&key, newest, portal)?)?;
+            }
+            key
+        }
+        (None, None) => meta::<[u8; 32]>(connection, "fingerprint_key")?.ok_or(Error::WrongSecret)?.into(),
+        _ => return Err(Error::WrongSecret),
     };
+    let key = FingerprintKey::of(&key);
     if meta::<[u8; 8]>(connection, "key_check")? == Some(key.check()) { Ok(key) } else { Err(Error::WrongSecret) }
+}
+
+/// One row, in a transaction of its own. Where another process was first, its envelope stays.
+fn wrap_anew(connection: &Connection, old: &[u8], new: &[u8]) -> Result<()> {
+    connection.execute("UPDATE meta SET value = ?1 WHERE name = 'wrapped_key' AND value = ?2", params![new, old])?;
+    Ok(())
 }
 
 fn check_portal(connection: &Connection, expected: i64) -> Result<()> {
@@ -313,14 +263,6 @@ fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
         }
         _ => error.into(),
     }
-}
-
-pub(super) fn refuse(path: &Path, why: &str) -> Error {
-    Error::CannotOpen { path: path.into(), why: why.into() }
-}
-
-pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
-    Error::CannotOpen { path: path.into(), why: error.to_string() }
 }
 
 #[cfg(test)]

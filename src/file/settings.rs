@@ -21,6 +21,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) path: &'a Path,
     pub(crate) portal: i64,
     pub(crate) secret: Option<&'a [u8]>,
+    /// What `secret` was before: the newest first.
+    pub(crate) old_secrets: &'a [&'a [u8]],
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
     pub(crate) memory: usize,

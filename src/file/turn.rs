@@ -25,11 +25,13 @@ const RETRY_LATER: Duration = Duration::from_millis(2);
 /// How often a thread that waits for its turn looks whether it was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt
-/// only: a fork waits for a transaction, never for a writer that itself waits for another process.
-pub(crate) fn retry<T>(timeout: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+/// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only: a fork
+/// waits for a transaction, never for a writer that itself waits for another process. `look` is done before each
+/// attempt, outside the gate: who is told "busy" may be at a file that others have left.
+pub(crate) fn retry<T>(timeout: Duration, look: impl Fn(), mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut deadline = None;
     loop {
+        look();
         let gate = fork::enter()?;
         let result = attempt();
         drop(gate);
@@ -49,11 +51,18 @@ pub(crate) fn retry<T>(timeout: Duration, mut attempt: impl FnMut() -> Result<T>
 pub(crate) struct Turns(Mutex<VecDeque<Thread>>);
 
 impl Turns {
-    /// Tries in turn until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only.
-    pub(crate) fn take<T>(&self, timeout: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    /// Tries in turn until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only;
+    /// `look` as for [`retry`].
+    pub(crate) fn take<T>(
+        &self,
+        timeout: Duration,
+        look: impl Fn(),
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         let mut place = None;
         let (mut deadline, mut tries) = (None, 0);
         loop {
+            look();
             let gate = fork::enter()?;
             let first = self.is_first();
             let result = if first { attempt() } else { Err(Error::Busy) };

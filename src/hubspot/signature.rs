@@ -1,4 +1,4 @@
-//! Whether a request comes from HubSpot: the signatures v1, v2 and v3 of its webhooks.
+//! Whether a request comes from HubSpot: the signature v3 of its webhooks, and v1 and v2 where the caller lists them.
 //!
 //! ```
 //! use vidcache::signature::{self, SignedRequest};
@@ -22,11 +22,16 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::webhook;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 
 /// How far the clocks may be apart, either way, in milliseconds.
 const TOLERANCE: u64 = 5 * 60 * 1000;
+
+/// Milliseconds: the age of a delivery that HubSpot sends for the last time. A delivery is tried for 24 hours, and the
+/// first time within an hour of what it tells.
+const RETRIED: Millis = 25 * 60 * 60 * 1000;
 
 /// What the endpoint received. The headers are given as they came; `None` is one that did not.
 #[derive(Clone, Copy, Default)]
@@ -41,15 +46,22 @@ pub struct SignedRequest<'a> {
     pub signature_v3: Option<&'a str>,
     /// `X-HubSpot-Request-Timestamp`.
     pub timestamp: Option<&'a str>,
-    /// `X-HubSpot-Signature`, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
-    /// leave it `None` to take v3 only.
+    /// `X-HubSpot-Signature`, of version 1 or 2.
     pub signature: Option<&'a str>,
     /// `X-HubSpot-Signature-Version`: `v1` or `v2`.
     pub version: Option<&'a str>,
+    /// Whether a webhook that has no v3 may be signed by v1, which names no time and no address: whoever has seen a
+    /// delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+    pub take_v1: bool,
+    /// Whether by v2, which names no time.
+    pub take_v2: bool,
 }
 
-/// Checks that the request was signed with the app's client secret; by v3, also that it was signed within five minutes of
-/// `now`, by this host's clock in milliseconds since 1970. Takes the same time whatever the signature is.
+/// Checks that the request was signed with the app's client secret within five minutes of `now`, by this host's clock in
+/// milliseconds since 1970. Takes the same time whatever the signature is.
+///
+/// v1 and v2 name no time, so where they are taken the webhook's body has to: the newest `occurredAt` of its events may be
+/// 25 hours old, after which HubSpot does not try a delivery again.
 ///
 /// # Errors
 /// [`Error::InvalidSignature`], with the reason and nothing out of the request; [`Error::InvalidOption`] for an empty secret,
@@ -60,13 +72,32 @@ pub fn verify(secret: &[u8], request: &SignedRequest<'_>, now: Millis) -> Result
     }
     match (request.signature_v3, request.signature, request.version) {
         (Some(signature), ..) => v3(secret, request, signature, now),
-        (None, Some(signature), None | Some("v1")) => plain(secret, request.body, &[], signature),
-        (None, Some(signature), Some("v2")) => {
-            plain(secret, request.body, &[request.method.as_bytes(), request.uri.as_bytes()], signature)
-        }
-        (None, Some(_), Some(_)) => Err(Error::InvalidSignature("its version is neither v1 nor v2")),
         (None, None, _) => Err(Error::InvalidSignature("there is none")),
+        (None, Some(signature), None | Some("v1")) if request.take_v1 => {
+            plain(secret, request.body, &[], signature)?;
+            recent(request.body, now)
+        }
+        (None, Some(signature), Some("v2")) if request.take_v2 => {
+            plain(secret, request.body, &[request.method.as_bytes(), request.uri.as_bytes()], signature)?;
+            recent(request.body, now)
+        }
+        (None, Some(_), None | Some("v1" | "v2")) => Err(Error::InvalidSignature(
+            "there is no v3, and v1 and v2, which can be sent again by whoever has seen them, are not taken unless listed",
+        )),
+        (None, Some(_), Some(_)) => Err(Error::InvalidSignature("its version is neither v1 nor v2")),
     }
+}
+
+/// Whether HubSpot may still be sending this body, by what it says itself.
+fn recent(body: &[u8], now: Millis) -> Result<()> {
+    let newest = webhook::newest(body).ok_or(Error::InvalidSignature("neither v1, v2 nor the body names a time"))?;
+    if now.saturating_sub(newest) > RETRIED {
+        return Err(Error::InvalidSignature("what it tells is older than 25 hours: HubSpot does not send it any more"));
+    }
+    if newest > now && newest.abs_diff(now) > TOLERANCE {
+        return Err(Error::InvalidSignature("what it tells is more than 5 minutes ahead"));
+    }
+    Ok(())
 }
 
 /// The base64 of HMAC-SHA-256(secret, method, address, body, timestamp).
@@ -147,12 +178,15 @@ mod tests {
 
     const SECRET: &[u8] = b"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
     const NOW: Millis = 1_700_000_300_000;
+    /// What the event of the v1 vector says.
+    const THEN: Millis = 1_564_113_600_000;
 
     fn v1() -> SignedRequest<'static> {
         SignedRequest {
             body: br#"[{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW","appId":54321}]"#,
             signature: Some("232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de"),
             version: Some("v1"),
+            take_v1: true,
             ..SignedRequest::default()
         }
     }
@@ -164,6 +198,7 @@ mod tests {
             body: br#"{"example_field":"example_value"}"#,
             signature: Some("9569219f8ba981ffa6f6f16aa0f48637d35d728c7e4d93d0d52efaa512af7900"),
             version: Some("v2"),
+            take_v2: true,
             ..SignedRequest::default()
         }
     }
@@ -180,23 +215,85 @@ mod tests {
     }
 
     fn why(request: &SignedRequest<'_>) -> &'static str {
-        match verify(SECRET, request, NOW) {
+        why_at(request, if request.signature_v3.is_some() { NOW } else { THEN })
+    }
+
+    fn why_at(request: &SignedRequest<'_>, now: Millis) -> &'static str {
+        match verify(SECRET, request, now) {
             Err(Error::InvalidSignature(why)) => why,
             other => panic!("{other:?}"),
         }
     }
 
+    /// Of version 1 over a body of these events, at these times.
+    fn of(times: &[Millis]) -> (String, String) {
+        let events: Vec<_> = times.iter().map(|at| format!(r#"{{"occurredAt":{at},"portalId":1}}"#)).collect();
+        let body = format!("[{}]", events.join(","));
+        let hash = Sha256::new_with_prefix(SECRET).chain_update(&body).finalize();
+        (body, HEXLOWER.encode(&hash))
+    }
+
     #[test]
     fn hubspot_s_own_vectors_are_valid() {
-        let get = SignedRequest {
-            method: "GET",
-            body: b"",
-            signature: Some("eee2dddcc73c94d699f5e395f4b9d454a069a6855fbfa152e91e88823087200e"),
-            ..v2()
-        };
-        for request in [v1(), v2(), get, v3(), SignedRequest { version: None, ..v1() }] {
-            assert_eq!(verify(SECRET, &request, NOW), Ok(()));
+        assert_eq!(verify(SECRET, &v3(), NOW), Ok(()));
+        for request in [v1(), SignedRequest { version: None, ..v1() }] {
+            assert_eq!(verify(SECRET, &request, THEN), Ok(()));
         }
+        let post = [&b"POST"[..], v2().uri.as_bytes()];
+        assert_eq!(plain(SECRET, v2().body, &post, v2().signature.unwrap()), Ok(()));
+        let get = "eee2dddcc73c94d699f5e395f4b9d454a069a6855fbfa152e91e88823087200e";
+        assert_eq!(plain(SECRET, b"", &[b"GET", post[1]], get), Ok(()));
+    }
+
+    #[test]
+    fn without_v3_nothing_is_taken_unless_its_version_is_listed() {
+        let unlisted = "there is no v3, and v1 and v2, which can be sent again by whoever has seen them, are not taken unless listed";
+        for request in [
+            SignedRequest { take_v1: false, ..v1() },
+            SignedRequest { take_v1: false, version: None, ..v1() },
+            SignedRequest { take_v1: false, take_v2: true, ..v1() },
+            SignedRequest { take_v2: false, ..v2() },
+            SignedRequest { take_v2: false, take_v1: true, ..v2() },
+        ] {
+            assert_eq!(why(&request), unlisted);
+        }
+    }
+
+    #[test]
+    fn a_delivery_of_an_older_version_is_taken_as_long_as_hubspot_may_try_it_again() {
+        let hour = 60 * 60 * 1000;
+        let at = |times: &[Millis], now| {
+            let (body, signature) = of(times);
+            let request = SignedRequest { body: body.as_bytes(), signature: Some(&signature), ..v1() };
+            verify(SECRET, &request, now)
+        };
+        assert_eq!(at(&[NOW], NOW), Ok(()));
+        assert_eq!(at(&[NOW - 400 * hour, NOW - 25 * hour], NOW), Ok(()), "the newest of its events counts");
+        assert_eq!(at(&[NOW + 300_000], NOW), Ok(()));
+        for (times, now) in [
+            (vec![NOW - 25 * hour - 1], NOW),
+            (vec![NOW - 720 * hour], NOW),
+            (vec![NOW + 300_001], NOW),
+            (vec![], NOW),
+            (vec![NOW], Millis::MIN),
+            (vec![NOW], Millis::MAX),
+        ] {
+            assert!(matches!(at(&times, now), Err(Error::InvalidSignature(_))), "{times:?} at {now}");
+        }
+        assert_eq!(why_at(&v2(), NOW), "neither v1, v2 nor the body names a time");
+    }
+
+    #[test]
+    fn what_is_appended_to_a_body_of_version_1_is_not_taken() {
+        // SHA-256 goes on from any digest, so whoever has (body, signature) can sign body, padding and a suffix. The padding
+        // begins with a byte that is in no UTF-8.
+        let (body, _) = of(&[NOW]);
+        let mut long = body.into_bytes();
+        long.extend([0x80, 0, 0, 0]);
+        long.extend(b"[{\"occurredAt\":1700000300000}]");
+        let signature = HEXLOWER.encode(&Sha256::new_with_prefix(SECRET).chain_update(&long).finalize());
+        let request = SignedRequest { body: &long, signature: Some(&signature), ..v1() };
+        assert_eq!(why_at(&request, NOW), "neither v1, v2 nor the body names a time");
     }
 
     #[test]
@@ -206,7 +303,8 @@ mod tests {
             SignedRequest { body: b"", ..v2() },
             SignedRequest { method: "PUT", ..v2() },
             SignedRequest { uri: "https://www.example.com/", ..v2() },
-            SignedRequest { version: Some("v2"), method: "POST", ..v1() },
+            SignedRequest { version: Some("v2"), method: "POST", take_v2: true, ..v1() },
+            SignedRequest { version: Some("v1"), take_v1: true, ..v2() },
             SignedRequest { body: b"{}", ..v3() },
             SignedRequest { method: "GET", ..v3() },
             SignedRequest { uri: "http://www.example.com/webhook_uri", ..v3() },
@@ -217,7 +315,7 @@ mod tests {
         ] {
             assert_eq!(why(&request), "it is another one");
         }
-        assert!(verify(b"another secret", &v1(), NOW).is_err() && verify(b"another secret", &v3(), NOW).is_err());
+        assert!(verify(b"another secret", &v1(), THEN).is_err() && verify(b"another secret", &v3(), NOW).is_err());
     }
 
     #[test]

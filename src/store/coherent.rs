@@ -18,6 +18,7 @@ use rusqlite::config::DbConfig;
 use super::{Shared, Store};
 use crate::decision::UserState;
 use crate::error::Result;
+use crate::file::guard::{self, Abandoned};
 use crate::file::turn::retry;
 use crate::file::{fork, open};
 use crate::identity::{Identity, UserKey};
@@ -97,15 +98,15 @@ impl Store {
     #[inline]
     fn count_hit(&self) {
         if self.shared.stats.hit() {
-            self.shared.check_files();
+            self.shared.look_at_files();
         }
     }
 
     /// Brings the table up to date and the user into it.
     #[cold]
     fn load(&self, user: UserKey<'_>) -> Result<UserState> {
-        self.shared.check_files();
-        self.noting(retry(self.busy_timeout, || {
+        let look = || self.shared.check_files();
+        self.noting(retry(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             let reader = self.shared.reader(&mut slot)?;
             if reader.stamped {
@@ -164,46 +165,69 @@ impl Shared {
         Ok(())
     }
 
-    /// Once a second: are the file and its WAL index still the ones that are open? A file replaced by rename, or an
-    /// index deleted under us (by some other code in this process that opened and closed it and so dropped our
-    /// locks), leaves SQLite itself reading the old one for ever. Then open what is there now.
+    /// Once a second: are the file, its log and its WAL index still the ones that are open? A file replaced by rename,
+    /// or a companion that a clean-up deleted under us, leaves SQLite itself at the old one for ever. Then open what
+    /// is there now.
     pub(super) fn check_files(&self) {
-        if !self.stats.is_due() {
-            return;
-        }
-        let Ok(gate) = fork::enter() else { return };
-        let [database, index] = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path);
-        if database || index {
-            self.stats.reopened.fetch_add(1, Ordering::Relaxed);
-            self.leave(database, index);
-            drop(gate);
-            self.retire();
+        if self.stats.is_due() {
+            self.look_at_files();
         }
     }
 
-    /// Takes leave of a file that is no longer the one at our path, so that closing it does no harm to the one
-    /// that is: SQLite works by name there.
-    fn leave(&self, database_moved: bool, index_moved: bool) {
-        let with_each = |work: &dyn Fn(&Connection)| {
-            self.reader
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .for_each(|reader| work(&reader.connection));
-            self.writer.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(work);
-        };
-        if index_moved {
-            // The log of that name may be another process's by now. The last one out would delete it, with
-            // whatever was acknowledged in it.
-            with_each(&|connection| {
-                let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            });
-        } else if database_moved {
-            // The log beside the new database is still the old one's, and SQLite would read the one through the
-            // other. Emptied, it is right for both.
-            with_each(&|connection| {
-                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            });
+    /// Looks at the files now: also before each write, which costs a hundred times as much and must not go to a log
+    /// that is gone.
+    pub(super) fn look_at_files(&self) {
+        let Ok(gate) = fork::enter() else { return };
+        let moved = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path);
+        if moved.any() && self.leave(moved) {
+            self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+            self.announce_anew.store(true, Ordering::Relaxed);
+            drop(gate);
+            fork::close_all();
         }
     }
+
+    /// Takes leave of files that are no longer the ones at our path, so that closing them does no harm to those that
+    /// are: SQLite works by name there. False: somebody writes at this moment, and we must come back.
+    fn leave(&self, moved: guard::Moved) -> bool {
+        let (reader, writer) = (
+            self.reader.lock().unwrap_or_else(PoisonError::into_inner),
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        let each = || writer.iter().chain(reader.iter().map(|reader| &reader.connection));
+        if !moved.log && !moved.index {
+            // The log beside the new database is still the old one's, and SQLite would read the one through the
+            // other. Emptied, it is right for both.
+            for connection in each() {
+                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            }
+            return true;
+        }
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        match guards.abandon() {
+            Abandoned::ByUs if !moved.database => {
+                guards.save(&self.place.path, || each().next().is_some_and(empties_log));
+            }
+            Abandoned::NotYet if self.stats.deferred.fetch_add(1, Ordering::Relaxed) < 5 => {
+                self.stats.make_due();
+                return false;
+            }
+            Abandoned::ByUs | Abandoned::ByOthers | Abandoned::NotYet => {}
+        }
+        self.stats.deferred.store(0, Ordering::Relaxed);
+        // The log of that name may be another process's by now. The last one out would delete it, with
+        // whatever was acknowledged in it.
+        for connection in each() {
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        true
+    }
+}
+
+/// Copies all of the log into the database. `PASSIVE` asks for no writers' lock, which the guards hold.
+fn empties_log(connection: &Connection) -> bool {
+    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    result.is_ok_and(|(busy, frames, copied)| busy == 0 && frames == copied)
 }

@@ -10,7 +10,7 @@ mod coherent;
 mod stamp;
 mod stats;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
@@ -46,12 +46,18 @@ struct Shared {
     hot: Hot,
     stamp: stamp::Stamp,
     stats: stats::Counters,
+    /// When this process last wrote its page deadline into the file, or tried to; 0 where it is due.
+    announced_at: AtomicI64,
+    /// Whether the next connection may be to another file, which was not told.
+    announce_anew: AtomicBool,
 }
 
 impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
-        let (shared, key) = retry(settings.busy_timeout, || {
+        // Nothing is open yet, so there is nothing to look at.
+        let look = || {};
+        let (shared, key) = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
             let stamp =
                 stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
@@ -71,6 +77,8 @@ impl Store {
                 hot,
                 stamp,
                 stats: stats::Counters::default(),
+                announced_at: AtomicI64::new(0),
+                announce_anew: AtomicBool::new(false),
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
             let opener: Weak<dyn AtFork> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn AtFork>));
@@ -80,7 +88,7 @@ impl Store {
         let store = Self { shared, busy_timeout: settings.busy_timeout, key };
         // In a second gate on purpose. If this fails, `store` is dropped here, and its `Drop` closes the descriptors
         // alone in the gate; closing them inside the first gate would drop other handles' POSIX locks.
-        retry(settings.busy_timeout, || store.shared.guard())?;
+        retry(settings.busy_timeout, look, || store.shared.guard())?;
         Ok(store)
     }
 
@@ -93,8 +101,8 @@ impl Store {
     /// In WAL mode a read waits for nobody, but for the moment in which another process recovers
     /// the log of one that crashed.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
-        self.shared.check_files();
-        self.noting(retry(self.busy_timeout, || {
+        let look = || self.shared.check_files();
+        self.noting(retry(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             let connection = &self.shared.reader(&mut slot)?.connection;
             open::check_version(connection)?;
@@ -111,8 +119,8 @@ impl Store {
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
-        self.shared.check_files();
-        self.noting(self.shared.turns.take(self.busy_timeout, || {
+        let look = || self.shared.look_at_files();
+        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
                 Some(connection) => connection,
@@ -129,10 +137,31 @@ impl Store {
     /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
         let named = |error| open::named(&self.shared.place.path, error);
+        self.shared.announced_at.store(at, Ordering::Relaxed);
         if self.read(|rows| rows::is_due(rows, deadline, at)).map_err(named)? {
             self.write(|tx| rows::announce(tx, deadline, at)).map_err(named)?;
         }
         Ok(())
+    }
+
+    /// Whether a process that renders pages must write its deadline down again: after a quarter of a day, and at once
+    /// when the file was opened anew, since it may be another one that nobody told.
+    #[inline]
+    pub(crate) fn must_announce(&self, at: Millis) -> bool {
+        at - self.shared.announced_at.load(Ordering::Relaxed) > rows::RENEWED
+    }
+
+    #[cfg(test)]
+    pub(crate) fn announced_at(&self) -> &AtomicI64 {
+        &self.shared.announced_at
+    }
+
+    /// [`Store::announce`] without waiting: where it would have to, the next call after a minute tries again.
+    #[cold]
+    pub(crate) fn announce_again(&self, deadline: Duration, at: Millis) {
+        if cancel::without_waiting(|| self.announce(deadline, at)).is_err() {
+            self.shared.announced_at.store(at - rows::RENEWED + 60_000, Ordering::Relaxed);
+        }
     }
 
     /// How long after the beginning of a change the worker must wait before it tells HubSpot.
@@ -144,7 +173,8 @@ impl Store {
     ///
     /// Waits like a write, and for whoever is reading.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        self.noting(self.shared.turns.take(self.busy_timeout, || {
+        let look = || self.shared.look_at_files();
+        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
             let connection = match &mut *slot {
                 Some(connection) => connection,
@@ -158,7 +188,8 @@ impl Store {
     /// Everything that is wrong with the file; empty when nothing is. Reads all of it, through a connection of its own,
     /// so that nobody waits for it; who waits for a fork ends it, and it begins again.
     pub(crate) fn verify(&self) -> Result<Vec<String>> {
-        self.noting(retry(self.busy_timeout, || {
+        let look = || self.shared.look_at_files();
+        self.noting(retry(self.busy_timeout, look, || {
             if self.shared.closed.load(Ordering::SeqCst) {
                 return Err(Error::Closed);
             }
@@ -225,8 +256,17 @@ impl Shared {
     }
 
     fn connect(&self, access: open::Access) -> Result<Connection> {
+        // A second connection through a log that is not the first one's would read it by the other's index.
+        if self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path).any() {
+            self.stats.make_due();
+            return Err(Error::Busy);
+        }
         let connection = open::reopen(&self.place, access)?;
         self.guard()?;
+        // It may be another file than the one that this was written to.
+        if self.announce_anew.swap(false, Ordering::Relaxed) {
+            self.announced_at.store(0, Ordering::Relaxed);
+        }
         Ok(connection)
     }
 

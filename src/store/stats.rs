@@ -23,7 +23,7 @@ pub struct Stats {
     pub bytes: u64,
     /// The newest revision that the table has seen.
     pub revision: i64,
-    /// How often the file, or its WAL index, was replaced under us and opened again.
+    /// How often the file, its log or its WAL index was replaced or deleted under us, and opened again.
     pub reopened: u64,
     /// Why every look-up reads the file, if it does.
     pub fallback: Option<&'static str>,
@@ -40,6 +40,8 @@ pub(super) struct Counters {
     pub(super) reopened: AtomicU64,
     /// When the files were last looked at, in seconds of a clock that starts anywhere.
     looked_at: AtomicI64,
+    /// How often in a row they could not be left: somebody wrote.
+    pub(super) deferred: AtomicU64,
     fallback: Mutex<Option<&'static str>>,
     last_error: Mutex<Option<&'static str>>,
 }
@@ -47,29 +49,64 @@ pub(super) struct Counters {
 /// A counter on a cache line of its own, so that threads do not wait for one another's.
 #[repr(align(64))]
 #[derive(Default)]
-struct Stripe(AtomicU64);
+struct Stripe {
+    count: AtomicU64,
+    /// At which count the clock is read next.
+    next_look: AtomicU64,
+    /// When the clock last moved, and the count then.
+    tick: AtomicI64,
+    count_at_tick: AtomicU64,
+}
+
+/// So many look-ups in one tick of the coarse clock (1 to 10 ms) are a loop of nothing else, whose time the clock would
+/// be a part of: it reads it every 16th time. All others read it each time, which of them is a thousandth at the most.
+const LOOP: u64 = 1024;
+const EACH_IN_LOOP: u64 = 16;
+/// A tick, and one more for a thread that was put aside.
+const TICK: i64 = 20_000_000;
 
 impl Counters {
-    /// Counts a hit. True now and then: time to ask [`Counters::is_due`], whose clock would cost as much as the
-    /// whole look-up.
+    /// Counts a hit. True about once a second: the files must be looked at.
     #[inline]
     pub(super) fn hit(&self) -> bool {
         // Threads have stacks far apart, so an address on the stack tells them apart for nothing, where a
         // thread-local variable is a function call in a shared library.
         let here = 0u8;
         let stack = (&raw const here).addr() >> 16;
-        let stripe = stack.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - 5);
-        let counter = &self.hits[stripe].0;
-        let count = counter.load(Ordering::Relaxed);
-        counter.store(count + 1, Ordering::Relaxed);
-        count.is_multiple_of(16)
+        let at = stack.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> (usize::BITS - 5);
+        let stripe = &self.hits[at];
+        let count = stripe.count.load(Ordering::Relaxed);
+        stripe.count.store(count + 1, Ordering::Relaxed);
+        count >= stripe.next_look.load(Ordering::Relaxed) && self.look(stripe, count)
+    }
+
+    /// Reads the clock, and says when to read it next.
+    #[inline(never)]
+    fn look(&self, stripe: &Stripe, count: u64) -> bool {
+        let now = coarse_nanoseconds();
+        let tick = stripe.tick.load(Ordering::Relaxed);
+        let in_loop = count.wrapping_sub(stripe.count_at_tick.load(Ordering::Relaxed)) >= LOOP && now - tick <= TICK;
+        stripe.next_look.store(count + if in_loop { EACH_IN_LOOP } else { 1 }, Ordering::Relaxed);
+        if now != tick {
+            stripe.tick.store(now, Ordering::Relaxed);
+            stripe.count_at_tick.store(count, Ordering::Relaxed);
+        }
+        self.is_due_at(now)
     }
 
     /// Whether a second has begun since this last said yes.
     pub(super) fn is_due(&self) -> bool {
-        let now = coarse_seconds();
-        let last = self.looked_at.load(Ordering::Relaxed);
+        self.is_due_at(coarse_nanoseconds())
+    }
+
+    fn is_due_at(&self, now: i64) -> bool {
+        let (now, last) = (now / 1_000_000_000, self.looked_at.load(Ordering::Relaxed));
         now != last && self.looked_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Makes the next who asks look at the files.
+    pub(super) fn make_due(&self) {
+        self.looked_at.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn fall_back(&self, reason: Option<&'static str>) {
@@ -87,7 +124,7 @@ impl Counters {
     pub(super) fn read(&self, (entries, bytes, evictions): (usize, usize, u64)) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            hits: self.hits.iter().map(|stripe| load(&stripe.0)).sum(),
+            hits: self.hits.iter().map(|stripe| load(&stripe.count)).sum(),
             misses: load(&self.misses),
             syncs: load(&self.syncs),
             evictions,
@@ -102,7 +139,7 @@ impl Counters {
 }
 
 /// Five nanoseconds, and exact to some milliseconds.
-fn coarse_seconds() -> i64 {
+fn coarse_nanoseconds() -> i64 {
     #[cfg(target_os = "linux")]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
     #[cfg(not(target_os = "linux"))]
@@ -110,5 +147,5 @@ fn coarse_seconds() -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` outlives the call, which fills it in.
     unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
-    now.tv_sec
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
 }

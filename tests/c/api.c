@@ -473,6 +473,8 @@ static void no_length_is_believed_and_no_byte_trusted(void)
     REFUSED(code, vidcache_open(path, strlen(path), PORTAL, &changed, &out.handle)); \
   } while (0)
   WITH(secret, "short", VIDCACHE_INVALID_SECRET);
+  WITH(old_secrets_len, 1, VIDCACHE_INVALID_OPTION);
+  WITH(old_secrets_len, 17, VIDCACHE_INVALID_OPTION);
   WITH(secret_len, 5, VIDCACHE_INVALID_OPTION);
   WITH(secret_len, SIZE_MAX, VIDCACHE_INVALID_OPTION);
   WITH(loader_host, "a/b", VIDCACHE_INVALID_OPTION);
@@ -723,6 +725,34 @@ static void a_file_is_moved_aside(void)
   REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(path, strlen(path), NULL));
 }
 
+static void a_secret_is_rotated(void)
+{
+  const char *path = path_in(folder, "rotated");
+  vidcache_handle *cache = open_cache(path);
+  vidcache_free(&cache);
+  vidcache_options options;
+  options.size = sizeof options;
+  EQUAL(VIDCACHE_OK, vidcache_options_init(&options));
+  options.secret = "the second secret of the app";
+  options.secret_len = strlen(options.secret);
+  EQUAL(VIDCACHE_WRONG_SECRET, vidcache_open(path, strlen(path), PORTAL, &options, &cache));
+  const vidcache_secret old[] = {{STR("one that never was one")}, {STR(SECRET)}};
+  options.old_secrets = old;
+  options.old_secrets_len = 2;
+  EQUAL(VIDCACHE_OK, vidcache_open(path, strlen(path), PORTAL, &options, &cache));
+  vidcache_free(&cache);
+  options.old_secrets_len = 0;
+  EQUAL(VIDCACHE_OK, vidcache_open(path, strlen(path), PORTAL, &options, &cache));
+  vidcache_free(&cache);
+  const vidcache_secret wrong[] = {{STR("short")}, {NULL, 1}, {"x", SIZE_MAX}};
+  options.old_secrets_len = 1;
+  for (int i = 0; i < 3; i++) {
+    options.old_secrets = &wrong[i];
+    EQUAL(i == 0 ? VIDCACHE_INVALID_SECRET : VIDCACHE_INVALID_OPTION,
+          vidcache_open(path, strlen(path), PORTAL, &options, &cache));
+  }
+}
+
 static void a_request_is_signed_or_not(void)
 {
   const int64_t now = INT64_C(1700000300000);
@@ -761,6 +791,23 @@ static void a_request_is_signed_or_not(void)
     HUGE_LENGTH(signature);
     HUGE_LENGTH(version);
   }
+  /* v1: SHA-256 of the secret and the body, whose newest event is of 2019. Only where it is listed, and for a day. */
+  vidcache_signed_request older;
+  memset(&older, 0, sizeof older);
+  older.size = sizeof older;
+  older.body = "[{\"eventId\":1,\"subscriptionId\":12345,\"portalId\":62515,\"occurredAt\":1564113600000,"
+               "\"subscriptionType\":\"contact.creation\",\"attemptNumber\":0,\"objectId\":123,\"changeSource\":\"CRM\","
+               "\"changeFlag\":\"NEW\",\"appId\":54321}]";
+  older.body_len = strlen(older.body);
+  older.signature = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
+  older.signature_len = 64;
+  static const int64_t then = INT64_C(1564113600000), day = INT64_C(86400000);
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then));
+  older.take_v2 = 1;
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then));
+  older.take_v1 = 1;
+  EQUAL(VIDCACHE_OK, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then + day));
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"), &older, then + 2 * day));
   SET(timestamp, "\xff");
   EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), &request, now));
 }
@@ -812,6 +859,7 @@ int main(int count, char **arguments)
   many_users_are_looked_up_in_their_order();
   what_hubspot_says_of_contacts_is_taken_in();
   a_file_is_moved_aside();
+  a_secret_is_rotated();
   a_request_is_signed_or_not();
   puts("api: sound");
   return 0;

@@ -47,15 +47,17 @@ pub(crate) fn linked(cache: &Vidcache, user: i64) -> bool {
     vid(cache, user) != 0
 }
 
-/// Starts the test `name` of this program as a process of its own, with `path` in its environment.
+/// The test `name` of this program as a process of its own, with `path` in its environment.
+pub(crate) fn command(name: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", name, "--nocapture"]).env("VIDCACHE_CHILD", path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// Starts the test `name` of this program as a process of its own.
 pub(crate) fn start(name: &str, path: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", name, "--nocapture"])
-        .env("VIDCACHE_CHILD", path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a child process")
+    command(name, path).spawn().expect("a child process")
 }
 
 /// Runs the test `name` as a process of its own, to its end.

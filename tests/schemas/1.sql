@@ -1,6 +1,7 @@
 -- Schema 1. Frozen once released: a later version adds a file, never edits this one.
 
--- What the file is: portal_id, key_check, and fingerprint_secret where the caller gave none.
+-- What the file is: portal_id; the key of its fingerprints, as wrapped_key under the caller's secret, or as
+-- fingerprint_key where there is none; and key_check, by which that key is known.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value ANY NOT NULL

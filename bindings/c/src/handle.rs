@@ -24,7 +24,7 @@ pub const VIDCACHE_SYNCHRONOUS_NORMAL: u32 = 2;
 pub struct vidcache_options {
     /// sizeof(vidcache_options), set by the caller.
     pub size: usize,
-    /// What keys the fingerprints: at least 16 bytes, kept outside the file. NULL: a random key is made and kept in the
+    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
     /// file, so whoever has the file can test a guessed email against it.
     pub secret: *const c_char,
     /// The bytes of `secret`, at most 4096.
@@ -45,6 +45,20 @@ pub struct vidcache_options {
     pub page_deadline_ms: u32,
     /// VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
     pub synchronous: u32,
+    /// How many `old_secrets` there are, at most 16. Default: 0.
+    pub old_secrets_len: u32,
+    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+    /// its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+    pub old_secrets: *const vidcache_secret,
+}
+
+/// A secret that was before.
+#[repr(C)]
+pub struct vidcache_secret {
+    /// At least 16 bytes.
+    pub bytes: *const c_char,
+    /// How many, at most 4096.
+    pub len: usize,
 }
 
 /// Fills in the defaults. `options->size` must be set before.
@@ -70,6 +84,8 @@ pub unsafe extern "C" fn vidcache_options_init(options: *mut vidcache_options) -
                 busy_timeout_ms: milliseconds(defaults.busy_timeout),
                 page_deadline_ms: milliseconds(defaults.page_deadline),
                 synchronous: VIDCACHE_SYNCHRONOUS_FULL,
+                old_secrets_len: 0,
+                old_secrets: ptr::null(),
             });
         }
         Ok(())
@@ -106,7 +122,9 @@ pub unsafe extern "C" fn vidcache_open(
         // SAFETY: the caller's contract.
         let path = unsafe { self::path(path, path_len) }?;
         // SAFETY: NULL, or readable with its `size` set by the caller's contract.
-        let options = unsafe { self::options(options) }?;
+        let old_secrets = unsafe { self::old_secrets(options) }?;
+        // SAFETY: as above.
+        let options = unsafe { self::options(options, &old_secrets) }?;
         let opened = Vidcache::open(path, portal, &options)?;
         // SAFETY: not NULL, and writable by the caller's contract.
         unsafe { handle.write(Box::into_raw(Box::new(vidcache_handle(opened)))) };
@@ -149,7 +167,31 @@ pub unsafe extern "C" fn vidcache_move_aside(
     })
 }
 
-unsafe fn options<'a>(options: *const vidcache_options) -> Result<Options<'a>, Error> {
+/// The most that an app has reason to remember.
+const MAX_OLD_SECRETS: u32 = 16;
+
+unsafe fn old_secrets<'a>(options: *const vidcache_options) -> Result<Vec<&'a [u8]>, Error> {
+    let wrong = |why| Error::InvalidOption { name: "old_secrets", why };
+    if options.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: not NULL, and its `size` is set by the caller's contract; more is read only when that is right.
+    check_size::<vidcache_options>(unsafe { (*options).size })?;
+    // SAFETY: a whole struct, initialised by the caller's contract.
+    let options = unsafe { &*options };
+    if options.old_secrets_len == 0 {
+        return Ok(Vec::new());
+    }
+    if options.old_secrets_len > MAX_OLD_SECRETS || options.old_secrets.is_null() {
+        return Err(wrong("there must be at most 16, and not at NULL"));
+    }
+    // SAFETY: not NULL, and so many by the caller's contract.
+    let secrets = unsafe { std::slice::from_raw_parts(options.old_secrets, options.old_secrets_len as usize) };
+    // SAFETY: the caller's contract, for each of them.
+    secrets.iter().map(|secret| unsafe { input::bytes(secret.bytes, secret.len, input::MAX_OPTION, wrong) }).collect()
+}
+
+unsafe fn options<'a>(options: *const vidcache_options, old_secrets: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
     let defaults = Options::default();
     if options.is_null() {
         return Ok(defaults);
@@ -170,6 +212,7 @@ unsafe fn options<'a>(options: *const vidcache_options) -> Result<Options<'a>, E
         unsafe { input::text(options.loader_host, options.loader_host_len, input::MAX_OPTION, "loader_host") }?;
     Ok(Options {
         secret,
+        old_secrets,
         synchronous: match options.synchronous {
             VIDCACHE_SYNCHRONOUS_FULL => Synchronous::Full,
             VIDCACHE_SYNCHRONOUS_NORMAL => Synchronous::Normal,

@@ -99,7 +99,8 @@ pub unsafe extern "C" fn vidcache_observed_free(observed: *mut *mut vidcache_obs
     unsafe { free(observed) }
 }
 
-/// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or nothing.
+/// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
+/// an event that matters cannot be read, what of it erases a contact.
 /// Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
 /// of it is left on return, nor of users who were linked to it alone.
 ///

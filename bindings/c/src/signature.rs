@@ -35,8 +35,7 @@ pub struct vidcache_signed_request {
     pub timestamp: *const c_char,
     /// The bytes of `timestamp`.
     pub timestamp_len: usize,
-    /// X-HubSpot-Signature, of version 1 or 2. These name no time, so whoever has seen such a request can send it again;
-    /// leave it NULL to take v3 only.
+    /// X-HubSpot-Signature, of version 1 or 2.
     pub signature: *const c_char,
     /// The bytes of `signature`.
     pub signature_len: usize,
@@ -44,11 +43,17 @@ pub struct vidcache_signed_request {
     pub version: *const c_char,
     /// The bytes of `version`.
     pub version_len: usize,
+    /// Not 0: a webhook that has no v3 may be signed by v1, which names no time and no address, so whoever has seen a
+    /// delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+    pub take_v1: u32,
+    /// Not 0: the same for v2, which names no time.
+    pub take_v2: u32,
 }
 
-/// Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes); by v3, also that it was
-/// signed within five minutes of `now_ms`, this host's clock in milliseconds since 1970. Takes the same time whatever the
-/// signature is. Any thread may call it, and it needs no handle.
+/// Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
+/// `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
+/// event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
+/// the signature is. Any thread may call it, and it needs no handle.
 ///
 /// Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
 #[unsafe(no_mangle)]
@@ -80,6 +85,8 @@ pub unsafe extern "C" fn vidcache_verify_signature(
             timestamp: text(request.timestamp, request.timestamp_len, "timestamp")?,
             signature: text(request.signature, request.signature_len, "signature")?,
             version: text(request.version, request.version_len, "version")?,
+            take_v1: request.take_v1 != 0,
+            take_v2: request.take_v2 != 0,
         };
         signature::verify(secret, &request, now_ms)
     })

@@ -13,9 +13,13 @@ use crate::error::VidcacheError;
 /// How to open a cache. What is left out has the core's default.
 #[derive(uniffi::Record)]
 pub struct OpenOptions {
-    /// What keys the fingerprints: at least 16 bytes. Without it a random key is kept in the file.
+    /// What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
     #[uniffi(default = None)]
     pub secret: Option<Vec<u8>>,
+    /// What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
+    /// `secret`.
+    #[uniffi(default = [])]
+    pub old_secrets: Vec<Vec<u8>>,
     /// Whether a write that returned survives a power failure.
     #[uniffi(default = true)]
     pub full: bool,
@@ -48,7 +52,9 @@ impl Vidcache {
     pub fn open(path: Vec<u8>, portal_id: i64, options: OpenOptions) -> Result<Arc<Self>, VidcacheError> {
         keep_panics_quiet();
         edge(|| {
-            let mut opening = Options { secret: options.secret.as_deref(), ..Options::default() };
+            let old_secrets: Vec<&[u8]> = options.old_secrets.iter().map(Vec::as_slice).collect();
+            let mut opening =
+                Options { secret: options.secret.as_deref(), old_secrets: &old_secrets, ..Options::default() };
             if !options.full {
                 opening.synchronous = Synchronous::Normal;
             }

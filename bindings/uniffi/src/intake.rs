@@ -111,7 +111,7 @@ impl Vidcache {
         })
     }
 
-    /// Takes in the body of a webhook, whose signature was checked, whole or not at all.
+    /// Takes in the body of a webhook, whose signature was checked: all of it, or what of it erases a contact.
     ///
     /// # Errors
     /// `invalid_webhook`, and as `begin_email_change`.

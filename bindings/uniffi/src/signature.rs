@@ -17,13 +17,22 @@ pub struct SignedRequest {
     /// `X-HubSpot-Request-Timestamp`.
     pub timestamp: Option<String>,
     /// `X-HubSpot-Signature`, of version 1 or 2.
+    #[uniffi(default = None)]
     pub signature: Option<String>,
     /// `X-HubSpot-Signature-Version`.
+    #[uniffi(default = None)]
     pub version: Option<String>,
+    /// Whether a webhook that has no v3 may be signed by v1, which names no time and no address: whoever has seen a
+    /// delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+    #[uniffi(default = false)]
+    pub take_v1: bool,
+    /// Whether by v2, which names no time.
+    #[uniffi(default = false)]
+    pub take_v2: bool,
 }
 
-/// Checks that a request was signed by HubSpot with the app's client secret; by v3, also that it was within five
-/// minutes of `now_ms`.
+/// Checks that a request was signed by HubSpot with the app's client secret within five minutes of `now_ms`; by v1 and
+/// v2, where they are taken, that the newest event of the body is at most 25 hours old.
 ///
 /// # Errors
 /// `invalid_signature`; `invalid_option` for an empty secret.
@@ -39,6 +48,8 @@ pub fn verify_signature(secret: Vec<u8>, request: SignedRequest, now_ms: i64) ->
             timestamp: request.timestamp.as_deref(),
             signature: request.signature.as_deref(),
             version: request.version.as_deref(),
+            take_v1: request.take_v1,
+            take_v2: request.take_v2,
         };
         vidcache::signature::verify(&secret, &request, now_ms)
     })

@@ -12,6 +12,7 @@ use crate::{Decision, OpenOptions, Vidcache, VidcacheError};
 fn open(dir: &tempfile::TempDir) -> Arc<Vidcache> {
     let options = OpenOptions {
         secret: None,
+        old_secrets: Vec::new(),
         full: true,
         busy_timeout_ms: None,
         memory: None,

@@ -11,8 +11,10 @@ module Vidcache
   #
   # @param path [String, Pathname] in a folder that exists, on a local disk
   # @param portal_id [Integer, String] the HubSpot account's id, from 1 to 2^63 - 1
-  # @param secret [String, nil] what keys the fingerprints: at least 16 bytes, in any encoding, kept outside
-  #   the file. Without one, a random key is made and kept in the file.
+  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, in any encoding, kept outside
+  #   the file. Without one, the key lies open in the file.
+  # @param old_secrets [Array<String>] what the secret was before, the newest first. A file that was made or last opened with
+  #   one of these is opened, and its key wrapped anew under +secret+, which is one row: afterwards they are not needed
   # @param synchronous [Symbol] +:full+: what a write returned for survives a power failure. +:normal+:
   #   it survives a crash of the process, and a power failure may take the last ones, the beginning of a change among
   #   them: then a page may name an email that HubSpot holds no more.
@@ -29,9 +31,9 @@ module Vidcache
   # @raise [NotACache, NewerSchema, WrongPortal, WrongSecret, Corrupt] for what is in the file, which
   #   is left as it was
   # @raise [Busy] when another process is at work in it for too long
-  def self.open(path, portal_id:, secret: nil, synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
+  def self.open(path, portal_id:, secret: nil, old_secrets: [], synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
                 loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
-    Cache.__send__(:native_open, path, portal_id, secret, synchronous, busy_timeout, page_deadline, loader_host, memory)
+    Cache.__send__(:native_open, path, portal_id, secret, old_secrets, synchronous, busy_timeout, page_deadline, loader_host, memory)
   end
 
   # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the last five
@@ -43,13 +45,18 @@ module Vidcache
   # @param body [String] the bytes as they came
   # @param signature_v3 [String, nil] the header `X-HubSpot-Signature-v3`; where there is one it alone counts
   # @param timestamp [String, nil] `X-HubSpot-Request-Timestamp`
-  # @param signature [String, nil] `X-HubSpot-Signature`. Versions 1 and 2 name no time: who has seen such a request can send it again.
+  # @param signature [String, nil] `X-HubSpot-Signature`, of version 1 or 2
   # @param version [String, nil] `X-HubSpot-Signature-Version`
+  # @param take_v1 [Boolean] whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has
+  #   seen a delivery, with whatever headers, can send it again, to another endpoint too, for a day
+  # @param take_v2 [Boolean] the same for v2, which names no time
   # @param now [Time]
   # @return [nil]
   # @raise [InvalidSignature, InvalidOption, InvalidSecret]
-  def self.verify_signature(secret, method:, uri:, body:, signature_v3: nil, timestamp: nil, signature: nil, version: nil, now: Time.now)
-    request = { method: method, uri: uri, body: body, signature_v3: signature_v3, timestamp: timestamp, signature: signature, version: version }
+  def self.verify_signature(secret, method:, uri:, body:, signature_v3: nil, timestamp: nil, signature: nil, version: nil, take_v1: false,
+                            take_v2: false, now: Time.now)
+    request = { method: method, uri: uri, body: body, signature_v3: signature_v3, timestamp: timestamp, signature: signature,
+                version: version, take_v1: take_v1, take_v2: take_v2 }
     native_verify_signature(secret, request, (now.to_r * 1000).floor)
   end
 
@@ -166,11 +173,12 @@ module Vidcache
     #   @raise [InvalidUserKey]
 
     # @!method apply_webhook(body)
-    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it or none. Check the
+    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it, or what of it
+    #   erases a contact. Check the
     #   signature first ({Vidcache.verify_signature}; {Vidcache::Webhook} does both).
     #   @param body [String] the bytes as they came
     #   @return [WebhookReport]
-    #   @raise [InvalidWebhook] and then nothing was written, and the same body will fail again
+    #   @raise [InvalidWebhook] and then nothing was written but erasures, and the same body will fail again
 
     # @!method link_shared(user_id, vid)
     #   {#link} to a contact that may be another user's too: the explicit choice that they share it. A change of one's email

@@ -70,5 +70,17 @@ module Vidcache
     def pretty_print(printer)
       printer.text(inspect)
     end
+
+    # A decision is of one moment, and what is dumped is kept: in a cache, a session, a job's arguments.
+    # @raise [TypeError]
+    def marshal_dump
+      raise TypeError, "a #{self.class} is not dumped: it would keep an email, and be old where it is read. Ask for it anew"
+    end
+
+    # Neither is it written as YAML.
+    # @raise [TypeError]
+    def encode_with(_coder)
+      marshal_dump
+    end
   end
 end

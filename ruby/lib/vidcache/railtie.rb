@@ -11,13 +11,16 @@ module Vidcache
   # | `portal_id` | none: without it nothing is opened, rendered or tracked |
   # | `path` | `storage/hubspot.vidcache` under the app's root; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
+  # | `old_secrets`, `old_secret_key_bases` | none: what those were before a rotation (see {Settings#old_secrets}) |
   # | `page_deadline` | 10 s: how long after it was rendered a page may still name an email |
   # | `quiet_period` | what the file asks for: the longest `page_deadline` of the last day + 5 s (see {Settings#quiet_period}) |
   # | `synchronous` | `:full` |
   # | `busy_timeout` | 5 s |
   # | `access_token` | none: of a private app, for {ContactJob} |
   # | `client_secret` | none: what webhooks are signed with, for {Webhook} |
-  # | `webhook_url` | as the request says, for {Webhook} |
+  # | `webhook_url` | as the request says, and a warning in production: the whole address that HubSpot calls, for {Webhook} |
+  # | `webhook_signatures` | `%w[v3]`: the versions of signatures that webhooks may have (see {Webhook}) |
+  # | `trust_proxy` | false: whether the proxy in front sets `Forwarded` or `X-Forwarded-Host` itself (see {WebhookAddress}) |
   # | `api_url` | HubSpot's, for {ContactJob} |
   # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
   # | `no_store` | true: pages that carry an identity are sent with `private, no-store`. false: with `private, no-cache` |
@@ -27,7 +30,7 @@ module Vidcache
   # page from naming an email, by what the browser says of where the page comes from, which Firefox does not for a 304:
   # so there is none.
   class Railtie < ::Rails::Railtie
-    config.vidcache = ActiveSupport::OrderedOptions.new
+    config.vidcache = Settings::Options.new
 
     initializer "vidcache.active_record" do
       ActiveSupport.on_load(:active_record) { extend Vidcache::Model::Macro }
@@ -50,6 +53,7 @@ module Vidcache
     initializer "vidcache.action_controller" do
       ActiveSupport.on_load(:action_controller) do
         include Vidcache::TrackingData
+        include Vidcache::TrackingData::Last
         private(*Vidcache::TrackingData.public_instance_methods(false)) # rubocop:disable Style/AccessModifierDeclarations
       end
     end
@@ -57,6 +61,12 @@ module Vidcache
     initializer "vidcache.log_subscriber", after: :initialize_logger do
       Vidcache::Instrumentation::LogSubscriber.attach_to(:vidcache)
       Vidcache::Instrumentation::PageLogSubscriber.attach_to(:vidcache) if ::Rails.logger&.debug?
+    end
+
+    # What of a webhook's body is personal. Nothing of it is a parameter of Rails' as long as the webhook is a Rack app, but
+    # error services that show a request's body filter it by this list. The job's arguments are the user's global id and a number.
+    initializer "vidcache.filter_parameters" do |app|
+      app.config.filter_parameters += [:propertyValue]
     end
 
     rake_tasks { load "vidcache/rails/tasks.rake" }

@@ -79,6 +79,38 @@ class Vidcache::BootTest < Minitest::Test
     assert_includes @app.run("require './config/environment'; print Vidcache.cache.anonymous_snippet"), '"//js-na2.hs-scripts.com/62515.js"'
   end
 
+  def test_in_production_webhooks_without_an_address_are_warned_of
+    boot = lambda do
+      File.write(@app.file("log/production.log"), "")
+      @app.run("require './config/environment'")
+      File.read(@app.file("log/production.log")).scan("config.vidcache.webhook_url is not set").size
+    end
+    configure
+    assert_equal 0, boot.call, "no webhooks"
+    configure "Rails.application.config.vidcache.client_secret = 'x'"
+    assert_equal 1, boot.call
+    configure "Rails.application.config.vidcache.client_secret = 'x'",
+              "Rails.application.config.vidcache.webhook_url = 'https://shop.test/hubspot/webhooks'"
+    assert_equal 0, boot.call
+  end
+
+  def test_neither_settings_nor_configuration_print_a_secret
+    configure "v = Rails.application.config.vidcache", "v.access_token = 'pat-eu1-0001'", "v.client_secret = 'client-0002'",
+              "v.secret = 'of-the-file-0003'"
+    said = @app.run(<<~RUBY)
+      require "./config/environment"
+      require "pp"
+      settings, options = Vidcache.settings, Rails.application.config.vidcache
+      puts [settings, options].flat_map { |it| [it.inspect, it.to_s, it.pretty_inspect, [it].inspect, "\#{it}"] }
+      puts "filtered: \#{Rails.application.config.filter_parameters.inspect}"
+    RUBY
+    base = @app.run("require './config/environment'; print Rails.application.secret_key_base")
+    ["pat-eu1-0001", "client-0002", "of-the-file-0003", base].each { |secret| refute_includes said, secret }
+    assert_includes said, "#<Vidcache::Settings portal_id=62515>"
+    assert_includes said, "access_token"
+    assert_match(/^filtered: .*:propertyValue/, said)
+  end
+
   # The app's own code opens the cache before Puma forks its workers; there is no hook in config/puma.rb.
   def test_a_cache_opened_before_preload_app_forks_serves_every_worker
     configure "Rails.application.config.after_initialize { Vidcache.cache.link(4711, 4711) }",

@@ -208,8 +208,10 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     run_job(user, nil, RequestError.new({ status: 409, body: {}, headers: {} }), contact(77, "ann@shop.test"))
     assert_equal %i[create read_by_email], Job.calls.map(&:first)
     assert_equal 77, @cache.resolve(user.id)
-    unreachable = RequestError.new(nil)
-    assert_same unreachable, assert_raises(RequestError) { run_job(User.create!(email: "bob@shop.test"), nil, unreachable) }, "nobody answered"
+    Job.answers = [RequestError.new(nil)]
+    bob = User.create!(email: "bob@shop.test")
+    unreachable = assert_raises(Vidcache::Withheld, "nobody answered") { Job.new(bob, nil).perform(bob, nil) }
+    assert_includes unreachable.message, "RequestError"
   end
 
   def test_without_a_token_it_says_so_and_tells_nobody
@@ -217,6 +219,68 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     error = assert_raises(Vidcache::NotConfigured) { Class.new(Vidcache::ContactJob).perform_now(user, nil) }
     assert_equal "config.vidcache.access_token is not set", error.message
     assert_empty jobs, "which waiting does not mend"
+  end
+
+  def test_a_token_that_was_read_with_its_line_s_end_is_not_repeated_by_an_error
+    user = new_user
+    heard = nil
+    server = TCPServer.new("127.0.0.1", 0)
+    thread = Thread.new do
+      client = server.accept
+      heard = client.gets("\r\n\r\n")
+      client.write("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+      client.close
+    end
+    with_options(access_token: "pat-0001\n", api_url: "http://127.0.0.1:#{server.addr[1]}") do
+      Vidcache::ContactJob.new.send(:hubspot, "GET", "/x")
+    end
+    thread.join(5)
+    assert_match(/^authorization: Bearer pat-0001\r$/i, heard)
+    ["pat\n0001", "pat 0001", "pat\u00e9"].each do |token|
+      error = with_options(access_token: token) { assert_raises(Vidcache::NotConfigured) { Vidcache::ContactJob.new.send(:hubspot, "GET", "/x") } }
+      refute_includes error.message, "pat"
+    end
+    assert_equal 0, Job.calls.size, user.id
+  ensure
+    server&.close
+  end
+
+  # A client that quotes what it sent, or its cause does; a mistake in the app's override.
+  def test_no_error_of_a_client_carries_an_email_into_a_report
+    user = new_user
+    quoting = lambda do |error, cause|
+      raise cause
+    rescue StandardError
+      begin
+        raise error
+      rescue StandardError => e
+        e
+      end
+    end
+    [URI::InvalidURIError.new("bad URI: https://api.hubapi.com/x/ann@shop.test"), ArgumentError.new("x/ann%40shop.test?idProperty=email"),
+     quoting.call(RuntimeError.new("it failed"), RuntimeError.new('{"email":"ann@shop.test"}')),
+     NoMethodError.new("undefined method for #<User email: \"ann@shop.test\">"), RuntimeError.new("\xFFann@shop.test")].each do |error|
+      Job.answers = [error]
+      job = Job.new(user, nil)
+      raised = assert_raises(Vidcache::Withheld) { job.perform(user, nil) }
+      assert_includes raised.message, error.class.name
+      refute_match(/ann(@|%40)/n, told(raised))
+    end
+    own = Vidcache::CannotOpen.new("cannot open /srv/shop@v1.2/x: it is not writable")
+    assert_same own, Vidcache::Failure.without_email(own)
+    plain = RuntimeError.new("the connection failed")
+    Job.answers = [plain]
+    assert_same plain, assert_raises(RuntimeError) { Job.new(user, nil).perform(user, nil) }
+  end
+
+  def test_neither_a_job_nor_its_log_has_an_email
+    user = new_user
+    token = change(user, "ann@new.test")
+    Job.answers = [contact(901, "ann@new.test")]
+    Job.perform_now(user, token)
+    logged = LOG.string.lines.grep_v(/SELECT|INSERT|UPDATE|DELETE|TRANSACTION/)
+    assert_match(/Performing .*Job/, logged.join)
+    refute_match(/\w@/, logged.join + Job.new(user, token).serialize.to_s)
   end
 
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
@@ -316,6 +380,11 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def run_job(user, token, *answers)
     Job.answers = answers
     Job.perform_now(user, token)
+  end
+
+  # All that a service for errors reads of one.
+  def told(error)
+    [error.message, error.full_message(highlight: false), error.inspect, (told(error.cause) if error.cause)].join.b
   end
 
   def contact(vid, email)

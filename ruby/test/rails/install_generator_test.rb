@@ -34,6 +34,7 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     initializer = File.read(@app.file("config/initializers/vidcache.rb"))
     assert_match(/embed code.*\n(?:.*\n)?  # config\.vidcache\.loader_host = /, initializer)
     assert_match(/^  # config\.vidcache\.no_store = false$/, initializer)
+    assert_match(/^  config\.vidcache\.webhook_url = ENV\["HUBSPOT_WEBHOOK_URL"\]$/, initializer)
     before = contents
     @app.run(GENERATE)
     assert_equal before, contents
@@ -47,6 +48,7 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     assert_includes output, "application.html.erb is not there"
     assert_includes output, "`config.vidcache.loader_host` to the host of the portal's own embed code"
     assert_includes output, "see that the layout's `current_user` is"
+    assert_includes output, "HUBSPOT_WEBHOOK_URL"
     assert_path_exists @app.file("config/initializers/vidcache.rb")
   end
 

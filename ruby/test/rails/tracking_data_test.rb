@@ -6,7 +6,12 @@ require "vidcache/testing"
 # What an app answers to its own pages. Both kinds of controller, whose answers are as those of any other app.
 module DataActions
   def self.included(controller)
-    controller.cattr_accessor :user, :options, :before
+    controller.cattr_accessor :user, :options, :before, :after
+    controller.after_action { instance_exec(&after) if after }
+  end
+
+  def nobody
+    render json: {}
   end
 
   def plain
@@ -44,7 +49,7 @@ class DataController < ActionController::Base
 end
 
 TestApp.add_routes do
-  %w[plain nested signed_out decision].each do |action|
+  %w[plain nested signed_out decision nobody].each do |action|
     get "/data/#{action}", to: "data##{action}"
     get "/api_data/#{action}", to: "api_data##{action}"
   end
@@ -142,11 +147,53 @@ class Vidcache::TrackingDataTest < Vidcache::RailsTest
     end
   end
 
+  def test_what_shared_caches_believe_before_cache_control_is_taken_off
+    names = %w[Surrogate-Control CDN-Cache-Control Cloudflare-CDN-Cache-Control Netlify-CDN-Cache-Control Vercel-CDN-Cache-Control
+               Akamai-Cache-Control X-LiteSpeed-Cache-Control Edge-Control X-Accel-Expires]
+    each_controller(agreed_user) do |path, controller|
+      [true, false].each do |no_store|
+        with_options(no_store: no_store) do
+          controller.before = -> { names.each { |name| headers[name] = "max-age=3600" } }
+          get "#{path}/plain"
+          names.each { |name| assert_nil @session.response.headers[name], name }
+          controller.before = -> { names.each { |name| headers[name.downcase] = "max-age=3600" } }
+          get "#{path}/plain"
+          names.each { |name| assert_nil @session.response.headers[name.downcase], name }
+          controller.before = -> { names.each { |name| headers[name] = "max-age=3600" } && headers["Cache-Control"] = "no-store" }
+          get "#{path}/plain"
+          names.each { |name| assert_nil @session.response.headers[name], "#{name} beside the app's own no-store" }
+        end
+      end
+      controller.before = nil
+    end
+  end
+
+  def test_what_is_said_of_caches_after_the_page_was_rendered_gives_way_too
+    each_controller(agreed_user) do |path, controller|
+      controller.after = lambda do
+        expires_in 1.hour, public: true
+        headers["CDN-Cache-Control"] = "max-age=3600"
+      end
+      get "#{path}/plain"
+      assert_equal "private, no-store", cache_control
+      assert_nil @session.response.headers["CDN-Cache-Control"]
+      with_options(no_store: false) do
+        get "#{path}/plain"
+        assert_equal "private, no-cache", cache_control
+      end
+      get "#{path}/nobody"
+      assert_equal "max-age=3600, public", cache_control, "a page without an identity"
+      assert_equal "max-age=3600", @session.response.headers["CDN-Cache-Control"]
+    end
+  ensure
+    CONTROLLERS.each_value { |controller| controller.after = nil }
+  end
+
   def test_whatever_goes_wrong_the_answer_goes_out_and_names_nobody
     user = agreed_user
     strange = Object.new
     strange.define_singleton_method(:vidcache_key) { raise NotImplementedError, "ann@shop.test" }
-    each_controller(strange) { |path| assert_fails(path, %w[at ttl], NotImplementedError) }
+    each_controller(strange) { |path| assert_fails(path, %w[at ttl], Vidcache::Withheld) }
     each_controller(Object.new) { |path| assert_fails(path, %w[at ttl], NoMethodError) }
     @cache.close
     each_controller(user) { |path| assert_fails(path, %w[at ttl], Vidcache::Closed) }

@@ -17,14 +17,14 @@ use crate::world::{open, verify, vid};
 use crate::{Outcome, Run};
 
 /// Reads all of a file and closes it.
-fn read_and_close(path: &str) {
+pub(crate) fn read_and_close(path: &str) {
     if let Ok(mut file) = File::open(path) {
         let _ = file.read_to_end(&mut Vec::new());
     }
 }
 
 /// The system's SQLite, loaded beside ours.
-struct Second {
+pub(crate) struct Second {
     open: unsafe extern "C" fn(*const c_char, *mut *mut c_void) -> c_int,
     exec: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_void, *mut c_void, *mut c_void) -> c_int,
     close: unsafe extern "C" fn(*mut c_void) -> c_int,
@@ -33,7 +33,7 @@ struct Second {
 
 impl Second {
     #[allow(clippy::missing_transmute_annotations)] // The fields that they go into are the annotation.
-    fn load() -> Option<Self> {
+    pub(crate) fn load() -> Option<Self> {
         // SAFETY: a C string; the library stays loaded; the three functions are SQLite's, of these types in any
         // version.
         unsafe {
@@ -57,7 +57,7 @@ impl Second {
         }
     }
 
-    fn read_and_close(&self, path: &Path) {
+    pub(crate) fn read_and_close(&self, path: &Path) {
         let Ok(path) = CString::new(path.display().to_string()) else { return };
         let mut connection = ptr::null_mut();
         // SAFETY: C strings that outlive the calls, and the connection that `open` made, closed once.

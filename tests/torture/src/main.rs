@@ -4,6 +4,7 @@
 mod allocation;
 mod attack;
 mod clock;
+mod companions;
 mod descriptors;
 mod disk;
 mod files;
@@ -63,6 +64,8 @@ enum Fault {
     Clock,
     /// other code in our process opens and closes our files
     Attack,
+    /// processes write while other code opens, copies, links, reads or deletes their files
+    Companions,
 }
 
 /// How a fault is to be run.
@@ -89,6 +92,7 @@ impl Fault {
             Self::Files => files::run(run),
             Self::Clock => clock::run(run),
             Self::Attack => attack::run(run),
+            Self::Companions => companions::run(run),
         }
     }
 }

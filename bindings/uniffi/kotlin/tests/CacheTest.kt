@@ -136,6 +136,22 @@ class CacheTest : CacheTestCase() {
     }
 
     @Test
+    fun `an older signature counts only where it is listed and for a day`() {
+        val secret = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy".toByteArray()
+        val then = 1564113600000
+        val body = "[{\"portalId\":62515,\"occurredAt\":$then,\"subscriptionType\":\"contact.creation\"}]".toByteArray()
+        val hash = java.security.MessageDigest.getInstance("SHA-256").digest(secret + body)
+        val signature = hash.joinToString("") { "%02x".format(it) }
+        val headers = mapOf("X-HubSpot-Signature" to signature, "X-HubSpot-Signature-Version" to "v1")
+        fun check(now: Long, takeV1: Boolean, takeV2: Boolean = false) =
+            verifySignature(secret, "POST", "https://x.test/", body, headers, now, takeV1, takeV2)
+        assertFailsWith<InvalidSignature> { check(then, takeV1 = false) }
+        assertFailsWith<InvalidSignature> { check(then, takeV1 = false, takeV2 = true) }
+        check(then + 86_400_000, takeV1 = true)
+        assertFailsWith<InvalidSignature> { check(then + 2 * 86_400_000, takeV1 = true) }
+    }
+
+    @Test
     fun `after close every call says so`() {
         val x = UserKey("x")
         cache.link(ann, 1)

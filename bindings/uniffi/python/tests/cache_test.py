@@ -1,7 +1,9 @@
 """What the cache does, called as an app calls it."""
 
+import copy
 import dataclasses
 import gc
+import hashlib
 import json
 import os
 import pickle
@@ -19,6 +21,10 @@ def test_from_the_answer_to_the_page_and_through_a_change(cache):
     assert recorded == vidcache.Recorded(vid=901, canonical=True, created=recorded.created, email_observed=True)
     decision = cache.decide(42, " Ann@Shop.test ")
     assert (decision.email, decision.id, decision.reason, decision.agreed) == ("ann@shop.test", 901, "agreed", True)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps([decision], protocol)
+    assert copy.deepcopy([decision]) == [copy.copy(decision)]
     assert "ann@shop.test" in cache.snippet(42, "ann@shop.test", nonce="r4nd0m")
     change = cache.begin_email_change(42)
     assert cache.is_change_outstanding(42, change)
@@ -101,6 +107,29 @@ def test_all_that_is_said_of_contacts(cache):
         cache.record(42, {"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 7"})
 
 
+def test_a_secret_that_is_rotated_costs_nothing(path):
+    second = "the second secret of the app"
+    with vidcache.Cache(path, PORTAL, secret=SECRET) as before:
+        before.record(42, ANSWER)
+        with vidcache.Cache(path, PORTAL, secret=second, old_secrets=[b"one that never was one", SECRET]) as after:
+            assert after.decide(42, "ann@shop.test").agreed and before.decide(42, "ann@shop.test").agreed
+    with vidcache.Cache(path, PORTAL, secret=second) as cache:
+        assert cache.decide(42, "ann@shop.test").agreed
+    with pytest.raises(vidcache.WrongSecret, match="give the one before as an old secret"):
+        vidcache.Cache(path, PORTAL, secret=SECRET)
+    for wrong, error in (
+        (SECRET, vidcache.InvalidOption),
+        (None, vidcache.InvalidOption),
+        ([5], vidcache.InvalidSecret),
+        ([None], vidcache.InvalidSecret),
+        (["short"], vidcache.InvalidSecret),
+    ):
+        with pytest.raises(error):
+            vidcache.Cache(path, PORTAL, secret=second, old_secrets=wrong)
+    with pytest.raises(vidcache.InvalidOption):
+        vidcache.Cache(path, PORTAL, old_secrets=[second])
+
+
 def test_signatures():
     given = {
         "method": "POST",
@@ -122,6 +151,29 @@ def test_signatures():
     for wrong in ("", None, 7):
         with pytest.raises(vidcache.InvalidOption):
             vidcache.verify_signature(wrong, **given)
+
+
+def test_an_older_signature_counts_only_where_it_is_listed_and_for_a_day():
+    secret, then, day = "a client secret of an app", 1564113600000, 86_400_000
+    body = b'[{"portalId":62515,"occurredAt":1564113600000,"subscriptionType":"contact.creation","objectId":123}]'
+    address = "https://www.example.com/in"
+    v1 = hashlib.sha256(secret.encode() + body).hexdigest()
+    v2 = hashlib.sha256(f"{secret}POST{address}".encode() + body).hexdigest()
+
+    def taken(signature, version, now_ms, **listed):
+        headers = {"X-HubSpot-Signature": signature, "X-HubSpot-Signature-Version": version}
+        try:
+            vidcache.verify_signature(
+                secret, method="POST", uri=address, body=body, headers=headers, now_ms=now_ms, **listed
+            )
+        except vidcache.InvalidSignature:
+            return False
+        return True
+
+    for signature, version, flag, other in ((v1, "v1", "take_v1", "take_v2"), (v2, "v2", "take_v2", "take_v1")):
+        assert not taken(signature, version, then) and not taken(signature, version, then, **{other: True})
+        assert taken(signature, version, then + day, **{flag: True})
+        assert not taken(signature, version, then + 2 * day, **{flag: True})
 
 
 CALLS = [

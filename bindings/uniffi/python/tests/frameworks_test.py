@@ -20,6 +20,35 @@ def known(path):
     return path
 
 
+def headers_of_each_framework():
+    from django.http.response import ResponseHeaders
+    from starlette.datastructures import MutableHeaders
+    from werkzeug.datastructures import Headers
+
+    return [Headers(), MutableHeaders(raw=[]), ResponseHeaders({})]
+
+
+@pytest.mark.parametrize("at", range(3), ids=["flask", "starlette", "django"])
+@pytest.mark.parametrize("said", [None, "public, max-age=60", "no-store"])
+@pytest.mark.parametrize("no_store", [True, False])
+def test_what_shared_caches_believe_before_cache_control_is_taken_off(at, said, no_store):
+    from vidcache._page import keep_from_caches
+
+    names = [
+        *("Surrogate-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "netlify-cdn-cache-control"),
+        *("Vercel-CDN-Cache-Control", "Akamai-Cache-Control", "X-LiteSpeed-Cache-Control", "Edge-Control", "X-Accel-Expires"),
+    ]
+    headers = headers_of_each_framework()[at]
+    for name in (*names, "X-Cache-Controller"):
+        headers[name] = "max-age=3600"
+    if said:
+        headers["Cache-Control"] = said
+    keep_from_caches(headers, no_store)
+    assert [name for name in names if name in headers] == []
+    assert headers["X-Cache-Controller"] == "max-age=3600"
+    assert headers["Cache-Control"] == (said if said == "no-store" else NO_STORE if no_store else NO_CACHE)
+
+
 def test_flask(known, caplog):
     import flask
     from vidcache.flask import Vidcache, hubspot_signed_out_data, hubspot_tracking_data

@@ -41,7 +41,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
 
     // Private methods take by position what the public ones of the Ruby layer take by keyword:
     // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
-    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 8))?;
+    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 9))?;
     class.define_method("resolve", resolve as unsafe extern "C" fn(Value, Value) -> Value)?;
     class.define_method("decide", decide as unsafe extern "C" fn(Value, Value, Value) -> Value)?;
     let three = snippet as unsafe extern "C" fn(Value, Value, Value, Value) -> Value;
@@ -112,6 +112,7 @@ impl Cache {
         path: Value,
         portal: Value,
         secret: Value,
+        old_secrets: Value,
         synchronous: Value,
         busy_timeout: Value,
         page_deadline: Value,
@@ -122,9 +123,12 @@ impl Cache {
             let path = convert::path(path)?;
             let portal = convert::portal(ruby, portal)?;
             let secret = convert::secret(secret)?;
+            let old_secrets = convert::secrets(old_secrets)?;
+            let old_secrets: Vec<&[u8]> = old_secrets.iter().map(Vec::as_slice).collect();
             let loader_host = convert::text_option(ruby, loader_host, "loader_host")?;
             let options = Options {
                 secret: secret.as_deref(),
+                old_secrets: &old_secrets,
                 synchronous: convert::synchronous(synchronous)?,
                 busy_timeout: convert::seconds(ruby, busy_timeout, "busy_timeout")?,
                 page_deadline: convert::seconds(ruby, page_deadline, "page_deadline")?,

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use magnus::{Error as RubyError, Integer, RString, Ruby, Symbol, Time, TryConvert, Value, prelude::*};
+use magnus::{Error as RubyError, Integer, RArray, RString, Ruby, Symbol, Time, TryConvert, Value, prelude::*};
 use vidcache_core::{ChangeToken, Email, Error, Synchronous, UserKey, Vid};
 
 use crate::error::Failure;
@@ -84,6 +84,13 @@ pub(crate) fn secret(value: Value) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     Ok(Some(bytes(RString::from_value(value).ok_or(Error::InvalidSecret)?)))
+}
+
+/// Of an Array.
+pub(crate) fn secrets(value: Value) -> Result<Vec<Vec<u8>>> {
+    let list = RArray::from_value(value);
+    let list = list.ok_or(Error::InvalidOption { name: "old_secrets", why: "they must be an Array of Strings" })?;
+    list.into_iter().map(|value| secret(value)?.ok_or(Error::InvalidSecret.into())).collect()
 }
 
 pub(crate) fn nonce(ruby: &Ruby, value: Value) -> Result<Option<String>> {

@@ -162,7 +162,7 @@ fn move_aside(ruby: &Ruby, path: Value) -> Result<RString, Error> {
     })
 }
 
-/// `request` has a String or nil for each Symbol.
+/// `request` has a String or nil for each Symbol, and true or false for what is taken.
 fn verify_signature(ruby: &Ruby, secret: Value, request: RHash, now: i64) -> Result<(), Error> {
     edge(ruby, || {
         let refused = |why| Failure::Core(CoreError::InvalidSignature(why));
@@ -179,6 +179,9 @@ fn verify_signature(ruby: &Ruby, secret: Value, request: RHash, now: i64) -> Res
             let found = bytes(name)?.map(String::from_utf8).transpose();
             found.map_err(|_| refused("a part of it is not UTF-8"))
         };
+        let flag = |name: &str| -> Result<bool, Failure> {
+            Ok(request.lookup::<Symbol, Option<Value>>(ruby.to_symbol(name))?.is_some_and(|value| value.to_bool()))
+        };
         let secret = convert::secret(secret)?.unwrap_or_default();
         let (method, uri) = (text("method")?.unwrap_or_default(), text("uri")?.unwrap_or_default());
         let body = bytes("body")?.unwrap_or_default();
@@ -192,6 +195,8 @@ fn verify_signature(ruby: &Ruby, secret: Value, request: RHash, now: i64) -> Res
             timestamp: timestamp.as_deref(),
             signature: other.as_deref(),
             version: version.as_deref(),
+            take_v1: flag("take_v1")?,
+            take_v2: flag("take_v2")?,
         };
         Ok(signature::verify(&secret, &request, now)?)
     })

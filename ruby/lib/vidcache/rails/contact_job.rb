@@ -4,6 +4,7 @@ require "active_job"
 require "json"
 require "net/http"
 require "openssl"
+require "vidcache/rails/failure"
 
 module Vidcache
   # Tells HubSpot of a user's email and records what HubSpot answers: the job that `has_vid` enqueues.
@@ -43,7 +44,7 @@ module Vidcache
     LONGER = ->(executions) { (executions**4) + 2 }
     private_constant :LONGER
 
-    retry_on Busy, Storage, HubspotError, ContactMissing, ContactConflict, SystemCallError, SocketError, IOError, Timeout::Error,
+    retry_on Busy, Storage, HubspotError, Withheld, ContactMissing, ContactConflict, SystemCallError, SocketError, IOError, Timeout::Error,
              OpenSSL::SSL::SSLError, Net::ProtocolError, wait: LONGER, attempts: ATTEMPTS
     rescue_from(RateLimited) { |error| vidcache_later(error.retry_after || LONGER.call(executions), error) }
     discard_on ActiveJob::DeserializationError # The user is gone, and with it every page about them.
@@ -151,10 +152,11 @@ module Vidcache
       rescue Error
         raise
       rescue StandardError => e
-        raise unless Answer.carried_by?(e)
-
+        answered = Answer.carried_by?(e)
         e # What a client makes of an error of HubSpot's is an answer too.
       end
+      raise Failure.without_email(answer) if answered == false
+
       Vidcache.cache.record(user.vidcache_key, answer, change: change)
     end
 

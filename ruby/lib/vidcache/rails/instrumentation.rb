@@ -13,6 +13,7 @@ module Vidcache
   # | `record.vidcache` | `user_id`, `vid`, `email_observed`, `change` | an answer of HubSpot's was recorded |
   # | `conflict.vidcache` | `user_id`, `vid`, `code` | the contact is another user's, or another contact holds the email |
   # | `webhook.vidcache` | `applied`, `repeated`, `ignored` | a webhook's events were taken in |
+  # | `refused_webhook.vidcache` | `status`, `code` | a webhook was refused: each time, where the log has one an hour |
   # | `failure.vidcache` | `error`, `during` | the app went on without vidcache |
   #
   # No payload holds an email.

@@ -39,12 +39,21 @@ module Vidcache
       @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
     end
 
-    # What keys the fingerprints of the emails in the file. Not from the app's `key_generator`: what that returns changes with
-    # `load_defaults`, and a file made with another secret is refused.
+    # What the file's key is wrapped under. Not from the app's `key_generator`: what that returns changes with
+    # `load_defaults`, and a file of another secret is refused.
     #
     # @return [String] bytes
     def secret
-      @options.secret || OpenSSL::HMAC.digest("SHA256", @app.secret_key_base, "vidcache: fingerprints of emails, 1")
+      @options.secret || derived(@app.secret_key_base)
+    end
+
+    # What {secret} was before: `config.vidcache.old_secrets`, and what was derived of `config.vidcache.old_secret_key_bases` and
+    # of those that the app's rotations name (`message_verifiers.rotate(secret_key_base: …)`, Rails 7.1).
+    #
+    # @return [Array<String>] bytes
+    def old_secrets
+      bases = Array(@options.old_secret_key_bases) + rotated_bases
+      Array(@options.old_secrets) + bases.uniq.map { |base| derived(base) }
     end
 
     # @return [Float] seconds
@@ -69,19 +78,33 @@ module Vidcache
       of_file
     end
 
-    # @return [String, nil] what {ContactJob} calls HubSpot with
+    # @return [String, nil] what {ContactJob} calls HubSpot with, without the line's end that files and secret stores put after it
+    # @raise [NotConfigured] it cannot be one: whatever HTTP client was given it would repeat it in its error
     def access_token
-      @options.access_token.presence
+      token = @options.access_token.to_s.strip
+      raise NotConfigured, "config.vidcache.access_token has a blank or a line's end in it" if token.match?(/[^!-~]/)
+
+      token.presence
     end
 
-    # @return [String, nil] the HubSpot app's, that its webhooks are signed with
+    # @return [String, nil] the HubSpot app's, that its webhooks are signed with; without a line's end, too
     def client_secret
-      @options.client_secret.presence
+      @options.client_secret.to_s.strip.presence
     end
 
-    # @return [String, nil] the address that HubSpot calls, where it cannot be told from the request
+    # @return [String, nil] the whole address that HubSpot calls, and so signs
     def webhook_url
-      @options.webhook_url.presence
+      @options.webhook_url.to_s.strip.presence
+    end
+
+    # @return [Array<String>] the versions of signatures that webhooks may have: `v3`, and `v1` or `v2` where they are listed
+    def webhook_signatures
+      Array(@options.webhook_signatures.presence || "v3").map(&:to_s)
+    end
+
+    # @return [Boolean] whether what the proxy says of the address that was called is believed ({WebhookAddress})
+    def trust_proxy?
+      @options.trust_proxy ? true : false
     end
 
     # @return [String, nil] another address than HubSpot's, for {ContactJob}; a double's, in tests
@@ -101,8 +124,12 @@ module Vidcache
     end
 
     # @return [self]
-    # @raise [ArgumentError] the worker would not wait for pages that may still name the old email
+    # @raise [ArgumentError] the worker would not wait for pages that may still name the old email, or webhooks' signatures are
+    #   of no version that there is
     def check
+      unknown = webhook_signatures - %w[v1 v2 v3]
+      raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
+
       wished = @options.quiet_period.presence&.to_f
       return self if !configured? || wished.nil? || wished > page_deadline
 
@@ -112,16 +139,29 @@ module Vidcache
             "tell HubSpot of a change before the last page that names the old email is older than that"
     end
 
-    # Says at boot what nobody would notice: a loader that another data centre's portals have makes no error.
+    # Says at boot what nobody would notice: neither a loader that another data centre's portals have nor a webhook that was meant
+    # for another server makes an error.
     #
     # @return [self]
     def advise
-      return self unless configured? && @options.loader_host.blank? && ::Rails.env.production?
+      return self unless configured? && ::Rails.env.production?
 
-      ::Rails.logger&.warn("vidcache: config.vidcache.loader_host is not set, so pages load HubSpot's code from js.hs-scripts.com. Some portals " \
-                           "have another host: copy the one in the portal's own embed code (in HubSpot: Settings, Tracking code). " \
-                           "Once it is set, even to this one, nothing is said here.")
+      warn(NO_LOADER_HOST) if @options.loader_host.blank?
+      warn(NO_WEBHOOK_URL) if client_secret && webhook_url.nil?
       self
+    end
+
+    # Without a secret, a token or anything else that `config.vidcache` and the app hold.
+    # @return [String]
+    def inspect
+      "#<#{self.class} portal_id=#{portal_id.inspect}>"
+    end
+    alias to_s inspect
+
+    # What +pp+ prints: as {#inspect}.
+    # @api private
+    def pretty_print(printer)
+      printer.text(inspect)
     end
 
     # Opens the file, making its folder if need be.
@@ -132,10 +172,50 @@ module Vidcache
       raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
 
       FileUtils.mkdir_p(path.dirname)
-      Vidcache.open(path, portal_id: portal_id, secret: secret, page_deadline: page_deadline, **options_given)
+      Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
     end
 
+    # `config.vidcache`: what it prints of itself are the settings' names, since their values are secrets.
+    # @api private
+    class Options < ActiveSupport::OrderedOptions
+      # @return [String]
+      def inspect
+        "#<#{self.class} #{keys.sort.join(", ")}>"
+      end
+      alias to_s inspect
+
+      # What +pp+ prints: as {#inspect}.
+      def pretty_print(printer)
+        printer.text(inspect)
+      end
+    end
+
+    NO_LOADER_HOST =
+      "config.vidcache.loader_host is not set, so pages load HubSpot's code from js.hs-scripts.com. Some portals have another " \
+      "host: copy the one in the portal's own embed code (in HubSpot: Settings, Tracking code). Once it is set, even to this one, " \
+      "nothing is said here."
+    NO_WEBHOOK_URL =
+      "config.vidcache.webhook_url is not set, so the address that a webhook was signed for is told by the request: what HubSpot " \
+      "signed for another address of the same HubSpot app is taken here too. Set it to the address that is entered at HubSpot."
+    private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
+
     private
+
+    def derived(base)
+      OpenSSL::HMAC.digest("SHA256", base, "vidcache: fingerprints of emails, 1")
+    end
+
+    # Rails keeps them to itself, so this asks for no more than is there.
+    def rotated_bases
+      rotations = %i[message_verifiers message_encryptors].flat_map do |name|
+        Array(@app.public_send(name).instance_variable_get(:@rotate_options)) if @app.respond_to?(name)
+      end
+      rotations.grep(Hash).filter_map { |rotation| rotation[:secret_key_base] }
+    end
+
+    def warn(text)
+      ::Rails.logger&.warn("vidcache: #{text}")
+    end
 
     # Those whose defaults are the core's.
     def options_given
@@ -147,8 +227,8 @@ module Vidcache
       return if @warned
 
       @warned = true
-      ::Rails.logger&.warn("vidcache: config.vidcache.quiet_period (#{wished} s) is not longer than the page_deadline of a process that has used " \
-                           "the file within the last day (#{of_file - TRANSIT} s): jobs wait #{of_file} s instead")
+      warn("config.vidcache.quiet_period (#{wished} s) is not longer than the page_deadline of a process that has used " \
+           "the file within the last day (#{of_file - TRANSIT} s): jobs wait #{of_file} s instead")
     end
   end
 end

@@ -21,6 +21,20 @@ module Vidcache
   # None of these ever breaks a response: whatever goes wrong is reported, as {ViewHelper} does, and the data names
   # nobody.
   module TrackingData
+    # In a request's environment: its response says, or asks, who the visitor is.
+    # @api private
+    ON_PAGE = "vidcache.on_page"
+
+    # For controllers: what the action, or what comes after it, says of caches once the page is rendered, gives way too.
+    # @api private
+    module Last
+      private
+
+      def process_action(*)
+        super.tap { vidcache_keep_from_caches if request.get_header(TrackingData::ON_PAGE) }
+      end
+    end
+
     # Who the page's visitor is, as far as that is safe to say: see {ViewHelper#hubspot_tracking_tag} and
     # {Cache#page_data}.
     #
@@ -98,13 +112,21 @@ module Vidcache
       raise InFragmentCache, "#{name} stands in a fragment cache: move it out of the cache block"
     end
 
+    # What caches that many share (CDNs, nginx) believe before `Cache-Control`, or in its place.
+    FOR_SHARED_CACHES = /\A(?:.+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires)\z/i
+    private_constant :FOR_SHARED_CACHES
+
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
     # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too:
     # the script then has its own guard against old pages.
     def vidcache_keep_from_caches
       response = vidcache_response or return
+      return if response.committed?
+
       headers = response.headers
-      return if headers["Cache-Control"]&.include?("no-store") || response.cache_control[:no_store] || response.committed?
+      headers.keys.grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
+      response.request&.set_header(ON_PAGE, true)
+      return if headers["Cache-Control"]&.include?("no-store") || response.cache_control[:no_store]
 
       response.cache_control.clear
       if Vidcache.settings.no_store?

@@ -25,8 +25,9 @@ module Vidcache
     # Without `config.vidcache.portal_id` it renders nothing.
     #
     # A page that carries an identity is sent with `Cache-Control: private, no-store`, which keeps it from the browser's
-    # back/forward cache too. With `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or
-    # Last-Modified that the action has set.
+    # back/forward cache too, and without what CDNs and nginx believe before that (`Surrogate-Control`, `CDN-Cache-Control` and
+    # its kind, `Edge-Control`, `X-Accel-Expires`), unless a middleware sets it later. With
+    # `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action has set.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+require "stringio"
 require "vidcache/rails/failure"
+require "vidcache/rails/webhook_address"
 
 module Vidcache
   # HubSpot's webhooks, as a Rack app for the routes:
@@ -11,11 +13,18 @@ module Vidcache
   # or erased in HubSpot, and emails that were changed there. Subscribe to `contact.merge`, `contact.deletion`, `contact.restore`,
   # `contact.privacyDeletion` and `contact.propertyChange` of `email`; others are ignored.
   #
-  # 204: taken in. 401: not signed by HubSpot. 400: not understood. 413: too large. 405: no POST. 503: the file could not be written, and
-  # HubSpot sends it again.
+  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503: the file could not
+  # be written, and HubSpot sends it again.
   #
-  # The address that HubSpot signed is the public one. Where a proxy changes more of it than `X-Forwarded-Proto` and
-  # `X-Forwarded-Host` say, set `config.vidcache.webhook_url`.
+  # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
+  # is to say whoever sent it: what HubSpot signed for another address of the same HubSpot app (a staging server's) is then taken by
+  # whom it was not meant for. See {WebhookAddress}.
+  #
+  # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes deliveries
+  # that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
+  #
+  # What is refused with 401 is counted, not reported one by one: each reason once an hour, with how many there were.
+  # Everybody can send such requests.
   module Webhook
     # HubSpot sends some hundred events of some hundred bytes at most.
     MAX_BODY = 1 << 20
@@ -34,6 +43,8 @@ module Vidcache
       return respond(405) unless env["REQUEST_METHOD"] == "POST"
 
       body = env["rack.input"]&.read(MAX_BODY + 1).to_s
+      # Services for errors send what a request holds; there are emails in this one.
+      env.update("rack.input" => StringIO.new, "CONTENT_LENGTH" => "0")
       return respond(413) if body.bytesize > MAX_BODY
 
       verify(env, body)
@@ -41,34 +52,41 @@ module Vidcache
       ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
       respond(204)
     rescue InvalidSignature => e
-      respond(401, e)
+      refuse(401, e, "#{e.message}. The address that was assumed is #{WebhookAddress.named(env)}")
+    rescue NotConfigured => e
+      refuse(503, e)
     rescue InvalidWebhook => e
-      respond(400, e)
+      fail_with(400, e)
     rescue Error, SystemCallError => e
-      respond(503, e)
+      fail_with(503, e)
     end
 
     def verify(env, body)
       secret = Vidcache.settings.client_secret or raise NotConfigured, "config.vidcache.client_secret is not set"
       given = HEADERS.transform_values { |name| env[name] }
-      Vidcache.verify_signature(secret, method: "POST", uri: address(env), body: body, **given)
+      listed = Vidcache.settings.webhook_signatures
+      Vidcache.verify_signature(secret, method: "POST", uri: WebhookAddress.of(env), body: body, **given,
+                                        take_v1: listed.include?("v1"), take_v2: listed.include?("v2"))
     end
 
-    # Not as Rails' `mount` has rewritten it.
-    def address(env)
-      request = Rack::Request.new(env)
-      configured = Vidcache.settings.webhook_url
-      return [configured, request.query_string.presence].compact.join("?") if configured
-
-      path = env["ORIGINAL_FULLPATH"] || request.fullpath
-      "#{request.base_url}#{path}"
+    # What a stranger can cause as often as they like.
+    def refuse(status, error, text = nil)
+      ActiveSupport::Notifications.instrument("refused_webhook.vidcache", status: status, code: error.code)
+      Failure.report_seldom(error, during: ["a webhook was answered with #{status}", text].compact.join(": "))
+      respond(status, text)
     end
 
-    def respond(status, error = nil)
-      Failure.report(error, during: "a webhook was answered with #{status}") if error
-      [status, { "Cache-Control" => "no-store" }, []]
+    def fail_with(status, error)
+      Failure.report(error, during: "a webhook was answered with #{status}")
+      respond(status)
     end
 
-    private_class_method :verify, :address, :respond
+    def respond(status, text = nil)
+      headers = { "Cache-Control" => "no-store" }
+      headers["Content-Type"] = "text/plain; charset=utf-8" if text
+      [status, headers, [text].compact]
+    end
+
+    private_class_method :verify, :refuse, :fail_with, :respond
   end
 end

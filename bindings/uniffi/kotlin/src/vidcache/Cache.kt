@@ -22,14 +22,16 @@ import vidcache.uniffi.Vidcache as Native
  *
  * @param path of the default file system
  * @param portalId the HubSpot account's id: from 1 to 2^63 - 1
- * @param secret what keys the fingerprints, at least 16 bytes, kept outside the file; without one a random key is kept in
- *   the file
+ * @param secret what the file's key is wrapped under, at least 16 bytes, kept outside the file; without one the key lies
+ *   open in the file
  * @param durable false: a power failure can take the last writes, and then the rule may be broken
  * @param busyTimeout how long a call waits for other processes' writes: up to an hour
  * @param memory the most bytes that the in-process table takes: from 0
  * @param pageDeadline how long from rendering a page may name an email: 0.1 s to an hour
  * @param loaderHost the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking
  *   code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others elsewhere
+ * @param oldSecrets what the secret was before, the newest first; a file that was made or last opened with one of these is
+ *   opened, and its key wrapped anew under `secret`, which is one row: afterwards they are not needed
  * @throws InvalidPortal
  * @throws InvalidSecret
  * @throws InvalidOption
@@ -51,6 +53,7 @@ public class Cache @JvmOverloads constructor(
     memory: Long = 32L shl 20,
     pageDeadline: Duration = Duration.ofSeconds(10),
     loaderHost: String = "js.hs-scripts.com",
+    oldSecrets: List<ByteArray> = emptyList(),
 ) : AutoCloseable {
     internal val core: Native
 
@@ -61,6 +64,7 @@ public class Cache @JvmOverloads constructor(
         Library.ready()
         val options = OpenOptions(
             secret = secret,
+            oldSecrets = oldSecrets,
             full = durable,
             busyTimeoutMs = Input.milliseconds(busyTimeout, "busy_timeout"),
             memory = Input.count(memory, "memory", Long.MAX_VALUE).toULong(),
@@ -248,7 +252,8 @@ public class Cache @JvmOverloads constructor(
     public fun observe(answer: String): Observed = observe(Input.answer(answer))
 
     /**
-     * Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with [verifySignature] first.
+     * Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it with
+     * [verifySignature] first.
      *
      * @throws InvalidWebhook the same body will fail again; after any other error answer HubSpot with a 5xx, so that it sends
      *   the body again

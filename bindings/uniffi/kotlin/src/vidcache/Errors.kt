@@ -91,7 +91,7 @@ public class RateLimited internal constructor(
 /** The file belongs to another HubSpot portal. */
 public class WrongPortal internal constructor(message: String) : VidcacheException("wrong_portal", 301, message)
 
-/** The file's fingerprints were made with another secret. */
+/** The file's key is wrapped under another secret. */
 public class WrongSecret internal constructor(message: String) : VidcacheException("wrong_secret", 302, message)
 
 /** The file is not a database of this library. */

@@ -28,14 +28,18 @@ public fun moveAside(path: Path): Path {
 }
 
 /**
- * Checks that HubSpot signed a request with the app's client secret; by v3, also within five minutes of now. Any thread
- * may call it.
+ * Checks that HubSpot signed a request with the app's client secret within five minutes of now. Any thread may call
+ * it.
  *
- * @param uri the whole address that HubSpot called, `https://…`, the public one
+ * @param uri the whole address that HubSpot called, `https://…`, the public one: of the app's settings, and not of the
+ *   request, whose `Host` and `X-Forwarded-Host` are the sender's
  * @param body the bytes as they came
  * @param headers names in any case; only the signature's are looked at
  * @param nowMs milliseconds since 1970 UTC
- * @param v3Only false takes v1 and v2 too, which name no time, so whoever has seen such a request can send it again
+ * @param takeV1 whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has seen
+ *   a delivery, with whatever headers, can send it again, to another endpoint too, until its newest event is 25 hours
+ *   old
+ * @param takeV2 the same for v2, which names no time
  * @throws InvalidSignature
  * @throws InvalidOption for the arguments, an empty secret among them
  */
@@ -47,7 +51,8 @@ public fun verifySignature(
     body: ByteArray,
     headers: Map<String, String>,
     nowMs: Long = System.currentTimeMillis(),
-    v3Only: Boolean = true,
+    takeV1: Boolean = false,
+    takeV2: Boolean = false,
 ) {
     Library.ready()
     Input.text(method, "method")
@@ -60,8 +65,10 @@ public fun verifySignature(
         body = body,
         signatureV3 = header("x-hubspot-signature-v3"),
         timestamp = header("x-hubspot-request-timestamp"),
-        signature = if (v3Only) null else header("x-hubspot-signature"),
-        version = if (v3Only) null else header("x-hubspot-signature-version"),
+        signature = header("x-hubspot-signature"),
+        version = header("x-hubspot-signature-version"),
+        takeV1 = takeV1,
+        takeV2 = takeV2,
     )
     call { verifySignatureNative(secret, request, nowMs) }
 }

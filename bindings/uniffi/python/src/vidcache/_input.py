@@ -8,7 +8,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
 from . import errors
@@ -88,6 +88,16 @@ def count(value: object, name: str, most: int) -> int:
     if is_int(value) and 0 <= value <= most:  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload, no-any-return]
     raise errors.InvalidOption(f"invalid option {name}: it must be an int from 0 to {most}")
+
+
+def secrets(values: object) -> list[bytes]:
+    """The secrets that were before. Raises InvalidOption for what is no sequence, InvalidSecret for what is in it."""
+    if isinstance(values, (bytes, str)) or not isinstance(values, Sequence):
+        raise errors.InvalidOption("invalid option old_secrets: they must be a list of bytes or str")
+    found = [secret(value) for value in values]
+    if None in found:
+        raise errors.InvalidSecret("invalid secret: it must be bytes or a str of UTF-8")
+    return [value for value in found if value is not None]
 
 
 def secret(value: object) -> Optional[bytes]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, Optional
 
 from .cache import Cache
 
 logger = logging.getLogger("vidcache")
+
+# What caches that many share (CDNs, nginx) believe before `Cache-Control`, or in its place.
+_FOR_SHARED_CACHES = re.compile(".+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires", re.IGNORECASE)
 
 
 def tracking(cache: Callable[[], Cache], user: Any, email: Optional[str], nonce: Optional[str]) -> str:
@@ -68,9 +72,12 @@ def has_identity(html: str) -> bool:
 def keep_from_caches(headers: Any, no_store: bool) -> None:
     """The headers (any framework's mapping) of a response with an identity, whatever else was set; `no-store` stays.
 
-    Without `no_store` Firefox's back/forward cache keeps the page. Then it has no validator, so that nobody can answer 304
-    and have an old page shown again.
+    What CDNs and nginx believe before `Cache-Control` is taken off. Without `no_store` Firefox's back/forward cache keeps the
+    page. Then it has no validator, so that nobody can answer 304 and have an old page shown again.
     """
+    for name in [name for name in headers.keys() if _FOR_SHARED_CACHES.fullmatch(name)]:
+        if name in headers:
+            del headers[name]
     if "no-store" in (headers.get("Cache-Control") or "").lower():
         return
     headers["Cache-Control"] = "private, no-store" if no_store else "private, no-cache"

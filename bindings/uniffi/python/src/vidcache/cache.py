@@ -60,6 +60,7 @@ class Cache:
         portal_id: int,
         *,
         secret: Union[bytes, str, None] = None,
+        old_secrets: Sequence[Union[bytes, str]] = (),
         durable: bool = True,
         busy_timeout: float = 5.0,
         memory: int = 32 << 20,
@@ -69,8 +70,10 @@ class Cache:
         """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is
         none. The folder must exist, on a local disk.
 
-        `secret`: what keys the fingerprints, at least 16 bytes, kept outside the file; without one a random key is kept
-        in the file. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
+        `secret`: what the file's key is wrapped under, at least 16 bytes, kept outside the file; without one the key lies
+        open in the file. `old_secrets`: what the secret was before, the newest first; a file that was made or last opened
+        with one of these is opened, and its key wrapped anew under `secret`, which is one row: afterwards they are not
+        needed. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
         `busy_timeout`: seconds that a call waits for other processes' writes, at most 3600. `memory`: the most bytes
         that the in-process table takes. `page_deadline`: seconds from rendering for which a page may name an email, 0.1
         to 3600. `loader_host`: the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
@@ -87,6 +90,7 @@ class Cache:
             raise errors.InvalidOption("invalid option durable: it must be a bool")
         options = native.OpenOptions(
             secret=_input.secret(secret),
+            old_secrets=_input.secrets(old_secrets),
             full=durable,
             busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
             memory=_input.count(memory, "memory", HIGHEST),
@@ -274,8 +278,8 @@ class Cache:
         return Observed(tuple(done.contacts), tuple(done.missing))
 
     def apply_webhook(self, body: Union[bytes, str]) -> WebhookReport:
-        """Takes in the body of a webhook, all of it or nothing, however often it comes. Check it with
-        `verify_signature` first. Raises `InvalidWebhook`: the same body will fail again. After any other error answer
+        """Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it
+        with `verify_signature` first. Raises `InvalidWebhook`: the same body will fail again. After any other error answer
         HubSpot with a 5xx, so that it sends the body again.
         """
         if not isinstance(body, (bytes, bytearray, memoryview)) and not _input.is_text(body):

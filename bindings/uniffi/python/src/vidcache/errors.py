@@ -199,7 +199,7 @@ class WrongPortal(VidcacheError):
 
 
 class WrongSecret(VidcacheError):
-    """The file's fingerprints were made with another secret."""
+    """The file's key is wrapped under another secret: give the one before as one of `old_secrets`."""
 
     code = "wrong_secret"
     number = 302

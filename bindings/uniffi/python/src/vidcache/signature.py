@@ -18,13 +18,18 @@ def verify_signature(
     body: bytes,
     headers: Mapping[str, str],
     now_ms: Optional[int] = None,
-    v3_only: bool = True,
+    take_v1: bool = False,
+    take_v2: bool = False,
 ) -> None:
-    """Checks that HubSpot signed a request with the app's client secret; by v3, also within five minutes of now.
+    """Checks that HubSpot signed a request with the app's client secret within five minutes of now.
 
-    `uri` is the whole address that HubSpot called, `https://…`, the public one; `body` the bytes as they came. Of
-    `headers` (names in any case) the signature's are looked at. `now_ms`: milliseconds since 1970 UTC, the clock's if None.
-    `v3_only=False` takes v1 and v2 too, which name no time, so whoever has seen such a request can send it again.
+    `uri` is the whole address that HubSpot called, `https://…`, the public one: of the app's settings, and not of the
+    request, whose `Host` and `X-Forwarded-Host` are the sender's. `body` the bytes as they came. Of `headers` (names in any
+    case) the signature's are looked at. `now_ms`: milliseconds since 1970 UTC, the clock's if None.
+
+    `take_v1`: a webhook without v3 may be signed by v1, which names no time and no address: whoever has seen a delivery,
+    with whatever headers, can send it again, to another endpoint too, until its newest event is 25 hours old. `take_v2`:
+    the same for v2, which names no time.
 
     Raises `InvalidSignature`; `InvalidOption` for the arguments, an empty secret among them. Any thread may call it.
     """
@@ -45,14 +50,15 @@ def verify_signature(
     if key is None:
         raise errors.InvalidOption("invalid option secret: it must be bytes or a str")
     by_name = {name.lower(): value for name, value in headers.items()}
-    old = {} if v3_only else by_name
     request = native.SignedRequest(
         method=method,
         uri=uri,
         body=bytes(body),
         signature_v3=by_name.get("x-hubspot-signature-v3"),
         timestamp=by_name.get("x-hubspot-request-timestamp"),
-        signature=old.get("x-hubspot-signature"),
-        version=old.get("x-hubspot-signature-version"),
+        signature=by_name.get("x-hubspot-signature"),
+        version=by_name.get("x-hubspot-signature-version"),
+        take_v1=bool(take_v1),
+        take_v2=bool(take_v2),
     )
     call(native.verify_signature, key, request, now_ms)

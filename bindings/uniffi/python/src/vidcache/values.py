@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import NoReturn, Optional
 
 from ._input import UserKey
 
@@ -33,6 +33,16 @@ class Decision:
     def agreed(self) -> bool:
         """Whether the email may be named."""
         return self.reason == "agreed"
+
+    def __reduce__(self) -> NoReturn:
+        """A decision is of one moment, and what is pickled is kept: in a cache, a session, a task's arguments."""
+        raise TypeError("a Decision is not pickled: it would keep an email, and be old where it is read. Ask for it anew")
+
+    def __copy__(self) -> Decision:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Decision:
+        return self
 
 
 @dataclass(frozen=True)

@@ -727,7 +727,7 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func staleChanges(olderThanMs: UInt64, limit: UInt32) throws  -> [StaleChange]
     
     /**
-     * Takes in the body of a webhook, whose signature was checked, whole or not at all.
+     * Takes in the body of a webhook, whose signature was checked: all of it, or what of it erases a contact.
      *
      * # Errors
      * `invalid_webhook`, and as `begin_email_change`.
@@ -1141,7 +1141,7 @@ open func staleChanges(olderThanMs: UInt64, limit: UInt32)throws  -> [StaleChang
 }
     
     /**
-     * Takes in the body of a webhook, whose signature was checked, whole or not at all.
+     * Takes in the body of a webhook, whose signature was checked: all of it, or what of it erases a contact.
      *
      * # Errors
      * `invalid_webhook`, and as `begin_email_change`.
@@ -1972,9 +1972,14 @@ public func FfiConverterTypeObserved_lower(_ value: Observed) -> RustBuffer {
  */
 public struct OpenOptions: Equatable, Hashable {
     /**
-     * What keys the fingerprints: at least 16 bytes. Without it a random key is kept in the file.
+     * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
      */
     public let secret: Data?
+    /**
+     * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
+     * `secret`.
+     */
+    public let oldSecrets: [Data]
     /**
      * Whether a write that returned survives a power failure.
      */
@@ -2000,8 +2005,12 @@ public struct OpenOptions: Equatable, Hashable {
     // declare one manually.
     public init(
         /**
-         * What keys the fingerprints: at least 16 bytes. Without it a random key is kept in the file.
+         * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
          */secret: Data? = nil, 
+        /**
+         * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
+         * `secret`.
+         */oldSecrets: [Data] = [], 
         /**
          * Whether a write that returned survives a power failure.
          */full: Bool = true, 
@@ -2018,6 +2027,7 @@ public struct OpenOptions: Equatable, Hashable {
          * The host of HubSpot's loader, copied from the portal's own embed code.
          */loaderHost: String? = nil) {
         self.secret = secret
+        self.oldSecrets = oldSecrets
         self.full = full
         self.busyTimeoutMs = busyTimeoutMs
         self.memory = memory
@@ -2042,6 +2052,7 @@ public struct FfiConverterTypeOpenOptions: FfiConverterRustBuffer {
         return
             try OpenOptions(
                 secret: FfiConverterOptionData.read(from: &buf), 
+                oldSecrets: FfiConverterSequenceData.read(from: &buf), 
                 full: FfiConverterBool.read(from: &buf), 
                 busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
                 memory: FfiConverterOptionUInt64.read(from: &buf), 
@@ -2052,6 +2063,7 @@ public struct FfiConverterTypeOpenOptions: FfiConverterRustBuffer {
 
     public static func write(_ value: OpenOptions, into buf: inout [UInt8]) {
         FfiConverterOptionData.write(value.secret, into: &buf)
+        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
         FfiConverterBool.write(value.full, into: &buf)
         FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
         FfiConverterOptionUInt64.write(value.memory, into: &buf)
@@ -2197,6 +2209,15 @@ public struct SignedRequest: Equatable, Hashable {
      * `X-HubSpot-Signature-Version`.
      */
     public let version: String?
+    /**
+     * Whether a webhook that has no v3 may be signed by v1, which names no time and no address: whoever has seen a
+     * delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+     */
+    public let takeV1: Bool
+    /**
+     * Whether by v2, which names no time.
+     */
+    public let takeV2: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -2218,10 +2239,17 @@ public struct SignedRequest: Equatable, Hashable {
          */timestamp: String?, 
         /**
          * `X-HubSpot-Signature`, of version 1 or 2.
-         */signature: String?, 
+         */signature: String? = nil, 
         /**
          * `X-HubSpot-Signature-Version`.
-         */version: String?) {
+         */version: String? = nil, 
+        /**
+         * Whether a webhook that has no v3 may be signed by v1, which names no time and no address: whoever has seen a
+         * delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+         */takeV1: Bool = false, 
+        /**
+         * Whether by v2, which names no time.
+         */takeV2: Bool = false) {
         self.method = method
         self.uri = uri
         self.body = body
@@ -2229,6 +2257,8 @@ public struct SignedRequest: Equatable, Hashable {
         self.timestamp = timestamp
         self.signature = signature
         self.version = version
+        self.takeV1 = takeV1
+        self.takeV2 = takeV2
     }
 
     
@@ -2253,7 +2283,9 @@ public struct FfiConverterTypeSignedRequest: FfiConverterRustBuffer {
                 signatureV3: FfiConverterOptionString.read(from: &buf), 
                 timestamp: FfiConverterOptionString.read(from: &buf), 
                 signature: FfiConverterOptionString.read(from: &buf), 
-                version: FfiConverterOptionString.read(from: &buf)
+                version: FfiConverterOptionString.read(from: &buf), 
+                takeV1: FfiConverterBool.read(from: &buf), 
+                takeV2: FfiConverterBool.read(from: &buf)
         )
     }
 
@@ -2265,6 +2297,8 @@ public struct FfiConverterTypeSignedRequest: FfiConverterRustBuffer {
         FfiConverterOptionString.write(value.timestamp, into: &buf)
         FfiConverterOptionString.write(value.signature, into: &buf)
         FfiConverterOptionString.write(value.version, into: &buf)
+        FfiConverterBool.write(value.takeV1, into: &buf)
+        FfiConverterBool.write(value.takeV2, into: &buf)
     }
 }
 
@@ -2827,6 +2861,31 @@ fileprivate struct FfiConverterSequenceString: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceData: FfiConverterRustBuffer {
+    typealias SwiftType = [Data]
+
+    public static func write(_ value: [Data], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterData.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Data] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Data]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterData.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeDecision: FfiConverterRustBuffer {
     typealias SwiftType = [Decision]
 
@@ -2948,8 +3007,8 @@ public func moveAside(path: Data)throws  -> Data  {
 })
 }
 /**
- * Checks that a request was signed by HubSpot with the app's client secret; by v3, also that it was within five
- * minutes of `now_ms`.
+ * Checks that a request was signed by HubSpot with the app's client secret within five minutes of `now_ms`; by v1 and
+ * v2, where they are taken, that the newest event of the body is at most 25 hours old.
  *
  * # Errors
  * `invalid_signature`; `invalid_option` for an empty secret.
@@ -2985,7 +3044,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_func_move_aside() != 27203) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 46211) {
+    if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 40110) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_explain() != 3225) {
@@ -3027,7 +3086,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_apply_webhook() != 49691) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_apply_webhook() != 44036) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_import_users() != 16323) {

@@ -89,7 +89,7 @@ final class CacheTest: CacheTestCase {
         func request(_ body: String, _ signature: String?) -> SignedRequest {
             SignedRequest(
                 method: "POST", uri: "https://www.example.com/webhook_uri", body: Data(body.utf8),
-                signatureV3: signature, timestamp: "1700000300000", signature: nil, version: nil
+                signatureV3: signature, timestamp: "1700000300000"
             )
         }
         let secret = Data("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy".utf8)

@@ -61,7 +61,8 @@ module Vidcache
         say <<~TEXT
 
           vidcache is in place. What is left to do:
-            - set HUBSPOT_PORTAL, HUBSPOT_TOKEN and, for webhooks, HUBSPOT_CLIENT_SECRET; without a portal vidcache does nothing
+            - set HUBSPOT_PORTAL, HUBSPOT_TOKEN and, for webhooks, HUBSPOT_CLIENT_SECRET and HUBSPOT_WEBHOOK_URL (the whole address that
+              you enter at HubSpot); without a portal vidcache does nothing
             - see that the layout's `current_user` is what your app calls the one who is signed in, nil where nobody is
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
             - `rails vidcache:backfill` once, for the users that are there already

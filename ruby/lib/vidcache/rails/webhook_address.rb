@@ -1,0 +1,58 @@
+# frozen_string_literal: true
+
+module Vidcache
+  # The address that a webhook of HubSpot's was signed for: `config.vidcache.webhook_url`, the whole address that is entered at
+  # HubSpot.
+  #
+  # Without it the address is put together of the request: its `Host`, and the scheme as the app's server or `config.assume_ssl`
+  # say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are read only where `config.vidcache.trust_proxy` is set: say so
+  # if the proxy in front of the app sets these itself and lets none of the sender's through.
+  #
+  # @api private
+  module WebhookAddress
+    # What an address is made of, but for its query. Whatever else the request says is not repeated.
+    UNUSUAL = %r{[^\w.:/\[\]~-]}
+    DEFAULT_PORTS = { "http" => ":80", "https" => ":443" }.freeze
+    private_constant :UNUSUAL, :DEFAULT_PORTS
+
+    module_function
+
+    # @param env [Hash] a Rack environment
+    # @return [String] with its query
+    def of(env)
+      configured = Vidcache.settings.webhook_url
+      # HubSpot calls no other query than the one that is entered there.
+      return configured if configured&.include?("?")
+      # Not as Rails' `mount` has rewritten it.
+      return origin(env) + (env["ORIGINAL_FULLPATH"] || Rack::Request.new(env).fullpath) unless configured
+
+      query = env["QUERY_STRING"].to_s
+      query.empty? ? configured : "#{configured}?#{query}"
+    end
+
+    # @param env [Hash] a Rack environment
+    # @return [String] for a log: without its query, and who says so
+    def named(env)
+      address = of(env)[/\A[^?#]*/].gsub(UNUSUAL, "?")[0, 200]
+      return "#{address}, as config.vidcache.webhook_url says" if Vidcache.settings.webhook_url
+
+      "#{address}, as the request says: set config.vidcache.webhook_url to the one that HubSpot calls"
+    end
+
+    def origin(env)
+      scheme = (forwarded(env, "proto") if Vidcache.settings.trust_proxy?)
+      host = (forwarded(env, "host") if Vidcache.settings.trust_proxy?)
+      scheme ||= env["HTTPS"] == "on" ? "https" : env["rack.url_scheme"].to_s
+      host ||= env["HTTP_HOST"] || "#{env["SERVER_NAME"]}:#{env["SERVER_PORT"]}"
+      "#{scheme}://#{host.delete_suffix(DEFAULT_PORTS.fetch(scheme, ""))}"
+    end
+
+    # What the nearest proxy says, which adds its word at the end.
+    def forwarded(env, part)
+      standard = env["HTTP_FORWARDED"].to_s.split(",").last.to_s[/(?:\A|;)\s*#{part}="?([^";\s]+)/i, 1]
+      standard || env["HTTP_X_FORWARDED_#{part.upcase}"].to_s.split(",").last&.strip.presence
+    end
+
+    private_class_method :origin, :forwarded
+  end
+end

@@ -1,0 +1,188 @@
+//! SQLite's locks on the log's index, as locks that belong to the descriptor and not to the process.
+//!
+//! In WAL mode SQLite locks nine bytes of the index (`-shm`): 120 to 127 for writing, checkpoints, recovery and
+//! readers, 128 for "in use" (<https://sqlite.org/walformat.html>, "WAL Locks"). It takes POSIX locks there, which
+//! *any* code of the process drops by opening and closing that file: then two processes write to the log at once.
+//! Three processes beside such code lost 1,329 of 1,515 acknowledged writes.
+//!
+//! So on Linux SQLite gets its system call `fcntl` from here (`xSetSystemCall`, <https://sqlite.org/c3ref/vfs.html>),
+//! and on a descriptor of our own index these bytes are locked by `F_OFD_SETLK` (Linux 3.15). SQLite has exactly one
+//! descriptor of an index in a process, so such a lock means there what a POSIX lock was to mean. The two kinds
+//! exclude one another in the kernel, between processes and within one: older versions of this library, the `sqlite3`
+//! program, and a second copy of this library in the process (a gem and a wheel, say) all take part. Across a fork
+//! nothing is shared, since connections are closed before it (`fork`).
+//!
+//! # Whose files
+//! The table of system calls is one for all of the SQLite copy. That copy is private to a binding's shared library; a
+//! Rust program shares it with whatever else uses `libsqlite3-sys`. So `open` and `close` are replaced too, and note
+//! which descriptors are ours: an index that this thread opens while it is inside [`opening`]. All others are passed
+//! on untouched. An index that other code had open through the same copy before us keeps its POSIX locks.
+//!
+//! # Which versions, which processors
+//! SQLite calls these interfaces optional, so where one is missing its own locks must do, as before; `tests/locks.rs`
+//! looks whether ours are there. `fcntl` is variadic in C, and Rust can define no variadic function: ours takes three
+//! arguments. The System V ABI of x86-64, AAPCS64 on Linux and the RISC-V ABI all pass an integer or a pointer after
+//! the named arguments in the register that it would be passed in as a named one, so the call arrives whole. Apple's
+//! ABI of arm64 puts it on the stack; Apple's kernel has no such locks either. Other processors keep SQLite's own.
+
+/// Makes the calling thread's indexes ours, for as long as the value lives: to be held while a connection is opened,
+/// up to the first read, which opens the index.
+pub(super) fn opening() -> Opening {
+    imp::begin();
+    Opening(())
+}
+
+pub(super) struct Opening(());
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        imp::end();
+    }
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
+mod imp {
+    pub(super) fn begin() {}
+    pub(super) fn end() {}
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+mod imp {
+    use std::cell::Cell;
+    use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::ptr;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+    use rusqlite::ffi;
+
+    use crate::file::guard::INDEX;
+
+    type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
+    type Close = unsafe extern "C" fn(c_int) -> c_int;
+    type Fcntl = unsafe extern "C" fn(c_int, c_int, ...) -> c_int;
+
+    thread_local! {
+        /// How many [`super::Opening`]s this thread holds.
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn begin() {
+        static INSTALLED: OnceLock<()> = OnceLock::new();
+        INSTALLED.get_or_init(install);
+        DEPTH.set(DEPTH.get() + 1);
+    }
+
+    pub(super) fn end() {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+
+    /// A bit for each descriptor: whether it is an index of ours. Whoever has opened more than 65,536 descriptors keeps
+    /// SQLite's own locks there. No lock: the handlers of a fork must find nothing held.
+    static OURS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+    fn word(descriptor: c_int) -> Option<(&'static AtomicU64, u64)> {
+        let at = usize::try_from(descriptor).ok()?;
+        Some((OURS.get(at / 64)?, 1 << (at % 64)))
+    }
+
+    fn is_ours(descriptor: c_int) -> bool {
+        word(descriptor).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// What was called before us: SQLite's own functions, or what somebody put there.
+    static OPEN: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+    static CLOSE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+    static FCNTL: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+    /// Puts our three functions in, or none.
+    fn install() {
+        // SAFETY: it initialises SQLite and takes a C string; a registered VFS lives for ever.
+        let Some(vfs) = (unsafe { ffi::sqlite3_vfs_find(c"unix".as_ptr()).as_mut() }) else { return };
+        if vfs.iVersion < 3 {
+            return;
+        }
+        let (Some(get), Some(set)) = (vfs.xGetSystemCall, vfs.xSetSystemCall) else { return };
+        let calls = [(c"open", &OPEN), (c"close", &CLOSE), (c"fcntl", &FCNTL)];
+        for (name, kept) in calls {
+            // SAFETY: the VFS's own function, for a name that lives as long as the program.
+            match unsafe { get(vfs, name.as_ptr()) } {
+                Some(found) => kept.store(found as *mut (), Ordering::Release),
+                None => return,
+            }
+        }
+        let ours = [ours_open as *const (), ours_close as *const (), ours_fcntl as *const ()];
+        for ((name, _), function) in calls.into_iter().zip(ours) {
+            // SAFETY: SQLite calls each by the type that it has here (`aSyscall` in os_unix.c), `fcntl` as the module
+            // says.
+            unsafe { set(vfs, name.as_ptr(), std::mem::transmute::<*const (), ffi::sqlite3_syscall_ptr>(function)) };
+        }
+    }
+
+    unsafe extern "C" fn ours_open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+        // SAFETY: `install` stored SQLite's own function before it put this one in; the arguments are SQLite's.
+        let descriptor = unsafe {
+            let open = std::mem::transmute::<*mut (), Open>(OPEN.load(Ordering::Acquire));
+            open(path, flags, mode)
+        };
+        // SAFETY: SQLite gives a path that ends in a zero.
+        if DEPTH.get() > 0 && descriptor >= 0 && unsafe { CStr::from_ptr(path) }.to_bytes().ends_with(INDEX.as_bytes())
+        {
+            note(descriptor);
+        }
+        descriptor
+    }
+
+    /// Remembers an index of ours, if its locks can be had: not on a kernel, or in a sandbox, that does not know them.
+    fn note(descriptor: c_int) {
+        let mut lock = flock(libc::F_RDLCK as libc::c_short, 128, 1);
+        // SAFETY: an open descriptor, and a lock that outlives the call.
+        let known = unsafe { libc::fcntl(descriptor, libc::F_OFD_GETLK, &raw mut lock) } == 0;
+        if let Some((word, bit)) = word(descriptor).filter(|_| known) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    unsafe extern "C" fn ours_close(descriptor: c_int) -> c_int {
+        // Before it is closed: from then on the number may be another file's.
+        if let Some((word, bit)) = word(descriptor)
+            && word.load(Ordering::Relaxed) & bit != 0
+        {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+        // SAFETY: as in `ours_open`.
+        unsafe {
+            let close = std::mem::transmute::<*mut (), Close>(CLOSE.load(Ordering::Acquire));
+            close(descriptor)
+        }
+    }
+
+    unsafe extern "C" fn ours_fcntl(descriptor: c_int, command: c_int, argument: *mut c_void) -> c_int {
+        let command = match command {
+            libc::F_SETLK if is_ours(descriptor) => libc::F_OFD_SETLK,
+            libc::F_SETLKW if is_ours(descriptor) => libc::F_OFD_SETLKW,
+            libc::F_GETLK if is_ours(descriptor) => libc::F_OFD_GETLK,
+            other => other,
+        };
+        if matches!(command, libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK) {
+            // SAFETY: for these commands SQLite gives a lock of its own; `l_pid` must be 0 for them, and it has not
+            // set it.
+            unsafe { (*argument.cast::<libc::flock>()).l_pid = 0 };
+        }
+        // SAFETY: as in `ours_open`.
+        unsafe {
+            let fcntl = std::mem::transmute::<*mut (), Fcntl>(FCNTL.load(Ordering::Acquire));
+            fcntl(descriptor, command, argument)
+        }
+    }
+
+    fn flock(kind: libc::c_short, start: libc::off_t, length: libc::off_t) -> libc::flock {
+        libc::flock {
+            l_type: kind,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: start,
+            l_len: length,
+            l_pid: 0, // Required to be 0 for locks of open file descriptions.
+        }
+    }
+}

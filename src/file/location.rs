@@ -1,0 +1,236 @@
+//! Where the file may be: on which file systems, in which folders, under how many names, and what is said where it
+//! cannot be.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::guard;
+use crate::error::{Error, Result};
+
+/// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
+/// not keep shared memory between the processes that map it. `statfs(2)` magic numbers: of Linux's
+/// `include/uapi/linux/magic.h`; of `fs/vboxsf/super.c` and `fs/gfs2`; those of modules outside Linux as GNU coreutils'
+/// `src/stat.c` lists them, where they are called remote.
+const UNSUPPORTED: &[(i64, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFE53_4D42, "SMB2"),
+    (0xFF53_4D42, "CIFS"),
+    (0x0102_1997, "9p"),
+    (0x6573_5546, "FUSE"),
+    (0x5346_414F, "AFS"),
+    (0x6B41_4653, "kAFS"),
+    (0x00C3_6400, "Ceph"),
+    (0x0BD0_0BD0, "Lustre"),
+    (0x7461_636F, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+    (0x7375_7245, "Coda"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x786F_4256, "vboxsf"),
+    (0x7C7C_6673, "prl_fs"),
+    (0xBACB_ACBC, "vmhgfs"),
+];
+
+/// What names the path, in the words of each binding's user.
+const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
+                       VIDCACHE_PATH in Flask";
+
+/// The absolute path, in a folder that exists, on a file system that can carry it.
+pub(super) fn place(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder.canonicalize().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => refuse(path, &format!("its folder does not exist; {SETTING}")),
+        _ => cannot_open(path, e),
+    })?;
+    let path = folder.join(name);
+    // Whoever may write to the folder may put another file in this one's place, or a link.
+    let mode = fs::metadata(&folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(refuse(
+            &path,
+            &format!(
+                "every user of this system may write to its folder, {} (mode {:04o})",
+                folder.display(),
+                mode & 0o7777
+            ),
+        ));
+    }
+    // The file may be on another one than its folder: where it is a mount of its own, say.
+    match imp::unsupported_filesystem(&folder).or_else(|| imp::unsupported_filesystem(&path)) {
+        Some(kind) => Err(Error::UnsupportedFilesystem { path, kind }),
+        None => Ok(path),
+    }
+}
+
+/// Whether there is a file at `path`: a regular one, with something in it.
+pub(super) fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(refuse(path, "it is a symbolic link")),
+        Ok(_) if imp::is_mount(path) => Err(refuse(
+            path,
+            "it is mounted by itself, so its log and its index stay outside, where no other container sees them: mount \
+             its folder instead of the file",
+        )),
+        Ok(found) if !found.is_file() => Err(refuse(path, "it is not a regular file")),
+        Ok(found) if found.len() == 0 => Err(Error::NotACache { path: path.into(), why: "it is empty" }),
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(cannot_open(path, e)),
+    }
+}
+
+/// Refuses a file with a second name (a hard link): who opens it by the one has another log than who opens it by the
+/// other. The name under which it was made does not count, and goes: its maker was killed.
+pub(super) fn has_one_name(path: &Path) -> Result<()> {
+    let names = |path: &Path| fs::symlink_metadata(path).map(|found| (found.nlink(), found.ino()));
+    let (count, inode) = names(path).map_err(|e| cannot_open(path, e))?;
+    if count <= 1 {
+        return Ok(());
+    }
+    let own = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).map_err(|e| cannot_open(path, e))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&own)
+            && name.ends_with(".new")
+            && names(&entry.path()).is_ok_and(|(_, found)| found == inode)
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    match names(path) {
+        Ok((count, _)) if count > 1 => Err(refuse(
+            path,
+            &format!(
+                "it has {count} names (hard links), and who opens it by another one would have a log of his own: \
+                 remove the others (find FOLDER -inum {inode} finds them), or put a copy in its place"
+            ),
+        )),
+        Ok(_) => Ok(()),
+        Err(e) => Err(cannot_open(path, e)),
+    }
+}
+
+/// Gives a file that was made under another name its own, unless that is taken: at no moment has it two, where the file
+/// system can do so.
+pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
+    match imp::rename_to_free(new, path) {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => fs::hard_link(new, path),
+        other => other,
+    }
+}
+
+/// Asks before SQLite does, whose words are "unable to open database file".
+pub(super) fn may_be_written(path: &Path) -> Result<()> {
+    access(path, libc::R_OK | libc::W_OK).map_err(|e| cannot_open(path, e))?;
+    // What is beside it already need not be made.
+    if [guard::LOG, guard::INDEX].iter().any(|suffix| fs::symlink_metadata(guard::beside(path, suffix)).is_err()) {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        access(folder, libc::W_OK | libc::X_OK).map_err(|e| cannot_open(path, e))?;
+    }
+    Ok(())
+}
+
+/// Whether the effective user may do this, without opening anything.
+fn access(path: &Path, how: libc::c_int) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: a C string that outlives the call.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), how, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+pub(super) fn refuse(path: &Path, why: &str) -> Error {
+    Error::CannotOpen { path: path.into(), why: why.into() }
+}
+
+/// The system's refusal; where it is one of rights, with whose everything is.
+pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
+    let mut why = error.to_string();
+    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for (what, of) in [("its folder", folder), ("the file", path)] {
+            if let Ok(found) = fs::metadata(of) {
+                let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
+                why += &format!("; {what} {} has mode {mode:04o}, owner {uid} and group {gid}", of.display());
+            }
+        }
+        // SAFETY: neither takes or changes anything.
+        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        why +=
+            &format!("; this process is of user {uid} and group {gid}, and must be able to write to both; {SETTING}");
+    }
+    Error::CannotOpen { path: path.into(), why }
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use std::ffi::CString;
+    use std::io;
+    use std::mem::MaybeUninit;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use crate::file::location::UNSUPPORTED;
+
+    pub(super) fn unsupported_filesystem(path: &Path) -> Option<&'static str> {
+        let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut found = MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: `path` is a C string and `found` has room for the answer, both alive over the call.
+        if unsafe { libc::statfs(path.as_ptr(), found.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: statfs returned 0, so it has filled the answer in.
+        let magic = unsafe { found.assume_init() }.f_type & 0xFFFF_FFFF;
+        UNSUPPORTED.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
+    }
+
+    /// Whether something is mounted just there. A kernel before 5.8 does not say, and then it is not.
+    pub(super) fn is_mount(path: &Path) -> bool {
+        let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+        let mut found = MaybeUninit::<libc::statx>::zeroed();
+        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        // SAFETY: `path` is a C string and `found` has room for the answer, both alive over the call.
+        let status = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, 0, found.as_mut_ptr()) };
+        // SAFETY: all zeros is a valid answer too, in which nothing is mounted.
+        let found = unsafe { found.assume_init() };
+        status == 0 && found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0
+    }
+
+    pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (CString::new(from.as_os_str().as_bytes())?, CString::new(to.as_os_str().as_bytes())?);
+        let here = libc::AT_FDCWD;
+        // SAFETY: C strings that outlive the call.
+        let status = unsafe {
+            libc::syscall(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), libc::RENAME_NOREPLACE)
+        };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn unsupported_filesystem(_path: &Path) -> Option<&'static str> {
+        None
+    }
+
+    pub(super) fn is_mount(_path: &Path) -> bool {
+        false
+    }
+
+    pub(super) fn rename_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::ENOSYS))
+    }
+}

@@ -1,0 +1,96 @@
+/* Two copies of the library in one process, as a gem and a wheel would have: each with a SQLite of its own, on one
+   file. The locks of a process would not keep the two apart; those of their descriptors do. */
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include "check.h"
+
+enum { LINKS = 1500, COPIES = 2 };
+
+struct copy {
+  __typeof__(&vidcache_options_init) options_init;
+  __typeof__(&vidcache_open) open;
+  __typeof__(&vidcache_link) link;
+  __typeof__(&vidcache_resolve) resolve;
+  __typeof__(&vidcache_verify) verify;
+  __typeof__(&vidcache_text_free) text_free;
+  __typeof__(&vidcache_free) free;
+  const char *path;
+  int64_t first;
+};
+
+static void *find(void *library, const char *name)
+{
+  void *found = dlsym(library, name);
+  CHECK(found != NULL);
+  return found;
+}
+
+static struct copy load(const char *file)
+{
+  struct copy copy;
+  void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  CHECK(library != NULL);
+  *(void **)&copy.options_init = find(library, "vidcache_options_init");
+  *(void **)&copy.open = find(library, "vidcache_open");
+  *(void **)&copy.link = find(library, "vidcache_link");
+  *(void **)&copy.resolve = find(library, "vidcache_resolve");
+  *(void **)&copy.verify = find(library, "vidcache_verify");
+  *(void **)&copy.text_free = find(library, "vidcache_text_free");
+  *(void **)&copy.free = find(library, "vidcache_free");
+  return copy;
+}
+
+static vidcache_handle *opened(const struct copy *copy)
+{
+  vidcache_options options;
+  vidcache_handle *handle = NULL;
+  options.size = sizeof options;
+  CHECK(copy->options_init(&options) == VIDCACHE_OK);
+  options.secret = SECRET;
+  options.secret_len = strlen(SECRET);
+  CHECK(copy->open(copy->path, strlen(copy->path), PORTAL, &options, &handle) == VIDCACHE_OK);
+  return handle;
+}
+
+static void *links(void *argument)
+{
+  const struct copy *copy = argument;
+  vidcache_handle *handle = opened(copy);
+  for (int64_t n = 0; n < LINKS; n++) {
+    vidcache_user user = vidcache_user_id(copy->first + n);
+    CHECK(copy->link(handle, &user, copy->first + n) == VIDCACHE_OK);
+  }
+  copy->free(&handle);
+  return NULL;
+}
+
+int main(int count, char **arguments)
+{
+  CHECK(count == 2 + COPIES);
+  struct copy copies[COPIES];
+  pthread_t threads[COPIES];
+  for (int n = 0; n < COPIES; n++) {
+    copies[n] = load(arguments[2 + n]);
+    copies[n].path = path_in(arguments[1], "copies");
+    copies[n].first = 1 + n * LINKS;
+  }
+  CHECK(copies[0].link != copies[1].link);
+  for (int n = 0; n < COPIES; n++) CHECK(pthread_create(&threads[n], NULL, links, &copies[n]) == 0);
+  for (int n = 0; n < COPIES; n++) CHECK(pthread_join(threads[n], NULL) == 0);
+
+  vidcache_handle *handle = opened(&copies[1]);
+  for (int64_t n = 1; n <= COPIES * LINKS; n++) {
+    vidcache_user user = vidcache_user_id(n);
+    vidcache_identity identity;
+    memset(&identity, 0, sizeof identity);
+    CHECK(copies[1].resolve(handle, &user, &identity) == VIDCACHE_OK && identity.vid == n);
+  }
+  vidcache_text *problems = NULL;
+  size_t wrong = 1;
+  CHECK(copies[1].verify(handle, &problems, &wrong) == VIDCACHE_OK && wrong == 0);
+  copies[1].text_free(&problems);
+  copies[1].free(&handle);
+  printf("copies: %d links by %d copies of the library at once, none lost\n", COPIES * LINKS, COPIES);
+  return 0;
+}

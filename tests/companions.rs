@@ -1,0 +1,146 @@
+//! The log, the index or the file itself deleted or replaced while processes use it.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use common::{child_path, link, linked, open, options, start, temporary, vid};
+use vidcache::{Options, UserKey, Vidcache};
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(5), "not in 5 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn child_links_what_it_is_asked() {
+    let Some(path) = child_path() else { return };
+    let cache = open(&path);
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let user: i64 = line.parse().unwrap();
+        println!("linked {}", cache.link(UserKey::from(user), user.try_into().unwrap()).is_ok());
+    }
+}
+
+/// Another process with the file open.
+struct Other(Child);
+
+impl Other {
+    fn start(path: &Path) -> Self {
+        Self(start("child_links_what_it_is_asked", path))
+    }
+
+    fn link(&mut self, user: i64) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{user}").unwrap();
+        let mut lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
+        let answer = lines.by_ref().map_while(Result::ok).find(|line| line.contains("linked ")).unwrap();
+        assert!(answer.ends_with("true"), "{user}: {answer}");
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+/// A clean-up deletes what looks left over. Nothing that was acknowledged is lost, of neither process, and both go on.
+fn a_clean_up_loses_nothing(deleted: &[&str]) {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let mut other = Other::start(&path);
+    for user in (1..40).step_by(2) {
+        link(&cache, user);
+        other.link(user + 1);
+    }
+    for suffix in deleted {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    until("it is noticed", || {
+        assert_eq!(vid(&cache, 1), 1);
+        cache.stats().reopened > 0
+    });
+    for user in (41..80).step_by(2) {
+        link(&cache, user);
+        other.link(user + 1);
+    }
+    assert!((1..81).all(|user| linked(&cache, user)), "what either wrote, before and after, is seen here");
+    other.end();
+    cache.close();
+    let again = open(&path);
+    assert_eq!(again.verify().unwrap(), [""; 0]);
+    assert_eq!((1..81).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+}
+
+#[test]
+fn a_deleted_log_is_noticed_and_what_was_in_it_is_saved() {
+    a_clean_up_loses_nothing(&["-wal"]);
+}
+
+#[test]
+fn a_deleted_log_and_index_are_noticed_and_what_was_in_the_log_is_saved() {
+    a_clean_up_loses_nothing(&["-wal", "-shm"]);
+}
+
+#[test]
+fn a_deleted_index_is_noticed_and_nothing_is_lost() {
+    a_clean_up_loses_nothing(&["-shm"]);
+}
+
+/// By time, and not by how many look-ups there were.
+#[test]
+fn a_quiet_process_notices_as_soon_as_a_busy_one() {
+    let _alone = common::alone();
+    for suffix in ["-wal", "-shm"] {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        link(&cache, 1);
+        (0..3).for_each(|_| assert!(linked(&cache, 1)));
+        fs::remove_file(beside(&path, suffix)).unwrap();
+        let looked = (1..20).find(|_| {
+            std::thread::sleep(Duration::from_millis(1_100));
+            assert!(linked(&cache, 1));
+            cache.stats().reopened > 0
+        });
+        assert_eq!(looked, Some(1), "look-ups after {suffix} was gone");
+    }
+}
+
+#[test]
+fn the_page_deadline_is_told_to_a_file_that_was_put_in_the_place_of_another() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    let with = |path: &Path, seconds| {
+        Vidcache::open(path, 1, &Options { page_deadline: Duration::from_secs(seconds), ..options() }).unwrap()
+    };
+    let other = dir.path().join("other");
+    with(&other, 2).close();
+    let renders_pages = with(&path, 60);
+    link(&renders_pages, 1);
+    fs::rename(&other, &path).unwrap();
+    // What would else be read through the log of the other one.
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    let worker = with(&path, 2);
+    assert_eq!(worker.quiet_period().unwrap(), Duration::from_secs(7), "it knows only its own");
+    until("the other process's deadline", || {
+        vid(&renders_pages, 1);
+        renders_pages.anonymous_page();
+        worker.quiet_period().unwrap() == Duration::from_secs(65)
+    });
+}

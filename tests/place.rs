@@ -1,0 +1,123 @@
+//! Where the file may be, under how many names, and what is said where it cannot be.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use common::{in_fork, link, linked, open, options, temporary};
+use vidcache::{Error, Vidcache};
+
+/// Why the file cannot be opened.
+fn refusal(path: &Path) -> String {
+    match Vidcache::open(path, 1, &options()) {
+        Ok(_) => "opened".into(),
+        Err(error @ Error::CannotOpen { .. }) => error.to_string(),
+        Err(error) => format!("another error: {error}"),
+    }
+}
+
+#[test]
+fn a_file_with_a_second_name_is_refused_and_the_error_says_what_to_do() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    link(&open(&path), 1);
+    fs::hard_link(&path, dir.path().join("other")).unwrap();
+    let why = refusal(&path);
+    assert!(why.contains("2 names") && why.contains("remove the others"), "{why}");
+    assert!(why.contains(&fs::metadata(&path).unwrap().ino().to_string()), "{why}");
+    fs::remove_file(dir.path().join("other")).unwrap();
+    assert!(linked(&open(&path), 1));
+}
+
+#[test]
+fn the_name_under_which_a_file_was_made_goes_when_its_maker_was_killed() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    link(&open(&path), 1);
+    let left = dir.path().join(".hubspot.vidcache.0123456789abcdef.new");
+    fs::hard_link(&path, &left).unwrap();
+    assert!(linked(&open(&path), 1));
+    assert!(!left.exists());
+}
+
+/// In a container whose only mount is the file, the log and the index stay inside: two containers have a log each, and
+/// each acknowledges what the other never sees.
+#[test]
+fn a_file_that_is_mounted_without_its_folder_is_refused_and_with_it_is_opened() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    link(&open(&path), 1);
+    let (file, folder) = (dir.path().join("container-a"), dir.path().join("container-b"));
+    fs::create_dir(&file).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let inside = file.join("hubspot.vidcache");
+    fs::write(&inside, "").unwrap();
+    let bind = |from: &Path, to: &Path| {
+        let (from, to) = (CString::new(from.to_str().unwrap()).unwrap(), CString::new(to.to_str().unwrap()).unwrap());
+        // SAFETY: C strings that outlive the call; a bind mount takes no data.
+        unsafe { libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) == 0 }
+    };
+    // SAFETY: only of this child: what it mounts goes with it.
+    let apart = || unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+    };
+    if !in_fork(apart) {
+        println!("skipped because a namespace of mounts takes root");
+        return;
+    }
+    assert!(in_fork(|| {
+        let mounted = apart() && bind(&path, &inside);
+        let why = refusal(&inside);
+        if !why.contains("mount its folder instead") {
+            eprintln!("mounted: {mounted}; {why}");
+        }
+        mounted && why.contains("mount its folder instead")
+    }));
+    assert!(in_fork(|| apart() && bind(dir.path(), &folder) && linked(&open(&folder.join("hubspot.vidcache")), 1)));
+}
+
+/// A person on call must be able to act on it.
+#[test]
+fn what_may_not_be_written_is_named_with_its_mode_its_owner_and_the_user_of_the_process() {
+    let _alone = common::alone();
+    // SAFETY: takes and changes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped because only root can be another user");
+        return;
+    }
+    let (dir, path) = temporary();
+    drop(open(&path));
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let told = |wanted: &[&str]| {
+        in_fork(|| {
+            // SAFETY: of this child only.
+            let other = unsafe { libc::setgid(65_534) == 0 && libc::setuid(65_534) == 0 };
+            let why = refusal(&path);
+            let all = other && wanted.iter().all(|wanted| why.contains(wanted));
+            if !all {
+                eprintln!("{why}");
+            }
+            all
+        })
+    };
+    let folder = dir.path().display().to_string();
+    let of_file = ["(os error 13)", "mode 0600, owner 0 and group 0", "user 65534", "config.vidcache.path", &folder];
+    assert!(told(&of_file), "a file of another user");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(told(&["(os error 13)", "mode 0755, owner 0", "user 65534", &folder]), "a folder of another user");
+    fs::remove_file(&path).unwrap();
+    assert!(told(&["(os error 13)", "mode 0755, owner 0", "user 65534", &folder]), "where the file is to be made");
+}
