@@ -26,7 +26,7 @@ module Vidcache
   #   The answer names a contact but not which email it holds and since when, so it cannot finish a change.
   # +InvalidWebhook+ (114)::
   #   The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
-  #   applied.
+  #   applied but its erasures.
   # +InvalidSignature+ (115)::
   #   The request was not signed by HubSpot with this secret, or was signed at another time.
   # +UnknownChange+ (201)::
@@ -44,7 +44,7 @@ module Vidcache
   # +WrongPortal+ (301)::
   #   The file belongs to another HubSpot portal.
   # +WrongSecret+ (302)::
-  #   The file's fingerprints were made with another secret.
+  #   The file's key is wrapped under another secret.
   # +NotACache+ (303)::
   #   The file is not a database of this library.
   # +NewerSchema+ (304)::

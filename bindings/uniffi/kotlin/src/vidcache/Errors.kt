@@ -50,7 +50,7 @@ public class AnswerWithoutEmail internal constructor(message: String) :
 
 /**
  * The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
- * applied.
+ * applied but its erasures.
  */
 public class InvalidWebhook internal constructor(message: String) : VidcacheException("invalid_webhook", 114, message)
 

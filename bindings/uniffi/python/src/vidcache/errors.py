@@ -135,7 +135,7 @@ class AnswerWithoutEmail(VidcacheError):
 
 class InvalidWebhook(VidcacheError):
     """The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is
-    applied.
+    applied but its erasures.
     """
 
     code = "invalid_webhook"
@@ -199,7 +199,7 @@ class WrongPortal(VidcacheError):
 
 
 class WrongSecret(VidcacheError):
-    """The file's key is wrapped under another secret: give the one before as one of `old_secrets`."""
+    """The file's key is wrapped under another secret."""
 
     code = "wrong_secret"
     number = 302
