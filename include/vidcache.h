@@ -43,7 +43,7 @@ enum vidcache_code
 {
   /** Nothing went wrong. */
   VIDCACHE_OK = 0,
-  /** The user key cannot be a key. */
+  /** The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL. */
   VIDCACHE_INVALID_USER_KEY = 101,
   /** The vid is not an integer from 1 to 2^63 - 1. */
   VIDCACHE_INVALID_VID = 102,
@@ -51,11 +51,11 @@ enum vidcache_code
   VIDCACHE_INVALID_EMAIL = 103,
   /** The portal id is not an integer from 1 to 2^63 - 1. */
   VIDCACHE_INVALID_PORTAL = 104,
-  /** The secret is too short to key the fingerprints. */
+  /** The secret is too short to key the fingerprints: it takes at least 16 bytes. */
   VIDCACHE_INVALID_SECRET = 105,
-  /** An option is out of its range. */
+  /** An option, or another argument, is of the wrong type or out of its range. */
   VIDCACHE_INVALID_OPTION = 106,
-  /** The caller's buffer is too small for what was to be written to it. */
+  /** The caller's buffer is too small for what was to be written to it. Only callers in C hand one over. */
   VIDCACHE_BUFFER_TOO_SMALL = 107,
   /** The answer is not JSON, or a field that matters has the wrong type. */
   VIDCACHE_INVALID_ANSWER = 111,
@@ -105,6 +105,24 @@ enum vidcache_code
   VIDCACHE_INTERNAL = 501
 };
 
+/** The app and HubSpot agree on the email, and no change of it is outstanding. */
+#define VIDCACHE_REASON_AGREED 1
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. */
+#define VIDCACHE_REASON_CHANGE_OUTSTANDING 2
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. */
+#define VIDCACHE_REASON_EMAIL_DIFFERS 3
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. */
+#define VIDCACHE_REASON_EMAIL_UNCONFIRMED 4
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. The app has no email for this user. */
+#define VIDCACHE_REASON_EMAIL_ABSENT 5
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. The app has no email for this user. The user is not linked to a contact. */
+#define VIDCACHE_REASON_NOT_LINKED 6
+
 
 /**
  * The user is `id`.
@@ -135,36 +153,6 @@ enum vidcache_code
  * Room for any user key as text and its NUL.
  */
 #define VIDCACHE_USER_SIZE 256
-
-/**
- * The app and HubSpot agree on the email, and no change of it is outstanding.
- */
-#define VIDCACHE_REASON_AGREED 1
-
-/**
- * A change of the user's email has begun and HubSpot's answer is not recorded yet.
- */
-#define VIDCACHE_REASON_CHANGE_OUTSTANDING 2
-
-/**
- * HubSpot holds another email for this contact.
- */
-#define VIDCACHE_REASON_EMAIL_DIFFERS 3
-
-/**
- * HubSpot has not said which email it holds for this contact.
- */
-#define VIDCACHE_REASON_EMAIL_UNCONFIRMED 4
-
-/**
- * The app has no email for this user.
- */
-#define VIDCACHE_REASON_EMAIL_ABSENT 5
-
-/**
- * The user is not linked to a contact.
- */
-#define VIDCACHE_REASON_NOT_LINKED 6
 
 /**
  * An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at

@@ -14,46 +14,49 @@ pub(crate) struct UserState {
     pub(crate) changing: bool,
 }
 
-/// Why a page says what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The app and HubSpot agree on the email, and no change of it is outstanding.
-    Agreed,
-    /// A change of the user's email has begun and HubSpot's answer is not recorded yet.
-    ChangeOutstanding,
-    /// HubSpot holds another email for this contact.
-    EmailDiffers,
-    /// HubSpot has not said which email it holds for this contact.
-    EmailUnconfirmed,
-    /// The app has no email for this user.
-    EmailAbsent,
-    /// The user is not linked to a contact.
-    NotLinked,
+/// Makes [`Reason`] of the table below.
+macro_rules! reasons {
+    ($($(#[$comment:meta])* $reason:ident = $number:literal, $name:literal;)*) => {
+        /// Why a page says what it says.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(i32)]
+        pub enum Reason {
+            $($(#[$comment])* $reason = $number,)*
+        }
+
+        impl Reason {
+            /// Every reason there is, in numeric order.
+            pub const ALL: &'static [Reason] = &[$(Self::$reason),*];
+
+            /// The name, in snake case: `change_outstanding`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)*
+                }
+            }
+
+            /// The number, as C sees it: from 1 without a gap. A number, once released, keeps its meaning for ever.
+            pub const fn number(self) -> i32 {
+                self as i32
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// Every reason there is.
-    pub const ALL: &'static [Reason] = &[
-        Self::Agreed,
-        Self::ChangeOutstanding,
-        Self::EmailDiffers,
-        Self::EmailUnconfirmed,
-        Self::EmailAbsent,
-        Self::NotLinked,
-    ];
-
-    /// The name, in snake case: `change_outstanding`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Agreed => "agreed",
-            Self::ChangeOutstanding => "change_outstanding",
-            Self::EmailDiffers => "email_differs",
-            Self::EmailUnconfirmed => "email_unconfirmed",
-            Self::EmailAbsent => "email_absent",
-            Self::NotLinked => "not_linked",
-        }
-    }
+reasons! {
+    /// The app and HubSpot agree on the email, and no change of it is outstanding.
+    Agreed = 1, "agreed";
+    /// A change of the user's email has begun and HubSpot's answer is not recorded yet.
+    ChangeOutstanding = 2, "change_outstanding";
+    /// HubSpot holds another email for this contact.
+    EmailDiffers = 3, "email_differs";
+    /// HubSpot has not said which email it holds for this contact.
+    EmailUnconfirmed = 4, "email_unconfirmed";
+    /// The app has no email for this user.
+    EmailAbsent = 5, "email_absent";
+    /// The user is not linked to a contact.
+    NotLinked = 6, "not_linked";
 }
 
 /// What a page may say of a user: email and id, id alone, or nothing.
@@ -128,6 +131,11 @@ mod tests {
 
     const HELD: Fingerprint = Fingerprint([1; 16]);
     const OTHER: Fingerprint = Fingerprint([2; 16]);
+
+    #[test]
+    fn reasons_are_numbered_from_one_without_a_gap() {
+        assert!(Reason::ALL.iter().zip(1..).all(|(reason, number)| reason.number() == number));
+    }
 
     /// Every combination of what the decision depends on, against the rule's own words.
     #[test]

@@ -27,19 +27,6 @@ pub struct vidcache_identity {
     pub external_id: i64,
 }
 
-/// The app and HubSpot agree on the email, and no change of it is outstanding.
-pub const VIDCACHE_REASON_AGREED: i32 = 1;
-/// A change of the user's email has begun and HubSpot's answer is not recorded yet.
-pub const VIDCACHE_REASON_CHANGE_OUTSTANDING: i32 = 2;
-/// HubSpot holds another email for this contact.
-pub const VIDCACHE_REASON_EMAIL_DIFFERS: i32 = 3;
-/// HubSpot has not said which email it holds for this contact.
-pub const VIDCACHE_REASON_EMAIL_UNCONFIRMED: i32 = 4;
-/// The app has no email for this user.
-pub const VIDCACHE_REASON_EMAIL_ABSENT: i32 = 5;
-/// The user is not linked to a contact.
-pub const VIDCACHE_REASON_NOT_LINKED: i32 = 6;
-
 /// What a page may say of a user: email and id, id alone, or nothing.
 #[repr(C)]
 pub struct vidcache_decision {
@@ -52,19 +39,6 @@ pub struct vidcache_decision {
     pub email_len: u32,
     /// The email to name, normalised, NUL-terminated. What comes after the NUL is undefined.
     pub email: [c_char; VIDCACHE_EMAIL_SIZE],
-}
-
-/// 0 for a reason that this header does not know yet: then there is no email, as with every reason but one.
-pub(crate) fn reason(reason: Reason) -> i32 {
-    match reason {
-        Reason::Agreed => VIDCACHE_REASON_AGREED,
-        Reason::ChangeOutstanding => VIDCACHE_REASON_CHANGE_OUTSTANDING,
-        Reason::EmailDiffers => VIDCACHE_REASON_EMAIL_DIFFERS,
-        Reason::EmailUnconfirmed => VIDCACHE_REASON_EMAIL_UNCONFIRMED,
-        Reason::EmailAbsent => VIDCACHE_REASON_EMAIL_ABSENT,
-        Reason::NotLinked => VIDCACHE_REASON_NOT_LINKED,
-        _ => 0,
-    }
 }
 
 pub(crate) fn identity(found: Option<Identity>) -> vidcache_identity {
@@ -80,10 +54,7 @@ pub(crate) fn identity(found: Option<Identity>) -> vidcache_identity {
 pub extern "C" fn vidcache_reason_name(reason: i32) -> *const c_char {
     static NAMES: OnceLock<Vec<(i32, CString)>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
-        Reason::ALL
-            .iter()
-            .filter_map(|&reason| Some((self::reason(reason), CString::new(reason.name()).ok()?)))
-            .collect()
+        Reason::ALL.iter().filter_map(|&reason| Some((reason.number(), CString::new(reason.name()).ok()?))).collect()
     });
     names.iter().find(|(number, _)| *number == reason).map_or(c"unknown", |(_, name)| name).as_ptr()
 }
@@ -165,7 +136,7 @@ pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut 
     // longer than any email by its NUL (asserted above).
     unsafe {
         (&raw mut (*out).id).write(decided.id().map_or(0, |id| id.get()));
-        (&raw mut (*out).reason).write(reason(decided.reason()));
+        (&raw mut (*out).reason).write(decided.reason().number());
         (&raw mut (*out).email_len).write(email.len() as u32);
         let text = (&raw mut (*out).email).cast::<u8>();
         text.copy_from_nonoverlapping(email.as_ptr(), email.len());

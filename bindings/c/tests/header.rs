@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use vidcache::ErrorCode;
+use vidcache::{ErrorCode, Reason};
 
 const HEAD: &str = "\
 /**
@@ -62,7 +62,7 @@ fn header() -> String {
     let crate_dir = env!("CARGO_MANIFEST_DIR");
     let mut config = cbindgen::Config::from_file(format!("{crate_dir}/cbindgen.toml")).expect("cbindgen.toml");
     config.header = Some(HEAD.into());
-    config.after_includes = Some(version() + &codes());
+    config.after_includes = Some(version() + &codes() + &reasons());
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in [
         "types",
@@ -120,8 +120,7 @@ fn codes() -> String {
          HubSpot, say\n * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */\nenum vidcache_code\n{\n  /** Nothing went wrong. */\n  VIDCACHE_OK = 0,\n",
     );
     for code in ErrorCode::ALL {
-        let variant: String = code.name().split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
-        let docs = documentation(source, &variant);
+        let docs = documentation(source, &variant(code.name()));
         writeln!(text, "  /** {docs} */\n  {} = {},", constant(code), code.number()).expect("a String takes all");
     }
     // Neither C++ nor pedantic C before C23 minds, but C90 readers of the enum do.
@@ -129,11 +128,29 @@ fn codes() -> String {
     text + "\n};\n"
 }
 
+/// A constant for each reason, with the comment that the table has for it.
+fn reasons() -> String {
+    let source = include_str!("../../../src/decision.rs");
+    let mut text = String::new();
+    for reason in Reason::ALL {
+        let docs = documentation(source, &variant(reason.name()));
+        let name = reason.name().to_uppercase();
+        write!(text, "\n/** {docs} */\n#define VIDCACHE_REASON_{name} {}\n", reason.number())
+            .expect("a String takes all");
+    }
+    text
+}
+
+/// `invalid_user_key` is `InvalidUserKey`.
+fn variant(name: &str) -> String {
+    name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
 fn constant(code: &ErrorCode) -> String {
     format!("VIDCACHE_{}", code.name().to_uppercase())
 }
 
-/// The comment above a variant of `Error`.
+/// The comment above a variant of `Error`, or of `Reason`.
 fn documentation(source: &str, variant: &str) -> String {
     let mut comment = String::new();
     for line in source.lines().map(str::trim) {

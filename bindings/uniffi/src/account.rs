@@ -20,6 +20,7 @@ pub struct Explanation {
 #[derive(Debug, uniffi::Record)]
 #[allow(missing_docs)] // Each is documented at the field of `vidcache::Stats` with the same name.
 pub struct Stats {
+    // Made by bindings/tables.
     pub hits: u64,
     pub misses: u64,
     pub syncs: u64,
@@ -78,6 +79,7 @@ impl Vidcache {
         edge(|| {
             let stats = self.0.stats();
             Ok(Stats {
+                // Made by bindings/tables.
                 hits: stats.hits,
                 misses: stats.misses,
                 syncs: stats.syncs,

@@ -210,9 +210,13 @@ module Vidcache
 
     # @!method stats
     #   What this handle has done in this process. Cheap.
-    #   @return [Hash{Symbol => Integer, String, nil}] +:hits+, +:misses+ (look-ups that read the file), +:syncs+ (times the
-    #     table was brought up to date), +:evictions+, +:entries+, +:bytes+, +:revision+, +:reopened+ (times the file was replaced
-    #     under us), +:fallback+ (why every look-up reads the file, nil if none does), +:last_error+ (a code, such as "busy")
+    #   @return [Hash{Symbol => Integer, String, nil}]
+    #     +:hits+: look-ups answered from memory. Threads count beside each other without a lock, so this may miss a few;
+    #     +:misses+: look-ups that read the file; +:syncs+: how often the table was brought up to date after commits;
+    #     +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+: bytes that the
+    #     table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often the file, its log
+    #     or its WAL index was replaced or deleted under us, and opened again; +:fallback+: why every look-up reads the
+    #     file, if it does; +:last_error+: the code of the last failure, such as `busy`
 
     # @!method verify
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.

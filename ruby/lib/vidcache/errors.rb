@@ -2,7 +2,7 @@
 
 module Vidcache
   # What every failure of this library is. The extension defines a subclass for each code of the core's
-  # table when it is loaded; this list is made by bindings/codes:
+  # table when it is loaded; this list is made by bindings/tables:
   #
   # +InvalidUserKey+ (101)::
   #   The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL.

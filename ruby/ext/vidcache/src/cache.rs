@@ -302,18 +302,15 @@ impl Cache {
         edge(ruby, || {
             let stats = this.core.stats();
             let hash = ruby.hash_new();
-            for (name, count) in [
-                ("hits", stats.hits),
-                ("misses", stats.misses),
-                ("syncs", stats.syncs),
-                ("evictions", stats.evictions),
-                ("entries", stats.entries),
-                ("bytes", stats.bytes),
-                ("reopened", stats.reopened),
-            ] {
-                hash.aset(ruby.to_symbol(name), count)?;
-            }
+            // Made by bindings/tables.
+            hash.aset(ruby.to_symbol("hits"), stats.hits)?;
+            hash.aset(ruby.to_symbol("misses"), stats.misses)?;
+            hash.aset(ruby.to_symbol("syncs"), stats.syncs)?;
+            hash.aset(ruby.to_symbol("evictions"), stats.evictions)?;
+            hash.aset(ruby.to_symbol("entries"), stats.entries)?;
+            hash.aset(ruby.to_symbol("bytes"), stats.bytes)?;
             hash.aset(ruby.to_symbol("revision"), stats.revision)?;
+            hash.aset(ruby.to_symbol("reopened"), stats.reopened)?;
             hash.aset(ruby.to_symbol("fallback"), stats.fallback)?;
             hash.aset(ruby.to_symbol("last_error"), stats.last_error)?;
             hash.freeze();

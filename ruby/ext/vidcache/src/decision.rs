@@ -20,15 +20,16 @@ static EMAIL: LazyId = LazyId::new("@email");
 static ID: LazyId = LazyId::new("@id");
 static REASON: LazyId = LazyId::new("@reason");
 
-/// Each name is a Symbol, looked up once.
-static REASONS: [(Reason, LazyId); 6] = [
-    (Reason::Agreed, LazyId::new(Reason::Agreed.name())),
-    (Reason::ChangeOutstanding, LazyId::new(Reason::ChangeOutstanding.name())),
-    (Reason::EmailDiffers, LazyId::new(Reason::EmailDiffers.name())),
-    (Reason::EmailUnconfirmed, LazyId::new(Reason::EmailUnconfirmed.name())),
-    (Reason::EmailAbsent, LazyId::new(Reason::EmailAbsent.name())),
-    (Reason::NotLinked, LazyId::new(Reason::NotLinked.name())),
-];
+/// Each name is a Symbol, looked up once; where it stands in [`Reason::ALL`].
+static REASONS: [LazyId; Reason::ALL.len()] = {
+    let mut names = [const { LazyId::new("") }; Reason::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = LazyId::new(Reason::ALL[at].name());
+        at += 1;
+    }
+    names
+};
 
 pub(crate) fn define(ruby: &Ruby) {
     Lazy::force(&CLASS, ruby);
@@ -85,7 +86,7 @@ fn build(ruby: &Ruby, own: Option<&str>, given: Value, id: Option<Vid>, reason: 
 }
 
 pub(crate) fn symbol(ruby: &Ruby, reason: Reason) -> Value {
-    match REASONS.iter().find(|(known, _)| *known == reason) {
+    match Reason::ALL.iter().zip(&REASONS).find(|(known, _)| **known == reason) {
         Some((_, name)) => LazyId::get_inner_with(name, ruby).into_value_with(ruby),
         None => ruby.to_symbol(reason.name()).as_value(),
     }

@@ -365,6 +365,7 @@ public class Cache @JvmOverloads constructor(
     public fun stats(): Stats {
         val found = call { core.stats() }
         return Stats(
+            // Made by bindings/tables.
             hits = found.hits.toLong(),
             misses = found.misses.toLong(),
             syncs = found.syncs.toLong(),

@@ -14,7 +14,7 @@ public sealed class VidcacheException(
     message: String,
 ) : RuntimeException(message)
 
-// From here on: made by bindings/codes.
+// From here on: made by bindings/tables.
 
 /** The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL. */
 public class InvalidUserKey internal constructor(message: String) : VidcacheException("invalid_user_key", 101, message)

@@ -39,22 +39,23 @@ public enum class Reason(
     /** The stable name, the same in every language: `agreed`. */
     public val code: String,
 ) {
-    /** App and HubSpot agree on the email, and no change of it is on its way. */
+    // From here to the companion: made by bindings/tables.
+    /** The app and HubSpot agree on the email, and no change of it is outstanding. */
     AGREED("agreed"),
 
-    /** A change of the user's email was begun, and neither finished nor abandoned. */
+    /** A change of the user's email has begun and HubSpot's answer is not recorded yet. */
     CHANGE_OUTSTANDING("change_outstanding"),
 
-    /** HubSpot holds another email for the contact. */
+    /** HubSpot holds another email for this contact. */
     EMAIL_DIFFERS("email_differs"),
 
-    /** HubSpot has not said which email it holds for the contact. */
+    /** HubSpot has not said which email it holds for this contact. */
     EMAIL_UNCONFIRMED("email_unconfirmed"),
 
-    /** The app has no email for the user. */
+    /** The app has no email for this user. */
     EMAIL_ABSENT("email_absent"),
 
-    /** The user has no contact. */
+    /** The user is not linked to a contact. */
     NOT_LINKED("not_linked"),
     ;
 
@@ -155,21 +156,22 @@ public data class StaleChange(
 
 /** What a [Cache] has done since it was opened, in this process. */
 public data class Stats(
-    /** Look-ups answered from memory. */
+    // From here on: made by bindings/tables.
+    /** Look-ups answered from memory. Threads count beside each other without a lock, so this may miss a few. */
     val hits: Long,
     /** Look-ups that read the file. */
     val misses: Long,
-    /** How often memory was brought up to date after commits. */
+    /** How often the table was brought up to date after commits. */
     val syncs: Long,
-    /** Users put out of memory to make room. */
+    /** Users put out of the table to make room. */
     val evictions: Long,
-    /** Users in memory. */
+    /** Users in the table. */
     val entries: Long,
-    /** Bytes that they take. */
+    /** Bytes that the table takes. */
     val bytes: Long,
-    /** The newest revision that memory has seen. */
+    /** The newest revision that the table has seen. */
     val revision: Long,
-    /** How often the file was replaced under us and opened again. */
+    /** How often the file, its log or its WAL index was replaced or deleted under us, and opened again. */
     val reopened: Long,
     /** Why every look-up reads the file, if it does. */
     val fallback: String?,

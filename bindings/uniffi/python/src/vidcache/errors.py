@@ -26,7 +26,7 @@ class VidcacheError(Exception):
         self.retry_after = retry_after
 
 
-# From here to BY_CODE: made by bindings/codes.
+# From here to BY_CODE: made by bindings/tables.
 
 __all__ = [
     "VidcacheError",

@@ -130,22 +130,23 @@ class StaleChange:
 class Stats:
     """What a `Cache` has done since it was opened, in this process."""
 
+    # From here on: made by bindings/tables.
     hits: int
-    """Look-ups answered from memory."""
+    """Look-ups answered from memory. Threads count beside each other without a lock, so this may miss a few."""
     misses: int
     """Look-ups that read the file."""
     syncs: int
-    """How often memory was brought up to date after commits."""
+    """How often the table was brought up to date after commits."""
     evictions: int
-    """Users put out of memory to make room."""
+    """Users put out of the table to make room."""
     entries: int
-    """Users in memory."""
+    """Users in the table."""
     bytes: int
-    """Bytes that they take."""
+    """Bytes that the table takes."""
     revision: int
-    """The newest revision that memory has seen."""
+    """The newest revision that the table has seen."""
     reopened: int
-    """How often the file was replaced under us and opened again."""
+    """How often the file, its log or its WAL index was replaced or deleted under us, and opened again."""
     fallback: Optional[str]
     """Why every look-up reads the file, if it does."""
     last_error: Optional[str]
