@@ -160,7 +160,7 @@ fn documentation(source: &str, variant: &str) -> String {
             && !comment.is_empty()
         {
             return comment.trim().to_owned();
-        } else if line.ends_with(['{', '}', ',']) || line.ends_with("},") {
+        } else if line.ends_with(['{', '}', ',', ';']) {
             comment.clear();
         }
     }
@@ -179,10 +179,14 @@ fn the_header_is_what_the_source_says() {
 }
 
 #[test]
-fn every_code_of_the_table_is_in_the_header_with_its_number() {
+fn every_code_and_reason_of_the_tables_is_in_the_header_with_its_number() {
     let kept = std::fs::read_to_string(root().join("include/vidcache.h")).expect("include/vidcache.h");
     for code in ErrorCode::ALL {
         assert!(kept.contains(&format!("  {} = {}", constant(code), code.number())), "{}", code.name());
+    }
+    for reason in Reason::ALL {
+        let line = format!("#define VIDCACHE_REASON_{} {}\n", reason.name().to_uppercase(), reason.number());
+        assert!(kept.contains(&line), "{line}");
     }
 }
 
