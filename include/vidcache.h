@@ -108,19 +108,19 @@ enum vidcache_code
 /** The app and HubSpot agree on the email, and no change of it is outstanding. */
 #define VIDCACHE_REASON_AGREED 1
 
-/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. */
+/** A change of the user's email has begun and HubSpot's answer is not recorded yet. */
 #define VIDCACHE_REASON_CHANGE_OUTSTANDING 2
 
-/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. */
+/** HubSpot holds another email for this contact. */
 #define VIDCACHE_REASON_EMAIL_DIFFERS 3
 
-/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. */
+/** HubSpot has not said which email it holds for this contact. */
 #define VIDCACHE_REASON_EMAIL_UNCONFIRMED 4
 
-/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. The app has no email for this user. */
+/** The app has no email for this user. */
 #define VIDCACHE_REASON_EMAIL_ABSENT 5
 
-/** The app and HubSpot agree on the email, and no change of it is outstanding. A change of the user's email has begun and HubSpot's answer is not recorded yet. HubSpot holds another email for this contact. HubSpot has not said which email it holds for this contact. The app has no email for this user. The user is not linked to a contact. */
+/** The user is not linked to a contact. */
 #define VIDCACHE_REASON_NOT_LINKED 6
 
 

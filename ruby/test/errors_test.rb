@@ -4,7 +4,7 @@ require "test_helper"
 
 class ErrorsTest < CacheTest
   CODES = JSON.parse(File.read(File.expand_path("../../tests/conformance/codes.json", __dir__)))
-               .transform_values { |about| about["number"] }.freeze
+              .transform_values { |about| about["number"] }.freeze
 
   test "there is a class for every code and each knows its name and number" do
     classes = ObjectSpace.each_object(Class).select { |klass| klass < Vidcache::Error && klass.const_defined?(:CODE, false) }
