@@ -72,12 +72,14 @@ module Vidcache
     end
 
     # A decision is of one moment, and what is dumped is kept: in a cache, a session, a job's arguments.
+    # @return [void]
     # @raise [TypeError]
     def marshal_dump
       raise TypeError, "a #{self.class} is not dumped: it would keep an email, and be old where it is read. Ask for it anew"
     end
 
     # Neither is it written as YAML.
+    # @return [void]
     # @raise [TypeError]
     def encode_with(_coder)
       marshal_dump
