@@ -3,6 +3,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NoAnswer } from './protocol.mjs';
 
 const LOOPBACK = 'http://127.0.0.1/*';
 
@@ -51,7 +52,9 @@ export async function command(tab, command, url) {
   const answer = await tab.evaluate((detail) => new Promise((resolve) => {
     addEventListener('hands-done', (event) => resolve(event.detail), { once: true });
     dispatchEvent(new CustomEvent('hands', { detail }));
-  }), JSON.stringify({ command, url }));
+  }), JSON.stringify({ command, url })).catch((error) => {
+    throw /took more than/.test(error.message) ? new NoAnswer(`${command}: the extension did not answer`) : error;
+  });
   if (answer !== 'done') throw new Error(`${command}: ${answer}`);
 }
 

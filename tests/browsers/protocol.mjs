@@ -2,6 +2,12 @@
 
 import WebSocket from 'ws';
 
+/** How long a browser may take over one command. The longest are those that wait for a page. */
+const ANSWER_MS = 25_000;
+
+/** The browser is there and does not answer: no fault of a page. */
+export class NoAnswer extends Error {}
+
 export class Protocol {
   #socket;
   #last = 0;
@@ -15,7 +21,10 @@ export class Protocol {
     socket.on('message', (data) => this.#receive(JSON.parse(data)));
     socket.on('error', () => {});
     socket.on('close', () => {
-      for (const { reject, method } of this.#waiting.values()) reject(new Error(`${method}: the browser is gone`));
+      for (const { reject, method, timer } of this.#waiting.values()) {
+        clearTimeout(timer);
+        reject(new Error(`${method}: the browser is gone`));
+      }
       this.#waiting.clear();
     });
   }
@@ -46,7 +55,11 @@ export class Protocol {
         reject(new Error(`${method}: the browser is gone`));
         return;
       }
-      this.#waiting.set(id, { resolve, reject, method });
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new NoAnswer(`${method}: no answer in ${ANSWER_MS} ms`));
+      }, ANSWER_MS);
+      this.#waiting.set(id, { resolve, reject, method, timer });
       this.#socket.send(JSON.stringify({ id, method, params, sessionId }));
     });
   }
@@ -62,6 +75,7 @@ export class Protocol {
     }
     const call = this.#waiting.get(id);
     this.#waiting.delete(id);
+    clearTimeout(call?.timer);
     // BiDi has the text beside the error's name, Chromium within the error.
     if (error === undefined) call?.resolve(result);
     else call?.reject(new Error(`${call.method}: ${message ?? error.message ?? error}`));

@@ -126,12 +126,12 @@ inEveryEngine({ restores: true }, (check, engine) => {
     await scene.goto('/a');
     const since = Date.now();
     await scene.hears(`view: ${ANN_NAMED}`);
-    await scene.tab.evaluate(() => {
-      setTimeout(() => window._hsq.push(['trackCustomBehavioralEvent', { name: 'x' }]), 500);
-    });
     const other = await scene.newTab();
     await scene.goto('/b', other);
     await scene.hears(`view: ${ANN_NAMED}`);
+    await scene.tab.evaluate(() => {
+      setTimeout(() => window._hsq.push(['trackCustomBehavioralEvent', { name: 'x' }]), 1_000);
+    });
     await scene.tab.freeze(true);
     await scene.until(TTL, since);
     await scene.hears();

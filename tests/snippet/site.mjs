@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ENGINES, launch, missing } from '../browsers/index.mjs';
+import { NoAnswer } from '../browsers/protocol.mjs';
 import { readBeacon, readError } from '../hubspot/beacon.mjs';
 import { HubSpotDouble } from '../hubspot/server.mjs';
 
@@ -49,8 +50,7 @@ export function inEveryEngine(options, define) {
         before(() => home.open());
         after(() => home.close());
         define((name, { skip = false, ...settings }, run) => {
-          it(`${engine}: ${name}`, { skip, timeout: 60_000 }, async () => {
-            await home.reopen();
+          const attempt = async () => {
             const scene = await Scene.open(home, settings);
             try {
               await run(scene);
@@ -58,9 +58,19 @@ export function inEveryEngine(options, define) {
               scene.tell(engine, name);
               assert.deepEqual(scene.problems(), [], 'no script failed, and nothing went elsewhere');
             } catch (error) {
-              throw scene.browser.ended ? new Error(scene.browser.ended, { cause: error }) : error;
+              throw scene.browser.ended ? new Gone(scene.browser.ended, { cause: error }) : error;
             } finally {
               await scene.close();
+            }
+          };
+          it(`${engine}: ${name}`, { skip, timeout: 120_000 }, async () => {
+            await home.reopen();
+            try {
+              await attempt();
+            } catch (error) {
+              if (!(error instanceof Gone || error instanceof NoAnswer)) throw error;
+              await home.renew(`in "${name}", which is tried once more: ${error.message}`, error);
+              await attempt();
             }
           });
         }, engine);
@@ -68,6 +78,9 @@ export function inEveryEngine(options, define) {
     }
   });
 }
+
+/** The browser has ended by itself. */
+class Gone extends Error {}
 
 /** The browser of an engine's cases, one profile of it, and a tab that is always there. */
 class Home {
@@ -95,20 +108,22 @@ class Home {
     await this.#double?.close();
   }
 
-  /**
-   * A browser that is gone has failed the case that it was gone in; once a file there is another for the cases that
-   * follow.
-   */
+  /** Before each case: whether the browser is still there. */
   async reopen() {
     try {
       await this.#anchor.evaluate('1');
     } catch (error) {
-      if (!this.#isSpare) throw error;
-      this.#isSpare = false;
-      console.log(`${this.#engine}: launched anew, since the browser did not answer: ${this.browser.ended ?? error.message}`);
-      await this.browser.close().catch(() => {});
-      await this.#launch();
+      await this.renew(this.browser.ended ?? error.message, error);
     }
+  }
+
+  /** Another browser in place of one that ended or is silent, once a file; a second time that is the failure. */
+  async renew(why, error) {
+    if (!this.#isSpare) throw error;
+    this.#isSpare = false;
+    console.log(`${this.#engine}: launched anew, since the browser did not answer: ${why}`);
+    await this.browser.close().catch(() => {});
+    await this.#launch();
   }
 
   /** The browser ends as a person ends it, and comes back with its tabs. */
