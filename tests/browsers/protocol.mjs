@@ -5,7 +5,7 @@ import WebSocket from 'ws';
 /** How long a browser may take over one command. The longest are those that wait for a page. */
 const ANSWER_MS = 25_000;
 
-/** The browser is there and does not answer: no fault of a page. */
+/** The browser is gone, or does not answer: no fault of a page. */
 export class NoAnswer extends Error {}
 
 export class Protocol {
@@ -23,7 +23,7 @@ export class Protocol {
     socket.on('close', () => {
       for (const { reject, method, timer } of this.#waiting.values()) {
         clearTimeout(timer);
-        reject(new Error(`${method}: the browser is gone`));
+        reject(new NoAnswer(`${method}: the browser is gone`));
       }
       this.#waiting.clear();
     });
@@ -52,7 +52,7 @@ export class Protocol {
     const id = this.#last;
     return new Promise((resolve, reject) => {
       if (this.#socket.readyState !== WebSocket.OPEN) {
-        reject(new Error(`${method}: the browser is gone`));
+        reject(new NoAnswer(`${method}: the browser is gone`));
         return;
       }
       const timer = setTimeout(() => {
