@@ -16,9 +16,9 @@ const run = (turn, data, late) => {
 export const show = data => {
   const turn = ++asks, asked = { now: performance.now(), wall: Date.now() };
   if (!data || typeof data.then != 'function') return run(turn, data, Infinity);
-  // A promise that was kept is there before the next task: then nobody knows when its data was asked for. The task is a
-  // timer's or a message's, whichever comes first: timers wait for up to a minute in a hidden tab, and in WebKit a message
-  // was seen to come later than an answer.
+  // A promise that was kept is there before the next task: then nobody knows when its data was asked for. The task is
+  // a timer's or a message's, whichever comes first: timers wait for up to a minute in a hidden tab, and in WebKit a
+  // message was seen to come later than an answer.
   let kept = true;
   const { port1, port2 } = new MessageChannel(), later = () => {
     kept = false;
