@@ -126,9 +126,11 @@ module Vidcache
       headers = response.headers
       headers.keys.grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
       response.request&.set_header(ON_PAGE, true)
-      return if headers["Cache-Control"]&.include?("no-store") || response.cache_control[:no_store]
+      control = response.cache_control
+      # What an action says by `expires_in` wins over the header from Rails 7.0 on, over its `no-store` too.
+      return if control[:no_store] || (control.empty? && headers["Cache-Control"]&.include?("no-store"))
 
-      response.cache_control.clear
+      control.clear
       if Vidcache.settings.no_store?
         headers["Cache-Control"] = "private, no-store"
       else
