@@ -1,5 +1,7 @@
 /* Two copies of the library in one process, as a gem and a wheel would have: each with a SQLite of its own, on one
-   file. The locks of a process would not keep the two apart; those of their descriptors do. */
+   file. The locks of a process would not keep the two apart; those of their descriptors do. One opens after the other:
+   the locks of the database itself are the process's still, and of two copies that open at the same moment one may be
+   told "disk I/O error" (docs/adr/0015). */
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -17,6 +19,7 @@ struct copy {
   __typeof__(&vidcache_free) free;
   const char *path;
   int64_t first;
+  vidcache_handle *handle;
 };
 
 static void *find(void *library, const char *name)
@@ -55,13 +58,12 @@ static vidcache_handle *opened(const struct copy *copy)
 
 static void *links(void *argument)
 {
-  const struct copy *copy = argument;
-  vidcache_handle *handle = opened(copy);
+  struct copy *copy = argument;
   for (int64_t n = 0; n < LINKS; n++) {
     vidcache_user user = vidcache_user_id(copy->first + n);
-    CHECK(copy->link(handle, &user, copy->first + n) == VIDCACHE_OK);
+    CHECK(copy->link(copy->handle, &user, copy->first + n) == VIDCACHE_OK);
   }
-  copy->free(&handle);
+  copy->free(&copy->handle);
   return NULL;
 }
 
@@ -74,6 +76,7 @@ int main(int count, char **arguments)
     copies[n] = load(arguments[2 + n]);
     copies[n].path = path_in(arguments[1], "copies");
     copies[n].first = 1 + n * LINKS;
+    copies[n].handle = opened(&copies[n]);
   }
   CHECK(copies[0].link != copies[1].link);
   for (int n = 0; n < COPIES; n++) CHECK(pthread_create(&threads[n], NULL, links, &copies[n]) == 0);
