@@ -6,16 +6,12 @@ mod common;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{child_path, in_fork, link_to, linked, open, options, run, start, temporary, vid};
+use common::{beside, child_path, in_fork, link_to, linked, open, options, run, start, temporary, until, vid};
 use vidcache::{Error, Imported, Options, Synchronous, UserKey, Vid, Vidcache};
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}", path.display()))
-}
 
 #[test]
 fn a_user_is_read_once_and_answered_from_memory_then() {
@@ -188,14 +184,6 @@ fn what_others_did_while_no_connection_was_open_is_seen() {
             true
         }));
         assert_eq!(vid(&cache, 1), 500 + round);
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(5), "not in 5 s: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -8,17 +8,13 @@ mod common;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{child_path, link, linked, open, options, start, temporary};
+use common::{beside, child_path, link, linked, open, options, start, temporary};
 use vidcache::{Error, Options, Synchronous, UserKey, Vid, Vidcache};
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    PathBuf::from(format!("{}{suffix}", path.display()))
-}
 
 /// How long the processes write, and how many there are.
 const WRITING: Duration = Duration::from_secs(4);

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use vidcache::{Options, UserKey, Vid, Vidcache};
@@ -45,6 +46,20 @@ pub(crate) fn vid(cache: &Vidcache, user: i64) -> i64 {
 
 pub(crate) fn linked(cache: &Vidcache, user: i64) -> bool {
     vid(cache, user) != 0
+}
+
+/// The log (`-wal`) or the index (`-shm`) beside a file.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+/// Waits until it holds, for what takes a process about a second to notice.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(5), "not in 5 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The test `name` of this program as a process of its own, with `path` in its environment.
