@@ -574,6 +574,10 @@ typedef struct vidcache_stats {
    */
   uint64_t reopened;
   /**
+   * The code of the handle's last failure, VIDCACHE_OK when there was none.
+   */
+  vidcache_result last_error;
+  /**
    * Why every look-up reads the file: a static text, not NUL-terminated; NULL when none does.
    */
   const char *fallback;
@@ -581,10 +585,6 @@ typedef struct vidcache_stats {
    * The bytes of `fallback`.
    */
   size_t fallback_len;
-  /**
-   * The code of the handle's last failure, VIDCACHE_OK when there was none.
-   */
-  vidcache_result last_error;
 } vidcache_stats;
 
 #ifdef __cplusplus

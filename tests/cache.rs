@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use vidcache::{
-    ChangeToken, Email, Error, ImportReport, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache,
+    ChangeToken, Email, Error, ErrorCode, ImportReport, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache,
 };
 
 const PORTAL: i64 = 62515;
@@ -296,7 +296,7 @@ fn the_last_failure_is_a_code_and_names_no_user() {
     let vid = Vid::try_from(9).unwrap();
     cache.link(UserKey::text("ann-key").unwrap(), vid).unwrap();
     cache.link(UserKey::from(2), vid).unwrap_err();
-    assert_eq!(cache.stats().last_error, Some("vid_taken"));
+    assert_eq!(cache.stats().last_error, Some(ErrorCode::VidTaken));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 
 /// What a handle has done since it was opened, in this process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ pub struct Stats {
     /// Why every look-up reads the file, if it does.
     pub fallback: Option<&'static str>,
     /// The code of the last failure, such as `busy`.
-    pub last_error: Option<&'static str>,
+    pub last_error: Option<ErrorCode>,
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub(super) struct Counters {
     /// How often in a row they could not be left: somebody wrote.
     pub(super) deferred: AtomicU64,
     fallback: Mutex<Option<&'static str>>,
-    last_error: Mutex<Option<&'static str>>,
+    last_error: Mutex<Option<ErrorCode>>,
 }
 
 /// A counter on a cache line of its own, so that threads do not wait for one another's.
@@ -116,7 +116,7 @@ impl Counters {
     pub(super) fn note(&self, error: &Error) {
         // A call that must not wait was cancelled and starts again: no failure.
         if *error != Error::Cancelled {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.code().name());
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.code());
         }
     }
 

@@ -25,15 +25,18 @@ pub unsafe extern "C" fn vidcache_explain(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, email) =
-            unsafe { (input::handle(handle)?, input::user(user)?, input::email(email, email_len)?) };
-        let (decision, sentences) = (out(decision, "decision")?, out(sentences, "sentences")?);
+        let (handle, user, email, decision, sentences) = unsafe {
+            (
+                input::handle(handle)?,
+                input::user(user)?,
+                input::email(email, email_len)?,
+                out(decision, "decision")?,
+                out(sentences, "sentences")?,
+            )
+        };
         let explained = handle.0.explain(user, email.as_ref())?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            write_decision(&explained.decision, decision);
-            sentences.write(vidcache_text::new(explained.to_string()));
-        }
+        write_decision(&explained.decision, decision.slot());
+        sentences.write(vidcache_text::new(explained.to_string()));
         Ok(())
     })
 }
@@ -50,11 +53,9 @@ pub unsafe extern "C" fn vidcache_export(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let out = out(json, "json")?;
+        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(json, "json")?) };
         let json = handle.0.export(user)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(vidcache_text::new(json)) };
+        out.write(vidcache_text::new(json));
         Ok(())
     })
 }
@@ -74,11 +75,9 @@ pub unsafe extern "C" fn vidcache_forget(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let out = out(known, "known")?;
+        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(known, "known")?) };
         let known = handle.0.forget(user)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(known) };
+        out.write(known);
         Ok(())
     })
 }

@@ -37,11 +37,9 @@ pub unsafe extern "C" fn vidcache_begin_email_change(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let out = out(token, "token")?;
+        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(token, "token")?) };
         let token = handle.0.begin_email_change(user)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(token.get()) };
+        out.write(token.get());
         Ok(())
     })
 }
@@ -76,11 +74,10 @@ pub unsafe extern "C" fn vidcache_is_change_outstanding(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let out = out(outstanding, "outstanding")?;
+        let (handle, user, out) =
+            unsafe { (input::handle(handle)?, input::user(user)?, out(outstanding, "outstanding")?) };
         let is = handle.0.is_change_outstanding(user, ChangeToken::try_from(token)?)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(is) };
+        out.write(is);
         Ok(())
     })
 }
@@ -99,14 +96,12 @@ pub unsafe extern "C" fn vidcache_change_outstanding_since(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let (begun_at, outstanding) = (out(begun_at, "begun_at")?, out(outstanding, "outstanding")?);
+        let (handle, user, begun_at, outstanding) = unsafe {
+            (input::handle(handle)?, input::user(user)?, out(begun_at, "begun_at")?, out(outstanding, "outstanding")?)
+        };
         let since = handle.0.change_outstanding_since(user, ChangeToken::try_from(token)?)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            begun_at.write(since.unwrap_or(0));
-            outstanding.write(since.is_some());
-        }
+        begun_at.write(since.unwrap_or(0));
+        outstanding.write(since.is_some());
         Ok(())
     })
 }
@@ -123,11 +118,9 @@ pub unsafe extern "C" fn vidcache_quiet_period(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        let milliseconds = out(milliseconds, "milliseconds")?;
+        let (handle, milliseconds) = unsafe { (input::handle(handle)?, out(milliseconds, "milliseconds")?) };
         let period = handle.0.quiet_period()?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { milliseconds.write(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)) };
+        milliseconds.write(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
         Ok(())
     })
 }
@@ -147,22 +140,17 @@ pub unsafe extern "C" fn vidcache_stale_changes(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        let count = out(count, "count")?;
-        if capacity > 0 {
-            out(changes, "changes")?;
-        }
-        input::fits::<vidcache_stale_change>(capacity, "capacity")?;
+        let (handle, count, rows) =
+            unsafe { (input::handle(handle)?, out(count, "count")?, input::outs(changes, capacity, "changes")?) };
         let limit = u32::try_from(capacity).unwrap_or(u32::MAX);
         let found = handle.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
         if found.iter().any(|change| change.user.len() >= VIDCACHE_USER_SIZE) {
             return Err(Error::Corrupt("a user key is too long".into()));
         }
-        for (at, change) in found.iter().enumerate() {
-            // SAFETY: at most `capacity` of them, in an array that is not NULL and writable by the caller's contract;
-            // a key with its NUL fits, as just checked.
+        for (change, row) in found.iter().zip(rows) {
+            let row = row.as_mut_ptr();
+            // SAFETY: inside the row; a key with its NUL fits, as just checked.
             unsafe {
-                let row = changes.add(at);
                 (&raw mut (*row).token).write(change.token.get());
                 (&raw mut (*row).begun_at).write(change.begun_at);
                 (&raw mut (*row).user_len).write(change.user.len() as u32);
@@ -171,8 +159,7 @@ pub unsafe extern "C" fn vidcache_stale_changes(
                 user.add(change.user.len()).write(0);
             }
         }
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { count.write(found.len()) };
+        count.write(found.len());
         Ok(())
     })
 }

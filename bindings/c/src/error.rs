@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use vidcache::{ErrorCode, Vid};
 
 use crate::edge;
+use crate::grows::{self, grows};
 
 /// What a function returns: VIDCACHE_OK, or the number of what went wrong.
 pub type vidcache_result = i32;
@@ -28,6 +29,8 @@ pub struct vidcache_error {
     pub message_len: usize,
 }
 
+grows!(vidcache_error: message_len);
+
 /// The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
 /// VIDCACHE_OK is "ok", and a number that is no code is "unknown".
 #[unsafe(no_mangle)]
@@ -48,10 +51,8 @@ pub extern "C" fn vidcache_error_name(code: vidcache_result) -> *const c_char {
 /// Fails with VIDCACHE_INVALID_OPTION when `error` is NULL or its `size` is not one that this library knows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidcache_result {
-    // SAFETY: NULL, or with its `size` set by the caller's contract.
-    if error.is_null() || unsafe { (*error).size } != size_of::<vidcache_error>() {
-        return ErrorCode::InvalidOption.number();
-    }
+    // SAFETY: the caller's contract.
+    let Ok(room) = (unsafe { grows::room(error, "error") }) else { return ErrorCode::InvalidOption.number() };
     let found = edge::last(|failure| vidcache_error {
         size: size_of::<vidcache_error>(),
         code: failure.error.code().number(),
@@ -71,7 +72,6 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
         message: c"".as_ptr(),
         message_len: 0,
     };
-    // SAFETY: not NULL, and writable by the caller's contract.
-    unsafe { error.write(found.unwrap_or(none)) };
+    room.write(found.unwrap_or(none));
     0
 }

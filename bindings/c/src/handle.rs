@@ -10,6 +10,7 @@ use vidcache::{Error, Options, Synchronous, Vidcache};
 
 use crate::edge::{edge, free, keep_panics_quiet};
 use crate::error::vidcache_result;
+use crate::grows::{self, grows};
 use crate::input::{self, out};
 use crate::text::vidcache_text;
 use crate::types::vidcache_handle;
@@ -52,6 +53,8 @@ pub struct vidcache_options {
     pub old_secrets: *const vidcache_secret,
 }
 
+grows!(vidcache_options: old_secrets);
+
 /// A secret that was before.
 #[repr(C)]
 pub struct vidcache_secret {
@@ -67,37 +70,30 @@ pub struct vidcache_secret {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_options_init(options: *mut vidcache_options) -> vidcache_result {
     edge(|| {
-        let options = out(options, "options")?;
-        // SAFETY: not NULL, and with its `size` set by the caller's contract.
-        check_size::<vidcache_options>(unsafe { (*options).size })?;
-        let defaults = Options::default();
-        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            options.write(vidcache_options {
-                size: size_of::<vidcache_options>(),
-                secret: ptr::null(),
-                secret_len: 0,
-                loader_host: ptr::null(),
-                loader_host_len: 0,
-                memory: defaults.memory as u64,
-                busy_timeout_ms: milliseconds(defaults.busy_timeout),
-                page_deadline_ms: milliseconds(defaults.page_deadline),
-                synchronous: VIDCACHE_SYNCHRONOUS_FULL,
-                old_secrets_len: 0,
-                old_secrets: ptr::null(),
-            });
-        }
+        // SAFETY: the caller's contract.
+        unsafe { grows::room(options, "options") }?.write(vidcache_options::default());
         Ok(())
     })
 }
 
-/// Of a struct that may grow one day.
-pub(crate) fn check_size<T>(size: usize) -> Result<(), Error> {
-    if size == size_of::<T>() {
-        return Ok(());
+impl Default for vidcache_options {
+    fn default() -> Self {
+        let defaults = Options::default();
+        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Self {
+            size: size_of::<Self>(),
+            secret: ptr::null(),
+            secret_len: 0,
+            loader_host: ptr::null(),
+            loader_host_len: 0,
+            memory: defaults.memory as u64,
+            busy_timeout_ms: milliseconds(defaults.busy_timeout),
+            page_deadline_ms: milliseconds(defaults.page_deadline),
+            synchronous: VIDCACHE_SYNCHRONOUS_FULL,
+            old_secrets_len: 0,
+            old_secrets: ptr::null(),
+        }
     }
-    Err(Error::InvalidOption { name: "size", why: "it must be the sizeof of the struct, as the header has it" })
 }
 
 /// Opens the file at `path` (bytes of a file name, at most 4096) for a portal, the HubSpot account's id, creating it
@@ -118,16 +114,15 @@ pub unsafe extern "C" fn vidcache_open(
 ) -> vidcache_result {
     keep_panics_quiet();
     edge(|| {
-        let handle = out(handle, "handle")?;
         // SAFETY: the caller's contract.
-        let path = unsafe { self::path(path, path_len) }?;
-        // SAFETY: NULL, or readable with its `size` set by the caller's contract.
-        let old_secrets = unsafe { self::old_secrets(options) }?;
+        let (handle, path, given) = unsafe {
+            (out(handle, "handle")?, self::path(path, path_len)?, grows::read(options, vidcache_options::default())?)
+        };
+        let given = given.unwrap_or_default();
         // SAFETY: as above.
-        let options = unsafe { self::options(options, &old_secrets) }?;
-        let opened = Vidcache::open(path, portal, &options)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { handle.write(Box::into_raw(Box::new(vidcache_handle(opened)))) };
+        let texts = unsafe { texts(&given) }?;
+        let opened = Vidcache::open(path, portal, &self::options(&given, &texts)?)?;
+        handle.write(Box::into_raw(Box::new(vidcache_handle(opened))));
         Ok(())
     })
 }
@@ -157,12 +152,10 @@ pub unsafe extern "C" fn vidcache_move_aside(
 ) -> vidcache_result {
     keep_panics_quiet();
     edge(|| {
-        let moved_to = out(moved_to, "moved_to")?;
         // SAFETY: the caller's contract.
-        let path = unsafe { self::path(path, path_len) }?;
+        let (moved_to, path) = unsafe { (out(moved_to, "moved_to")?, self::path(path, path_len)?) };
         let place = Vidcache::move_aside(path)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { moved_to.write(vidcache_text::new(place.to_string_lossy().into_owned())) };
+        moved_to.write(vidcache_text::new(place.to_string_lossy().into_owned()));
         Ok(())
     })
 }
@@ -170,50 +163,36 @@ pub unsafe extern "C" fn vidcache_move_aside(
 /// The most that an app has reason to remember.
 const MAX_OLD_SECRETS: u32 = 16;
 
-unsafe fn old_secrets<'a>(options: *const vidcache_options) -> Result<Vec<&'a [u8]>, Error> {
-    let wrong = |why| Error::InvalidOption { name: "old_secrets", why };
-    if options.is_null() {
-        return Ok(Vec::new());
-    }
-    // SAFETY: not NULL, and its `size` is set by the caller's contract; more is read only when that is right.
-    check_size::<vidcache_options>(unsafe { (*options).size })?;
-    // SAFETY: a whole struct, initialised by the caller's contract.
-    let options = unsafe { &*options };
-    if options.old_secrets_len == 0 {
-        return Ok(Vec::new());
-    }
-    if options.old_secrets_len > MAX_OLD_SECRETS || options.old_secrets.is_null() {
-        return Err(wrong("there must be at most 16, and not at NULL"));
-    }
-    // SAFETY: not NULL, and so many by the caller's contract.
-    let secrets = unsafe { std::slice::from_raw_parts(options.old_secrets, options.old_secrets_len as usize) };
-    // SAFETY: the caller's contract, for each of them.
-    secrets.iter().map(|secret| unsafe { input::bytes(secret.bytes, secret.len, input::MAX_OPTION, wrong) }).collect()
+/// What the options point to.
+struct Texts<'a> {
+    secret: Option<&'a [u8]>,
+    loader_host: Option<&'a str>,
+    old_secrets: Vec<&'a [u8]>,
 }
 
-unsafe fn options<'a>(options: *const vidcache_options, old_secrets: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
-    let defaults = Options::default();
-    if options.is_null() {
-        return Ok(defaults);
+unsafe fn texts<'a>(given: &vidcache_options) -> Result<Texts<'a>, Error> {
+    let wrong = |name| move |why| Error::InvalidOption { name, why };
+    if given.old_secrets_len > MAX_OLD_SECRETS {
+        return Err(wrong("old_secrets")("there must be at most 16"));
     }
-    // SAFETY: not NULL, and its `size` is set by the caller's contract; more is read only when that is right.
-    check_size::<vidcache_options>(unsafe { (*options).size })?;
-    // SAFETY: a whole struct, initialised by the caller's contract.
-    let options = unsafe { &*options };
     // SAFETY: the caller's contract.
-    let secret = unsafe {
-        input::optional_bytes(options.secret, options.secret_len, input::MAX_OPTION, |why| Error::InvalidOption {
-            name: "secret",
-            why,
+    unsafe {
+        let old_secrets = input::array(given.old_secrets, given.old_secrets_len as usize, "old_secrets")?.iter();
+        Ok(Texts {
+            secret: input::optional_bytes(given.secret, given.secret_len, input::MAX_OPTION, wrong("secret"))?,
+            loader_host: input::text(given.loader_host, given.loader_host_len, input::MAX_OPTION, "loader_host")?,
+            old_secrets: old_secrets
+                .map(|old| input::bytes(old.bytes, old.len, input::MAX_OPTION, wrong("old_secrets")))
+                .collect::<Result<_, _>>()?,
         })
-    }?;
-    // SAFETY: the caller's contract.
-    let loader_host =
-        unsafe { input::text(options.loader_host, options.loader_host_len, input::MAX_OPTION, "loader_host") }?;
+    }
+}
+
+fn options<'a>(given: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options<'a>, Error> {
     Ok(Options {
-        secret,
-        old_secrets,
-        synchronous: match options.synchronous {
+        secret: texts.secret,
+        old_secrets: &texts.old_secrets,
+        synchronous: match given.synchronous {
             VIDCACHE_SYNCHRONOUS_FULL => Synchronous::Full,
             VIDCACHE_SYNCHRONOUS_NORMAL => Synchronous::Normal,
             _ => {
@@ -223,10 +202,10 @@ unsafe fn options<'a>(options: *const vidcache_options, old_secrets: &'a [&'a [u
                 });
             }
         },
-        busy_timeout: Duration::from_millis(options.busy_timeout_ms.into()),
-        memory: usize::try_from(options.memory).unwrap_or(usize::MAX),
-        page_deadline: Duration::from_millis(options.page_deadline_ms.into()),
-        loader_host: loader_host.unwrap_or(defaults.loader_host),
+        busy_timeout: Duration::from_millis(given.busy_timeout_ms.into()),
+        memory: usize::try_from(given.memory).unwrap_or(usize::MAX),
+        page_deadline: Duration::from_millis(given.page_deadline_ms.into()),
+        loader_host: texts.loader_host.unwrap_or(Options::default().loader_host),
     })
 }
 
@@ -255,10 +234,8 @@ pub unsafe extern "C" fn vidcache_free(handle: *mut *mut vidcache_handle) {
 pub unsafe extern "C" fn vidcache_portal(handle: *const vidcache_handle, portal: *mut i64) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        let portal = out(portal, "portal")?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { portal.write(handle.0.portal()) };
+        let (handle, portal) = unsafe { (input::handle(handle)?, out(portal, "portal")?) };
+        portal.write(handle.0.portal());
         Ok(())
     })
 }

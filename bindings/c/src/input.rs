@@ -2,6 +2,8 @@
 //! code, however wrong the pointer beside it.
 
 use std::ffi::c_char;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::slice;
 
 use vidcache::{ChangeToken, Email, Error, UserKey};
@@ -24,14 +26,53 @@ pub(crate) fn null(name: &'static str) -> Error {
 /// The handle, if there is one.
 #[inline(always)]
 pub(crate) unsafe fn handle<'a>(handle: *const vidcache_handle) -> Result<&'a vidcache_handle> {
-    // SAFETY: NULL, or made by `vidcache_open` and not freed, by the caller's contract.
-    unsafe { handle.as_ref() }.ok_or(null("handle"))
+    // SAFETY: the caller's contract.
+    unsafe { made(handle, "handle") }
 }
 
-/// Where an output goes. It is written when the call has succeeded, and may be uninitialised until then.
+/// What the library made, and nobody has freed.
 #[inline(always)]
-pub(crate) fn out<T>(pointer: *mut T, name: &'static str) -> Result<*mut T> {
-    if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
+pub(crate) unsafe fn made<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T> {
+    // SAFETY: NULL, or from `Box::into_raw` here and not freed, by the caller's contract.
+    unsafe { pointer.as_ref() }.ok_or(null(name))
+}
+
+/// Where an output goes, for the time of the call. It is written when the call has succeeded, and may be uninitialised
+/// until then.
+pub(crate) struct Out<'a, T>(*mut T, PhantomData<&'a mut T>);
+
+#[inline(always)]
+pub(crate) unsafe fn out<'a, T>(pointer: *mut T, name: &'static str) -> Result<Out<'a, T>> {
+    if pointer.is_null() { Err(null(name)) } else { Ok(Out(pointer, PhantomData)) }
+}
+
+impl<'a, T> Out<'a, T> {
+    #[inline(always)]
+    pub(crate) fn write(self, value: T) {
+        self.slot().write(value);
+    }
+
+    /// For what is written a part at a time.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> &'a mut MaybeUninit<T> {
+        // SAFETY: not NULL, and writable by the contract of `out`.
+        unsafe { &mut *self.0.cast() }
+    }
+}
+
+/// An array of the caller's for `count` outputs. NULL is none, with a count of 0.
+#[inline(always)]
+pub(crate) unsafe fn outs<'a, T>(items: *mut T, count: usize, name: &'static str) -> Result<&'a mut [MaybeUninit<T>]> {
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    if items.is_null() {
+        return Err(null(name));
+    }
+    fits::<T>(count, name)?;
+    // SAFETY: not NULL, of a size that memory may have, and `count` items that are writable and the caller's alone by
+    // their contract.
+    Ok(unsafe { slice::from_raw_parts_mut(items.cast(), count) })
 }
 
 /// The bytes of a text, None where the pointer is NULL and the length 0.
@@ -84,10 +125,15 @@ pub(crate) unsafe fn text<'a>(
 
 #[inline(always)]
 pub(crate) unsafe fn user<'a>(user: *const vidcache_user) -> Result<UserKey<'a>> {
-    // SAFETY: NULL or readable, by the caller's contract.
-    let user = unsafe { user.as_ref() }.ok_or(Error::InvalidUserKey("it is NULL"))?;
     // SAFETY: the caller's contract.
-    unsafe { key(user) }
+    unsafe { optional_user(user) }?.ok_or(Error::InvalidUserKey("it is NULL"))
+}
+
+/// The user's key; None for NULL, where nobody is signed in.
+#[inline(always)]
+pub(crate) unsafe fn optional_user<'a>(user: *const vidcache_user) -> Result<Option<UserKey<'a>>> {
+    // SAFETY: NULL or readable, and so is its text, by the caller's contract.
+    unsafe { user.as_ref().map(|user| key(user)).transpose() }
 }
 
 /// The key that a user is: the text is the caller's, and lives as long as the call.
@@ -140,8 +186,20 @@ pub(crate) unsafe fn array<'a, T>(items: *const T, count: usize, name: &'static 
     Ok(unsafe { slice::from_raw_parts(items, count) })
 }
 
+/// The caller's buffer, which may be uninitialised: it is only written. NULL is none, with a capacity of 0.
+#[inline(always)]
+pub(crate) unsafe fn buffer<'a>(buffer: *mut c_char, capacity: usize) -> Result<&'a mut [u8]> {
+    fits::<u8>(capacity, "capacity")?;
+    match (buffer.is_null(), capacity) {
+        (true, 0) => Ok(&mut []),
+        (true, _) => Err(null("buffer")),
+        // SAFETY: not NULL, of a size that memory may have, writable and the caller's alone by their contract.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(buffer.cast(), capacity) }),
+    }
+}
+
 /// More than the memory of a machine is a mistake, not a length.
-pub(crate) fn fits<T>(count: usize, name: &'static str) -> Result<()> {
+fn fits<T>(count: usize, name: &'static str) -> Result<()> {
     match count.checked_mul(size_of::<T>()) {
         Some(bytes) if bytes <= 1 << 40 => Ok(()),
         _ => Err(Error::InvalidOption { name, why: "it is too long" }),

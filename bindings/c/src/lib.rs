@@ -12,6 +12,7 @@ pub mod account;
 pub mod changes;
 mod edge;
 pub mod error;
+mod grows;
 pub mod handle;
 mod input;
 pub mod lookup;

@@ -1,6 +1,7 @@
 //! The way out: who a user is, and what may be said of them.
 
 use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use vidcache::{Email, Identity, Reason};
@@ -70,11 +71,9 @@ pub unsafe extern "C" fn vidcache_resolve(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let out = out(identity, "identity")?;
+        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(identity, "identity")?) };
         let found = self::identity(handle.0.resolve(user)?);
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(found) };
+        out.write(found);
         Ok(())
     })
 }
@@ -92,14 +91,11 @@ pub unsafe extern "C" fn vidcache_recall(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
-        let (identity, known) = (out(identity, "identity")?, out(known, "known")?);
+        let (handle, user, identity, known) =
+            unsafe { (input::handle(handle)?, input::user(user)?, out(identity, "identity")?, out(known, "known")?) };
         let found = handle.0.recall(&user);
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            identity.write(self::identity(found.flatten()));
-            known.write(found.is_some());
-        }
+        identity.write(self::identity(found.flatten()));
+        known.write(found.is_some());
         Ok(())
     })
 }
@@ -118,22 +114,20 @@ pub unsafe extern "C" fn vidcache_decide(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, email) =
-            unsafe { (input::handle(handle)?, input::user(user)?, input::email(email, email_len)?) };
-        let out = out(decision, "decision")?;
+        let (handle, user, email, out) = unsafe {
+            (input::handle(handle)?, input::user(user)?, input::email(email, email_len)?, out(decision, "decision")?)
+        };
         let decided = handle.0.decide(user, email.as_ref())?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { write_decision(&decided, out) };
+        write_decision(&decided, out.slot());
         Ok(())
     })
 }
 
-/// # Safety
-/// `out` is writable.
-pub(crate) unsafe fn write_decision(decided: &vidcache::Decision<'_>, out: *mut vidcache_decision) {
+pub(crate) fn write_decision(decided: &vidcache::Decision<'_>, room: &mut MaybeUninit<vidcache_decision>) {
+    let out = room.as_mut_ptr();
     let email = decided.email().unwrap_or_default();
-    // SAFETY: writable by this function's contract, field by field since most of `email` is left as it is; it is
-    // longer than any email by its NUL (asserted above).
+    // SAFETY: inside `room`, field by field since most of `email` is left as it is; it is longer than any email by its
+    // NUL (asserted above).
     unsafe {
         (&raw mut (*out).id).write(decided.id().map_or(0, |id| id.get()));
         (&raw mut (*out).reason).write(decided.reason().number());

@@ -3,11 +3,9 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use vidcache::ErrorCode;
-
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::handle::check_size;
+use crate::grows::{self, grows};
 use crate::input::{self, out};
 use crate::text::vidcache_text;
 use crate::types::vidcache_handle;
@@ -33,13 +31,15 @@ pub struct vidcache_stats {
     pub revision: i64,
     /// How often the file, or its WAL index, was replaced under us and opened again.
     pub reopened: u64,
+    /// The code of the handle's last failure, VIDCACHE_OK when there was none.
+    pub last_error: vidcache_result,
     /// Why every look-up reads the file: a static text, not NUL-terminated; NULL when none does.
     pub fallback: *const c_char,
     /// The bytes of `fallback`.
     pub fallback_len: usize,
-    /// The code of the handle's last failure, VIDCACHE_OK when there was none.
-    pub last_error: vidcache_result,
 }
+
+grows!(vidcache_stats: fallback_len);
 
 /// What the handle has done in this process. Cheap. `stats->size` must be set before.
 ///
@@ -51,13 +51,9 @@ pub unsafe extern "C" fn vidcache_get_stats(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        let out = out(stats, "stats")?;
-        // SAFETY: not NULL, and with its `size` set by the caller's contract.
-        check_size::<vidcache_stats>(unsafe { (*out).size })?;
+        let (handle, room) = unsafe { (input::handle(handle)?, grows::room(stats, "stats")?) };
         let stats = handle.0.stats();
-        let last = stats.last_error.and_then(|name| ErrorCode::ALL.iter().find(|code| code.name() == name));
-        let written = vidcache_stats {
+        room.write(vidcache_stats {
             size: size_of::<vidcache_stats>(),
             hits: stats.hits,
             misses: stats.misses,
@@ -67,12 +63,10 @@ pub unsafe extern "C" fn vidcache_get_stats(
             bytes: stats.bytes,
             revision: stats.revision,
             reopened: stats.reopened,
+            last_error: stats.last_error.map_or(0, |code| code.number()),
             fallback: stats.fallback.map_or(ptr::null(), |text| text.as_ptr().cast()),
             fallback_len: stats.fallback.map_or(0, str::len),
-            last_error: last.map_or(0, |code| code.number()),
-        };
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(written) };
+        });
         Ok(())
     })
 }
@@ -90,14 +84,11 @@ pub unsafe extern "C" fn vidcache_verify(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        let (problems, count) = (out(problems, "problems")?, out(count, "count")?);
+        let (handle, problems, count) =
+            unsafe { (input::handle(handle)?, out(problems, "problems")?, out(count, "count")?) };
         let found = handle.0.verify()?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            count.write(found.len());
-            problems.write(vidcache_text::new(found.join("\n")));
-        }
+        count.write(found.len());
+        problems.write(vidcache_text::new(found.join("\n")));
         Ok(())
     })
 }

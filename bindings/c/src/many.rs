@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input;
 use crate::lookup::{identity, vidcache_decision, vidcache_identity, write_decision};
 use crate::types::{vidcache_handle, vidcache_user};
 
@@ -31,14 +31,17 @@ pub unsafe extern "C" fn vidcache_resolve_many(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, users) = unsafe { (input::handle(handle)?, input::array(users, count, "users")?) };
-        input::fits::<vidcache_identity>(count, "count")?;
-        let identities = if count == 0 { identities } else { out(identities, "identities")? };
+        let (handle, users, identities) = unsafe {
+            (
+                input::handle(handle)?,
+                input::array(users, count, "users")?,
+                input::outs(identities, count, "identities")?,
+            )
+        };
         // SAFETY: the caller's contract.
         let keys = users.iter().map(|user| unsafe { input::key(user) }).collect::<Result<Vec<_>, _>>()?;
-        for (at, found) in handle.0.resolve_many(&keys)?.into_iter().enumerate() {
-            // SAFETY: one of `count`, in an array that is not NULL and writable by the caller's contract.
-            unsafe { identities.add(at).write(identity(found)) };
+        for (found, room) in handle.0.resolve_many(&keys)?.into_iter().zip(identities) {
+            room.write(identity(found));
         }
         Ok(())
     })
@@ -57,17 +60,20 @@ pub unsafe extern "C" fn vidcache_decide_many(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, questions) = unsafe { (input::handle(handle)?, input::array(questions, count, "questions")?) };
-        input::fits::<vidcache_decision>(count, "count")?;
-        let decisions = if count == 0 { decisions } else { out(decisions, "decisions")? };
+        let (handle, questions, decisions) = unsafe {
+            (
+                input::handle(handle)?,
+                input::array(questions, count, "questions")?,
+                input::outs(decisions, count, "decisions")?,
+            )
+        };
         let asked = questions.iter().map(|question| {
             // SAFETY: the caller's contract.
             Ok(unsafe { (input::key(&question.user)?, input::email(question.email, question.email_len)?) })
         });
         let asked = asked.collect::<Result<Vec<_>, vidcache::Error>>()?;
-        for (at, decided) in handle.0.decide_many(&asked)?.iter().enumerate() {
-            // SAFETY: one of `count`, in an array that is not NULL and writable by the caller's contract.
-            unsafe { write_decision(decided, decisions.add(at)) };
+        for (decided, room) in handle.0.decide_many(&asked)?.iter().zip(decisions) {
+            write_decision(decided, room);
         }
         Ok(())
     })

@@ -6,7 +6,7 @@ use vidcache::{Error, Vid};
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::input::{self, null, out};
+use crate::input::{self, out};
 use crate::types::vidcache_handle;
 
 /// What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
@@ -39,13 +39,12 @@ pub unsafe extern "C" fn vidcache_observe(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, answer) = unsafe { (input::handle(handle)?, input::answer(answer, answer_len)?) };
-        let out = out(observed, "observed")?;
+        let (handle, answer, out) =
+            unsafe { (input::handle(handle)?, input::answer(answer, answer_len)?, out(observed, "observed")?) };
         let found = handle.0.observe(answer)?;
         let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
         let found = vidcache_observed { contacts: numbers(found.contacts), missing: numbers(found.missing) };
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(Box::into_raw(Box::new(found))) };
+        out.write(Box::into_raw(Box::new(found)));
         Ok(())
     })
 }
@@ -80,14 +79,12 @@ unsafe fn list(
     which: impl FnOnce(&vidcache_observed) -> &[i64],
 ) -> vidcache_result {
     edge(|| {
-        // SAFETY: NULL, or made by this library and not freed, by the caller's contract.
-        let list = which(unsafe { observed.as_ref() }.ok_or(null("observed"))?);
-        let (vids, count) = (out(vids, "vids")?, out(count, "count")?);
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            vids.write(list.as_ptr());
-            count.write(list.len());
-        }
+        // SAFETY: the caller's contract.
+        let (observed, vids, count) =
+            unsafe { (input::made(observed, "observed")?, out(vids, "vids")?, out(count, "count")?) };
+        let list = which(observed);
+        vids.write(list.as_ptr());
+        count.write(list.len());
         Ok(())
     })
 }
@@ -116,18 +113,11 @@ pub unsafe extern "C" fn vidcache_apply_webhook(
     edge(|| {
         let wrong = |why| Error::InvalidWebhook { event: None, field: "body", why };
         // SAFETY: the caller's contract.
-        let (handle, body) =
-            unsafe { (input::handle(handle)?, input::bytes(body, body_len, input::MAX_ANSWER, wrong)?) };
-        let out = out(report, "report")?;
+        let (handle, body, out) = unsafe {
+            (input::handle(handle)?, input::bytes(body, body_len, input::MAX_ANSWER, wrong)?, out(report, "report")?)
+        };
         let done = handle.0.apply_webhook(body)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            out.write(vidcache_webhook_report {
-                applied: done.applied,
-                repeated: done.repeated,
-                ignored: done.ignored,
-            });
-        }
+        out.write(vidcache_webhook_report { applied: done.applied, repeated: done.repeated, ignored: done.ignored });
         Ok(())
     })
 }

@@ -1,13 +1,12 @@
 //! The way out, in a page's own form: HTML, and JSON for pages that the app makes itself.
 
 use std::ffi::c_char;
-use std::slice;
 
 use vidcache::Error;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, Out, out};
 use crate::types::{vidcache_handle, vidcache_user};
 
 /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
@@ -32,16 +31,16 @@ pub unsafe extern "C" fn vidcache_snippet(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, email, nonce) = unsafe {
+        let (handle, user, email, nonce, room) = unsafe {
             (
                 input::handle(handle)?,
                 input::user(user)?,
                 input::email(email, email_len)?,
                 input::nonce(nonce, nonce_len)?,
+                room(buffer, capacity, length)?,
             )
         };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |room| handle.0.page(user, email.as_ref())?.render_into(nonce, room)) }
+        room.fill(|bytes| handle.0.page(user, email.as_ref())?.render_into(nonce, bytes))
     })
 }
 
@@ -59,9 +58,9 @@ pub unsafe extern "C" fn vidcache_anonymous_snippet(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |room| handle.0.anonymous_page().render_into(nonce, room)) }
+        let (handle, nonce, room) =
+            unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?, room(buffer, capacity, length)?) };
+        room.fill(|bytes| handle.0.anonymous_page().render_into(nonce, bytes))
     })
 }
 
@@ -81,9 +80,9 @@ pub unsafe extern "C" fn vidcache_signed_out_snippet(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, nonce) = unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?) };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |room| handle.0.signed_out_page().render_into(nonce, room)) }
+        let (handle, nonce, room) =
+            unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?, room(buffer, capacity, length)?) };
+        room.fill(|bytes| handle.0.signed_out_page().render_into(nonce, bytes))
     })
 }
 
@@ -107,14 +106,19 @@ pub unsafe extern "C" fn vidcache_page_data(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, email) = unsafe { (input::handle(handle)?, input::email(email, email_len)?) };
-        let page = || match user.is_null() {
-            true => Ok(handle.0.anonymous_page()),
-            // SAFETY: the caller's contract.
-            false => handle.0.page(unsafe { input::user(user) }?, email.as_ref()),
+        let (handle, user, email, room) = unsafe {
+            (
+                input::handle(handle)?,
+                input::optional_user(user)?,
+                input::email(email, email_len)?,
+                room(buffer, capacity, length)?,
+            )
         };
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |room| copy(&page()?.data(), room)) }
+        let page = match user {
+            Some(user) => handle.0.page(user, email.as_ref())?,
+            None => handle.0.anonymous_page(),
+        };
+        room.fill(|bytes| copy(&page.data(), bytes))
     })
 }
 
@@ -131,9 +135,8 @@ pub unsafe extern "C" fn vidcache_signed_out_page_data(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let handle = unsafe { input::handle(handle) }?;
-        // SAFETY: the caller's contract.
-        unsafe { fill(buffer, capacity, length, |room| copy(&handle.0.signed_out_page().data(), room)) }
+        let (handle, room) = unsafe { (input::handle(handle)?, room(buffer, capacity, length)?) };
+        room.fill(|bytes| copy(&handle.0.signed_out_page().data(), bytes))
     })
 }
 
@@ -147,26 +150,26 @@ fn copy(text: &str, buffer: &mut [u8]) -> Result<usize, Error> {
     Ok(text.len())
 }
 
-/// Hands `write` the caller's buffer, and the caller the length that it came to or takes.
-unsafe fn fill(
-    buffer: *mut c_char,
-    capacity: usize,
-    length: *mut usize,
-    write: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
-) -> Result<(), Error> {
-    let length = out(length, "length")?;
-    input::fits::<u8>(capacity, "capacity")?;
-    let buffer = match (buffer.is_null(), capacity) {
-        (true, 0) => &mut [],
-        (true, _) => return Err(input::null("buffer")),
-        // SAFETY: not NULL, of a size that memory may have, writable and the caller's alone by their contract. Its bytes
-        // may be uninitialised: they are only written.
-        (false, _) => unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), capacity) },
-    };
-    let written = write(buffer);
-    if let Ok(bytes) | Err(Error::BufferTooSmall { needed: bytes }) = &written {
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { length.write(*bytes) };
+/// The caller's buffer, and where its length goes.
+struct Room<'a> {
+    buffer: &'a mut [u8],
+    length: Out<'a, usize>,
+}
+
+unsafe fn room<'a>(buffer: *mut c_char, capacity: usize, length: *mut usize) -> Result<Room<'a>, Error> {
+    // SAFETY: the caller's contract.
+    let (length, buffer) = unsafe { (out(length, "length")?, input::buffer(buffer, capacity)?) };
+    Ok(Room { buffer, length })
+}
+
+impl Room<'_> {
+    /// Hands `write` the buffer, and the caller the length that it came to or takes.
+    #[inline(always)]
+    fn fill(self, write: impl FnOnce(&mut [u8]) -> Result<usize, Error>) -> Result<(), Error> {
+        let written = write(self.buffer);
+        if let Ok(bytes) | Err(Error::BufferTooSmall { needed: bytes }) = &written {
+            self.length.write(*bytes);
+        }
+        written.map(|_| ())
     }
-    written.map(|_| ())
 }

@@ -78,19 +78,16 @@ pub unsafe extern "C" fn vidcache_record(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, answer) =
-            unsafe { (input::handle(handle)?, input::user(user)?, input::answer(answer, answer_len)?) };
-        let out = out(recorded, "recorded")?;
-        let done = handle.0.record(user, answer, input::change(change)?)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            out.write(vidcache_recorded {
-                vid: done.vid.get(),
-                created: done.created.map_or(-1, i32::from),
-                canonical: done.canonical,
-                email_observed: done.email_observed,
-            })
+        let (handle, user, answer, out) = unsafe {
+            (input::handle(handle)?, input::user(user)?, input::answer(answer, answer_len)?, out(recorded, "recorded")?)
         };
+        let done = handle.0.record(user, answer, input::change(change)?)?;
+        out.write(vidcache_recorded {
+            vid: done.vid.get(),
+            created: done.created.map_or(-1, i32::from),
+            canonical: done.canonical,
+            email_observed: done.email_observed,
+        });
         Ok(())
     })
 }
@@ -133,16 +130,15 @@ pub unsafe extern "C" fn vidcache_import(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, rows) = unsafe { (input::handle(handle)?, input::array(rows, count, "rows")?) };
-        let out = out(report, "report")?;
+        let (handle, rows, out) =
+            unsafe { (input::handle(handle)?, input::array(rows, count, "rows")?, out(report, "report")?) };
         let rows = rows.iter().map(|row| -> Result<_, Error> {
             // SAFETY: the caller's contract.
             let (user, email) = unsafe { (input::key(&row.user)?, input::email(row.email, row.email_len)?) };
             Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
         });
         let done = handle.0.import(rows)?;
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe { out.write(vidcache_import_report { imported: done.imported, vid_taken: done.vid_taken }) };
+        out.write(vidcache_import_report { imported: done.imported, vid_taken: done.vid_taken });
         Ok(())
     })
 }

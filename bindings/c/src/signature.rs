@@ -1,12 +1,14 @@
 //! Whether a request comes from HubSpot.
 
 use std::ffi::c_char;
+use std::ptr;
 
 use vidcache::Error;
 use vidcache::signature::{self, SignedRequest};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
+use crate::grows::{self, grows};
 use crate::input;
 
 /// What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
@@ -50,6 +52,30 @@ pub struct vidcache_signed_request {
     pub take_v2: u32,
 }
 
+grows!(vidcache_signed_request: take_v2);
+
+impl vidcache_signed_request {
+    const EMPTY: Self = Self {
+        size: size_of::<Self>(),
+        method: ptr::null(),
+        method_len: 0,
+        uri: ptr::null(),
+        uri_len: 0,
+        body: ptr::null(),
+        body_len: 0,
+        signature_v3: ptr::null(),
+        signature_v3_len: 0,
+        timestamp: ptr::null(),
+        timestamp_len: 0,
+        signature: ptr::null(),
+        signature_len: 0,
+        version: ptr::null(),
+        version_len: 0,
+        take_v1: 0,
+        take_v2: 0,
+    };
+}
+
 /// Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
 /// `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
 /// event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
@@ -66,13 +92,12 @@ pub unsafe extern "C" fn vidcache_verify_signature(
     edge(|| {
         let wrong = |name| move |why| Error::InvalidOption { name, why };
         // SAFETY: the caller's contract.
-        let secret = unsafe { input::bytes(secret, secret_len, input::MAX_OPTION, wrong("secret")) }?;
-        // SAFETY: NULL, or with its `size` set by the caller's contract; more is read only when that is right.
-        if request.is_null() || unsafe { (*request).size } != size_of::<vidcache_signed_request>() {
-            return Err(Error::InvalidOption { name: "request", why: "it must not be NULL, and its size must be set" });
-        }
-        // SAFETY: a whole struct, initialised by the caller's contract.
-        let request = unsafe { &*request };
+        let (secret, request) = unsafe {
+            (
+                input::bytes(secret, secret_len, input::MAX_OPTION, wrong("secret"))?,
+                grows::read(request, vidcache_signed_request::EMPTY)?.ok_or(input::null("request"))?,
+            )
+        };
         // SAFETY: the caller's contract, for each of them.
         let text = |text, len, name| unsafe { input::text(text, len, MAX_HEADER, name) };
         // SAFETY: the caller's contract.

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::input::{null, out};
+use crate::input::{self, out};
 
 /// A text that the library made. Opaque; freed by `vidcache_text_free`.
 pub struct vidcache_text(String);
@@ -23,14 +23,10 @@ pub unsafe extern "C" fn vidcache_text_get(
     len: *mut usize,
 ) -> vidcache_result {
     edge(|| {
-        // SAFETY: NULL, or made by this library and not freed, by the caller's contract.
-        let text = unsafe { text.as_ref() }.ok_or(null("text"))?;
-        let (bytes, len) = (out(bytes, "bytes")?, out(len, "len")?);
-        // SAFETY: not NULL, and writable by the caller's contract.
-        unsafe {
-            bytes.write(text.0.as_ptr().cast());
-            len.write(text.0.len());
-        }
+        // SAFETY: the caller's contract.
+        let (text, bytes, len) = unsafe { (input::made(text, "text")?, out(bytes, "bytes")?, out(len, "len")?) };
+        bytes.write(text.0.as_ptr().cast());
+        len.write(text.0.len());
         Ok(())
     })
 }

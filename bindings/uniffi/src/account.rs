@@ -89,7 +89,7 @@ impl Vidcache {
                 revision: stats.revision,
                 reopened: stats.reopened,
                 fallback: stats.fallback.map(Into::into),
-                last_error: stats.last_error.map(Into::into),
+                last_error: stats.last_error.map(|code| code.name().into()),
             })
         })
     }
