@@ -706,6 +706,71 @@ static void what_hubspot_says_of_contacts_is_taken_in(void)
   vidcache_free(&cache);
 }
 
+/* A struct of a header that is newer than the library, with what lies behind it. */
+#define NEWER(type) \
+  struct { \
+    type it; \
+    uint64_t grown[2]; \
+    unsigned char behind[64]; \
+  }
+#define NEWER_SIZE(newer) (sizeof(newer).it + sizeof(newer).grown)
+
+static void check_newer(const uint64_t *grown, uint64_t value, const unsigned char *behind, int line)
+{
+  bool sound = grown[0] == value && grown[1] == value;
+  for (int i = 0; i < 64; i++) sound = sound && behind[i] == 0xa5;
+  if (sound) return;
+  fprintf(stderr, "%s:%d: not what an older library may write\n", __FILE__, line);
+  abort();
+}
+#define ZEROED(newer) check_newer((newer).grown, 0, (newer).behind, __LINE__)
+#define LEFT(newer) check_newer((newer).grown, UINT64_C(0xa5a5a5a5a5a5a5a5), (newer).behind, __LINE__)
+
+static void a_program_of_a_newer_header_is_served_unless_it_sets_what_is_new(void)
+{
+  const char *path = path_in(folder, "newer");
+  NEWER(vidcache_options) options;
+  memset(&options, 0xa5, sizeof options);
+  options.it.size = NEWER_SIZE(options) - 1 + 4096;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_options_init(&options.it));
+  LEFT(options);
+  options.it.size = NEWER_SIZE(options);
+  EQUAL(VIDCACHE_OK, vidcache_options_init(&options.it));
+  ZEROED(options);
+  EQUAL(NEWER_SIZE(options), options.it.size);
+  EQUAL(5000, options.it.busy_timeout_ms);
+  vidcache_handle *cache = NULL;
+  options.grown[1] = 1;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_open(path, strlen(path), PORTAL, &options.it, &cache));
+  CHECK(cache == NULL);
+  NEWER(vidcache_error) error;
+  memset(&error, 0xa5, sizeof error);
+  error.it.size = NEWER_SIZE(error);
+  EQUAL(VIDCACHE_OK, vidcache_last_error(&error.it));
+  ZEROED(error);
+  CHECK(strstr(error.it.message, "install the library of that header") != NULL);
+  options.grown[1] = 0;
+  EQUAL(VIDCACHE_OK, vidcache_open(path, strlen(path), PORTAL, &options.it, &cache));
+
+  NEWER(vidcache_stats) stats;
+  memset(&stats, 0xa5, sizeof stats);
+  stats.it.size = sizeof stats.it - 8;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_get_stats(cache, &stats.it));
+  LEFT(stats);
+  stats.it.size = NEWER_SIZE(stats);
+  EQUAL(VIDCACHE_OK, vidcache_get_stats(cache, &stats.it));
+  ZEROED(stats);
+  EQUAL(0, stats.it.hits);
+  vidcache_free(&cache);
+
+  NEWER(vidcache_signed_request) request;
+  memset(&request, 0, sizeof request);
+  request.it.size = NEWER_SIZE(request);
+  EQUAL(VIDCACHE_INVALID_SIGNATURE, vidcache_verify_signature(STR("x"), &request.it, 0));
+  request.grown[0] = 1;
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), &request.it, 0));
+}
+
 static void a_file_is_moved_aside(void)
 {
   const char *path = path_in(folder, "aside");
@@ -858,6 +923,7 @@ int main(int count, char **arguments)
   a_refusal_of_hubspot_s_names_what_it_can();
   many_users_are_looked_up_in_their_order();
   what_hubspot_says_of_contacts_is_taken_in();
+  a_program_of_a_newer_header_is_served_unless_it_sets_what_is_new();
   a_file_is_moved_aside();
   a_secret_is_rotated();
   a_request_is_signed_or_not();

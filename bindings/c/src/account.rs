@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, given, made, out};
 use crate::lookup::{vidcache_decision, write_decision};
 use crate::text::vidcache_text;
 use crate::types::{vidcache_handle, vidcache_user};
@@ -27,9 +27,9 @@ pub unsafe extern "C" fn vidcache_explain(
         // SAFETY: the caller's contract.
         let (handle, user, email, decision, sentences) = unsafe {
             (
-                input::handle(handle)?,
+                made(handle, "handle")?,
                 input::user(user)?,
-                input::email(email, email_len)?,
+                given(email, email_len).email()?,
                 out(decision, "decision")?,
                 out(sentences, "sentences")?,
             )
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn vidcache_export(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(json, "json")?) };
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(json, "json")?) };
         let json = handle.0.export(user)?;
         out.write(vidcache_text::new(json));
         Ok(())
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn vidcache_forget(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(known, "known")?) };
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(known, "known")?) };
         let known = handle.0.forget(user)?;
         out.write(known);
         Ok(())

@@ -7,7 +7,7 @@ use vidcache::{ChangeToken, Error};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, made, out};
 use crate::lookup::VIDCACHE_USER_SIZE;
 use crate::types::{vidcache_handle, vidcache_user};
 
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn vidcache_begin_email_change(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(token, "token")?) };
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(token, "token")?) };
         let token = handle.0.begin_email_change(user)?;
         out.write(token.get());
         Ok(())
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn vidcache_abandon_email_change(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let (handle, user) = unsafe { (made(handle, "handle")?, input::user(user)?) };
         handle.0.abandon_email_change(user, ChangeToken::try_from(token)?)
     })
 }
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn vidcache_is_change_outstanding(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, out) =
-            unsafe { (input::handle(handle)?, input::user(user)?, out(outstanding, "outstanding")?) };
+            unsafe { (made(handle, "handle")?, input::user(user)?, out(outstanding, "outstanding")?) };
         let is = handle.0.is_change_outstanding(user, ChangeToken::try_from(token)?)?;
         out.write(is);
         Ok(())
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn vidcache_change_outstanding_since(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, begun_at, outstanding) = unsafe {
-            (input::handle(handle)?, input::user(user)?, out(begun_at, "begun_at")?, out(outstanding, "outstanding")?)
+            (made(handle, "handle")?, input::user(user)?, out(begun_at, "begun_at")?, out(outstanding, "outstanding")?)
         };
         let since = handle.0.change_outstanding_since(user, ChangeToken::try_from(token)?)?;
         begun_at.write(since.unwrap_or(0));
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn vidcache_quiet_period(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, milliseconds) = unsafe { (input::handle(handle)?, out(milliseconds, "milliseconds")?) };
+        let (handle, milliseconds) = unsafe { (made(handle, "handle")?, out(milliseconds, "milliseconds")?) };
         let period = handle.0.quiet_period()?;
         milliseconds.write(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
         Ok(())
@@ -141,23 +141,19 @@ pub unsafe extern "C" fn vidcache_stale_changes(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, count, rows) =
-            unsafe { (input::handle(handle)?, out(count, "count")?, input::outs(changes, capacity, "changes")?) };
+            unsafe { (made(handle, "handle")?, out(count, "count")?, input::outs(changes, capacity, "changes")?) };
         let limit = u32::try_from(capacity).unwrap_or(u32::MAX);
         let found = handle.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
         if found.iter().any(|change| change.user.len() >= VIDCACHE_USER_SIZE) {
             return Err(Error::Corrupt("a user key is too long".into()));
         }
         for (change, row) in found.iter().zip(rows) {
-            let row = row.as_mut_ptr();
-            // SAFETY: inside the row; a key with its NUL fits, as just checked.
-            unsafe {
-                (&raw mut (*row).token).write(change.token.get());
-                (&raw mut (*row).begun_at).write(change.begun_at);
-                (&raw mut (*row).user_len).write(change.user.len() as u32);
-                let user = (&raw mut (*row).user).cast::<u8>();
-                user.copy_from_nonoverlapping(change.user.as_ptr(), change.user.len());
-                user.add(change.user.len()).write(0);
+            let mut user = [0; VIDCACHE_USER_SIZE];
+            for (to, byte) in user.iter_mut().zip(change.user.bytes()) {
+                *to = byte as c_char;
             }
+            let (token, user_len) = (change.token.get(), change.user.len() as u32);
+            row.write(vidcache_stale_change { token, begun_at: change.begun_at, user_len, user });
         }
         count.write(found.len());
         Ok(())

@@ -49,12 +49,14 @@ fn panicked() -> i32 {
 /// `pointer` is NULL or writable; what it points to is NULL or came from `Box::into_raw` here and was not freed since.
 pub(crate) unsafe fn free<T>(pointer: *mut *mut T) {
     edge(|| {
-        // SAFETY: NULL or writable, by this function's contract.
-        let Some(pointer) = (unsafe { pointer.as_mut() }) else { return Ok(()) };
-        let owned = std::mem::replace(pointer, std::ptr::null_mut());
-        if !owned.is_null() {
-            // SAFETY: from `Box::into_raw`, and not freed: whoever frees it clears its pointer.
-            drop(unsafe { Box::from_raw(owned) });
+        // SAFETY: NULL or writable, by this function's contract; what is there is from `Box::into_raw`, and not freed:
+        // whoever frees it clears its pointer.
+        unsafe {
+            let Some(pointer) = pointer.as_mut() else { return Ok(()) };
+            let owned = std::mem::replace(pointer, std::ptr::null_mut());
+            if !owned.is_null() {
+                drop(Box::from_raw(owned));
+            }
         }
         Ok(())
     });

@@ -52,7 +52,7 @@ pub extern "C" fn vidcache_error_name(code: vidcache_result) -> *const c_char {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidcache_result {
     // SAFETY: the caller's contract.
-    let Ok(room) = (unsafe { grows::room(error, "error") }) else { return ErrorCode::InvalidOption.number() };
+    let Ok(Some(theirs)) = (unsafe { grows::theirs(error) }) else { return ErrorCode::InvalidOption.number() };
     let found = edge::last(|failure| vidcache_error {
         size: size_of::<vidcache_error>(),
         code: failure.error.code().number(),
@@ -72,6 +72,6 @@ pub unsafe extern "C" fn vidcache_last_error(error: *mut vidcache_error) -> vidc
         message: c"".as_ptr(),
         message_len: 0,
     };
-    room.write(found.unwrap_or(none));
+    theirs.write(found.unwrap_or(none));
     0
 }

@@ -59,71 +59,56 @@ fn wrong<V>(why: &'static str) -> Result<V, Error> {
     Err(Error::InvalidOption { name: "size", why })
 }
 
-/// The caller's size, if a header can have given it.
-///
-/// # Safety
-/// `theirs` begins with a readable `size`.
-unsafe fn size_of_theirs<T: Grows>(theirs: *const T) -> Result<usize, Error> {
-    // SAFETY: `size` is the first field, and readable by this function's contract.
-    let size = unsafe { theirs.cast::<usize>().read() };
-    match size {
-        _ if T::SIZES.contains(&size) || (size > size_of::<T>() && size <= MAX) => Ok(size),
-        _ => wrong("it must be the sizeof of the struct, as the header has it: set it before the call"),
-    }
-}
-
-/// The caller's struct, with `ours` in the fields that it does not have; None for NULL. What is longer than ours comes
-/// of a newer header: what ours does not have must be zero, which a newer library takes for left out.
-///
-/// # Safety
-/// `theirs` is NULL or begins with `size`, and that many bytes are readable and initialised, but for padding.
-pub(crate) unsafe fn read<T: Grows>(theirs: *const T, mut ours: T) -> Result<Option<T>, Error> {
-    if theirs.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: not NULL; the rest is this function's contract.
-    let size = unsafe { size_of_theirs(theirs) }?;
-    let known = size.min(size_of::<T>());
-    let bytes = theirs.cast::<u8>();
-    // SAFETY: `size` bytes are readable; any bytes make a `T`, and no more than one is written.
-    let newer = unsafe {
-        bytes.copy_to_nonoverlapping((&raw mut ours).cast(), known);
-        slice::from_raw_parts(bytes.add(known), size - known)
-    };
-    if newer.iter().any(|byte| *byte != 0) {
-        return wrong(
-            "the program's header is newer, and it sets a field that this library does not know: leave that zero, or \
-             install the library of that header",
-        );
-    }
-    Ok(Some(ours))
-}
-
-/// The caller's struct, to be written.
-pub(crate) struct Room<T> {
+/// The caller's struct, of a size that a header can have given it.
+pub(crate) struct Theirs<T> {
     bytes: *mut u8,
     size: usize,
     of: PhantomData<T>,
 }
 
+/// None for NULL.
+///
 /// # Safety
-/// `theirs` is NULL or begins with a readable `size`, and that many bytes are writable until the room is.
-pub(crate) unsafe fn room<T: Grows>(theirs: *mut T, name: &'static str) -> Result<Room<T>, Error> {
-    if theirs.is_null() {
-        return Err(crate::input::null(name));
+/// `pointer` is NULL or begins with a readable `size`; while `Theirs` is used, that many bytes are readable, and
+/// initialised but for padding, where it is read, and writable where it is written.
+pub(crate) unsafe fn theirs<T: Grows>(pointer: *const T) -> Result<Option<Theirs<T>>, Error> {
+    if pointer.is_null() {
+        return Ok(None);
     }
-    // SAFETY: not NULL; the rest is this function's contract.
-    let size = unsafe { size_of_theirs(theirs.cast_const()) }?;
-    Ok(Room { bytes: theirs.cast(), size, of: PhantomData })
+    // SAFETY: not NULL, and `size`, the first field, is readable by this function's contract.
+    let size = unsafe { pointer.cast::<usize>().read() };
+    if T::SIZES.contains(&size) || (size > size_of::<T>() && size <= MAX) {
+        return Ok(Some(Theirs { bytes: pointer.cast_mut().cast(), size, of: PhantomData }));
+    }
+    wrong("it must be the sizeof of the struct, as the header has it: set it before the call")
 }
 
-impl<T: Grows> Room<T> {
-    /// Writes what the caller's struct has of `ours`, but for `size`, and zero to what ours does not have.
+impl<T: Grows> Theirs<T> {
+    /// The struct, with `ours` in the fields that it does not have. What is longer than ours comes of a newer header:
+    /// what ours does not have must be zero, which stands for left out.
+    pub(crate) fn read(self, mut ours: T) -> Result<T, Error> {
+        let known = self.size.min(size_of::<T>());
+        // SAFETY: `size` bytes are readable by the contract of `theirs`; any bytes make a `T`, and no more than one is
+        // written.
+        let newer = unsafe {
+            self.bytes.copy_to_nonoverlapping((&raw mut ours).cast(), known);
+            slice::from_raw_parts(self.bytes.add(known), self.size - known)
+        };
+        if newer.iter().any(|byte| *byte != 0) {
+            return wrong(
+                "the program's header is newer, and it sets a field that this library does not know: leave that zero, \
+                 or install the library of that header",
+            );
+        }
+        Ok(ours)
+    }
+
+    /// Writes what the struct has of `ours`, but for `size`, and zero to what ours does not have.
     pub(crate) fn write(self, ours: T) {
         let known = self.size.min(size_of::<T>());
         let first = size_of::<usize>();
-        // SAFETY: `size` bytes are writable by the contract of `room`, and `known` is no more, nor more than `ours` has;
-        // each size is longer than the first field, which is `size`.
+        // SAFETY: `size` bytes are writable by the contract of `theirs`, and `known` is no more, nor more than `ours`
+        // has; each size is longer than the first field, which is `size`.
         unsafe {
             let from = (&raw const ours).cast::<u8>().add(first);
             from.copy_to_nonoverlapping(self.bytes.add(first), known - first);

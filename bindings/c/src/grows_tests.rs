@@ -2,7 +2,7 @@
 
 use vidcache::Error;
 
-use super::{Grows, MAX, read, room};
+use super::{Grows, MAX, theirs};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,13 +39,13 @@ fn stack<T>(theirs: T) -> Stack<T> {
 /// What the library of `L` reads of the program's struct.
 fn reads<L: Grows, P>(program: &Stack<P>, left_out: L) -> Result<L, Error> {
     // SAFETY: `size` of the tests' structs is at most their own length.
-    Ok(unsafe { read((&raw const program.theirs).cast::<L>(), left_out) }?.expect("not NULL"))
+    unsafe { theirs((&raw const program.theirs).cast::<L>()) }?.expect("not NULL").read(left_out)
 }
 
 /// What the library of `L` writes to the program's struct.
 fn writes<L: Grows, P>(program: &mut Stack<P>, ours: L) -> Result<(), Error> {
     // SAFETY: as above.
-    unsafe { room((&raw mut program.theirs).cast::<L>(), "theirs") }?.write(ours);
+    unsafe { theirs((&raw mut program.theirs).cast::<L>().cast_const()) }?.expect("not NULL").write(ours);
     assert_eq!(program.behind, [CANARY; 8], "written behind the program's struct");
     Ok(())
 }
@@ -112,18 +112,13 @@ fn a_size_that_no_header_gave_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn null_is_left_out_or_refused() {
+fn null_is_none_and_of_the_longest_size_no_byte_is_missed() {
     // SAFETY: NULL.
-    let (read, room) = unsafe {
-        (read(std::ptr::null(), First { size: OLD, kept: 1 }), room::<First>(std::ptr::null_mut(), "theirs"))
-    };
-    assert_eq!(read, Ok(None));
-    assert!(room.is_err());
-    // Of the longest size no byte is missed: the last is looked at, too.
+    assert!(unsafe { theirs(std::ptr::null::<First>()) }.is_ok_and(|none| none.is_none()));
     let mut page = vec![0u64; MAX / 8];
     page[0] = MAX as u64;
     page[MAX / 8 - 1] = 1 << 56;
-    let ours = First { size: OLD, kept: 0 };
     // SAFETY: `MAX` readable bytes.
-    assert!(unsafe { super::read(page.as_ptr().cast::<First>(), ours) }.is_err());
+    let longest = unsafe { theirs(page.as_ptr().cast::<First>()) };
+    assert!(longest.expect("a size").expect("not NULL").read(First { size: OLD, kept: 0 }).is_err());
 }

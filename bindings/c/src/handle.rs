@@ -11,7 +11,7 @@ use vidcache::{Error, Options, Synchronous, Vidcache};
 use crate::edge::{edge, free, keep_panics_quiet};
 use crate::error::vidcache_result;
 use crate::grows::{self, grows};
-use crate::input::{self, out};
+use crate::input::{self, Given, given, made, out};
 use crate::text::vidcache_text;
 use crate::types::vidcache_handle;
 
@@ -71,7 +71,7 @@ pub struct vidcache_secret {
 pub unsafe extern "C" fn vidcache_options_init(options: *mut vidcache_options) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        unsafe { grows::room(options, "options") }?.write(vidcache_options::default());
+        unsafe { grows::theirs(options) }?.ok_or(input::null("options"))?.write(vidcache_options::default());
         Ok(())
     })
 }
@@ -115,22 +115,22 @@ pub unsafe extern "C" fn vidcache_open(
     keep_panics_quiet();
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, path, given) = unsafe {
-            (out(handle, "handle")?, self::path(path, path_len)?, grows::read(options, vidcache_options::default())?)
+        let (handle, path, texts, options) = unsafe {
+            let options = match grows::theirs(options)? {
+                Some(theirs) => theirs.read(vidcache_options::default())?,
+                None => vidcache_options::default(),
+            };
+            (out(handle, "handle")?, self::path(given(path, path_len))?, texts(&options)?, options)
         };
-        let given = given.unwrap_or_default();
-        // SAFETY: as above.
-        let texts = unsafe { texts(&given) }?;
-        let opened = Vidcache::open(path, portal, &self::options(&given, &texts)?)?;
+        let opened = Vidcache::open(path, portal, &self::options(&options, &texts)?)?;
         handle.write(Box::into_raw(Box::new(vidcache_handle(opened))));
         Ok(())
     })
 }
 
-unsafe fn path<'a>(path: *const c_char, len: usize) -> Result<&'a Path, Error> {
+fn path(path: Given<'_>) -> Result<&Path, Error> {
     let wrong = |why| Error::InvalidOption { name: "path", why };
-    // SAFETY: the caller's contract.
-    let path = unsafe { input::bytes(path, len, input::MAX_OPTION, wrong) }?;
+    let path = path.bytes(input::MAX_OPTION, wrong)?;
     if path.is_empty() || path.contains(&0) {
         return Err(wrong("it must not be empty, nor hold a NUL byte"));
     }
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn vidcache_move_aside(
     keep_panics_quiet();
     edge(|| {
         // SAFETY: the caller's contract.
-        let (moved_to, path) = unsafe { (out(moved_to, "moved_to")?, self::path(path, path_len)?) };
+        let (moved_to, path) = unsafe { (out(moved_to, "moved_to")?, self::path(given(path, path_len))?) };
         let place = Vidcache::move_aside(path)?;
         moved_to.write(vidcache_text::new(place.to_string_lossy().into_owned()));
         Ok(())
@@ -170,29 +170,29 @@ struct Texts<'a> {
     old_secrets: Vec<&'a [u8]>,
 }
 
-unsafe fn texts<'a>(given: &vidcache_options) -> Result<Texts<'a>, Error> {
+unsafe fn texts<'a>(options: &vidcache_options) -> Result<Texts<'a>, Error> {
     let wrong = |name| move |why| Error::InvalidOption { name, why };
-    if given.old_secrets_len > MAX_OLD_SECRETS {
+    if options.old_secrets_len > MAX_OLD_SECRETS {
         return Err(wrong("old_secrets")("there must be at most 16"));
     }
     // SAFETY: the caller's contract.
     unsafe {
-        let old_secrets = input::array(given.old_secrets, given.old_secrets_len as usize, "old_secrets")?.iter();
+        let old_secrets = input::array(options.old_secrets, options.old_secrets_len as usize, "old_secrets")?.iter();
         Ok(Texts {
-            secret: input::optional_bytes(given.secret, given.secret_len, input::MAX_OPTION, wrong("secret"))?,
-            loader_host: input::text(given.loader_host, given.loader_host_len, input::MAX_OPTION, "loader_host")?,
+            secret: given(options.secret, options.secret_len).optional(input::MAX_OPTION, wrong("secret"))?,
+            loader_host: given(options.loader_host, options.loader_host_len).text(input::MAX_OPTION, "loader_host")?,
             old_secrets: old_secrets
-                .map(|old| input::bytes(old.bytes, old.len, input::MAX_OPTION, wrong("old_secrets")))
+                .map(|old| given(old.bytes, old.len).bytes(input::MAX_OPTION, wrong("old_secrets")))
                 .collect::<Result<_, _>>()?,
         })
     }
 }
 
-fn options<'a>(given: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options<'a>, Error> {
+fn options<'a>(options: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options<'a>, Error> {
     Ok(Options {
         secret: texts.secret,
         old_secrets: &texts.old_secrets,
-        synchronous: match given.synchronous {
+        synchronous: match options.synchronous {
             VIDCACHE_SYNCHRONOUS_FULL => Synchronous::Full,
             VIDCACHE_SYNCHRONOUS_NORMAL => Synchronous::Normal,
             _ => {
@@ -202,9 +202,9 @@ fn options<'a>(given: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options
                 });
             }
         },
-        busy_timeout: Duration::from_millis(given.busy_timeout_ms.into()),
-        memory: usize::try_from(given.memory).unwrap_or(usize::MAX),
-        page_deadline: Duration::from_millis(given.page_deadline_ms.into()),
+        busy_timeout: Duration::from_millis(options.busy_timeout_ms.into()),
+        memory: usize::try_from(options.memory).unwrap_or(usize::MAX),
+        page_deadline: Duration::from_millis(options.page_deadline_ms.into()),
         loader_host: texts.loader_host.unwrap_or(Options::default().loader_host),
     })
 }
@@ -215,7 +215,7 @@ fn options<'a>(given: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options
 pub unsafe extern "C" fn vidcache_close(handle: *const vidcache_handle) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        unsafe { input::handle(handle) }?.0.close();
+        unsafe { made(handle, "handle") }?.0.close();
         Ok(())
     })
 }
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn vidcache_free(handle: *mut *mut vidcache_handle) {
 pub unsafe extern "C" fn vidcache_portal(handle: *const vidcache_handle, portal: *mut i64) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, portal) = unsafe { (input::handle(handle)?, out(portal, "portal")?) };
+        let (handle, portal) = unsafe { (made(handle, "handle")?, out(portal, "portal")?) };
         portal.write(handle.0.portal());
         Ok(())
     })

@@ -8,7 +8,7 @@ use std::slice;
 
 use vidcache::{ChangeToken, Email, Error, UserKey};
 
-use crate::types::{VIDCACHE_USER_ID, VIDCACHE_USER_TEXT, vidcache_handle, vidcache_user};
+use crate::types::{VIDCACHE_USER_ID, VIDCACHE_USER_TEXT, vidcache_user};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -21,13 +21,6 @@ pub(crate) const MAX_ANSWER: usize = 1 << 30;
 
 pub(crate) fn null(name: &'static str) -> Error {
     Error::InvalidOption { name, why: "it must not be NULL" }
-}
-
-/// The handle, if there is one.
-#[inline(always)]
-pub(crate) unsafe fn handle<'a>(handle: *const vidcache_handle) -> Result<&'a vidcache_handle> {
-    // SAFETY: the caller's contract.
-    unsafe { made(handle, "handle") }
 }
 
 /// What the library made, and nobody has freed.
@@ -75,52 +68,61 @@ pub(crate) unsafe fn outs<'a, T>(items: *mut T, count: usize, name: &'static str
     Ok(unsafe { slice::from_raw_parts_mut(items.cast(), count) })
 }
 
-/// The bytes of a text, None where the pointer is NULL and the length 0.
+/// A pointer and a length of the caller's, for the time of the call. Nothing of it is read before the length is checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a>(*const c_char, usize, PhantomData<&'a [u8]>);
+
 #[inline(always)]
-pub(crate) unsafe fn optional_bytes<'a>(
-    bytes: *const c_char,
-    len: usize,
-    max: usize,
-    wrong: impl FnOnce(&'static str) -> Error,
-) -> Result<Option<&'a [u8]>> {
-    if len > max {
-        return Err(wrong("it is too long"));
-    }
-    match (bytes.is_null(), len) {
-        (true, 0) => Ok(None),
-        (true, _) => Err(wrong("it is NULL, with a length")),
-        // SAFETY: not NULL, at most `max` bytes, and readable for the call by the caller's contract.
-        (false, len) => Ok(Some(unsafe { slice::from_raw_parts(bytes.cast(), len) })),
-    }
+pub(crate) unsafe fn given<'a>(bytes: *const c_char, len: usize) -> Given<'a> {
+    Given(bytes, len, PhantomData)
 }
 
-/// A text that must be given: NULL is refused, as a NULL with a length is everywhere.
-#[inline(always)]
-pub(crate) unsafe fn bytes<'a>(
-    bytes: *const c_char,
-    len: usize,
-    max: usize,
-    wrong: impl Fn(&'static str) -> Error,
-) -> Result<&'a [u8]> {
-    // SAFETY: the caller's contract.
-    unsafe { optional_bytes(bytes, len, max, &wrong) }?.ok_or_else(|| wrong("it is NULL"))
+impl<'a> Given<'a> {
+    /// The bytes, None where the pointer is NULL and the length 0.
+    #[inline(always)]
+    pub(crate) fn optional(self, max: usize, wrong: impl FnOnce(&'static str) -> Error) -> Result<Option<&'a [u8]>> {
+        let Self(bytes, len, _) = self;
+        if len > max {
+            return Err(wrong("it is too long"));
+        }
+        match (bytes.is_null(), len) {
+            (true, 0) => Ok(None),
+            (true, _) => Err(wrong("it is NULL, with a length")),
+            // SAFETY: not NULL, at most `max` bytes, and readable for the call by the contract of `given`.
+            (false, len) => Ok(Some(unsafe { slice::from_raw_parts(bytes.cast(), len) })),
+        }
+    }
+
+    /// Bytes that must be given: NULL is refused, as a NULL with a length is everywhere.
+    #[inline(always)]
+    pub(crate) fn bytes(self, max: usize, wrong: impl Fn(&'static str) -> Error) -> Result<&'a [u8]> {
+        self.optional(max, &wrong)?.ok_or_else(|| wrong("it is NULL"))
+    }
+
+    /// A text that may be left out, by its name in the header.
+    pub(crate) fn text(self, max: usize, name: &'static str) -> Result<Option<&'a str>> {
+        let wrong = |why| Error::InvalidOption { name, why };
+        self.optional(max, wrong)?.map(|bytes| utf8(bytes, wrong)).transpose()
+    }
+
+    pub(crate) fn nonce(self) -> Result<Option<&'a str>> {
+        self.text(MAX_NONCE, "nonce")
+    }
+
+    /// The user's email as the app has it; None where it has none.
+    #[inline(always)]
+    pub(crate) fn email(self) -> Result<Option<Email>> {
+        let bytes = self.optional(MAX_EMAIL, Error::InvalidEmail)?;
+        bytes.map(|bytes| Email::parse(utf8(bytes, Error::InvalidEmail)?)).transpose()
+    }
+
+    pub(crate) fn answer(self) -> Result<&'a [u8]> {
+        self.bytes(MAX_ANSWER, |why| Error::InvalidAnswer(why.into()))
+    }
 }
 
 fn utf8(bytes: &[u8], wrong: impl FnOnce(&'static str) -> Error) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8"))
-}
-
-/// A text that may be left out, by its name in the header.
-pub(crate) unsafe fn text<'a>(
-    text: *const c_char,
-    len: usize,
-    max: usize,
-    name: &'static str,
-) -> Result<Option<&'a str>> {
-    let wrong = |why| Error::InvalidOption { name, why };
-    // SAFETY: the caller's contract.
-    let bytes = unsafe { optional_bytes(text, len, max, wrong) }?;
-    bytes.map(|bytes| utf8(bytes, wrong)).transpose()
 }
 
 #[inline(always)]
@@ -143,29 +145,11 @@ pub(crate) unsafe fn key<'a>(user: &vidcache_user) -> Result<UserKey<'a>> {
         VIDCACHE_USER_ID => Ok(UserKey::from(user.id)),
         VIDCACHE_USER_TEXT => {
             // SAFETY: the caller's contract.
-            let text = unsafe { bytes(user.text, user.text_len, MAX_KEY, Error::InvalidUserKey) }?;
-            UserKey::bytes(text)
+            let text = unsafe { given(user.text, user.text_len) };
+            UserKey::bytes(text.bytes(MAX_KEY, Error::InvalidUserKey)?)
         }
         _ => Err(Error::InvalidUserKey("its kind is neither VIDCACHE_USER_ID nor VIDCACHE_USER_TEXT")),
     }
-}
-
-/// The user's email as the app has it; None where it has none.
-#[inline(always)]
-pub(crate) unsafe fn email(text: *const c_char, len: usize) -> Result<Option<Email>> {
-    // SAFETY: the caller's contract.
-    let bytes = unsafe { optional_bytes(text, len, MAX_EMAIL, Error::InvalidEmail) }?;
-    bytes.map(|bytes| Email::parse(utf8(bytes, Error::InvalidEmail)?)).transpose()
-}
-
-pub(crate) unsafe fn nonce<'a>(nonce: *const c_char, len: usize) -> Result<Option<&'a str>> {
-    // SAFETY: the caller's contract.
-    unsafe { text(nonce, len, MAX_NONCE, "nonce") }
-}
-
-pub(crate) unsafe fn answer<'a>(answer: *const c_char, len: usize) -> Result<&'a [u8]> {
-    // SAFETY: the caller's contract.
-    unsafe { bytes(answer, len, MAX_ANSWER, |why| Error::InvalidAnswer(why.into())) }
 }
 
 /// A change's token; 0 stands for none.

@@ -8,7 +8,7 @@ use vidcache::{Email, Identity, Reason};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, given, made, out};
 use crate::types::{vidcache_handle, vidcache_user};
 
 /// Room for any email and its NUL.
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn vidcache_resolve(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user, out) = unsafe { (input::handle(handle)?, input::user(user)?, out(identity, "identity")?) };
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(identity, "identity")?) };
         let found = self::identity(handle.0.resolve(user)?);
         out.write(found);
         Ok(())
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn vidcache_recall(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, identity, known) =
-            unsafe { (input::handle(handle)?, input::user(user)?, out(identity, "identity")?, out(known, "known")?) };
+            unsafe { (made(handle, "handle")?, input::user(user)?, out(identity, "identity")?, out(known, "known")?) };
         let found = handle.0.recall(&user);
         identity.write(self::identity(found.flatten()));
         known.write(found.is_some());
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn vidcache_decide(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, email, out) = unsafe {
-            (input::handle(handle)?, input::user(user)?, input::email(email, email_len)?, out(decision, "decision")?)
+            (made(handle, "handle")?, input::user(user)?, given(email, email_len).email()?, out(decision, "decision")?)
         };
         let decided = handle.0.decide(user, email.as_ref())?;
         write_decision(&decided, out.slot());

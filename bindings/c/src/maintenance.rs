@@ -6,7 +6,7 @@ use std::ptr;
 use crate::edge::edge;
 use crate::error::vidcache_result;
 use crate::grows::{self, grows};
-use crate::input::{self, out};
+use crate::input::{self, made, out};
 use crate::text::vidcache_text;
 use crate::types::vidcache_handle;
 
@@ -51,9 +51,9 @@ pub unsafe extern "C" fn vidcache_get_stats(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, room) = unsafe { (input::handle(handle)?, grows::room(stats, "stats")?) };
+        let (handle, theirs) = unsafe { (made(handle, "handle")?, grows::theirs(stats)?.ok_or(input::null("stats"))?) };
         let stats = handle.0.stats();
-        room.write(vidcache_stats {
+        theirs.write(vidcache_stats {
             size: size_of::<vidcache_stats>(),
             hits: stats.hits,
             misses: stats.misses,
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn vidcache_verify(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, problems, count) =
-            unsafe { (input::handle(handle)?, out(problems, "problems")?, out(count, "count")?) };
+            unsafe { (made(handle, "handle")?, out(problems, "problems")?, out(count, "count")?) };
         let found = handle.0.verify()?;
         count.write(found.len());
         problems.write(vidcache_text::new(found.join("\n")));

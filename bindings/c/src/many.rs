@@ -2,9 +2,11 @@
 
 use std::ffi::c_char;
 
+use vidcache::Error;
+
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input;
+use crate::input::{self, given, made};
 use crate::lookup::{identity, vidcache_decision, vidcache_identity, write_decision};
 use crate::types::{vidcache_handle, vidcache_user};
 
@@ -31,15 +33,14 @@ pub unsafe extern "C" fn vidcache_resolve_many(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, users, identities) = unsafe {
+        let (handle, keys, identities) = unsafe {
+            let users = input::array(users, count, "users")?.iter();
             (
-                input::handle(handle)?,
-                input::array(users, count, "users")?,
+                made(handle, "handle")?,
+                users.map(|user| input::key(user)).collect::<Result<Vec<_>, _>>()?,
                 input::outs(identities, count, "identities")?,
             )
         };
-        // SAFETY: the caller's contract.
-        let keys = users.iter().map(|user| unsafe { input::key(user) }).collect::<Result<Vec<_>, _>>()?;
         for (found, room) in handle.0.resolve_many(&keys)?.into_iter().zip(identities) {
             room.write(identity(found));
         }
@@ -60,18 +61,16 @@ pub unsafe extern "C" fn vidcache_decide_many(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, questions, decisions) = unsafe {
+        let (handle, asked, decisions) = unsafe {
+            let asked = input::array(questions, count, "questions")?
+                .iter()
+                .map(|question| Ok((input::key(&question.user)?, given(question.email, question.email_len).email()?)));
             (
-                input::handle(handle)?,
-                input::array(questions, count, "questions")?,
+                made(handle, "handle")?,
+                asked.collect::<Result<Vec<_>, Error>>()?,
                 input::outs(decisions, count, "decisions")?,
             )
         };
-        let asked = questions.iter().map(|question| {
-            // SAFETY: the caller's contract.
-            Ok(unsafe { (input::key(&question.user)?, input::email(question.email, question.email_len)?) })
-        });
-        let asked = asked.collect::<Result<Vec<_>, vidcache::Error>>()?;
         for (decided, room) in handle.0.decide_many(&asked)?.iter().zip(decisions) {
             write_decision(decided, room);
         }

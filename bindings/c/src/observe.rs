@@ -6,7 +6,7 @@ use vidcache::{Error, Vid};
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, given, made, out};
 use crate::types::vidcache_handle;
 
 /// What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn vidcache_observe(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, answer, out) =
-            unsafe { (input::handle(handle)?, input::answer(answer, answer_len)?, out(observed, "observed")?) };
+            unsafe { (made(handle, "handle")?, given(answer, answer_len).answer()?, out(observed, "observed")?) };
         let found = handle.0.observe(answer)?;
         let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
         let found = vidcache_observed { contacts: numbers(found.contacts), missing: numbers(found.missing) };
@@ -56,8 +56,14 @@ pub unsafe extern "C" fn vidcache_observed_contacts(
     vids: *mut *const i64,
     count: *mut usize,
 ) -> vidcache_result {
-    // SAFETY: the caller's contract.
-    unsafe { list(observed, vids, count, |observed| &observed.contacts) }
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (observed, vids, count) =
+            unsafe { (made(observed, "observed")?, out(vids, "vids")?, out(count, "count")?) };
+        vids.write(observed.contacts.as_ptr());
+        count.write(observed.contacts.len());
+        Ok(())
+    })
 }
 
 /// The ids for which HubSpot says it has no contact. An id that is neither here nor among the contacts although it was
@@ -68,23 +74,12 @@ pub unsafe extern "C" fn vidcache_observed_missing(
     vids: *mut *const i64,
     count: *mut usize,
 ) -> vidcache_result {
-    // SAFETY: the caller's contract.
-    unsafe { list(observed, vids, count, |observed| &observed.missing) }
-}
-
-unsafe fn list(
-    observed: *const vidcache_observed,
-    vids: *mut *const i64,
-    count: *mut usize,
-    which: impl FnOnce(&vidcache_observed) -> &[i64],
-) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
         let (observed, vids, count) =
-            unsafe { (input::made(observed, "observed")?, out(vids, "vids")?, out(count, "count")?) };
-        let list = which(observed);
-        vids.write(list.as_ptr());
-        count.write(list.len());
+            unsafe { (made(observed, "observed")?, out(vids, "vids")?, out(count, "count")?) };
+        vids.write(observed.missing.as_ptr());
+        count.write(observed.missing.len());
         Ok(())
     })
 }
@@ -114,7 +109,7 @@ pub unsafe extern "C" fn vidcache_apply_webhook(
         let wrong = |why| Error::InvalidWebhook { event: None, field: "body", why };
         // SAFETY: the caller's contract.
         let (handle, body, out) = unsafe {
-            (input::handle(handle)?, input::bytes(body, body_len, input::MAX_ANSWER, wrong)?, out(report, "report")?)
+            (made(handle, "handle")?, given(body, body_len).bytes(input::MAX_ANSWER, wrong)?, out(report, "report")?)
         };
         let done = handle.0.apply_webhook(body)?;
         out.write(vidcache_webhook_report { applied: done.applied, repeated: done.repeated, ignored: done.ignored });

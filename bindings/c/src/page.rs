@@ -6,7 +6,7 @@ use vidcache::Error;
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, Out, out};
+use crate::input::{self, Out, given, made, out};
 use crate::types::{vidcache_handle, vidcache_user};
 
 /// The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
@@ -33,10 +33,10 @@ pub unsafe extern "C" fn vidcache_snippet(
         // SAFETY: the caller's contract.
         let (handle, user, email, nonce, room) = unsafe {
             (
-                input::handle(handle)?,
+                made(handle, "handle")?,
                 input::user(user)?,
-                input::email(email, email_len)?,
-                input::nonce(nonce, nonce_len)?,
+                given(email, email_len).email()?,
+                given(nonce, nonce_len).nonce()?,
                 room(buffer, capacity, length)?,
             )
         };
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn vidcache_anonymous_snippet(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, nonce, room) =
-            unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?, room(buffer, capacity, length)?) };
+            unsafe { (made(handle, "handle")?, given(nonce, nonce_len).nonce()?, room(buffer, capacity, length)?) };
         room.fill(|bytes| handle.0.anonymous_page().render_into(nonce, bytes))
     })
 }
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn vidcache_signed_out_snippet(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, nonce, room) =
-            unsafe { (input::handle(handle)?, input::nonce(nonce, nonce_len)?, room(buffer, capacity, length)?) };
+            unsafe { (made(handle, "handle")?, given(nonce, nonce_len).nonce()?, room(buffer, capacity, length)?) };
         room.fill(|bytes| handle.0.signed_out_page().render_into(nonce, bytes))
     })
 }
@@ -108,9 +108,9 @@ pub unsafe extern "C" fn vidcache_page_data(
         // SAFETY: the caller's contract.
         let (handle, user, email, room) = unsafe {
             (
-                input::handle(handle)?,
+                made(handle, "handle")?,
                 input::optional_user(user)?,
-                input::email(email, email_len)?,
+                given(email, email_len).email()?,
                 room(buffer, capacity, length)?,
             )
         };
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn vidcache_signed_out_page_data(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, room) = unsafe { (input::handle(handle)?, room(buffer, capacity, length)?) };
+        let (handle, room) = unsafe { (made(handle, "handle")?, room(buffer, capacity, length)?) };
         room.fill(|bytes| copy(&handle.0.signed_out_page().data(), bytes))
     })
 }
@@ -158,8 +158,7 @@ struct Room<'a> {
 
 unsafe fn room<'a>(buffer: *mut c_char, capacity: usize, length: *mut usize) -> Result<Room<'a>, Error> {
     // SAFETY: the caller's contract.
-    let (length, buffer) = unsafe { (out(length, "length")?, input::buffer(buffer, capacity)?) };
-    Ok(Room { buffer, length })
+    unsafe { Ok(Room { length: out(length, "length")?, buffer: input::buffer(buffer, capacity)? }) }
 }
 
 impl Room<'_> {

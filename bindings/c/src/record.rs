@@ -6,7 +6,7 @@ use vidcache::{Error, Imported, Vid};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{self, given, made, out};
 use crate::types::{vidcache_handle, vidcache_user};
 
 /// What a recorded answer said.
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn vidcache_link(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let (handle, user) = unsafe { (made(handle, "handle")?, input::user(user)?) };
         handle.0.link(user, Vid::try_from(vid)?)
     })
 }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn vidcache_link_shared(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, user) = unsafe { (input::handle(handle)?, input::user(user)?) };
+        let (handle, user) = unsafe { (made(handle, "handle")?, input::user(user)?) };
         handle.0.link_shared(user, Vid::try_from(vid)?)
     })
 }
@@ -79,7 +79,12 @@ pub unsafe extern "C" fn vidcache_record(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, answer, out) = unsafe {
-            (input::handle(handle)?, input::user(user)?, input::answer(answer, answer_len)?, out(recorded, "recorded")?)
+            (
+                made(handle, "handle")?,
+                input::user(user)?,
+                given(answer, answer_len).answer()?,
+                out(recorded, "recorded")?,
+            )
         };
         let done = handle.0.record(user, answer, input::change(change)?)?;
         out.write(vidcache_recorded {
@@ -130,13 +135,13 @@ pub unsafe extern "C" fn vidcache_import(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, rows, out) =
-            unsafe { (input::handle(handle)?, input::array(rows, count, "rows")?, out(report, "report")?) };
-        let rows = rows.iter().map(|row| -> Result<_, Error> {
-            // SAFETY: the caller's contract.
-            let (user, email) = unsafe { (input::key(&row.user)?, input::email(row.email, row.email_len)?) };
-            Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
-        });
+        let (handle, rows, out) = unsafe {
+            let rows = input::array(rows, count, "rows")?.iter().map(|row| -> Result<_, Error> {
+                let (user, email) = (input::key(&row.user)?, given(row.email, row.email_len).email()?);
+                Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
+            });
+            (made(handle, "handle")?, rows, out(report, "report")?)
+        };
         let done = handle.0.import(rows)?;
         out.write(vidcache_import_report { imported: done.imported, vid_taken: done.vid_taken });
         Ok(())

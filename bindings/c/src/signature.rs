@@ -9,7 +9,7 @@ use vidcache::signature::{self, SignedRequest};
 use crate::edge::edge;
 use crate::error::vidcache_result;
 use crate::grows::{self, grows};
-use crate::input;
+use crate::input::{self, given};
 
 /// What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
 /// with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
@@ -94,14 +94,14 @@ pub unsafe extern "C" fn vidcache_verify_signature(
         // SAFETY: the caller's contract.
         let (secret, request) = unsafe {
             (
-                input::bytes(secret, secret_len, input::MAX_OPTION, wrong("secret"))?,
-                grows::read(request, vidcache_signed_request::EMPTY)?.ok_or(input::null("request"))?,
+                given(secret, secret_len).bytes(input::MAX_OPTION, wrong("secret"))?,
+                grows::theirs(request)?.ok_or(input::null("request"))?.read(vidcache_signed_request::EMPTY)?,
             )
         };
         // SAFETY: the caller's contract, for each of them.
-        let text = |text, len, name| unsafe { input::text(text, len, MAX_HEADER, name) };
-        // SAFETY: the caller's contract.
-        let body = unsafe { input::optional_bytes(request.body, request.body_len, input::MAX_ANSWER, wrong("body")) }?;
+        let given = |bytes, len| unsafe { given(bytes, len) };
+        let text = |text, len, name| given(text, len).text(MAX_HEADER, name);
+        let body = given(request.body, request.body_len).optional(input::MAX_ANSWER, wrong("body"))?;
         let request = SignedRequest {
             method: text(request.method, request.method_len, "method")?.unwrap_or_default(),
             uri: text(request.uri, request.uri_len, "uri")?.unwrap_or_default(),

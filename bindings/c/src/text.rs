@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::input::{self, out};
+use crate::input::{made, out};
 
 /// A text that the library made. Opaque; freed by `vidcache_text_free`.
 pub struct vidcache_text(String);
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn vidcache_text_get(
 ) -> vidcache_result {
     edge(|| {
         // SAFETY: the caller's contract.
-        let (text, bytes, len) = unsafe { (input::made(text, "text")?, out(bytes, "bytes")?, out(len, "len")?) };
+        let (text, bytes, len) = unsafe { (made(text, "text")?, out(bytes, "bytes")?, out(len, "len")?) };
         bytes.write(text.0.as_ptr().cast());
         len.write(text.0.len());
         Ok(())

@@ -201,3 +201,36 @@ fn the_list_of_symbols_is_the_header_s_functions() {
     let listed = std::fs::read_to_string(root().join("bindings/c/symbols.txt")).expect("symbols.txt");
     assert_eq!(declared, listed.lines().collect());
 }
+
+/// Each struct of a header whose fields are told, with them in their order, and its comments left out.
+fn structs(header: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut inside = false;
+    for line in header.lines() {
+        if let Some(name) = line.strip_prefix("typedef struct ").and_then(|rest| rest.strip_suffix(" {")) {
+            found.push((name, Vec::new()));
+            inside = true;
+        } else if line.starts_with('}') {
+            inside = false;
+        } else if inside && line.ends_with(';') && !line.trim().starts_with(['*', '/']) {
+            found.last_mut().expect("inside one").1.push(line.trim());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_structs_of_every_kept_header_are_what_today_s_begin_with() {
+    let today = std::fs::read_to_string(root().join("include/vidcache.h")).expect("include/vidcache.h");
+    let today = structs(&today);
+    assert!(today.len() > 9, "the header is not understood: {today:?}");
+    for kept in std::fs::read_dir(root().join("tests/c/headers")).expect("tests/c/headers") {
+        let path = kept.expect("a folder").path().join("vidcache.h");
+        for (name, fields) in structs(&std::fs::read_to_string(&path).expect("a header")) {
+            let (_, now) = today.iter().find(|(each, _)| *each == name).unwrap_or_else(|| panic!("{name} is gone"));
+            let may_grow = fields.first() == Some(&"size_t size;");
+            let same = if may_grow { now.starts_with(&fields) } else { *now == fields };
+            assert!(same, "{name} is not what it was in {}: docs/c-api.md, Linking", path.display());
+        }
+    }
+}

@@ -1,0 +1,1063 @@
+/**
+ * @file vidcache.h
+ * vidcache: may this page's HubSpot snippet name the user's email?
+ *
+ * An embedded identity cache in one SQLite file. Made of the library's source by cbindgen; do not edit.
+ *
+ * What holds for every function, with the reasons: docs/c-api.md.
+ *
+ * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the failed call
+ *   had to say: vidcache_last_error.
+ * - Outputs come last and are written on success only. They must not be NULL.
+ * - Texts are a pointer and a length in bytes, and need no NUL. An optional one is left out by NULL and 0.
+ * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library keeps none.
+ *   A pointer to const is not written through.
+ * - Handles are freed by their _free, which takes the pointer's address and makes it NULL. Freeing NULL does nothing.
+ * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept by thread.
+ * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its next call.
+ *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
+ *   one write. Not in a signal handler.
+ * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
+ *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
+ * - The file is the library's alone: no other SQLite, and no plain open and close, may touch it from the same process.
+ */
+
+#ifndef VIDCACHE_H
+#define VIDCACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of the library that this header came with. */
+#define VIDCACHE_VERSION "0.1.0"
+#define VIDCACHE_VERSION_MAJOR 0
+#define VIDCACHE_VERSION_MINOR 1
+#define VIDCACHE_VERSION_PATCH 0
+/** What vidcache_abi_version() must return for a program that was built with this header. */
+#define VIDCACHE_ABI_VERSION 1
+
+/** What went wrong. A number keeps its meaning for ever and is never used twice: 1xx the caller's input, 2xx what the rows, or HubSpot, say
+ * against it, 3xx the file at opening, 4xx while working, 5xx a defect of this library. */
+enum vidcache_code
+{
+  /** Nothing went wrong. */
+  VIDCACHE_OK = 0,
+  /** The user key cannot be a key: text is 1 to 255 bytes of UTF-8 without NUL. */
+  VIDCACHE_INVALID_USER_KEY = 101,
+  /** The vid is not an integer from 1 to 2^63 - 1. */
+  VIDCACHE_INVALID_VID = 102,
+  /** The email cannot be an address. */
+  VIDCACHE_INVALID_EMAIL = 103,
+  /** The portal id is not an integer from 1 to 2^63 - 1. */
+  VIDCACHE_INVALID_PORTAL = 104,
+  /** The secret is too short to key the fingerprints: it takes at least 16 bytes. */
+  VIDCACHE_INVALID_SECRET = 105,
+  /** An option, or another argument, is of the wrong type or out of its range. */
+  VIDCACHE_INVALID_OPTION = 106,
+  /** The caller's buffer is too small for what was to be written to it. Only callers in C hand one over. */
+  VIDCACHE_BUFFER_TOO_SMALL = 107,
+  /** The answer is not JSON, or a field that matters has the wrong type. */
+  VIDCACHE_INVALID_ANSWER = 111,
+  /** The answer is JSON but names no contact. */
+  VIDCACHE_ANSWER_WITHOUT_ID = 112,
+  /** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
+  VIDCACHE_ANSWER_WITHOUT_EMAIL = 113,
+  /** The webhook's body is not a batch of events, or a field that matters has the wrong type. Nothing of the batch is applied but its erasures. */
+  VIDCACHE_INVALID_WEBHOOK = 114,
+  /** The request was not signed by HubSpot with this secret, or was signed at another time. */
+  VIDCACHE_INVALID_SIGNATURE = 115,
+  /** No change with this token is known. */
+  VIDCACHE_UNKNOWN_CHANGE = 201,
+  /** The change token belongs to another user. */
+  VIDCACHE_FOREIGN_CHANGE = 202,
+  /** The contact is linked to another user. */
+  VIDCACHE_VID_TAKEN = 203,
+  /** HubSpot refused: another contact holds the email (409). */
+  VIDCACHE_CONTACT_CONFLICT = 204,
+  /** HubSpot has no such contact (404). */
+  VIDCACHE_CONTACT_MISSING = 205,
+  /** HubSpot's rate limit was reached, and the call was not carried out (429). */
+  VIDCACHE_RATE_LIMITED = 206,
+  /** The file belongs to another HubSpot portal. */
+  VIDCACHE_WRONG_PORTAL = 301,
+  /** The file's key is wrapped under another secret. */
+  VIDCACHE_WRONG_SECRET = 302,
+  /** The file is not a database of this library. */
+  VIDCACHE_NOT_A_CACHE = 303,
+  /** The file was written by a newer version of this library. */
+  VIDCACHE_NEWER_SCHEMA = 304,
+  /** The file cannot be opened or created. */
+  VIDCACHE_CANNOT_OPEN = 305,
+  /** The file system cannot carry a database that several processes share. */
+  VIDCACHE_UNSUPPORTED_FILESYSTEM = 306,
+  /** Another process held the write lock for longer than the busy timeout. */
+  VIDCACHE_BUSY = 401,
+  /** The call was cancelled while it waited; nothing was written. */
+  VIDCACHE_CANCELLED = 402,
+  /** SQLite or the disk failed; nothing of this call was written. */
+  VIDCACHE_STORAGE = 403,
+  /** The file is damaged. */
+  VIDCACHE_CORRUPT = 404,
+  /** The handle was closed. */
+  VIDCACHE_CLOSED = 405,
+  /** A defect of this library, caught at a binding's edge. */
+  VIDCACHE_INTERNAL = 501
+};
+
+/** The app and HubSpot agree on the email, and no change of it is outstanding. */
+#define VIDCACHE_REASON_AGREED 1
+
+/** A change of the user's email has begun and HubSpot's answer is not recorded yet. */
+#define VIDCACHE_REASON_CHANGE_OUTSTANDING 2
+
+/** HubSpot holds another email for this contact. */
+#define VIDCACHE_REASON_EMAIL_DIFFERS 3
+
+/** HubSpot has not said which email it holds for this contact. */
+#define VIDCACHE_REASON_EMAIL_UNCONFIRMED 4
+
+/** The app has no email for this user. */
+#define VIDCACHE_REASON_EMAIL_ABSENT 5
+
+/** The user is not linked to a contact. */
+#define VIDCACHE_REASON_NOT_LINKED 6
+
+
+/**
+ * The user is `id`.
+ */
+#define VIDCACHE_USER_ID 1
+
+/**
+ * The user is `text`.
+ */
+#define VIDCACHE_USER_TEXT 2
+
+/**
+ * A write that returned survives a power failure. The default, and the only one with which the rule holds through one.
+ */
+#define VIDCACHE_SYNCHRONOUS_FULL 1
+
+/**
+ * A write that returned survives a crash of the process; a power failure can take the last ones.
+ */
+#define VIDCACHE_SYNCHRONOUS_NORMAL 2
+
+/**
+ * Room for any email and its NUL.
+ */
+#define VIDCACHE_EMAIL_SIZE 255
+
+/**
+ * Room for any user key as text and its NUL.
+ */
+#define VIDCACHE_USER_SIZE 256
+
+/**
+ * An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at
+ * once, and it stays right on both sides of a fork.
+ */
+typedef struct vidcache_handle vidcache_handle;
+
+/**
+ * What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
+ */
+typedef struct vidcache_observed vidcache_observed;
+
+/**
+ * A text that the library made. Opaque; freed by `vidcache_text_free`.
+ */
+typedef struct vidcache_text vidcache_text;
+
+/**
+ * What a function returns: VIDCACHE_OK, or the number of what went wrong.
+ */
+typedef int32_t vidcache_result;
+
+/**
+ * What a failed call had to say.
+ */
+typedef struct vidcache_error {
+  /**
+   * sizeof(vidcache_error), set by the caller.
+   */
+  size_t size;
+  /**
+   * The call's code; VIDCACHE_OK when no call of this thread has failed yet.
+   */
+  vidcache_result code;
+  /**
+   * The contact that the failure is about (VIDCACHE_VID_TAKEN, VIDCACHE_CONTACT_CONFLICT), else 0.
+   */
+  int64_t vid;
+  /**
+   * VIDCACHE_RATE_LIMITED: how long the limit lasts at most, in milliseconds, where HubSpot's answer tells; else 0.
+   */
+  uint64_t retry_after_ms;
+  /**
+   * Words for a person, NUL-terminated UTF-8, never NULL. No email, secret or value of an answer is in it. It is the
+   * library's, and stays until the thread's next failed call.
+   */
+  const char *message;
+  /**
+   * The bytes of `message`, without its NUL.
+   */
+  size_t message_len;
+} vidcache_error;
+
+/**
+ * A secret that was before.
+ */
+typedef struct vidcache_secret {
+  /**
+   * At least 16 bytes.
+   */
+  const char *bytes;
+  /**
+   * How many, at most 4096.
+   */
+  size_t len;
+} vidcache_secret;
+
+/**
+ * How to open a cache. Set `size` and let `vidcache_options_init` fill in the rest.
+ */
+typedef struct vidcache_options {
+  /**
+   * sizeof(vidcache_options), set by the caller.
+   */
+  size_t size;
+  /**
+   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
+   * file, so whoever has the file can test a guessed email against it.
+   */
+  const char *secret;
+  /**
+   * The bytes of `secret`, at most 4096.
+   */
+  size_t secret_len;
+  /**
+   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
+   * src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
+   * elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
+   */
+  const char *loader_host;
+  /**
+   * The bytes of `loader_host`.
+   */
+  size_t loader_host_len;
+  /**
+   * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
+   */
+  uint64_t memory;
+  /**
+   * How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
+   * Default: 5000.
+   */
+  uint32_t busy_timeout_ms;
+  /**
+   * How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
+   * Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
+   */
+  uint32_t page_deadline_ms;
+  /**
+   * VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
+   */
+  uint32_t synchronous;
+  /**
+   * How many `old_secrets` there are, at most 16. Default: 0.
+   */
+  uint32_t old_secrets_len;
+  /**
+   * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+   * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+   */
+  const struct vidcache_secret *old_secrets;
+} vidcache_options;
+
+/**
+ * The app's own id of a user: an integer, or text of 1 to 255 bytes of UTF-8 without a NUL (a UUID, say). Never an
+ * email. The integer 42 and the text "42" are one user. Made by `vidcache_user_id` or `vidcache_user_text`; all zeros
+ * is no user.
+ */
+typedef struct vidcache_user {
+  /**
+   * VIDCACHE_USER_ID or VIDCACHE_USER_TEXT.
+   */
+  uint32_t kind;
+  /**
+   * The integer.
+   */
+  int64_t id;
+  /**
+   * The text, which need not be NUL-terminated.
+   */
+  const char *text;
+  /**
+   * The bytes of `text`.
+   */
+  size_t text_len;
+} vidcache_user;
+
+/**
+ * Which contact a user is. The vid is 0 where they are linked to none.
+ */
+typedef struct vidcache_identity {
+  /**
+   * The contact that the user is linked to now.
+   */
+  int64_t vid;
+  /**
+   * What a page gives as HubSpot's external id: the vid as it was first linked; 0 where another user gives that one.
+   */
+  int64_t external_id;
+} vidcache_identity;
+
+/**
+ * What a page may say of a user: email and id, id alone, or nothing.
+ */
+typedef struct vidcache_decision {
+  /**
+   * The external id to give; 0: none.
+   */
+  int64_t id;
+  /**
+   * Why: one of VIDCACHE_REASON_….
+   */
+  int32_t reason;
+  /**
+   * The bytes of `email` without its NUL; 0: no email may be named. Only ever more than 0 with an id, and when the
+   * reason is VIDCACHE_REASON_AGREED.
+   */
+  uint32_t email_len;
+  /**
+   * The email to name, normalised, NUL-terminated. What comes after the NUL is undefined.
+   */
+  char email[VIDCACHE_EMAIL_SIZE];
+} vidcache_decision;
+
+/**
+ * A user, and the email that the app believes to be theirs.
+ */
+typedef struct vidcache_question {
+  /**
+   * The user.
+   */
+  struct vidcache_user user;
+  /**
+   * The email; NULL with a length of 0 where the app has none.
+   */
+  const char *email;
+  /**
+   * The bytes of `email`.
+   */
+  size_t email_len;
+} vidcache_question;
+
+/**
+ * What a recorded answer said.
+ */
+typedef struct vidcache_recorded {
+  /**
+   * The contact that the answer described.
+   */
+  int64_t vid;
+  /**
+   * Whether the call made the contact: 1 yes, 0 no, -1 the answer does not say.
+   */
+  int32_t created;
+  /**
+   * Whether `vid` is the id that was asked for. If not, the id that was asked for was merged into it.
+   */
+  bool canonical;
+  /**
+   * Whether the answer said which email the contact holds, and since when.
+   */
+  bool email_observed;
+} vidcache_recorded;
+
+/**
+ * A user whom vidcache_import takes in.
+ */
+typedef struct vidcache_import_row {
+  /**
+   * The user.
+   */
+  struct vidcache_user user;
+  /**
+   * Their contact.
+   */
+  int64_t vid;
+  /**
+   * The email that HubSpot held for it; NULL with a length of 0 where that is not known.
+   */
+  const char *email;
+  /**
+   * The bytes of `email`.
+   */
+  size_t email_len;
+  /**
+   * Since when, HubSpot's updatedAt: milliseconds since 1970 UTC.
+   */
+  int64_t email_at;
+} vidcache_import_row;
+
+/**
+ * What vidcache_import did.
+ */
+typedef struct vidcache_import_report {
+  /**
+   * Users taken in, or known already.
+   */
+  uint64_t imported;
+  /**
+   * Users left out because another user has their contact.
+   */
+  uint64_t vid_taken;
+} vidcache_import_report;
+
+/**
+ * What vidcache_apply_webhook did with the events of a body.
+ */
+typedef struct vidcache_webhook_report {
+  /**
+   * Events that told something new.
+   */
+  uint64_t applied;
+  /**
+   * Events that came before, or were overtaken by something newer.
+   */
+  uint64_t repeated;
+  /**
+   * Events of other types, objects, properties or portals.
+   */
+  uint64_t ignored;
+} vidcache_webhook_report;
+
+/**
+ * A change that was begun and is outstanding.
+ */
+typedef struct vidcache_stale_change {
+  /**
+   * The token that a fresh answer must be recorded with.
+   */
+  int64_t token;
+  /**
+   * When it was begun: milliseconds since 1970 UTC, by the app's clock.
+   */
+  int64_t begun_at;
+  /**
+   * The bytes of `user` without its NUL.
+   */
+  uint32_t user_len;
+  /**
+   * The user as text (an integer in decimal), NUL-terminated. What comes after the NUL is undefined.
+   */
+  char user[VIDCACHE_USER_SIZE];
+} vidcache_stale_change;
+
+/**
+ * What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
+ * with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
+ */
+typedef struct vidcache_signed_request {
+  /**
+   * sizeof(vidcache_signed_request), set by the caller.
+   */
+  size_t size;
+  /**
+   * The request's method in capitals: POST.
+   */
+  const char *method;
+  /**
+   * The bytes of `method`.
+   */
+  size_t method_len;
+  /**
+   * The whole address that HubSpot called, `https://…`, with its query: the public one, not what a proxy made of it.
+   */
+  const char *uri;
+  /**
+   * The bytes of `uri`.
+   */
+  size_t uri_len;
+  /**
+   * The body's bytes as they came, before anything parsed them.
+   */
+  const char *body;
+  /**
+   * The bytes of `body`.
+   */
+  size_t body_len;
+  /**
+   * X-HubSpot-Signature-v3. Where there is one it alone counts.
+   */
+  const char *signature_v3;
+  /**
+   * The bytes of `signature_v3`.
+   */
+  size_t signature_v3_len;
+  /**
+   * X-HubSpot-Request-Timestamp.
+   */
+  const char *timestamp;
+  /**
+   * The bytes of `timestamp`.
+   */
+  size_t timestamp_len;
+  /**
+   * X-HubSpot-Signature, of version 1 or 2.
+   */
+  const char *signature;
+  /**
+   * The bytes of `signature`.
+   */
+  size_t signature_len;
+  /**
+   * X-HubSpot-Signature-Version: v1 or v2.
+   */
+  const char *version;
+  /**
+   * The bytes of `version`.
+   */
+  size_t version_len;
+  /**
+   * Not 0: a webhook that has no v3 may be signed by v1, which names no time and no address, so whoever has seen a
+   * delivery, with whatever headers, can send it again, to another endpoint too, for a day.
+   */
+  uint32_t take_v1;
+  /**
+   * Not 0: the same for v2, which names no time.
+   */
+  uint32_t take_v2;
+} vidcache_signed_request;
+
+/**
+ * What a handle has done since it was opened, in this process.
+ */
+typedef struct vidcache_stats {
+  /**
+   * sizeof(vidcache_stats), set by the caller.
+   */
+  size_t size;
+  /**
+   * Look-ups answered from memory.
+   */
+  uint64_t hits;
+  /**
+   * Look-ups that read the file.
+   */
+  uint64_t misses;
+  /**
+   * How often the table was brought up to date after commits.
+   */
+  uint64_t syncs;
+  /**
+   * Users put out of the table to make room.
+   */
+  uint64_t evictions;
+  /**
+   * Users in the table.
+   */
+  uint64_t entries;
+  /**
+   * Bytes that the table takes.
+   */
+  uint64_t bytes;
+  /**
+   * The newest revision that the table has seen.
+   */
+  int64_t revision;
+  /**
+   * How often the file, or its WAL index, was replaced under us and opened again.
+   */
+  uint64_t reopened;
+  /**
+   * The code of the handle's last failure, VIDCACHE_OK when there was none.
+   */
+  vidcache_result last_error;
+  /**
+   * Why every look-up reads the file: a static text, not NUL-terminated; NULL when none does.
+   */
+  const char *fallback;
+  /**
+   * The bytes of `fallback`.
+   */
+  size_t fallback_len;
+} vidcache_stats;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The user whose key is an integer. */
+static inline vidcache_user vidcache_user_id(int64_t id)
+{
+  vidcache_user user = {VIDCACHE_USER_ID, 0, NULL, 0};
+  user.id = id;
+  return user;
+}
+
+/** The user whose key is text of `len` bytes. It is not copied. */
+static inline vidcache_user vidcache_user_text(const char *text, size_t len)
+{
+  vidcache_user user = {VIDCACHE_USER_TEXT, 0, NULL, 0};
+  user.text = text;
+  user.text_len = len;
+  return user;
+}
+
+/**
+ * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
+ * VIDCACHE_OK is "ok", and a number that is no code is "unknown".
+ */
+const char *vidcache_error_name(vidcache_result code);
+
+/**
+ * What the last call of this thread that failed had to say. Other threads' failures, and calls that succeed, leave it
+ * as it is; so does this function.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION when `error` is NULL or its `size` is not one that this library knows.
+ */
+vidcache_result vidcache_last_error(struct vidcache_error *error);
+
+/**
+ * The number of the ABI that the library has: VIDCACHE_ABI_VERSION of the header it came with. A program built with a
+ * header of the same number may use it.
+ */
+uint32_t vidcache_abi_version(void);
+
+/**
+ * The library's version, a static NUL-terminated text: "0.1.0".
+ */
+const char *vidcache_version(void);
+
+/**
+ * The bytes of a text: UTF-8, not NUL-terminated. They stay until the text is freed.
+ */
+vidcache_result vidcache_text_get(const struct vidcache_text *text, const char **bytes, size_t *len);
+
+/**
+ * Frees a text and makes `*text` NULL. NULL, and a text that is NULL, are allowed.
+ */
+void vidcache_text_free(struct vidcache_text **text);
+
+/**
+ * Fills in the defaults. `options->size` must be set before.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION when `options` is NULL or its `size` is not one that this library knows.
+ */
+vidcache_result vidcache_options_init(struct vidcache_options *options);
+
+/**
+ * Opens the file at `path` (bytes of a file name, at most 4096) for a portal, the HubSpot account's id, creating it
+ * with mode 0600 where there is none. The folder must exist, on a local disk. `options` may be NULL for the defaults.
+ * What is in an existing file that is refused stays as it was.
+ *
+ * Fails with VIDCACHE_INVALID_PORTAL, VIDCACHE_INVALID_SECRET, VIDCACHE_INVALID_OPTION for the arguments;
+ * VIDCACHE_CANNOT_OPEN, VIDCACHE_UNSUPPORTED_FILESYSTEM for the place; VIDCACHE_NOT_A_CACHE, VIDCACHE_NEWER_SCHEMA,
+ * VIDCACHE_WRONG_PORTAL, VIDCACHE_WRONG_SECRET, VIDCACHE_CORRUPT for what is in the file; VIDCACHE_BUSY,
+ * VIDCACHE_STORAGE.
+ */
+vidcache_result vidcache_open(const char *path,
+                              size_t path_len,
+                              int64_t portal,
+                              const struct vidcache_options *options,
+                              struct vidcache_handle **handle);
+
+/**
+ * Moves a file that will not open out of the way, with its log and index, so that vidcache_open can make a new one.
+ * The library never does this by itself. The new file knows nothing of changes begun in the old one: their jobs get
+ * VIDCACHE_UNKNOWN_CHANGE, and no page names an email until an answer is recorded again. `*moved_to`, where it is now,
+ * is to be freed by vidcache_text_free.
+ *
+ * Fails with VIDCACHE_BUSY while any process, this one included, has it open; VIDCACHE_CANNOT_OPEN when there is
+ * nothing at `path` or it may not be moved; VIDCACHE_UNSUPPORTED_FILESYSTEM. Then nothing was moved.
+ */
+vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vidcache_text **moved_to);
+
+/**
+ * Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other
+ * threads may be using it; their calls end first or fail. Closing again does nothing.
+ */
+vidcache_result vidcache_close(const struct vidcache_handle *handle);
+
+/**
+ * Closes and frees a handle, and makes `*handle` NULL, so that freeing it again does nothing. NULL, and a handle that
+ * is NULL, are allowed. No other thread may be using the handle, nor use a copy of the pointer afterwards:
+ * `vidcache_close` it first, where they might.
+ */
+void vidcache_free(struct vidcache_handle **handle);
+
+/**
+ * The portal of the file. It is known after closing, too.
+ */
+vidcache_result vidcache_portal(const struct vidcache_handle *handle, int64_t *portal);
+
+/**
+ * The static text of a reason, NUL-terminated, in snake case: "change_outstanding"; "unknown" for a number that is
+ * none.
+ */
+const char *vidcache_reason_name(int32_t reason);
+
+/**
+ * Which contact the user is. Nanoseconds, and no allocation, when memory has the answer.
+ *
+ * Fails with VIDCACHE_INVALID_USER_KEY, VIDCACHE_BUSY, VIDCACHE_STORAGE, VIDCACHE_CORRUPT, VIDCACHE_CLOSED.
+ */
+vidcache_result vidcache_resolve(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 struct vidcache_identity *identity);
+
+/**
+ * The user's contact, as vidcache_resolve gives it, from memory alone: `*known` says whether memory has it. This call
+ * never waits and never reads the file: it is for a thread that must not, such as that of an event loop.
+ *
+ * Fails with VIDCACHE_INVALID_USER_KEY.
+ */
+vidcache_result vidcache_recall(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                struct vidcache_identity *identity,
+                                bool *known);
+
+/**
+ * What a page may say of the user, whose email the app believes to be `email`: UTF-8, NULL with a length of 0 where
+ * the app has none.
+ *
+ * Fails with VIDCACHE_INVALID_EMAIL, and as vidcache_resolve.
+ */
+vidcache_result vidcache_decide(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                const char *email,
+                                size_t email_len,
+                                struct vidcache_decision *decision);
+
+/**
+ * The HTML that puts the decision, and HubSpot's loader, on a page: two `<script>` elements, once per page. It is
+ * written to the caller's `buffer` of `capacity` bytes, UTF-8, not NUL-terminated, and `*length` is how many bytes it
+ * has: about 2000. `nonce` is the page's Content-Security-Policy nonce, at most 4096 bytes of UTF-8; NULL with a
+ * length of 0: none. No allocation when memory has the user.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL: then the buffer is all zeros and `*length` is how many bytes it takes, a few
+ * more or less for the next call, as the decision is taken anew (`capacity` may be 0, with a `buffer` of NULL, to ask
+ * that). Else as vidcache_decide.
+ */
+vidcache_result vidcache_snippet(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 const char *email,
+                                 size_t email_len,
+                                 const char *nonce,
+                                 size_t nonce_len,
+                                 char *buffer,
+                                 size_t capacity,
+                                 size_t *length);
+
+/**
+ * The HTML for a page whose visitor the app does not know: the loader, and no identity. Otherwise as vidcache_snippet.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL.
+ */
+vidcache_result vidcache_anonymous_snippet(const struct vidcache_handle *handle,
+                                           const char *nonce,
+                                           size_t nonce_len,
+                                           char *buffer,
+                                           size_t capacity,
+                                           size_t *length);
+
+/**
+ * The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser a
+ * new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
+ * vidcache_snippet.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL.
+ */
+vidcache_result vidcache_signed_out_snippet(const struct vidcache_handle *handle,
+                                            const char *nonce,
+                                            size_t nonce_len,
+                                            char *buffer,
+                                            size_t capacity,
+                                            size_t *length);
+
+/**
+ * What vidcache_snippet puts on a page, as a JSON object for a page that the app makes itself: `at`, the time of this
+ * call in milliseconds since 1970 UTC; `ttl`, for how many milliseconds after that the email may be named; and, where
+ * the decision has them, `id` ("vid:901", a text) and `email`. All of it is ASCII, about 100 bytes. It is for `show`
+ * of page/vidcache.js, which keeps the email from being named late; a response with it must not be cached
+ * (Cache-Control: private, no-store). `user` may be NULL: a visitor whom the app does not know; `email` is not named
+ * then. `buffer`, `capacity` and `*length` as for vidcache_snippet.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL, and as vidcache_decide.
+ */
+vidcache_result vidcache_page_data(const struct vidcache_handle *handle,
+                                   const struct vidcache_user *user,
+                                   const char *email,
+                                   size_t email_len,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *length);
+
+/**
+ * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as vidcache_signed_out_snippet
+ * for a page. Otherwise as vidcache_page_data.
+ *
+ * Fails with VIDCACHE_BUFFER_TOO_SMALL.
+ */
+vidcache_result vidcache_signed_out_page_data(const struct vidcache_handle *handle,
+                                              char *buffer,
+                                              size_t capacity,
+                                              size_t *length);
+
+/**
+ * vidcache_resolve for `count` users, into as many identities in the same order.
+ *
+ * Fails as vidcache_resolve, and then no identity is written.
+ */
+vidcache_result vidcache_resolve_many(const struct vidcache_handle *handle,
+                                      const struct vidcache_user *users,
+                                      size_t count,
+                                      struct vidcache_identity *identities);
+
+/**
+ * vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they need
+ * not be of one commit, since none depends on another user.
+ *
+ * Fails as vidcache_decide, and then no decision is written.
+ */
+vidcache_result vidcache_decide_many(const struct vidcache_handle *handle,
+                                     const struct vidcache_question *questions,
+                                     size_t count,
+                                     struct vidcache_decision *decisions);
+
+/**
+ * Says that the user is the contact `vid`, without saying which email HubSpot holds for it. It is durable when this
+ * returns.
+ *
+ * Fails with VIDCACHE_INVALID_USER_KEY, VIDCACHE_INVALID_VID, VIDCACHE_VID_TAKEN, VIDCACHE_BUSY, VIDCACHE_STORAGE,
+ * VIDCACHE_CORRUPT, VIDCACHE_CLOSED; nothing is written then.
+ */
+vidcache_result vidcache_link(const struct vidcache_handle *handle, const struct vidcache_user *user, int64_t vid);
+
+/**
+ * Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of one's
+ * email then keeps all of them from naming theirs.
+ *
+ * Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
+ */
+vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
+                                     const struct vidcache_user *user,
+                                     int64_t vid);
+
+/**
+ * Records what a HubSpot API call about the user answered: the JSON body of a v1 createOrUpdate or profile answer, or
+ * of a v3 contact, told apart by shape; at most 16 MiB. It is durable when this returns. Recording an answer again, or
+ * an older one late, changes nothing. `change` is the token of the change that this finishes, 0 for none: that takes
+ * an answer that says which email the contact holds and since when, read after HubSpot was told.
+ *
+ * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
+ * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
+ * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
+ * VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_CONTACT_MISSING no page names the email of
+ * the user's contact until a newer answer is recorded.
+ */
+vidcache_result vidcache_record(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                const char *answer,
+                                size_t answer_len,
+                                int64_t change,
+                                struct vidcache_recorded *recorded);
+
+/**
+ * Takes in what the app has long known: users and their contacts, for a first fill. 100,000 rows to a transaction,
+ * others' writes in between. A link that was made otherwise stands against an imported one, and so does a later email.
+ * Importing again changes nothing.
+ *
+ * Fails with the code of the first row that cannot be right, and as vidcache_link. Whole transactions before it stay.
+ */
+vidcache_result vidcache_import(const struct vidcache_handle *handle,
+                                const struct vidcache_import_row *rows,
+                                size_t count,
+                                struct vidcache_import_report *report);
+
+/**
+ * Takes in what an answer says of contacts, without saying whose they are: the JSON body of a search, a batch read or
+ * upsert, or of any call that vidcache_record understands. All of it or nothing.
+ *
+ * Fails as vidcache_record, of its codes those that are not about a user or a change.
+ */
+vidcache_result vidcache_observe(const struct vidcache_handle *handle,
+                                 const char *answer,
+                                 size_t answer_len,
+                                 struct vidcache_observed **observed);
+
+/**
+ * The contacts that the answer described, by the ids that live. They stay until `observed` is freed.
+ */
+vidcache_result vidcache_observed_contacts(const struct vidcache_observed *observed,
+                                           const int64_t **vids,
+                                           size_t *count);
+
+/**
+ * The ids for which HubSpot says it has no contact. An id that is neither here nor among the contacts although it was
+ * asked for was merged into another: HubSpot leaves it out without a word. Read it by itself and observe that.
+ */
+vidcache_result vidcache_observed_missing(const struct vidcache_observed *observed,
+                                          const int64_t **vids,
+                                          size_t *count);
+
+/**
+ * Frees what was observed and makes `*observed` NULL. NULL, and what is NULL, are allowed.
+ */
+void vidcache_observed_free(struct vidcache_observed **observed);
+
+/**
+ * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
+ * an event that matters cannot be read, what of it erases a contact.
+ * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
+ * of it is left on return, nor of users who were linked to it alone.
+ *
+ * Fails with VIDCACHE_INVALID_WEBHOOK: nothing was written, and the same body will fail again. Else as vidcache_link:
+ * answer HubSpot with a 5xx, so that it sends the body again.
+ */
+vidcache_result vidcache_apply_webhook(const struct vidcache_handle *handle,
+                                       const char *body,
+                                       size_t body_len,
+                                       struct vidcache_webhook_report *report);
+
+/**
+ * Begins a change of the user's email: until it is finished or abandoned, no page names one. Call it before the app's
+ * own commit. The worker tells HubSpot vidcache_quiet_period later, only while the change is outstanding
+ * (vidcache_is_change_outstanding), and then finishes the change by vidcache_record. `*token` is from 1 to 2^63 - 1.
+ *
+ * Fails as vidcache_link. Then no change was begun, and the app must not change the email.
+ */
+vidcache_result vidcache_begin_email_change(const struct vidcache_handle *handle,
+                                            const struct vidcache_user *user,
+                                            int64_t *token);
+
+/**
+ * Ends a change that did not happen: the app rolled back, and HubSpot was not told. Ending an ended change again does
+ * nothing.
+ *
+ * Fails with VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, and as vidcache_link.
+ */
+vidcache_result vidcache_abandon_email_change(const struct vidcache_handle *handle,
+                                              const struct vidcache_user *user,
+                                              int64_t token);
+
+/**
+ * Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
+ * locked out.
+ *
+ * Fails with VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, and as vidcache_resolve.
+ */
+vidcache_result vidcache_is_change_outstanding(const struct vidcache_handle *handle,
+                                               const struct vidcache_user *user,
+                                               int64_t token,
+                                               bool *outstanding);
+
+/**
+ * When the user's change was begun, by the app's clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding`
+ * is true; once it has ended, 0 and false. For a worker whose queue may hand it a job before the quiet period is over.
+ *
+ * Fails as vidcache_is_change_outstanding.
+ */
+vidcache_result vidcache_change_outstanding_since(const struct vidcache_handle *handle,
+                                                  const struct vidcache_user *user,
+                                                  int64_t token,
+                                                  int64_t *begun_at,
+                                                  bool *outstanding);
+
+/**
+ * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the longest
+ * page deadline of any process that used the file within the last day, and 5000 more, which a page view may take to
+ * reach HubSpot. From 5100 to 3605000.
+ *
+ * Fails with VIDCACHE_BUSY, VIDCACHE_STORAGE, VIDCACHE_CORRUPT, VIDCACHE_CLOSED.
+ */
+vidcache_result vidcache_quiet_period(const struct vidcache_handle *handle, uint64_t *milliseconds);
+
+/**
+ * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first, at most `capacity`
+ * of them, into the caller's array; `*count` is how many. Their users' pages give the id alone until an answer that is
+ * read now is recorded with the token.
+ *
+ * Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
+                                       uint64_t older_than_ms,
+                                       struct vidcache_stale_change *changes,
+                                       size_t capacity,
+                                       size_t *count);
+
+/**
+ * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
+ * `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
+ * event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
+ * the signature is. Any thread may call it, and it needs no handle.
+ *
+ * Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
+ */
+vidcache_result vidcache_verify_signature(const char *secret,
+                                          size_t secret_len,
+                                          const struct vidcache_signed_request *request,
+                                          int64_t now_ms);
+
+/**
+ * Why a page says of the user what it says: the decision, and a sentence to a line of what it rests on and of the user's
+ * last events, oldest first. The sentences name contacts and times, no email and no user; they are to be freed by
+ * vidcache_text_free. Reads the file, so it is not for a page itself.
+ *
+ * Fails as vidcache_decide.
+ */
+vidcache_result vidcache_explain(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 const char *email,
+                                 size_t email_len,
+                                 struct vidcache_decision *decision,
+                                 struct vidcache_text **sentences);
+
+/**
+ * All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the last
+ * events. Of emails the file holds keyed fingerprints only. To be freed by vidcache_text_free.
+ *
+ * Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_export(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                struct vidcache_text **json);
+
+/**
+ * Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
+ * `*known` says whether anything was. When this returns, nothing of it is left in the file, its free pages or its log.
+ *
+ * A change that is outstanding goes with it, and a job that asks for it is told VIDCACHE_UNKNOWN_CHANGE: it must not tell
+ * HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding.
+ *
+ * Fails as vidcache_link. After VIDCACHE_BUSY the rows may be gone and the log not emptied yet: call again.
+ */
+vidcache_result vidcache_forget(const struct vidcache_handle *handle,
+                                const struct vidcache_user *user,
+                                bool *known);
+
+/**
+ * What the handle has done in this process. Cheap. `stats->size` must be set before.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION when that is not a size that this library knows.
+ */
+vidcache_result vidcache_get_stats(const struct vidcache_handle *handle, struct vidcache_stats *stats);
+
+/**
+ * Runs SQLite's own check of the file and the library's of its rows. `*count` is how many things are wrong and
+ * `*problems` says which, one a line; it is to be freed by vidcache_text_free also when nothing is. Reads the whole
+ * file, minutes at millions of users; nobody waits for it meanwhile.
+ *
+ * Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_verify(const struct vidcache_handle *handle, struct vidcache_text **problems, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  /* VIDCACHE_H */
