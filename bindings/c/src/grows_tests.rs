@@ -12,7 +12,7 @@ struct First {
 }
 grows!(First: kept);
 
-/// As it became later, of the same name to the program.
+/// The struct of a later header, which has the same name there.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Second {
