@@ -29,11 +29,12 @@ pub unsafe extern "C" fn vidcache_explain(
             (
                 made(handle, "handle")?,
                 input::user(user)?,
-                given(email, email_len).email()?,
+                given(email, email_len),
                 out(decision, "decision")?,
                 out(sentences, "sentences")?,
             )
         };
+        let email = email.email()?;
         let explained = handle.0.explain(user, email.as_ref())?;
         write_decision(&explained.decision, decision.slot());
         sentences.write(vidcache_text::new(explained.to_string()));

@@ -115,8 +115,9 @@ pub unsafe extern "C" fn vidcache_decide(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, user, email, out) = unsafe {
-            (made(handle, "handle")?, input::user(user)?, given(email, email_len).email()?, out(decision, "decision")?)
+            (made(handle, "handle")?, input::user(user)?, given(email, email_len), out(decision, "decision")?)
         };
+        let email = email.email()?;
         let decided = handle.0.decide(user, email.as_ref())?;
         write_decision(&decided, out.slot());
         Ok(())

@@ -35,11 +35,12 @@ pub unsafe extern "C" fn vidcache_snippet(
             (
                 made(handle, "handle")?,
                 input::user(user)?,
-                given(email, email_len).email()?,
+                given(email, email_len),
                 given(nonce, nonce_len).nonce()?,
                 room(buffer, capacity, length)?,
             )
         };
+        let email = email.email()?;
         room.fill(|bytes| handle.0.page(user, email.as_ref())?.render_into(nonce, bytes))
     })
 }
@@ -110,10 +111,11 @@ pub unsafe extern "C" fn vidcache_page_data(
             (
                 made(handle, "handle")?,
                 input::optional_user(user)?,
-                given(email, email_len).email()?,
+                given(email, email_len),
                 room(buffer, capacity, length)?,
             )
         };
+        let email = email.email()?;
         let page = match user {
             Some(user) => handle.0.page(user, email.as_ref())?,
             None => handle.0.anonymous_page(),
@@ -156,6 +158,7 @@ struct Room<'a> {
     length: Out<'a, usize>,
 }
 
+#[inline(always)]
 unsafe fn room<'a>(buffer: *mut c_char, capacity: usize, length: *mut usize) -> Result<Room<'a>, Error> {
     // SAFETY: the caller's contract.
     unsafe { Ok(Room { length: out(length, "length")?, buffer: input::buffer(buffer, capacity)? }) }
