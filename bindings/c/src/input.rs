@@ -100,13 +100,11 @@ impl<'a> Given<'a> {
     }
 
     /// A text that may be left out, by its name in the header.
-    #[inline(always)]
     pub(crate) fn text(self, max: usize, name: &'static str) -> Result<Option<&'a str>> {
         let wrong = |why| Error::InvalidOption { name, why };
         self.optional(max, wrong)?.map(|bytes| utf8(bytes, wrong)).transpose()
     }
 
-    #[inline(always)]
     pub(crate) fn nonce(self) -> Result<Option<&'a str>> {
         self.text(MAX_NONCE, "nonce")
     }

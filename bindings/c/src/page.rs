@@ -36,11 +36,11 @@ pub unsafe extern "C" fn vidcache_snippet(
                 made(handle, "handle")?,
                 input::user(user)?,
                 given(email, email_len),
-                given(nonce, nonce_len).nonce()?,
+                given(nonce, nonce_len),
                 room(buffer, capacity, length)?,
             )
         };
-        let email = email.email()?;
+        let (email, nonce) = (email.email()?, nonce.nonce()?);
         room.fill(|bytes| handle.0.page(user, email.as_ref())?.render_into(nonce, bytes))
     })
 }
