@@ -27,7 +27,7 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
         Event::Linked { user, vid, at } => link::linked(tx, &key(user), vid, at),
         Event::EmailObserved { vid, email, at } => contact::observed(tx, vid, email, at),
         Event::SecondaryObserved { vid, email, at } => contact::secondary(tx, vid, email, at),
-        Event::Merged { old, into, at, born } => contact::merged(tx, old, into, at, born),
+        Event::Merged { old, into, at, born, heard } => contact::merged(tx, old, into, at, born, heard),
         Event::Deleted { vid, at } => contact::deleted(tx, vid, at),
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
         Event::Erased { vid } => contact::erased(tx, vid.get()),

@@ -7,8 +7,7 @@ use rusqlite::Connection;
 
 use super::apply::apply;
 use super::base::user_key;
-use super::contact::holders;
-use super::link::links_of;
+use super::link::users_of;
 use super::lookup::{canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of};
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
@@ -98,7 +97,7 @@ pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], 
 fn describe(tx: &Connection, contact: &Described, now: Millis) -> Result<bool> {
     let &Described { vid: into, at, .. } = contact;
     for &old in &contact.merged {
-        tell(tx, &Event::Merged { old, into, at: 0, born: false })?;
+        tell(tx, &Event::Merged { old, into, at: 0, born: false, heard: now })?;
     }
     if contact.deleted {
         gone(tx, into, at, now)?;
@@ -122,24 +121,22 @@ pub(crate) struct Told {
     pub(crate) erased: bool,
 }
 
-/// Applies what HubSpot told of a contact. If it means that a contact was erased, every user who was linked to no other
-/// is forgotten.
+/// Applies what HubSpot told of a contact. If it means that a contact was erased, every user whose contact it was is
+/// forgotten, with the contacts that they had before: a link that was put right must not come back.
 pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<Told> {
     let mut users = Vec::new();
     match *event {
-        Event::Erased { vid } => users = holders(tx, vid.get())?,
+        Event::Erased { vid } => users = users_of(tx, canonical(tx, vid)?.get())?,
         // As if the merge had been told first: with the one the other goes.
         Event::Merged { old, into, .. } if is_erased(tx, old)? || is_erased(tx, into)? => {
-            users = holders(tx, old.get())?;
-            users.extend(holders(tx, into.get())?);
+            users = users_of(tx, canonical(tx, old)?.get())?;
+            users.extend(users_of(tx, canonical(tx, into)?.get())?);
         }
         _ => {}
     }
     let mut changed = apply(tx, event)?;
     for user in &users {
-        if links_of(tx, user)?.is_empty()
-            && let Some(user) = user_key(user.into())
-        {
+        if let Some(user) = user_key(user.into()) {
             changed |= apply(tx, &Event::Forgotten { user })?;
         }
     }

@@ -60,6 +60,7 @@ CREATE TABLE merge (
   into_vid INTEGER,
   at   INTEGER NOT NULL,                -- HubSpot's clock, ms; 0: unknown
   born INTEGER NOT NULL,                -- 1: into_vid was made by this merge
+  heard_at INTEGER NOT NULL,            -- the app's clock, ms; the first
   PRIMARY KEY (old, into_vid)
 ) STRICT, WITHOUT ROWID;
 

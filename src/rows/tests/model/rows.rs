@@ -160,7 +160,7 @@ impl Happening {
             Self::Abandoned(number) => Event::ChangeAbandoned { user, token: token(number), at: 1 },
             Self::Deleted(contact, at) => Event::Deleted { vid: vid(contact), at: at.into() },
             Self::Merged(at) => {
-                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true };
+                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true, heard: 0 };
                 return vec![merged(vid(CONTACT)), merged(vid(99))];
             }
         }]
