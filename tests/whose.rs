@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use vidcache::{ChangeToken, Email, ErrorCode, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
+use vidcache::{ChangeToken, Email, Error, ErrorCode, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
 
 const PORTAL: i64 = 62515;
 const ANN: i64 = 1;
@@ -174,4 +174,24 @@ fn an_import_from_the_future_is_refused_and_one_by_a_clock_that_is_a_little_ahea
     assert_eq!(cache.resolve(ANN.into()), Ok(None));
     assert_eq!(import(-1).unwrap().imported, 1);
     assert_eq!(import(60_000).unwrap().imported, 1);
+}
+
+#[test]
+fn a_change_of_who_was_forgotten_is_nobody_s_and_not_unknown() {
+    let (_dir, cache) = cache();
+    record(&cache, ANN, 51, "ann@x.test", 1000);
+    let ended = cache.begin_email_change(ANN.into()).unwrap();
+    cache.abandon_email_change(ANN.into(), ended).unwrap();
+    let token = cache.begin_email_change(ANN.into()).unwrap();
+    cache.forget(ANN.into()).unwrap();
+    // Bea signs up, and has the key that was Ann's.
+    for (user, token) in [(ANN, token), (ANN, ended), (BEA, token)] {
+        assert_eq!(cache.is_change_outstanding(user.into(), token), Err(Error::ForeignChange), "not Bea's job");
+        assert_eq!(cache.abandon_email_change(user.into(), token), Err(Error::ForeignChange));
+        let answer = br#"{"id":"51","properties":{"email":"ann@x.test"},"updatedAt":2000}"#;
+        assert_eq!(cache.record(user.into(), answer, Some(token)), Err(Error::ForeignChange));
+    }
+    assert_eq!(cache.resolve(ANN.into()), Ok(None));
+    assert_eq!(cache.stale_changes(Duration::ZERO, 9), Ok(Vec::new()));
+    assert_eq!(cache.verify(), Ok(Vec::new()));
 }

@@ -56,6 +56,7 @@ fn change(tx: &Connection, sql: &str, user: UserKey<'_>, token: ChangeToken, at:
     let owner: Option<Value> =
         tx.prepare_cached(sql)?.query_row(params![token.get(), user, at], |row| row.get(0)).optional()?;
     match owner {
+        Some(Value::Null) => Ok(true), // Of a user who was forgotten.
         Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),
         None => Ok(false),
     }

@@ -124,7 +124,7 @@ fn shared_since(connection: &Connection, user: UserKey<'_>) -> Result<Option<Mil
 /// When a change was begun, if it is outstanding.
 fn begun_at(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
     let change: Option<(bool, Option<Millis>)> = connection
-        .prepare_cached("SELECT user = ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
+        .prepare_cached("SELECT user IS ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
         .query_row(params![token.get(), user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match change {

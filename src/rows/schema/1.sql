@@ -92,10 +92,11 @@ CREATE TABLE log (
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
--- again must find its token ended, not unknown.
+-- again must find its token ended, not unknown, and one of a user who was forgotten must find it
+-- nobody's: the key may be another user's by now.
 CREATE TABLE change (
   token    INTEGER PRIMARY KEY,
-  user     ANY NOT NULL,
+  user     ANY,                         -- NULL: who was forgotten
   begun_at INTEGER,                     -- NULL: its end was heard of first
   ended_at INTEGER
 ) STRICT;

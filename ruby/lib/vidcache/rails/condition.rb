@@ -22,10 +22,10 @@ module Vidcache
     def vidcache_usable?
       condition = self.class.vidcache_condition
       return true if condition.nil?
-      return __send__(condition) ? true : false unless condition.is_a?(Proc)
+      return !!__send__(condition) unless condition.is_a?(Proc) # rubocop:disable Style/DoubleNegation
 
       # As Rails asks: a lambda without arguments takes none.
-      instance_exec(*(condition.arity.zero? ? [] : [self]), &condition) ? true : false
+      !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition)) # rubocop:disable Style/DoubleNegation
     end
 
     private

@@ -158,9 +158,13 @@ module Vidcache
       return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
 
       Vidcache.cache.change_outstanding?(vidcache_key, change)
-    rescue UnknownChange, ForeignChange => e
+    rescue UnknownChange => e
       # The file was replaced, or this process has another one than the app. HubSpot is not told of anything.
       Failure.report(e, during: "a job did nothing: its change is not in this file")
+      false
+    rescue ForeignChange => e
+      # The row was destroyed, and another one has its key now.
+      Failure.report(e, during: "a job did nothing: its change is another user's, or of one who was forgotten")
       false
     end
 
