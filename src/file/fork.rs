@@ -43,11 +43,19 @@ thread_local! {
 /// # Errors
 /// [`Error::Cancelled`] where it would have to wait and the caller must not.
 pub(crate) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
+    match try_enter() {
+        Some(gate) => Ok(gate),
+        None if cancel::cancelled() => Err(Error::Cancelled),
+        None => Ok(enter_anyway()),
+    }
+}
+
+/// Enters SQLite if that takes no wait at all.
+pub(crate) fn try_enter() -> Option<RwLockReadGuard<'static, ()>> {
     match GATE.try_read() {
-        Ok(gate) => Ok(gate),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) if cancel::cancelled() => Err(Error::Cancelled),
-        Err(TryLockError::WouldBlock) => Ok(enter_anyway()),
+        Ok(gate) => Some(gate),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

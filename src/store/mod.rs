@@ -56,7 +56,7 @@ impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
         // Nothing is open yet, so there is nothing to look at.
-        let look = || {};
+        let look = || Ok(());
         let (shared, key) = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
             let stamp =
