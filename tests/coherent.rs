@@ -365,7 +365,8 @@ fn a_hit_waits_neither_for_a_long_transaction_of_the_process_nor_for_who_waits_f
     let done = AtomicBool::new(false);
     let worst = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let users: Vec<String> = (0..60_000_u64).map(|n| format!("user {}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+            let users: Vec<String> =
+                (0..60_000_u64).map(|n| format!("user {}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
             let rows = users.iter().zip(1..).map(|(user, id)| {
                 Ok(Imported { user: UserKey::try_from(user.as_str())?, vid: Vid::try_from(id)?, email: None })
             });

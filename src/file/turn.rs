@@ -28,7 +28,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only: a fork
 /// waits for a transaction, never for a writer that itself waits for another process. `look` is done before each
 /// attempt, outside the gate: who is told "busy" may be at a file that others have left.
-pub(crate) fn retry<T>(timeout: Duration, look: impl Fn() -> Result<()>, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn retry<T>(
+    timeout: Duration,
+    look: impl Fn() -> Result<()>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let mut deadline = None;
     loop {
         look()?;

@@ -55,6 +55,7 @@ struct Shared {
 impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
+        fork::close_forgotten();
         // Nothing is open yet, so there is nothing to look at.
         let look = || Ok(());
         let (shared, key) = retry(settings.busy_timeout, look, || {
@@ -119,6 +120,9 @@ impl Store {
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        if !cancel::is_impatient() {
+            fork::close_forgotten();
+        }
         let look = || self.shared.look_at_files();
         self.noting(self.shared.turns.take(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
@@ -209,7 +213,15 @@ impl Store {
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
     pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
+        let _gate = fork::enter_alone();
         self.shared.retire();
+    }
+
+    /// Closes when somebody may wait for it: see [`fork::close_later`].
+    pub(crate) fn close_later(&self) {
+        if !self.shared.closed.swap(true, Ordering::SeqCst) {
+            fork::close_later(Arc::clone(&self.shared) as Arc<dyn AtFork>);
+        }
     }
 
     fn noting<T>(&self, result: Result<T>) -> Result<T> {
@@ -231,6 +243,16 @@ impl AtFork for Shared {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
+    /// Closes both connections and the guards beside them.
+    fn retire(&self) {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.let_go();
+        self.disconnect();
+        // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
+        // ourselves none of them is in a transaction, and their own guards keep the file for them.
+        guards.close();
+    }
+
     fn in_child(&self) {
         self.turns.forget();
     }
@@ -238,7 +260,10 @@ impl AtFork for Shared {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.close();
+        // Closed already, or handed to whoever closes it.
+        if !self.shared.closed.load(Ordering::SeqCst) {
+            self.close();
+        }
     }
 }
 
@@ -273,17 +298,6 @@ impl Shared {
     /// Holds the files that a connection has open. See `guard`.
     fn guard(&self) -> Result<()> {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.place.path)
-    }
-
-    /// Closes both connections and the guards beside them.
-    fn retire(&self) {
-        let _gate = fork::enter_alone();
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        guards.let_go();
-        self.disconnect();
-        // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
-        // ourselves none of them is in a transaction, and their own guards keep the file for them.
-        guards.close();
     }
 
     /// Closes both connections; whoever needs one next opens it again. The caller is inside the gate.
