@@ -121,8 +121,8 @@ pub(crate) fn close_all() {
 }
 
 /// Leaves it to the next who may wait ([`close_forgotten`]), or to a fork, to close this one. For a caller who must not
-/// wait, such as a garbage collector with every thread of its program stopped: to close is a checkpoint, with the disk in
-/// it, and takes the gate alone.
+/// wait, such as a garbage collector with every thread of its program stopped: to close is a checkpoint, with the disk
+/// in it, and takes the gate alone.
 pub(crate) fn close_later(opener: Arc<dyn AtFork>) {
     FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner).push(opener);
     ANY_FORGOTTEN.store(true, Ordering::Release);

@@ -21,7 +21,7 @@ use crate::decision::UserState;
 use crate::error::{Error, Result};
 use crate::file::guard::{self, Abandoned};
 use crate::file::turn::retry;
-use crate::file::{fork, open};
+use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
 
@@ -118,7 +118,7 @@ impl Store {
                     return Ok(state);
                 }
             } else {
-                open::check_version(&reader.connection)?;
+                schema::check_version(&reader.connection)?;
             }
             self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
             let state = rows::user_state(&reader.connection, user)?;
@@ -153,7 +153,7 @@ impl Shared {
         }
         let header = self.stamp.read();
         let snapshot = Snapshot::begin(&reader.connection)?;
-        open::check_version(&reader.connection)?;
+        schema::check_version(&reader.connection)?;
         let (changes, newest) = rows::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
         drop(snapshot);
         if matches!(changes, Changes::Everybody) {

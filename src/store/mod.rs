@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::file::fork::{self, AtFork};
 use crate::file::turn::{self, retry};
-use crate::file::{Place, Settings, guard, open};
+use crate::file::{self, Place, Settings, guard, open, schema};
 use crate::hot::Hot;
 use crate::rows;
 
@@ -106,7 +106,7 @@ impl Store {
         self.noting(retry(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             let connection = &self.shared.reader(&mut slot)?.connection;
-            open::check_version(connection)?;
+            schema::check_version(connection)?;
             work(connection)
         }))
     }
@@ -131,7 +131,7 @@ impl Store {
                 none => none.insert(self.shared.connect(open::Access::Write)?),
             };
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            open::check_version(&tx)?;
+            schema::check_version(&tx)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
@@ -199,7 +199,9 @@ impl Store {
             }
             let mut connection = open::reopen(&self.shared.place, open::Access::Read)?;
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
-            rows::verify(&connection)
+            let mut found = file::exposed(&self.shared.place.path);
+            found.extend(rows::verify(&connection)?);
+            Ok(found)
         }))
     }
 
@@ -207,7 +209,9 @@ impl Store {
     pub(crate) fn stats(&self) -> Stats {
         // A child must not inherit a lock that is taken here.
         let _gate = fork::enter();
-        self.shared.stats.read(self.shared.hot.size())
+        let log = guard::beside(&self.shared.place.path, guard::LOG);
+        let log_bytes = std::fs::metadata(log).map_or(0, |found| found.len());
+        self.shared.stats.read(self.shared.hot.size(), log_bytes)
     }
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
