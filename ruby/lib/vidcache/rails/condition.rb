@@ -22,10 +22,10 @@ module Vidcache
     def vidcache_usable?
       condition = self.class.vidcache_condition
       return true if condition.nil?
-      return !!__send__(condition) unless condition.is_a?(Proc) # rubocop:disable Style/DoubleNegation
+      return !!__send__(condition) unless condition.is_a?(Proc)
 
       # As Rails asks: a lambda without arguments takes none.
-      !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition)) # rubocop:disable Style/DoubleNegation
+      !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition))
     end
 
     private
