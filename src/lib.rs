@@ -91,6 +91,7 @@ mod limits;
 #[doc(hidden)]
 pub mod parsers;
 mod rows;
+mod sequence;
 mod snippet;
 mod store;
 
