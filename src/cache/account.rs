@@ -43,7 +43,7 @@ impl Vidcache {
             let mut sentences = vec![sentence(&decision)];
             let other = email.filter(|_| decision.reason() != Reason::Agreed);
             let print = other.map(|email| self.store.key().fingerprint(email));
-            sentences.extend(rows::account(rows, user)?.sentences(print));
+            sentences.extend(rows::account(rows, user)?.sentences(print, decision.email().is_some()));
             Ok(Explanation { decision, sentences })
         })
     }

@@ -87,10 +87,12 @@ impl Vidcache {
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
     /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
-    /// the email of the user's contact until an answer that is newer is recorded. [`Error::RateLimited`]: as HubSpot answered.
-    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
+    /// the email of the user's contact until an answer that is newer is recorded. [`Error::Refused`]: HubSpot will not take
+    /// the email however often it is told, so the change has ended, the reason is kept for [`Vidcache::explain`], and no page
+    /// names the email of the user's contact until an answer that is newer is recorded: read the contact and record that.
+    /// [`Error::RateLimited`], [`Error::HubspotError`]: as HubSpot answered; try again. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
     /// [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`],
-    /// [`Error::Closed`]. With all but `ContactMissing` nothing is written. [`Error::VidTaken`]: nothing about the
+    /// [`Error::Closed`]. With all but `ContactMissing` and `Refused` nothing is written. [`Error::VidTaken`]: nothing about the
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
@@ -98,6 +100,10 @@ impl Vidcache {
             Err(Error::ContactMissing) => {
                 self.store.write(|tx| learn::found_none(tx, user))?;
                 return Err(Error::ContactMissing);
+            }
+            Err(Error::Refused { why }) => {
+                self.store.write(|tx| learn::refused(tx, user, change, why, now()))?;
+                return Err(Error::Refused { why });
             }
             read => read?,
         };
@@ -133,6 +139,7 @@ impl Vidcache {
             Answer::Done => return Ok(Observed::default()),
             Answer::Conflict { vid } => return Err(Error::ContactConflict { vid }),
             Answer::Missing => return Err(Error::ContactMissing),
+            Answer::Refused { why } => return Err(Error::Refused { why }),
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
         contacts.iter().try_for_each(|contact| self.check_portal(contact))?;

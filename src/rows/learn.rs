@@ -14,6 +14,7 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// What HubSpot said of one contact.
 #[derive(Debug, Clone)]
@@ -162,6 +163,29 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>) -> Result<()> {
     {
         apply(tx, &Event::EmailObserved { vid, email: None, at })?;
     }
+    Ok(())
+}
+
+/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
+/// one, the refusal is kept as a change that began and ended at once.
+///
+/// What HubSpot holds of the contact is not known any more: a call before this one may have been carried out and its
+/// answer lost, and then the email that was confirmed last is held no more, although the app may be back at it. So it
+/// is taken as [`found_none`] is, until HubSpot says something newer. A refusal that comes after the change's end is old.
+pub(crate) fn refused(
+    tx: &Connection,
+    user: UserKey<'_>,
+    change: Option<ChangeToken>,
+    why: Refusal,
+    now: Millis,
+) -> Result<()> {
+    let token = match change {
+        Some(token) if is_outstanding(tx, user, token)? => token,
+        Some(_) => return Ok(()),
+        None => ChangeToken::random()?,
+    };
+    found_none(tx, user)?;
+    apply(tx, &Event::ChangeRefused { user, token, why, at: now })?;
     Ok(())
 }
 
