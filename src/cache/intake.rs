@@ -222,7 +222,7 @@ impl Vidcache {
     }
 
     fn fingerprint(&self, email: &Email) -> Fingerprint {
-        self.store.key().fingerprint(email)
+        self.store.key().fingerprint(email.as_str())
     }
 
     /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.

@@ -345,7 +345,7 @@ impl World {
             _ => {}
         }
         let email = Email::parse(&format!("{}@x.test", state.app_email)).expect("an email");
-        decide(&known, Some(&email), |email| print(email.as_str().as_bytes()[0] - b'0'))
+        decide(&known, Some(&email), |email| print(email.as_bytes()[0] - b'0'))
             .email()
             .map(|_| state.app_email)
     }
