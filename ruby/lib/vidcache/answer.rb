@@ -22,8 +22,8 @@ module Vidcache
   #
   # An error is what HubSpot's own words say, and only the core can read them: that a contact is gone, which it writes
   # down, which contact holds an email, that an email is refused for good. A 404 without them may be a proxy's and says
-  # nothing of a contact; a 409 without them is taken for HubSpot's, since all that follows is reading. How long to wait,
-  # the header says.
+  # nothing of a contact; a 409 without them is taken for HubSpot's, since all that follows is reading. How long to
+  # wait, the header says.
   #
   # @api private
   module Answer
@@ -237,9 +237,14 @@ module Vidcache
 
     # The clients' own spelling counts as HubSpot's, which wins where there are both.
     def spelt(answer)
-      plain = answer.to_h { |name, value| [name.to_s, name.to_s == "contacts" && value.is_a?(Array) ? value.map { |one| fields(one) } : plain(value)] }
+      plain = answer.to_h { |name, value| [name.to_s, name.to_s == "contacts" ? contacts(value) : plain(value)] }
       FIELDS.each { |method, name| plain[name] = plain.delete(method.to_s) if plain.key?(method.to_s) && !plain.key?(name) }
       plain
+    end
+
+    # Objects of hubspot-ruby's, in its Hash of a page.
+    def contacts(value)
+      value.is_a?(Array) ? value.map { |one| fields(one) } : plain(value)
     end
 
     def plain(value)
