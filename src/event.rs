@@ -62,7 +62,7 @@ pub(crate) enum What {
     ChangeAbandoned = 9,
     /// Another user's link decides who gives an external id.
     ExternalId = 10,
-    ChangeRefused = 11,
+    ChangeRefused = 12,
 }
 
 impl What {
@@ -78,7 +78,7 @@ impl What {
             8 => "an email change was finished by HubSpot's answer",
             9 => "an email change was abandoned",
             10 => "it was settled anew which user gives the external id",
-            11 => "HubSpot refused the email of a change, which ended it",
+            12 => "HubSpot refused the email of a change, which ended it",
             _ => "something happened that this version does not know",
         }
     }

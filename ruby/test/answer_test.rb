@@ -154,7 +154,7 @@ class AnswerTest < CacheTest
     refute cache.change_outstanding?(1, token)
     refute_predicate cache.decide(1, EMAIL), :agreed?, "a call before it may have been carried out"
     assert(cache.explain(1, EMAIL).any? { |sentence| sentence.include?("HubSpot refused the app's email") })
-    cache.record(1, fields.merge("updatedAt" => "2026-03-01T10:00:01.000Z"))
+    cache.record(1, fields.merge("updatedAt" => "2100-03-01T10:00:01.000Z"))
     assert_predicate cache.decide(1, EMAIL), :agreed?
   end
 

@@ -74,6 +74,9 @@ pub struct ImportReport {
 /// with 10,000, 200,000 with this), few enough that others need not wait a second.
 const IMPORT_BATCH: usize = 100_000;
 
+/// How much HubSpot's clock may be ahead of the app's, in milliseconds.
+const CLOCKS_APART: Millis = 5_000;
+
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
     /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told apart by
@@ -89,7 +92,7 @@ impl Vidcache {
     /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
     /// the email of the user's contact until an answer that is newer is recorded. [`Error::Refused`]: HubSpot will not take
     /// the email however often it is told, so the change has ended, the reason is kept for [`Vidcache::explain`], and no page
-    /// names the email of the user's contact until an answer that is newer is recorded: read the contact and record that.
+    /// names the email of the user's contact until an answer that is newer than the refusal is recorded.
     /// [`Error::RateLimited`], [`Error::HubspotError`]: as HubSpot answered; try again. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
     /// [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`],
     /// [`Error::Closed`]. With all but `ContactMissing` and `Refused` nothing is written. [`Error::VidTaken`]: nothing about the
@@ -102,7 +105,7 @@ impl Vidcache {
                 return Err(Error::ContactMissing);
             }
             Err(Error::Refused { why }) => {
-                self.store.write(|tx| learn::refused(tx, user, change, why, now()))?;
+                self.store.write(|tx| learn::refused(tx, user, change, why, now(), now() + CLOCKS_APART))?;
                 return Err(Error::Refused { why });
             }
             read => read?,

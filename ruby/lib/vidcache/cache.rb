@@ -311,7 +311,7 @@ module Vidcache
     # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404, 409, 429, another.
     #   After ContactMissing no page names the email of the user's contact until a newer answer is recorded
     # @raise [Refused] HubSpot will not take the email, however often it is told: the change has ended, {#explain} tells why, and no
-    #   page names the email of the user's contact until a newer answer is recorded, of a read for instance
+    #   page names the email of the user's contact until an answer that is newer than the refusal is recorded
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
     #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)

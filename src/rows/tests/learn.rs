@@ -89,11 +89,13 @@ fn a_refusal_never_leaves_a_page_to_name_what_hubspot_held_before() {
                 apply(db, &Event::ChangeBegun { user, token, at: 11 });
             }
             for job in jobs {
-                learn::refused(db, user, Some(tokens[job]), Refusal::InvalidEmail, 12).expect("told");
+                learn::refused(db, user, Some(tokens[job]), Refusal::InvalidEmail, 12, 6).expect("told");
             }
             assert_eq!((state(db, 1).changing, state(db, 1).confirmed), (false, None));
             record(db, 1, &answer(901, 6), 13);
-            assert_eq!(state(db, 1).confirmed, Some(ANN), "HubSpot's word on it");
+            assert_eq!(state(db, 1).confirmed, None, "an answer that was on its way");
+            record(db, 1, &answer(901, 7), 14);
+            assert_eq!(state(db, 1).confirmed, Some(ANN), "HubSpot's word since then");
             assert_eq!(wrong(db), Vec::<String>::new());
         });
     }
@@ -104,7 +106,7 @@ fn a_refusal_ends_its_change_once_and_one_that_comes_late_says_nothing() {
     in_new_file(|db| {
         record(db, 1, &answer(901, 5), 10);
         let (user, token) = (UserKey::from(1), ChangeToken::try_from(3).expect("positive"));
-        let refuse = |change, now| learn::refused(db, user, change, Refusal::InvalidEmail, now);
+        let refuse = |change, now| learn::refused(db, user, change, Refusal::InvalidEmail, now, 5);
         assert_eq!(refuse(Some(token), 11), Err(Error::UnknownChange));
         assert_eq!(state(db, 1).confirmed, Some(ANN), "nothing was written");
         apply(db, &Event::ChangeBegun { user, token, at: 12 });
@@ -122,7 +124,7 @@ fn a_refusal_ends_its_change_once_and_one_that_comes_late_says_nothing() {
 fn a_refusal_without_a_change_is_kept_as_one_that_has_ended() {
     in_new_file(|db| {
         let user = UserKey::from(1);
-        learn::refused(db, user, None, Refusal::PrivacyDeletion, 11).expect("told");
+        learn::refused(db, user, None, Refusal::PrivacyDeletion, 11, 11).expect("told");
         assert_eq!(state(db, 1), UserState::default());
         let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
         assert!(told.contains("HubSpot refused the app's email") && told.contains("privacy"), "{told}");
@@ -135,6 +137,18 @@ fn a_refusal_without_a_change_is_kept_as_one_that_has_ended() {
 }
 
 #[test]
+fn a_rule_about_another_property_says_nothing_of_an_email_that_is_not_being_changed() {
+    in_new_file(|db| {
+        record(db, 1, &answer(901, 5), 10);
+        let refuse = |why| learn::refused(db, UserKey::from(1), None, why, 11, 11).expect("told");
+        refuse(Refusal::RequiredProperty);
+        assert_eq!(state(db, 1).confirmed, Some(ANN));
+        refuse(Refusal::PrivacyDeletion);
+        assert_eq!(state(db, 1).confirmed, None);
+    });
+}
+
+#[test]
 fn what_was_refused_is_remembered_until_the_user_s_next_change() {
     in_new_file(|db| {
         let month = 31 * 24 * 3600 * 1000;
@@ -142,7 +156,7 @@ fn what_was_refused_is_remembered_until_the_user_s_next_change() {
             let (user, token) = (UserKey::from(user), ChangeToken::try_from(token).expect("positive"));
             apply(db, &Event::ChangeBegun { user, token, at });
         };
-        learn::refused(db, UserKey::from(1), None, Refusal::InvalidEmail, 11).expect("told");
+        learn::refused(db, UserKey::from(1), None, Refusal::InvalidEmail, 11, 11).expect("told");
         let kept = || rows(db).iter().filter(|row| row.starts_with("change")).count();
         begin(2, 3, month);
         assert_eq!(kept(), 2, "another user's change");
