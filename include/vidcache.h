@@ -589,6 +589,10 @@ typedef struct vidcache_stats {
    * The bytes of `fallback`.
    */
   size_t fallback_len;
+  /**
+   * Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
+   */
+  uint64_t log_bytes;
 } vidcache_stats;
 
 #ifdef __cplusplus

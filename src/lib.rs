@@ -61,7 +61,7 @@
 //! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
 //!
 //! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`],
-//! [`Vidcache::recall`] and [`Page::render_into`].
+//! [`Vidcache::recall`], [`Vidcache::close_later`] and [`Page::render_into`].
 //!
 //! # Threads, forks, async
 //! A [`Vidcache`] is `Send` and `Sync`: share one among threads. A handle that was opened before a fork works in parent

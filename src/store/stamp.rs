@@ -72,6 +72,11 @@ impl Stamp {
         self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
     }
 
+    /// Says that the table is not to be believed until the next [`Stamp::publish`]. Callers as there.
+    pub(super) fn doubt(&self) {
+        self.publish(NEVER);
+    }
+
     /// Follows this connection's WAL index, which a first read has mapped. On failure, why it cannot.
     pub(super) fn attach(&self, connection: &Connection) -> Result<(), &'static str> {
         self.publish(NEVER);

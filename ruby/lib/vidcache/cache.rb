@@ -215,8 +215,9 @@ module Vidcache
     #     +:misses+: look-ups that read the file; +:syncs+: how often the table was brought up to date after commits;
     #     +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+: bytes that the
     #     table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often the file, its log
-    #     or its WAL index was replaced or deleted under us, and opened again; +:fallback+: why every look-up reads the
-    #     file, if it does; +:last_error+: the code of the last failure, such as `busy`
+    #     or its WAL index was replaced or deleted under us, and opened again; +:log_bytes+: bytes of the log beside the
+    #     file, which grows behind a reader that stays, such as a backup; +:fallback+: why every look-up reads the file,
+    #     if it does; +:last_error+: the code of the last failure, such as `busy`
 
     # @!method verify
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.

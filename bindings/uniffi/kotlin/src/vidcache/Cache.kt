@@ -376,6 +376,7 @@ public class Cache @JvmOverloads constructor(
             bytes = found.bytes.toLong(),
             revision = found.revision,
             reopened = found.reopened.toLong(),
+            logBytes = found.logBytes.toLong(),
             fallback = found.fallback,
             lastError = found.lastError,
         )

@@ -2411,12 +2411,13 @@ public struct Stats: Equatable, Hashable {
     public let bytes: UInt64
     public let revision: Int64
     public let reopened: UInt64
+    public let logBytes: UInt64
     public let fallback: String?
     public let lastError: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
-    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, fallback: String?, lastError: String?) {
+    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, logBytes: UInt64, fallback: String?, lastError: String?) {
         self.hits = hits
         self.misses = misses
         self.syncs = syncs
@@ -2425,6 +2426,7 @@ public struct Stats: Equatable, Hashable {
         self.bytes = bytes
         self.revision = revision
         self.reopened = reopened
+        self.logBytes = logBytes
         self.fallback = fallback
         self.lastError = lastError
     }
@@ -2453,6 +2455,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
                 bytes: FfiConverterUInt64.read(from: &buf), 
                 revision: FfiConverterInt64.read(from: &buf), 
                 reopened: FfiConverterUInt64.read(from: &buf), 
+                logBytes: FfiConverterUInt64.read(from: &buf), 
                 fallback: FfiConverterOptionString.read(from: &buf), 
                 lastError: FfiConverterOptionString.read(from: &buf)
         )
@@ -2467,6 +2470,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.bytes, into: &buf)
         FfiConverterInt64.write(value.revision, into: &buf)
         FfiConverterUInt64.write(value.reopened, into: &buf)
+        FfiConverterUInt64.write(value.logBytes, into: &buf)
         FfiConverterOptionString.write(value.fallback, into: &buf)
         FfiConverterOptionString.write(value.lastError, into: &buf)
     }
