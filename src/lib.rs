@@ -90,7 +90,9 @@ mod limits;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
 pub mod parsers;
+mod refusal;
 mod rows;
+mod sequence;
 mod snippet;
 mod store;
 
@@ -108,6 +110,7 @@ pub use event::{ChangeToken, Millis};
 pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
+pub use refusal::Refusal;
 pub use rows::StaleChange;
 pub use snippet::Page;
 pub use store::Stats;

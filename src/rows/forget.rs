@@ -43,8 +43,10 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
         tx.prepare_cached("UPDATE change SET user = ?2 WHERE user = ?1 AND ended_at IS NULL")?.execute([user, heir])?;
     }
     // A job that finds its token unknown takes the file for another one. Of the user these say nothing.
-    tx.prepare_cached("UPDATE change SET user = NULL, ended_at = ifnull(ended_at, begun_at) WHERE user = ?1")?
-        .execute([user])?;
+    tx.prepare_cached(
+        "UPDATE change SET user = NULL, refused = NULL, ended_at = ifnull(ended_at, begun_at) WHERE user = ?1",
+    )?
+    .execute([user])?;
     tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
     settle(tx, user, &[], What::Linked, 0)?;
     if let Some(heir) = &heir {

@@ -772,7 +772,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      */
     func record(user: String, answer: Data, change: Int64?) throws  -> Recorded
     
@@ -1226,7 +1227,8 @@ open func observe(answer: Data)throws  -> Observed  {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      */
 open func record(user: String, answer: Data, change: Int64? = nil)throws  -> Recorded  {
     return try  FfiConverterTypeRecorded_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
@@ -3105,7 +3107,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 2170) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 47597) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 23173) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {
