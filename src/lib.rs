@@ -92,6 +92,7 @@ mod limits;
 pub mod parsers;
 mod refusal;
 mod rows;
+mod sequence;
 mod snippet;
 mod store;
 
