@@ -184,6 +184,18 @@ class AnswerTest < CacheTest
     assert_predicate cache.decide(1, EMAIL), :agreed?
   end
 
+  test "a new user's refusal is known until their next change" do
+    blocked = '{"status":"error","message":"Property values were not valid","validationResults":[{"isValid":false,"message":' \
+              '"email has been GDPR blacklisted","error":"INVALID_EMAIL","name":"email"}]}'
+    assert_nil cache.refusal(9)
+    assert_raises(Vidcache::Refused) { cache.record(9, ApiError.new(400, blocked)) }
+    assert_equal :privacy_deletion, cache.refusal(9)
+    cache.begin_email_change(9)
+    assert_nil cache.refusal(9)
+    cache.forget(9)
+    assert_nil cache.refusal(9)
+  end
+
   test "searches, batches, pages, arrays and collections are lists" do
     one = SimplePublicObject.new(id: "901", properties: { "email" => EMAIL, "hs_merged_object_ids" => "51;52" }, updated_at: TIME)
     error = BatchError.new("error", "OBJECT_NOT_FOUND", "ann@shop.test", { "ids" => %w[77 gone@shop.test] })

@@ -10,6 +10,7 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Millis};
 use crate::identity::{Identity, UserKey, Vid, uuid_text};
+use crate::refusal::Refusal;
 
 /// All that a decision about one user depends on.
 pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
@@ -103,6 +104,19 @@ pub(crate) fn outstanding_since(
 /// Whether a change is outstanding. Refuses as [`outstanding_since`].
 pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
     Ok(outstanding_since(connection, user, token)?.is_some())
+}
+
+/// Why HubSpot refused the email of a user for good who has no contact and no change outstanding.
+pub(crate) fn refusal(connection: &Connection, user: UserKey<'_>) -> Result<Option<Refusal>> {
+    // Whoever has either has a row.
+    let why: Option<i64> = connection
+        .prepare_cached(
+            "SELECT refused FROM change WHERE user = ?1 AND refused IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM user WHERE key = ?1) ORDER BY ended_at DESC, refused DESC LIMIT 1",
+        )?
+        .query_row([user], |row| row.get(0))
+        .optional()?;
+    Ok(why.and_then(Refusal::of))
 }
 
 /// A change that has been outstanding for a while: its job was lost, or the app died between

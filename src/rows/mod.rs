@@ -25,7 +25,7 @@ pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{is_outstanding, outstanding_since, stale_changes, user_state};
+pub(crate) use lookup::{is_outstanding, outstanding_since, refusal, stale_changes, user_state};
 pub(crate) use verify::verify;
 
 /// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.

@@ -201,6 +201,14 @@ module Vidcache
     #   @return [String] a JSON object
     #   @raise [InvalidUserKey]
 
+    # @!method refusal(user_id)
+    #   Why HubSpot refused the email of a user for good whom it has no contact of: a job that makes contacts of such
+    #   users need not try again. {#explain} tells of every user.
+    #   @param user_id [Integer, String]
+    #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a contact,
+    #     or with a change outstanding
+    #   @raise [InvalidUserKey]
+
     # @!method forget(user_id)
     #   Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too: from the
     #   file, its free pages and its log. A change that is outstanding goes with it.
