@@ -110,7 +110,8 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that the user's other jobs take too.
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
+    # the user's other jobs take too.
     #
     # @param change [Integer, nil] the token that the job was given
     # @return [Boolean]
