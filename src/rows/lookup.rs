@@ -65,6 +65,17 @@ pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
     Ok(at.flatten())
 }
 
+/// Whether another email of the contact is known at that time of HubSpot's clock.
+pub(super) fn contradicts(
+    connection: &Connection,
+    vid: Vid,
+    email: Option<Fingerprint>,
+    at: Millis,
+) -> Result<bool> {
+    let sql = "SELECT 1 FROM contact WHERE vid = ?1 AND email_at = ?2 AND email IS NOT NULL AND email IS NOT ?3";
+    Ok(connection.prepare_cached(sql)?.exists(params![vid.get(), at, email.map(|email| email.0)])?)
+}
+
 /// The contact that a vid stands for after merges.
 pub(super) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
     Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))
