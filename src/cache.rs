@@ -2,6 +2,7 @@
 
 mod account;
 mod intake;
+mod lists;
 #[cfg(test)]
 mod tests;
 

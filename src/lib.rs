@@ -108,6 +108,6 @@ pub use event::{ChangeToken, Millis};
 pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
-pub use rows::StaleChange;
+pub use rows::{StaleChange, UserToRead};
 pub use snippet::Page;
 pub use store::Stats;

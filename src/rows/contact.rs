@@ -54,9 +54,12 @@ pub(super) fn observed(
     };
     // One time, two emails: neither is known to be the later, so neither is named.
     if let Some(canonical) = canonical {
-        let changed = tx
-            .prepare_cached(concat!("UPDATE past SET ", later!("vid = ?1 AND")))?
-            .execute(params![vid.get(), email, at, read_at])?;
+        let changed = tx.prepare_cached(concat!("UPDATE past SET ", later!("vid = ?1 AND")))?.execute(params![
+            vid.get(),
+            email,
+            at,
+            read_at
+        ])?;
         if changed > 0 {
             derive(tx, canonical, What::EmailObserved, at)?;
         }

@@ -155,13 +155,7 @@ pub(crate) struct Told {
 }
 
 /// Which email HubSpot said the contact held. Two at one time put both in doubt.
-fn observe_email(
-    tx: &Connection,
-    vid: Vid,
-    email: Option<Fingerprint>,
-    at: Millis,
-    clock: Clock,
-) -> Result<bool> {
+fn observe_email(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis, clock: Clock) -> Result<bool> {
     let Clock { read_at, .. } = clock;
     let clash = contradicts(tx, vid, email, at)?;
     let changed = apply(tx, &Event::EmailObserved { vid, email, at, read_at })?;
@@ -242,8 +236,9 @@ fn gone(tx: &Connection, vid: Vid, at: Option<Millis>, clock: Clock) -> Result<(
         None => clock.now.max(last_observed(tx, vid)?.unwrap_or(0)),
     };
     if apply(tx, &Event::Deleted { vid, at })? {
-        // Another read, begun in the same moment, may have found it before it went.
-        doubt(tx, vid, None, clock.read_at.map_or(clock.doubt(), |read_at| read_at + 1), clock.read_at)?;
+        // As of a moment later: another read, begun in the same one, may have found it before it went.
+        let asked = clock.read_at.map(|read_at| read_at + 1);
+        doubt(tx, vid, None, asked.unwrap_or(clock.doubt()), asked)?;
     }
     Ok(())
 }

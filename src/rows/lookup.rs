@@ -66,12 +66,7 @@ pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
 }
 
 /// Whether another email of the contact is known at that time of HubSpot's clock.
-pub(super) fn contradicts(
-    connection: &Connection,
-    vid: Vid,
-    email: Option<Fingerprint>,
-    at: Millis,
-) -> Result<bool> {
+pub(super) fn contradicts(connection: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
     let sql = "SELECT 1 FROM contact WHERE vid = ?1 AND email_at = ?2 AND email IS NOT NULL AND email IS NOT ?3";
     Ok(connection.prepare_cached(sql)?.exists(params![vid.get(), at, email.map(|email| email.0)])?)
 }
@@ -149,7 +144,7 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
     id.map(|id| Vid::try_from(id).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, id))).transpose()
 }
 
-fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(key_text(row.get(column)?))
 }
 

@@ -109,21 +109,37 @@ fn tell(db: &Connection, event: Event<'_>, now: Millis) {
 fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touched_nothing_since() {
     let vid = |n| Vid::new(n).expect("positive");
     let doubts: [(&str, &dyn Fn(&Connection), i64); 6] = [
-        ("a deletion and a restoration", &|db| {
-            tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000);
-            tell(db, Event::Restored { vid: vid(901), at: 8 }, 1000);
-        }, 901),
+        (
+            "a deletion and a restoration",
+            &|db| {
+                tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000);
+                tell(db, Event::Restored { vid: vid(901), at: 8 }, 1000);
+            },
+            901,
+        ),
         ("a deletion that was none", &|db| tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000), 901),
         ("a merge", &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false }, 1000), 901),
-        ("a merge into a third id", &|db| {
-            tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false }, 1000);
-        }, 999),
-        ("a 404 that was wrong", &|db| {
-            learn::found_none(db, UserKey::from(1), Clock::new(1000, None)).expect("taken in");
-        }, 901),
-        ("a batch that missed it", &|db| {
-            learn::observe(db, &[], &[vid(901)], Clock::new(1000, None)).expect("observed");
-        }, 901),
+        (
+            "a merge into a third id",
+            &|db| {
+                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false }, 1000);
+            },
+            999,
+        ),
+        (
+            "a 404 that was wrong",
+            &|db| {
+                learn::found_none(db, UserKey::from(1), Clock::new(1000, None)).expect("taken in");
+            },
+            901,
+        ),
+        (
+            "a batch that missed it",
+            &|db| {
+                learn::observe(db, &[], &[vid(901)], Clock::new(1000, None)).expect("observed");
+            },
+            901,
+        ),
     ];
     for (what, doubt, now_is) in doubts {
         agreed(|db| {
@@ -135,7 +151,11 @@ fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touche
             assert_eq!(read(db, now_is, 999 + APART, 1000 + 2 * APART), None, "{what}: by clocks that may be apart");
             assert_eq!(read(db, now_is, 1000 + 2 * APART, 999), None, "{what}: a read that is begun in the future");
             assert_eq!(read(db, now_is, 1000 + APART, 1000 + 2 * APART), Some(ANN), "{what}");
-            assert_eq!(read(db, now_is, 999, 1000 + 3 * APART), Some(ANN), "{what}: an earlier read takes nothing back");
+            assert_eq!(
+                read(db, now_is, 999, 1000 + 3 * APART),
+                Some(ANN),
+                "{what}: an earlier read takes nothing back"
+            );
         });
     }
 }

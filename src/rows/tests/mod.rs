@@ -2,6 +2,7 @@
 
 mod import;
 mod learn;
+mod lists;
 mod model;
 mod order;
 
