@@ -92,7 +92,7 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
       Vidcache::ReconcileJob.forget_soon
       hear(what, vid, **more)
       assert_equal :email_unconfirmed, reason(user), what
-      hear(what, 4711)
+      hear(:deletion, 4711)
       assert_equal ["Vidcache::ReconcileJob"], jobs.map { |job| job["job_class"] }, "one for all: #{what}"
       assert_in_delta Time.now.to_f + Vidcache::ReconcileJob::WAIT, jobs.first[:at], 5
       Vidcache::ReconcileJob.perform_now
