@@ -33,6 +33,17 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
     Ok(state.unwrap_or_default())
 }
 
+/// Which contacts users are, in their order.
+pub(crate) fn identities(connection: &Connection, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
+    let mut statement = connection
+        .prepare_cached("SELECT vid, coalesce(first_vid, vid) FROM user WHERE key = ?1 AND vid IS NOT NULL")?;
+    let mut identity = |user: &UserKey<'_>| {
+        let found = statement.query_row([user], |row| Ok((vid(row, 0)?, Vid::new(row.get(1)?)))).optional()?;
+        Ok(found.and_then(|(vid, external_id)| Some(Identity { vid: vid?, external_id })))
+    };
+    users.iter().map(&mut identity).collect()
+}
+
 /// The user's latest link and when it was made.
 pub(super) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Option<(Vid, Millis)>> {
     let link = connection
