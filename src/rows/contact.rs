@@ -245,7 +245,7 @@ struct Said {
 /// ends what was said before it, too.
 ///
 /// Whatever is ended so by HubSpot's clock counts again where a read says it that was begun after the last doubt by the
-/// app's clock: HubSpot need not have touched the contact since. docs/adr/0016.
+/// app's clock: HubSpot need not have touched the contact since. docs/adr/0017.
 fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let (of_all, of_living, untimed): (Option<Millis>, Option<Millis>, bool) = tx
         .prepare_cached(
