@@ -7,6 +7,7 @@
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;
@@ -43,6 +44,8 @@ pub(crate) enum Event<'a> {
     ChangeBegun { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// HubSpot was told of the change, or refused it, and what it holds was observed.
     ChangeFinished { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// HubSpot was told of the change and will not take the email, however often it is told.
+    ChangeRefused { user: UserKey<'a>, token: ChangeToken, why: Refusal, at: Millis },
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// All that is held on the user is to be taken out. What is said of them afterwards counts as if they were new, so
@@ -65,6 +68,7 @@ pub(crate) enum What {
     /// Another user's link decides who gives an external id.
     ExternalId = 10,
     Doubted = 11,
+    ChangeRefused = 12,
 }
 
 impl What {
@@ -81,6 +85,7 @@ impl What {
             9 => "an email change was abandoned",
             10 => "it was settled anew which user gives the external id",
             11 => "what HubSpot had said of the contact's email was put in doubt",
+            12 => "HubSpot refused the email of a change, which ended it",
             _ => "something happened that this version does not know",
         }
     }

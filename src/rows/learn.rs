@@ -16,10 +16,14 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// How far apart the clocks of the app's hosts may be, and by how much one may go back while a read is on its way, in
 /// milliseconds. A read counts in spite of a doubt if it was begun later than the doubt was heard by this.
 pub(crate) const APART: Millis = 5_000;
+
+/// For how long a call to HubSpot may be on its way, in milliseconds.
+const ON_ITS_WAY: Millis = 60_000;
 
 /// The time by the app's clock, and when the read was begun that is taken in, if that is known.
 #[derive(Debug, Clone, Copy)]
@@ -226,6 +230,37 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
         Some((vid, _)) => doubt(tx, vid, last_observed(tx, vid)?, clock.doubt(), None),
         None => Ok(()),
     }
+}
+
+/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
+/// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
+///
+/// Which email HubSpot holds is not known any more: another call may have been carried out and its answer be lost or still
+/// on its way, and then what it says, or what was confirmed before, is held no more, although the app may be back at it.
+/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead; nor what a read says that
+/// was begun before such a call must have ended. Without a change there is
+/// no other call, and only what is refused of the email itself says anything of it.
+pub(crate) fn refused(
+    tx: &Connection,
+    user: UserKey<'_>,
+    change: Option<ChangeToken>,
+    why: Refusal,
+    now: Millis,
+    until: Millis,
+) -> Result<()> {
+    let token = match change {
+        Some(token) if is_outstanding(tx, user, token)? => token,
+        Some(_) => return Ok(()),
+        None => ChangeToken::random()?,
+    };
+    if let Some((vid, _)) = link_of(tx, user)?
+        && (change.is_some() || why != Refusal::RequiredProperty)
+    {
+        let at = until.max(last_observed(tx, vid)?.unwrap_or(0));
+        doubt(tx, vid, Some(at), now.saturating_add(ON_ITS_WAY), None)?;
+    }
+    apply(tx, &Event::ChangeRefused { user, token, why, at: now })?;
+    Ok(())
 }
 
 /// HubSpot said that the contact is gone; where it gave no time, at one that is newer than all that is known of it:

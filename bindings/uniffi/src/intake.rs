@@ -84,7 +84,8 @@ impl Vidcache {
     ///
     /// # Errors
     /// `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-    /// `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+    /// `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+    /// user is written then, but `refused` has ended the change.
     ///
     /// `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
     /// was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's

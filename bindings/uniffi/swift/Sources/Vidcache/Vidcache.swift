@@ -773,7 +773,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      *
      * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
      * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
@@ -1244,7 +1245,8 @@ open func observe(answer: Data, askedAtMs: Int64? = nil)throws  -> Observed  {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      *
      * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
      * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
@@ -2454,12 +2456,13 @@ public struct Stats: Equatable, Hashable {
     public let bytes: UInt64
     public let revision: Int64
     public let reopened: UInt64
+    public let logBytes: UInt64
     public let fallback: String?
     public let lastError: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
-    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, fallback: String?, lastError: String?) {
+    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, logBytes: UInt64, fallback: String?, lastError: String?) {
         self.hits = hits
         self.misses = misses
         self.syncs = syncs
@@ -2468,6 +2471,7 @@ public struct Stats: Equatable, Hashable {
         self.bytes = bytes
         self.revision = revision
         self.reopened = reopened
+        self.logBytes = logBytes
         self.fallback = fallback
         self.lastError = lastError
     }
@@ -2496,6 +2500,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
                 bytes: FfiConverterUInt64.read(from: &buf), 
                 revision: FfiConverterInt64.read(from: &buf), 
                 reopened: FfiConverterUInt64.read(from: &buf), 
+                logBytes: FfiConverterUInt64.read(from: &buf), 
                 fallback: FfiConverterOptionString.read(from: &buf), 
                 lastError: FfiConverterOptionString.read(from: &buf)
         )
@@ -2510,6 +2515,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.bytes, into: &buf)
         FfiConverterInt64.write(value.revision, into: &buf)
         FfiConverterUInt64.write(value.reopened, into: &buf)
+        FfiConverterUInt64.write(value.logBytes, into: &buf)
         FfiConverterOptionString.write(value.fallback, into: &buf)
         FfiConverterOptionString.write(value.lastError, into: &buf)
     }
@@ -3274,7 +3280,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 1608) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 13111) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 1097) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 10205) {
