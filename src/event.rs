@@ -22,8 +22,8 @@ pub(crate) enum Event<'a> {
     /// The app says: this user is that contact. `at` is the app's clock; the latest wins.
     Linked { user: UserKey<'a>, vid: Vid, at: Millis },
     /// HubSpot said: this contact held that email (or none that a page could name) at that time.
-    /// `at` is HubSpot's own clock; the latest wins, and of one time the read that was begun last. `read_at`: when that
-    /// was, by the app's clock; `None` where nobody knows. Two emails at one time are neither.
+    /// `at` is HubSpot's own clock; the latest wins, and of one time the read that was begun last. `read_at`: when
+    /// that was, by the app's clock; `None` where nobody knows. Two emails at one time are neither.
     EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis, read_at: Option<Millis> },
     /// HubSpot said: that is another email of the contact, at that time. The latest time is kept.
     SecondaryObserved { vid: Vid, email: Fingerprint, at: Millis },
@@ -34,9 +34,9 @@ pub(crate) enum Event<'a> {
     Deleted { vid: Vid, at: Millis },
     /// HubSpot restored the contact.
     Restored { vid: Vid, at: Millis },
-    /// What HubSpot said of the contact may not be so any more: nothing that it held up to `to` of HubSpot's clock counts,
-    /// but what a read says that was begun at `at` of the app's clock or later. `read_at`: when the read was begun that
-    /// raised the doubt.
+    /// What HubSpot said of the contact may not be so any more. Nothing counts that it held up to `to` of HubSpot's
+    /// clock, but what a read says that was begun at `at` of the app's clock or later. `read_at`: when the read was
+    /// begun that raised the doubt.
     Doubted { vid: Vid, to: Option<Millis>, at: Millis, read_at: Option<Millis> },
     /// HubSpot erased the contact for privacy. Final, whatever else is said at whatever time.
     Erased { vid: Vid },

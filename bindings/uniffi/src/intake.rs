@@ -87,9 +87,9 @@ impl Vidcache {
     /// `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
     /// user is written then, but `refused` has ended the change.
     ///
-    /// `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
-    /// was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
-    /// own time of the contact has not moved.
+    /// `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call
+    /// that was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although
+    /// HubSpot's own time of the contact has not moved.
     #[uniffi::method(default(change = None, asked_at_ms = None))]
     pub fn record(
         &self,
@@ -113,8 +113,8 @@ impl Vidcache {
         })
     }
 
-    /// Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for a
-    /// search.
+    /// Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for
+    /// a search.
     ///
     /// # Errors
     /// As `record`, of those that are not about a user or a change.
