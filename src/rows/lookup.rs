@@ -34,6 +34,17 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
     Ok(state.unwrap_or_default())
 }
 
+/// Which contacts users are, in their order.
+pub(crate) fn identities(connection: &Connection, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
+    let mut statement = connection
+        .prepare_cached("SELECT vid, coalesce(first_vid, vid) FROM user WHERE key = ?1 AND vid IS NOT NULL")?;
+    let mut identity = |user: &UserKey<'_>| {
+        let found = statement.query_row([user], |row| Ok((vid(row, 0)?, Vid::new(row.get(1)?)))).optional()?;
+        Ok(found.and_then(|(vid, external_id)| Some(Identity { vid: vid?, external_id })))
+    };
+    users.iter().map(&mut identity).collect()
+}
+
 /// The user's latest link and when it was made.
 pub(super) fn link_of(connection: &Connection, user: UserKey<'_>) -> Result<Option<(Vid, Millis)>> {
     let link = connection
@@ -64,6 +75,12 @@ pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
         .query_row([vid.get()], |row| row.get(0))
         .optional()?;
     Ok(at.flatten())
+}
+
+/// Whether another email of the contact is known at that time of HubSpot's clock.
+pub(super) fn contradicts(connection: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
+    let sql = "SELECT 1 FROM contact WHERE vid = ?1 AND email_at = ?2 AND email IS NOT NULL AND email IS NOT ?3";
+    Ok(connection.prepare_cached(sql)?.exists(params![vid.get(), at, email.map(|email| email.0)])?)
 }
 
 /// The contact that a vid stands for after merges.
@@ -152,7 +169,7 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
     id.map(|id| Vid::try_from(id).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, id))).transpose()
 }
 
-fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(key_text(row.get(column)?))
 }
 
