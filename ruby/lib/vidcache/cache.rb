@@ -154,7 +154,9 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding_since(user_id, token)
-    #   When the user's change was begun. For a worker whose queue may hand it a job before the quiet period is over.
+    #   Since when the user's change has counted for every page that could name the email of their contact: since it was begun, or,
+    #   if the contact has become another user's too meanwhile, since that was heard. A worker asks when it runs, and waits until
+    #   this is a {#quiet_period} ago.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
