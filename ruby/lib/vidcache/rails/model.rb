@@ -146,16 +146,17 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet. To be asked under a lock that the user's other jobs take too. Of a user whom the
-    # file has no contact of, the one in the app's own column is linked first (`has_vid vid:`), and no job without a
-    # change is due then. While the model's `if:` says no, none is: its change stays outstanding.
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
+    # the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own column is linked
+    # first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no, none is: its change
+    # stays outstanding.
     #
     # @param change [Integer, nil] the token that the job was given
     # @return [Boolean]
     # @raise [Vidcache::Error]
     def hubspot_email_due?(change)
       return false unless vidcache_usable? && link_vidcache_known_vid
-      return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
+      return Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil? if change.nil?
 
       Vidcache.cache.change_outstanding?(vidcache_key, change)
     rescue UnknownChange => e
