@@ -40,7 +40,8 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
   def test_ten_thousand_unconfirmed_are_confirmed_by_a_hundred_calls
     emails = Array.new(10_000) { |n| "u#{n}@shop.test" }
     vids = emails.each_slice(100).flat_map do |some|
-      made = @double.ask("POST", "/crm/v3/objects/contacts/batch/upsert", { inputs: some.map { |email| { id: email, idProperty: "email", properties: {} } } })
+      inputs = some.map { |email| { id: email, idProperty: "email", properties: {} } }
+      made = @double.ask("POST", "/crm/v3/objects/contacts/batch/upsert", { inputs: inputs })
       made.fetch("results").to_h { |contact| [contact.dig("properties", "email"), contact.fetch("id")] }.values_at(*some)
     end
     @cache.import(vids.each_with_index.map { |vid, n| [n, vid] })
@@ -132,7 +133,8 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
 
   def test_a_conflict_is_over_once_somebody_merged_the_two_or_let_the_email_go
     user = User.create!(email: "new@shop.test")
-    mine, holder = contact("old@shop.test"), contact("new@shop.test")
+    mine = contact("old@shop.test")
+    holder = contact("new@shop.test")
     @cache.link(user.id, mine)
     conflict(user, holder)
     assert_equal 0, Vidcache::Reconcile.new(User, rate: 1000).run[:conflicts], "it stands"
@@ -156,7 +158,8 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
 
   def test_two_contacts_are_merged_for_a_person_who_says_so_twice
     user = User.create!(email: "new@shop.test")
-    mine, holder = contact("old@shop.test"), contact("new@shop.test")
+    mine = contact("old@shop.test")
+    holder = contact("new@shop.test")
     @cache.link(user.id, mine)
     conflict(user, holder)
     line = "user #{user.id}, contact #{mine}: contact #{holder} holds their email, since "

@@ -41,7 +41,8 @@ module Vidcache
       @cache = Vidcache.cache # Raises before anything is read if there is none.
     end
 
-    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job, how many conflicts are over
+    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job,
+    #   how many conflicts are over
     # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the steps that need no HubSpot were done
     def run
       counts = { read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }
@@ -105,12 +106,12 @@ module Vidcache
       @model.enqueue_vidcache_job(user, token, wait: Vidcache.settings.quiet_period)
     end
 
-    def each_conflict
-      return to_enum(:each_conflict) unless block_given?
+    def each_conflict(&block)
+      return to_enum(:each_conflict) unless block
 
       last = nil
       until (conflicts = @cache.conflicts(after: last, limit: 1000)).empty?
-        conflicts.each { |conflict| yield conflict }
+        conflicts.each(&block)
         last = conflicts.last
       end
     end
@@ -132,7 +133,7 @@ module Vidcache
     end
 
     # Yields the primary keys of users who are linked to no contact, some at a time. Nothing but keys is read of the others.
-    def each_unlinked
+    def each_unlinked(&block)
       id = @model.primary_key
       key = key_column
       scope = @model.unscope(:order).order(id => :asc).limit(SCAN)
@@ -143,7 +144,7 @@ module Vidcache
         return if ids.empty?
 
         unlinked = ids.zip(@cache.resolve_many(keys)).filter_map { |user, vid| user unless vid }
-        unlinked.each_slice(1000) { |some| yield some }
+        unlinked.each_slice(1000, &block)
         last = ids.last
       end
     end
@@ -162,9 +163,10 @@ module Vidcache
     end
 
     def pluck(batch, id, key)
-      return [ids = batch.pluck(id), ids] if key == id
+      return Array.new(2, batch.pluck(id)) if key == id
 
-      batch.pluck(id, key).transpose.then { |ids, keys| [ids || [], keys || []] }
+      pairs = batch.pluck(id, key)
+      [pairs.map(&:first), pairs.map(&:last)]
     end
 
     def load(batch, id)
