@@ -28,8 +28,9 @@ pub(crate) enum Event<'a> {
     /// HubSpot said: that is another email of the contact, at that time. The latest time is kept.
     SecondaryObserved { vid: Vid, email: Fingerprint, at: Millis },
     /// HubSpot merged `old` into `into`: from then on `old` stands for it. `born`: the merge made `into`, so all that
-    /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown.
-    Merged { old: Vid, into: Vid, at: Millis, born: bool },
+    /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown. `heard` is the
+    /// app's clock when it was told; the first counts.
+    Merged { old: Vid, into: Vid, at: Millis, born: bool, heard: Millis },
     /// HubSpot deleted the contact. It may be restored, and merging it away deletes it too.
     Deleted { vid: Vid, at: Millis },
     /// HubSpot restored the contact.

@@ -31,7 +31,7 @@ pub(crate) use import::{Import, Known};
 pub use lists::UserToRead;
 pub(crate) use lists::{Which, users_to_read};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{identities, is_outstanding, outstanding_since, stale_changes, user_state};
+pub(crate) use lookup::{identities, is_outstanding, outstanding_since, refusal, stale_changes, user_state};
 pub(crate) use verify::verify;
 
 /// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.

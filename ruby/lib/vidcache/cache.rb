@@ -154,7 +154,9 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding_since(user_id, token)
-    #   When the user's change was begun. For a worker whose queue may hand it a job before the quiet period is over.
+    #   Since when the user's change has counted for every page that could name the email of their contact: since it was begun, or,
+    #   if the contact has become another user's too meanwhile, since that was heard. A worker asks when it runs, and waits until
+    #   this is a {#quiet_period} ago.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
@@ -199,6 +201,14 @@ module Vidcache
     #   All that the file holds on the user. Of emails it holds keyed fingerprints only.
     #   @param user_id [Integer, String]
     #   @return [String] a JSON object
+    #   @raise [InvalidUserKey]
+
+    # @!method refusal(user_id)
+    #   Why HubSpot refused the email of a user for good whom it has no contact of: a job that makes contacts of such
+    #   users need not try again. {#explain} tells of every user.
+    #   @param user_id [Integer, String]
+    #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a contact,
+    #     or with a change outstanding
     #   @raise [InvalidUserKey]
 
     # @!method forget(user_id)

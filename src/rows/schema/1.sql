@@ -69,6 +69,7 @@ CREATE TABLE merge (
   into_vid INTEGER,
   at   INTEGER NOT NULL,                -- HubSpot's clock, ms; 0: unknown
   born INTEGER NOT NULL,                -- 1: into_vid was made by this merge
+  heard_at INTEGER NOT NULL,            -- the app's clock, ms; the first
   PRIMARY KEY (old, into_vid)
 ) STRICT, WITHOUT ROWID;
 
@@ -100,10 +101,11 @@ CREATE TABLE log (
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
--- again must find its token ended, not unknown. One that HubSpot refused is kept until the user's next.
+-- again must find its token ended, not unknown, and one of a user who was forgotten must find it nobody's:
+-- the key may be another user's by now. One that HubSpot refused is kept until the user's next.
 CREATE TABLE change (
   token    INTEGER PRIMARY KEY,
-  user     ANY NOT NULL,
+  user     ANY,                         -- NULL: who was forgotten
   begun_at INTEGER,                     -- NULL: its end was heard of first
   ended_at INTEGER,
   refused  INTEGER                      -- a number of event::Refusal; NULL: HubSpot did not refuse it for good

@@ -47,7 +47,8 @@ fn a_conflict_is_kept_with_both_contacts_since_it_was_first_heard_of() {
 fn a_conflict_is_over_once_the_two_are_one() {
     conflicted(|db| {
         for old in [901, 902] {
-            learn::tell(db, &Event::Merged { old: vid(old), into: vid(999), at: 5, born: true }, 30).expect("told");
+            learn::tell(db, &Event::Merged { old: vid(old), into: vid(999), at: 5, born: true, heard: 30 }, 30)
+                .expect("told");
         }
         assert_eq!(listed(db), []);
     });

@@ -126,10 +126,12 @@ fn a_refusal_without_a_change_is_kept_as_one_that_has_ended() {
         let user = UserKey::from(1);
         learn::refused(db, user, None, Refusal::PrivacyDeletion, 11, 11).expect("told");
         assert_eq!(state(db, 1), UserState::default());
+        assert_eq!(crate::rows::refusal(db, user), Ok(Some(Refusal::PrivacyDeletion)));
         let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
         assert!(told.contains("HubSpot refused the app's email") && told.contains("privacy"), "{told}");
         assert_eq!(wrong(db), Vec::<String>::new());
         apply(db, &Event::ChangeBegun { user, token: ChangeToken::try_from(3).expect("positive"), at: 12 });
+        assert_eq!(crate::rows::refusal(db, user), Ok(None), "there is something to tell");
         apply(db, &Event::ChangeFinished { user, token: ChangeToken::try_from(3).expect("positive"), at: 13 });
         let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
         assert!(!told.contains("refused the app's"), "the next change's end is newer: {told}");
@@ -208,11 +210,15 @@ fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touche
             901,
         ),
         ("a deletion that was none", &|db| tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000), 901),
-        ("a merge", &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false }, 1000), 901),
+        (
+            "a merge",
+            &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false, heard: 1000 }, 1000),
+            901,
+        ),
         (
             "a merge into a third id",
             &|db| {
-                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false }, 1000);
+                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false, heard: 1000 }, 1000);
             },
             999,
         ),

@@ -63,7 +63,7 @@ fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
                 5 if born => Event::ChangeFinished { user, token, at },
                 5 if email == Some(1) => Event::ChangeRefused { user, token, why: Refusal::PrivacyDeletion, at },
                 5 => Event::ChangeAbandoned { user, token, at },
-                6 | 7 => Event::Merged { old: vid, into, at, born },
+                6 | 7 => Event::Merged { old: vid, into, at, born, heard: at },
                 8 | 9 => Event::Deleted { vid, at },
                 10 => Event::Restored { vid, at },
                 11 => {

@@ -35,6 +35,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<()
     class.define_method("link_shared", method!(link_shared, 2))?;
     class.define_method("explain", method!(explain, 2))?;
     class.define_method("export", method!(export, 1))?;
+    class.define_method("refusal", method!(refusal, 1))?;
     class.define_method("forget", method!(forget, 1))?;
     Ok(())
 }
@@ -197,6 +198,13 @@ fn explain(ruby: &Ruby, this: &Cache, user: Value, email: Value) -> Result<Vec<S
 
 fn export(ruby: &Ruby, this: &Cache, user: Value) -> Result<String, Error> {
     edge(ruby, || about(ruby, this, user, Vidcache::export))
+}
+
+fn refusal(ruby: &Ruby, this: &Cache, user: Value) -> Result<Option<Symbol>, Error> {
+    edge(ruby, || {
+        let why = about(ruby, this, user, Vidcache::refusal)?;
+        Ok(why.map(|why| ruby.to_symbol(why.name())))
+    })
 }
 
 fn forget(ruby: &Ruby, this: &Cache, user: Value) -> Result<bool, Error> {
