@@ -109,5 +109,6 @@ pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use rows::StaleChange;
+pub use rows::lease::LeaseToken;
 pub use snippet::Page;
 pub use store::Stats;

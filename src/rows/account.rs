@@ -29,6 +29,7 @@ pub(crate) struct Account {
     changes: Vec<(i64, Option<Millis>, Option<Millis>)>,
     shared_with: usize,
     others_change: bool,
+    lease_until: Option<Millis>,
     log: Vec<(i64, Option<i64>, Option<Millis>)>,
 }
 
@@ -70,6 +71,10 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
             None => 0,
         },
         others_change: outstanding > own,
+        lease_until: db
+            .prepare_cached("SELECT until FROM lease WHERE user = ?1")?
+            .query_row([&user], |row| row.get(0))
+            .optional()?,
         log,
         user: key_text(user),
     })
@@ -194,6 +199,7 @@ impl Account {
             "links": links,
             "contact": contact,
             "changes": changes,
+            "lease_until": self.lease_until,
             "log": log,
         })
         .to_string()

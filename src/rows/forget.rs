@@ -16,7 +16,7 @@ pub(super) fn forgotten(tx: &Connection, user: &Value) -> Result<bool> {
     let known = tx
         .prepare_cached(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM user WHERE key = ?1) OR EXISTS (SELECT 1 FROM change WHERE user = ?1)
-               OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
+               OR EXISTS (SELECT 1 FROM log WHERE user = ?1) OR EXISTS (SELECT 1 FROM lease WHERE user = ?1)",
         )?
         .exists([user])?;
     if known {
@@ -42,6 +42,7 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
         tx.prepare_cached("UPDATE change SET user = ?2 WHERE user = ?1 AND ended_at IS NULL")?.execute([user, heir])?;
     }
     tx.prepare_cached("DELETE FROM change WHERE user = ?1")?.execute([user])?;
+    tx.prepare_cached("DELETE FROM lease WHERE user = ?1")?.execute([user])?;
     tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
     settle(tx, user, &[], What::Linked, 0)?;
     if let Some(heir) = &heir {

@@ -13,6 +13,7 @@ mod forget;
 mod history;
 mod import;
 pub(crate) mod learn;
+pub(crate) mod lease;
 mod link;
 mod lookup;
 #[cfg(test)]

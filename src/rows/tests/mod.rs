@@ -2,6 +2,7 @@
 
 mod import;
 mod learn;
+mod lease;
 mod model;
 mod order;
 

@@ -97,11 +97,11 @@ module Vidcache
       end
 
       # @api private
-      def enqueue_vidcache_job(record, token, wait: nil)
-        job = vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
-        job = job.set(wait: wait) if wait
+      def enqueue_vidcache_job(record, token, wait: nil, before: nil)
+        job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
+        job.vidcache_remember(record, before) if before && job.respond_to?(:vidcache_remember)
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
-        job.perform_later(record, token) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+        job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end
     end
 
@@ -151,7 +151,9 @@ module Vidcache
 
     def begin_vidcache_change_of_email
       @vidcache_change = nil
-      begin_vidcache_change if Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
+      return unless Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
+
+      begin_vidcache_change(attribute_in_database(vidcache_email_column))
     end
 
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still
@@ -159,12 +161,12 @@ module Vidcache
     def begin_vidcache_change_of_email_that_came_late
       return if @vidcache_change || !Vidcache.configured?
 
-      begin_vidcache_change if saved_change_to_attribute?(vidcache_email_column)
+      begin_vidcache_change(attribute_before_last_save(vidcache_email_column)) if saved_change_to_attribute?(vidcache_email_column)
     end
 
-    def begin_vidcache_change
+    def begin_vidcache_change(before)
       @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
-      Change.join_transaction(self, @vidcache_change)
+      Change.join_transaction(self, @vidcache_change, before)
     end
 
     def join_vidcache_transaction

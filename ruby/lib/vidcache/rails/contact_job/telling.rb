@@ -1,0 +1,187 @@
+# frozen_string_literal: true
+
+require "json"
+
+module Vidcache
+  class ContactJob < ActiveJob::Base
+    # What the job does with HubSpot's answers, so that a person has one contact whatever they are. Expects the user's other jobs locked
+    # out, and the change's quiet period over.
+    #
+    # @api private
+    module Telling
+      private
+
+      # Tells HubSpot of the email and records its answer, which finishes the change.
+      def vidcache_tell(user, change)
+        vid = Vidcache.cache.resolve(user.vidcache_key)
+        if change.nil? then vidcache_introduce(user)
+        elsif (vid ||= vidcache_find(user)) then vidcache_update(user, vid, change)
+        else vidcache_create_after_all(user, change)
+        end
+      rescue VidTaken => e
+        # Two users of the app, one contact at HubSpot. The other one may let it go.
+        raise if change && !vidcache_last_try?
+        vidcache_abandon(user, change, e, "a job recorded nothing: the contact is another user's")
+      rescue Error => e
+        raise unless e.code == :refused
+        vidcache_end(user, change, e, "HubSpot refuses the email for good: pages give the id alone until it is another one")
+      end
+
+      # A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so their contact is only read.
+      def vidcache_introduce(user)
+        return if vidcache_find(user)
+
+        email = user.vidcache_email
+        vidcache_create(user, email, nil) if email
+      end
+
+      def vidcache_update(user, vid, change, missed: nil)
+        answer = vidcache_write { update(vid, user.vidcache_email) }
+        vidcache_record(user, answer, change, vid)
+      rescue ContactMissing => e
+        # A 404 may pass. It is asked for in every other way before anything is made of it.
+        raise if missed
+        living = vidcache_follow(user, vid) || vidcache_find(user)
+        raise if living == vid
+        living ? vidcache_update(user, living, change, missed: e) : vidcache_create_after_all(user, change)
+      rescue ContactConflict => e
+        # Its holder may let the email go, as when two users swap theirs.
+        raise unless vidcache_last_try?
+        vidcache_end(user, change, e, "another contact holds the email: pages give the id alone until somebody merges the two at HubSpot")
+      end
+
+      # Nobody was found. That counts the second time only, some seconds later.
+      def vidcache_create_after_all(user, change)
+        email = user.vidcache_email
+        unless email
+          vidcache_abandon(user, change)
+          return
+        end
+        unless vidcache_memory(user).none_found?
+          vidcache_memory(user).none_found!
+          raise ContactMissing, "HubSpot has no such contact"
+        end
+        vidcache_create(user, email, change)
+      end
+
+      def vidcache_create(user, email, change)
+        vidcache_elder_first(user, change)
+        # If the answer is lost, and the email another one by the next try, this is how HubSpot knows the user.
+        vidcache_memory(user).add(email)
+        answer = vidcache_write { create(email) }
+        vidcache_record(user, answer, change)
+      rescue ContactConflict
+        # HubSpot knows this person already, from a form or a newsletter.
+        answer = vidcache_look_up { read_by_email(email) } or raise
+        vidcache_record(user, answer, change)
+      end
+
+      # Only the job of the user's oldest change may make a contact: it alone knows the email that HubSpot has for them.
+      def vidcache_elder_first(user, change)
+        changes = JSON.parse(Vidcache.cache.export(user.vidcache_key)).fetch("changes").reject { |other| other["ended_at"] }
+        elder = changes.min_by { |other| [other["begun_at"].to_i, other["token"]] }
+        raise NotYet, "an older change of the user goes first" if elder && elder["token"] != change
+      end
+
+      # Which id lives for one that HubSpot does not have: reading follows merges.
+      #
+      # @return [Integer, nil] nil: none
+      def vidcache_follow(user, vid)
+        Vidcache.cache.record(user.vidcache_key, vidcache_answer { read(vid) }).vid
+      rescue ContactMissing
+        nil
+      end
+
+      # Looks for the user's contact by all that is known of them, and links them to it.
+      #
+      # @return [Integer, nil] nil: HubSpot knows nobody of that
+      # @raise [VidTaken] the contact with the user's present email is another user's
+      def vidcache_find(user)
+        known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
+        answer = vidcache_look_up { read(known) } if known
+        return Vidcache.cache.record(user.vidcache_key, answer).vid if answer
+
+        vidcache_emails(user).each do |email|
+          answer = vidcache_look_up { read_by_email(email) } or next
+          return Vidcache.cache.record(user.vidcache_key, answer).vid
+        rescue VidTaken
+          raise if email == user.vidcache_email
+        end
+        nil
+      end
+
+      # A new user's present email is not looked for: HubSpot says itself if somebody holds it.
+      def vidcache_emails(user)
+        former = vidcache_memory(user).formerly
+        (@vidcache_change ? [*former, user.vidcache_email] : former).compact.uniq
+      end
+
+      # Asks without saying of whom: that it finds nobody says nothing of the user's own contact.
+      #
+      # @return [Object, nil] HubSpot's answer; nil: it has none
+      def vidcache_look_up(&call)
+        answer = vidcache_answer(&call) or return
+        Vidcache.cache.observe(answer)
+        answer
+      rescue ContactMissing
+        nil
+      end
+
+      # Ends a change of which HubSpot will not hear: what it holds is read.
+      def vidcache_end(user, change, error, outcome)
+        vid = Vidcache.cache.resolve(user.vidcache_key)
+        return vidcache_abandon(user, change, error, outcome) unless vid && change
+
+        vidcache_record(user, vidcache_answer { read(vid) }, change, vid)
+        Failure.report(error, during: outcome)
+      end
+
+      def vidcache_abandon(user, change, error = nil, outcome = nil)
+        Vidcache.cache.abandon_email_change(user.vidcache_key, change) if change
+        Failure.report(error, during: outcome) if error
+      end
+
+      # What HubSpot refused is raised by {Cache#record}, whether the client returned it or raised it. An answer that does not say which
+      # email the contact holds, and since when, is followed by reading it.
+      def vidcache_record(user, answer, change, vid = nil)
+        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change)
+        vidcache_read_again(user, change, recorded.vid) unless recorded.email_observed?
+      rescue AnswerWithoutId, AnswerWithoutEmail
+        vid ||= Vidcache.cache.observe(answer).contacts.first
+        vidcache_read_again(user, change, vid)
+      end
+
+      # The app's own way of reading, and the library's where that tells no more.
+      def vidcache_read_again(user, change, vid)
+        recorded = begin
+          Vidcache.cache.record(user.vidcache_key, vidcache_answer { read(vid) }, change: change)
+        rescue AnswerWithoutEmail
+          raise unless Vidcache.settings.access_token
+        end
+        return if recorded&.email_observed? || !Vidcache.settings.access_token
+
+        own = HubspotApi.instance_method(:read).bind_call(self, vid)
+        Vidcache.cache.record(user.vidcache_key, own, change: change)
+      end
+
+      def vidcache_write(&call)
+        vidcache_answer { @vidcache_lease ? @vidcache_lease.during(&call) : yield }
+      end
+
+      # @return [Object] what a client returns, or makes of an error of HubSpot's, which is an answer too
+      def vidcache_answer
+        answer = begin
+          yield
+        rescue Error
+          raise
+        rescue StandardError => e
+          answered = Answer.carried_by?(e)
+          e
+        end
+        raise Failure.without_email(answer) if answered == false
+
+        answer
+      end
+    end
+  end
+end
