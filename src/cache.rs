@@ -287,10 +287,10 @@ impl Vidcache {
         self.store.read(|rows| rows::stale_changes(rows, now().saturating_sub(age), limit))
     }
 
-    /// Takes the user's lease for so long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job has
-    /// at a time, over all processes that use the file. With the token that `held` has, the lease goes on for so long
-    /// from now. `None`: another job has it; or, where `held` is given, the holder was slower than the deadline, or
-    /// the lease is in a file that is there no more.
+    /// Takes the user's lease for that long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+    /// has at a time, over all processes that use the file. With the token that `held` has, the lease goes on for that
+    /// long from now. `None`: another job has it; or, where `held` is given, the holder was slower than the deadline,
+    /// or the lease is in a file that is there no more.
     ///
     /// A worker takes it before it reads the user's email from the app's database, and renews it before each call that
     /// writes to HubSpot, for longer than the call can take. No lock of any database is open meanwhile. A process

@@ -17,12 +17,8 @@ module Vidcache
   # token)`. When the transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued
   # without a wait and with a nil token.
   #
-  # The job has to ask, one job of a user at a time, whether it is still wanted:
-  #
-  #     def perform(user, change = nil)
-  #       user.with_lock do
-  #         next unless user.hubspot_email_due?(change)
-  #         # ...
+  # {ContactJob} does all that the job has to. One of the app's own has to ask, one job of a user at a time
+  # ({Cache#lease}), whether it is still wanted (`user.hubspot_email_due?(change)`).
   #
   # A queue may deliver a job twice, and {ClassMethods#retry_email_changes} makes second ones. Without the question the
   # second would send the email of the user's *next* change, which pages are not done with. For the same reason nothing

@@ -3,9 +3,9 @@
 require "json"
 require_relative "../../clients"
 
-# HubSpot's contacts in memory, as the four calls of the job see them: an email is one contact's, reading follows merges, and a deleted
-# contact is not there. What a test has it answer instead comes first: `answer_with(:update, error)`; `lose(:create)` carries the call out
-# and lets its answer be lost.
+# HubSpot's contacts in memory, as the four calls of the job see them: an email is one contact's, reading follows
+# merges, and a deleted contact is not there. What a test has it answer instead comes first: `answer_with(:update,
+# error)`; `lose(:create)` carries the call out and lets its answer be lost.
 class Portal
   attr_reader :calls
 
