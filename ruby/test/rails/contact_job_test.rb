@@ -149,6 +149,88 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_equal [Vidcache::ContactConflict], @reported.map(&:class)
   end
 
+  def test_an_answer_that_says_too_little_is_followed_by_reading
+    { "nothing" => FaradayResponse.new(204, {}, ""), "v1's createOrUpdate" => { "vid" => 901, "isNew" => false }, "no time" => { id: "901", properties: { email: "x@y.test" } } }
+      .each do |what, answer|
+      user = agreed_user
+      token = change(user, "new@shop.test")
+      run_job(user, token, answer, contact(901, "new@shop.test"))
+      assert_equal [[[:update, 901, "new@shop.test"], [:read, 901]], :agreed], [Job.calls, reason(user)], what
+      @cache.forget(user.id)
+      user.destroy!
+      Job.calls.clear
+    end
+    { "nothing" => [FaradayResponse.new(204, {}, ""), :read_by_email], "a vid" => [{ "vid" => 901 }, :read], "no time" => [{ id: "901", properties: {} }, :read] }
+      .each do |what, (answer, read)|
+      user = new_user
+      run_job(user, nil, answer, contact(901, "ann@shop.test"))
+      assert_equal [[:create, read], 901, :agreed], [Job.calls.map(&:first), @cache.resolve(user.id), reason(user)], what
+      @cache.forget(user.id)
+      user.destroy!
+      Job.calls.clear
+    end
+  end
+
+  def test_a_change_that_hubspot_did_not_carry_out_is_not_ended_by_reading
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    run_job(user, token, "{}", contact(901, "ann@shop.test"))
+    assert_equal [1, :change_outstanding], [jobs.size, reason(user)]
+    run_job(user, token, "{}", contact(901, "New@shop.test "))
+    assert_equal :agreed, reason(user)
+  end
+
+  # An app's client whose objects carry no time, neither told nor read.
+  def test_the_library_reads_itself_where_the_app_s_client_tells_no_more
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    asked = nil
+    server = TCPServer.new("127.0.0.1", 0)
+    body = JSON.generate(contact(901, "new@shop.test"))
+    thread = Thread.new do
+      client = server.accept
+      asked = client.gets("\r\n\r\n")
+      client.write("HTTP/1.1 200 OK\r\nContent-Length: #{body.bytesize}\r\nConnection: close\r\n\r\n#{body}")
+      client.close
+    end
+    with_options(access_token: "x", api_url: "http://127.0.0.1:#{server.addr[1]}", api_path: "/crm/objects/2026-03/contacts/") do
+      settings = Vidcache.settings
+      settings.define_singleton_method(:quiet_period) { 0.05 }
+      Vidcache.settings = settings
+      run_job(user, token, { "vid" => 901 }, { "vid" => 901 })
+    end
+    thread.join(5)
+    assert_match(%r{\AGET /crm/objects/2026-03/contacts/901\?properties=email,hs_merged_object_ids,hs_additional_emails }, asked)
+    assert_equal :agreed, reason(user)
+  ensure
+    server&.close
+  end
+
+  def test_a_refusal_for_good_ends_the_change_once
+    refused = Class.new(Vidcache::Error) do
+      def code
+        :refused
+      end
+    end
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    run_job(user, token, refused.new("HubSpot refused: the email is none"), contact(901, "ann@shop.test"))
+    assert_equal [%i[update read], :email_differs, [], 1], [Job.calls.map(&:first), reason(user), jobs, @reported.size]
+    run_job(User.create!(email: "none").tap { jobs.clear }, nil, refused.new("HubSpot refused: the email is none"))
+    assert_equal [[], 2], [jobs, @reported.size]
+  end
+
+  def test_a_queue_that_cannot_wait_breaks_no_save
+    user = agreed_user
+    job = Class.new(Job) { def enqueue(*) = raise(NotImplementedError, "no queue") }
+    own = User.vidcache_job
+    User.vidcache_job = job
+    user.update!(email: "new@shop.test")
+    assert_equal ["new@shop.test", :change_outstanding, [NotImplementedError]], [user.reload.email, reason(user), @reported.map(&:class)]
+  ensure
+    User.vidcache_job = own
+  end
+
   def test_a_new_user_whom_hubspot_knows_is_linked_to_that_contact
     user = new_user
     run_job(user, nil, ApiError.new(409), contact(77, "ann@shop.test"))

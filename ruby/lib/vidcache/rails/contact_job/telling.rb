@@ -70,8 +70,8 @@ module Vidcache
         vidcache_memory(user).add(email)
         answer = vidcache_write { create(email) }
         vidcache_record(user, answer, change)
-      rescue ContactConflict
-        # HubSpot knows this person already, from a form or a newsletter.
+      rescue ContactConflict, AnswerWithoutId
+        # HubSpot knows this person already, from a form or a newsletter; or does not say which contact it has made.
         answer = vidcache_look_up { read_by_email(email) } or raise
         vidcache_record(user, answer, change)
       end
@@ -146,22 +146,44 @@ module Vidcache
       def vidcache_record(user, answer, change, vid = nil)
         recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change)
         vidcache_read_again(user, change, recorded.vid) unless recorded.email_observed?
-      rescue AnswerWithoutId, AnswerWithoutEmail
-        vid ||= Vidcache.cache.observe(answer).contacts.first
+      rescue AnswerWithoutId, AnswerWithoutEmail => e
+        vid ||= Vidcache.cache.observe(answer).contacts.first or raise e
         vidcache_read_again(user, change, vid)
       end
 
       # The app's own way of reading, and the library's where that tells no more.
       def vidcache_read_again(user, change, vid)
         recorded = begin
-          Vidcache.cache.record(user.vidcache_key, vidcache_answer { read(vid) }, change: change)
+          vidcache_record_read(user, change, vidcache_answer { read(vid) })
         rescue AnswerWithoutEmail
           raise unless Vidcache.settings.access_token
         end
         return if recorded&.email_observed? || !Vidcache.settings.access_token
 
-        own = HubspotApi.instance_method(:read).bind_call(self, vid)
-        Vidcache.cache.record(user.vidcache_key, own, change: change)
+        vidcache_record_read(user, change, HubspotApi.instance_method(:read).bind_call(self, vid))
+      end
+
+      # Whether HubSpot carried out what it said too little of, its email tells. If not, it is told again.
+      def vidcache_record_read(user, change, answer)
+        if change && !vidcache_last_try? && vidcache_holds(answer, user.vidcache_email) == false
+          Vidcache.cache.record(user.vidcache_key, answer)
+          raise NotYet, "HubSpot was told of the email and does not hold it"
+        end
+        Vidcache.cache.record(user.vidcache_key, answer, change: change)
+      end
+
+      # As far as one can see: what an email is, and which are one, the core knows. A wrong no costs tries.
+      #
+      # @return [Boolean, nil] nil: the answer does not say
+      def vidcache_holds(answer, email)
+        properties = JSON.parse(Answer.read(answer) { |json| json })["properties"]
+        return unless properties.is_a?(Hash) && properties.key?("email")
+
+        held = properties["email"]
+        held = held["value"] if held.is_a?(Hash)
+        held.to_s.strip.casecmp?(email.to_s.strip)
+      rescue JSON::ParserError, NoMethodError, TypeError
+        nil
       end
 
       def vidcache_write(&call)
