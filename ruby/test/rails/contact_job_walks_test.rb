@@ -3,8 +3,9 @@
 require_relative "helper"
 require_relative "support/portal_job"
 
-# Random walks: whatever answers are lost, whatever HubSpot says besides, in whatever order jobs come and however often, a user ends with
-# one contact, which is agreed on. VIDCACHE_WALKS says how many, VIDCACHE_SEED which.
+# Random walks: whatever answers are lost, whatever HubSpot says besides, in whatever order jobs come and however often,
+# whatever becomes of the contact at HubSpot, and wherever the file is lost, a user ends with one contact, which is
+# agreed on. VIDCACHE_WALKS says how many, VIDCACHE_SEED which.
 class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
   include PortalJobs
 
@@ -19,7 +20,7 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     walks = Integer(ENV.fetch("VIDCACHE_WALKS", 12))
     walks.times do |n|
       @random = Random.new(seed + n)
-      walk(n)
+      without_waiting_an_hour { walk(n) }
       assert_equal [[@user.reload.email], :agreed], [@portal.emails, reason(@user)], "VIDCACHE_SEED=#{seed + n} VIDCACHE_WALKS=1: #{@steps.join(", ")}"
     end
   end
@@ -33,20 +34,52 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     jobs.clear
     start(number)
     faults = 4
-    12.times do
-      case @random.rand(10)
+    14.times do
+      case @random.rand(13)
       when 0, 1 then change(number)
       when 2 then note(:again) { jobs << jobs.sample(random: @random).dup if jobs.any? }
       when 3 then note(:reordered) { jobs.shuffle!(random: @random) }
       when 4, 5
         faults -= 1
         fault if faults.positive?
+      when 6 then note(:file_lost) { lose_the_file }
+      when 7 then elsewhere
       else note(:job) { perform_next if jobs.any? }
       end
     end
     @portal.quiet
     sleep 0.05
-    drain(100)
+    # What a reconcile does: whoever is linked to no contact, or to one that is gone, is looked at again.
+    change(number, :last) if linked(@user).nil? || !@portal.there?(linked(@user))
+    drain(150)
+  end
+
+  # A form, a merge of the user's contact with another one, in HubSpot; the user's own one is found in it.
+  def elsewhere
+    vid = linked(@user) or return
+    return unless @portal.there?(vid) && jobs.empty?
+
+    if @random.rand(2).zero? then note(:form) { @portal.delete(vid) && @portal.add(@user.reload.email) }
+    else note(:merge) { @portal.merge(vid, @portal.add("other-#{vid}@shop.test")) }
+    end
+  end
+
+  def lose_the_file
+    @cache.close
+    FileUtils.rm(Dir["#{@dir}/hubspot.vidcache*"])
+    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
+  end
+
+  def without_waiting_an_hour
+    longest = Vidcache::Settings::LONGEST
+    set = lambda do |seconds|
+      Vidcache::Settings.send(:remove_const, :LONGEST)
+      Vidcache::Settings.const_set(:LONGEST, seconds)
+    end
+    set.call(0.02)
+    yield
+  ensure
+    set&.call(longest)
   end
 
   def start(number)
@@ -61,8 +94,8 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     end
   end
 
-  def change(number)
-    note(:change) { @user.update!(email: "walk#{number}-#{@random.rand(3)}@shop.test") }
+  def change(number, to = @random.rand(3))
+    note(:change) { @user.update!(email: "walk#{number}-#{to}@shop.test") }
   end
 
   def fault

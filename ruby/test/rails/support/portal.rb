@@ -29,6 +29,10 @@ class Portal
     @contacts.delete(vid)
   end
 
+  def there?(vid)
+    @contacts.key?(vid)
+  end
+
   # As HubSpot merges today: into a third contact.
   def merge(one, other)
     email = @contacts.delete(one)

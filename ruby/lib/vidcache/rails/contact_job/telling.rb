@@ -9,6 +9,10 @@ module Vidcache
     #
     # @api private
     module Telling
+      # The try with which a job waits for those of other changes no more: minutes after its first.
+      PATIENCE = 5
+      private_constant :PATIENCE
+
       private
 
       # Tells HubSpot of the email and records its answer, which finishes the change.
@@ -65,7 +69,7 @@ module Vidcache
       end
 
       def vidcache_create(user, email, change)
-        vidcache_elder_first(user, change)
+        vidcache_others_first(user, change)
         # If the answer is lost, and the email another one by the next try, this is how HubSpot knows the user.
         vidcache_memory(user).add(email)
         answer = vidcache_write { create(email) }
@@ -76,11 +80,17 @@ module Vidcache
         vidcache_record(user, answer, change)
       end
 
-      # Only the job of the user's oldest change may make a contact: it alone knows the email that HubSpot has for them.
-      def vidcache_elder_first(user, change)
+      # Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if none of them
+      # finds anybody either, the oldest one's makes the contact.
+      def vidcache_others_first(user, change)
         changes = JSON.parse(Vidcache.cache.export(user.vidcache_key)).fetch("changes").reject { |other| other["ended_at"] }
-        elder = changes.min_by { |other| [other["begun_at"].to_i, other["token"]] }
-        raise NotYet, "an older change of the user goes first" if elder && elder["token"] != change
+        others = changes.reject { |other| other["token"] == change }
+        return if others.empty?
+
+        oldest = changes.min_by { |other| [other["begun_at"].to_i, other["token"]] }
+        return if oldest["token"] == change && executions >= PATIENCE
+
+        raise NotYet, "another change of the user goes first"
       end
 
       # Which id lives for one that HubSpot does not have: reading follows merges.
