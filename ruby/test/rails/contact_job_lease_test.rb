@@ -122,11 +122,9 @@ class Vidcache::ContactJobLeaseTest < Vidcache::RailsTest
   def test_a_timeout_at_any_moment_of_a_save_leaves_no_change_that_nobody_knows
     user = signed_up
     60.times do |n|
-      begin
-        Timeout.timeout(0.0002 * n) { User.find(user.id).update!(email: "ann#{n}@shop.test") }
-      rescue Timeout::Error, ActiveRecord::ActiveRecordError
-        nil
-      end
+      Timeout.timeout(0.0002 * n) { User.find(user.id).update!(email: "ann#{n}@shop.test") }
+    rescue Timeout::Error, ActiveRecord::ActiveRecordError
+      nil
     end
     jobs.clear
     sleep 0.03

@@ -170,6 +170,29 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
     assert_equal [%w[bob@shop.test new@shop.test], :agreed, :agreed], [@portal.emails, reason(bob), reason(user)]
   end
 
+  def test_an_email_that_another_user_lets_go_is_taken_over
+    ann = signed_up("ann@shop.test")
+    bob = signed_up("bob@shop.test")
+    bob.update!(email: "robert@shop.test")
+    ann.update!(email: "bob@shop.test")
+    jobs.rotate!
+    drain
+    assert_equal [%w[bob@shop.test robert@shop.test], :agreed, :agreed], [@portal.emails, reason(ann), reason(bob)]
+    assert_empty @reported
+  end
+
+  def test_two_users_who_swap_their_emails_end_careful_and_are_told_to_a_person
+    ann = signed_up("ann@shop.test")
+    bob = signed_up("bob@shop.test")
+    ann.update!(email: "shelf@shop.test")
+    bob.update!(email: "ann@shop.test")
+    ann.update!(email: "bob@shop.test")
+    drain
+    assert_equal [%w[ann@shop.test bob@shop.test], :email_differs, :email_differs], [@portal.emails, reason(ann), reason(bob)]
+    assert_equal [Vidcache::ContactConflict], @reported.map(&:class).uniq
+    assert_operator calls(:update).size, :<=, 4 * Vidcache::ContactJob::ATTEMPTS
+  end
+
   private
 
   # As one who was there before the app had this library.

@@ -150,8 +150,8 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   end
 
   def test_an_answer_that_says_too_little_is_followed_by_reading
-    { "nothing" => FaradayResponse.new(204, {}, ""), "v1's createOrUpdate" => { "vid" => 901, "isNew" => false }, "no time" => { id: "901", properties: { email: "x@y.test" } } }
-      .each do |what, answer|
+    { "nothing" => FaradayResponse.new(204, {}, ""), "v1's createOrUpdate" => { "vid" => 901, "isNew" => false },
+      "no time" => { id: "901", properties: { email: "x@y.test" } } }.each do |what, answer|
       user = agreed_user
       token = change(user, "new@shop.test")
       run_job(user, token, answer, contact(901, "new@shop.test"))
@@ -160,8 +160,8 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
       user.destroy!
       Job.calls.clear
     end
-    { "nothing" => [FaradayResponse.new(204, {}, ""), :read_by_email], "a vid" => [{ "vid" => 901 }, :read], "no time" => [{ id: "901", properties: {} }, :read] }
-      .each do |what, (answer, read)|
+    { "nothing" => [FaradayResponse.new(204, {}, ""), :read_by_email], "a vid" => [{ "vid" => 901 }, :read],
+      "no time" => [{ id: "901", properties: {} }, :read] }.each do |what, (answer, read)|
       user = new_user
       run_job(user, nil, answer, contact(901, "ann@shop.test"))
       assert_equal [[:create, read], 901, :agreed], [Job.calls.map(&:first), @cache.resolve(user.id), reason(user)], what
@@ -349,7 +349,8 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     end
     [URI::InvalidURIError.new("bad URI: https://api.hubapi.com/x/ann@shop.test"), ArgumentError.new("x/ann%40shop.test?idProperty=email"),
      quoting.call(RuntimeError.new("it failed"), RuntimeError.new('{"email":"ann@shop.test"}')),
-     NoMethodError.new("undefined method for #<User email: \"ann@shop.test\">"), RuntimeError.new("\xFFann@shop.test")].each_with_index do |error, index|
+     NoMethodError.new("undefined method for #<User email: \"ann@shop.test\">"),
+     RuntimeError.new("\xFFann@shop.test")].each_with_index do |error, index|
       user = User.create!(email: "ann#{index}@shop.test")
       Job.answers = [error]
       job = Job.new(user, nil)

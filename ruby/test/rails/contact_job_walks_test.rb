@@ -21,7 +21,8 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     walks.times do |n|
       @random = Random.new(seed + n)
       without_waiting_an_hour { walk(n) }
-      assert_equal [[@user.reload.email], :agreed], [@portal.emails, reason(@user)], "VIDCACHE_SEED=#{seed + n} VIDCACHE_WALKS=1: #{@steps.join(", ")}"
+      again = "VIDCACHE_SEED=#{seed + n} VIDCACHE_WALKS=1: #{@steps.join(", ")}"
+      assert_equal [[@user.reload.email], :agreed], [@portal.emails, reason(@user)], again
     end
   end
 
@@ -59,9 +60,9 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     vid = linked(@user) or return
     return unless @portal.there?(vid) && jobs.empty?
 
-    if @random.rand(2).zero? then note(:form) { @portal.delete(vid) && @portal.add(@user.reload.email) }
-    else note(:merge) { @portal.merge(vid, @portal.add("other-#{vid}@shop.test")) }
-    end
+    return note(:form) { @portal.delete(vid) && @portal.add(@user.reload.email) } if @random.rand(2).zero?
+
+    note(:merge) { @portal.merge(vid, @portal.add("other-#{vid}@shop.test")) }
   end
 
   def lose_the_file

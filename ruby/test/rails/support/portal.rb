@@ -93,8 +93,8 @@ class Portal
   end
 
   def refuse(status)
-    body = status == 404 ? { status: "error", message: "resource not found", category: "OBJECT_NOT_FOUND" } : { status: "error", category: "CONFLICT" }
-    Clients::ApiError.new(status, JSON.generate(body))
+    category, message = status == 404 ? ["OBJECT_NOT_FOUND", "resource not found"] : ["CONFLICT", "Contact already exists."]
+    Clients::ApiError.new(status, JSON.generate({ status: "error", category: category, message: message }))
   end
 
   def contact(vid)

@@ -71,7 +71,8 @@ module Vidcache
       def self.encryptor
         settings = Vidcache.settings
         keys = [settings.secret, *settings.old_secrets].map { |secret| OpenSSL::HMAC.digest("SHA256", secret, "vidcache: what a job keeps, 1") }
-        encryptor = ActiveSupport::MessageEncryptor.new(keys.first, cipher: "aes-256-gcm", serializer: ActiveSupport::MessageEncryptor::NullSerializer)
+        plain = ActiveSupport::MessageEncryptor::NullSerializer
+        encryptor = ActiveSupport::MessageEncryptor.new(keys.first, cipher: "aes-256-gcm", serializer: plain)
         keys.drop(1).each { |old| encryptor.rotate(old) }
         encryptor
       end

@@ -17,11 +17,10 @@ module Vidcache
 
       # Tells HubSpot of the email and records its answer, which finishes the change.
       def vidcache_tell(user, change)
-        vid = Vidcache.cache.resolve(user.vidcache_key)
-        if change.nil? then vidcache_introduce(user)
-        elsif (vid ||= vidcache_find(user)) then vidcache_update(user, vid, change)
-        else vidcache_create_after_all(user, change)
-        end
+        return vidcache_introduce(user) if change.nil?
+
+        vid = Vidcache.cache.resolve(user.vidcache_key) || vidcache_find(user)
+        vid ? vidcache_update(user, vid, change) : vidcache_create_after_all(user, change)
       rescue VidTaken => e
         # Two users of the app, one contact at HubSpot. The other one may let it go.
         raise if change && !vidcache_last_try?
