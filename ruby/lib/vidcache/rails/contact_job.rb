@@ -73,7 +73,7 @@ module Vidcache
       early = nil
       exclusively(user) do
         @vidcache_change = vidcache_change_in_file(user, change)
-        next unless vidcache_due?(user, @vidcache_change)
+        next unless user.hubspot_email_due?(@vidcache_change)
         next if (early = vidcache_early(user, @vidcache_change))
 
         vidcache_tell(user, @vidcache_change)
@@ -103,8 +103,8 @@ module Vidcache
 
     private
 
-    # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, on all hosts, and with
-    # the user as they are in the database now; or has the job tried again.
+    # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
+    # the file, and with the user as they are in the database now; or has the job tried again.
     def exclusively(user)
       @vidcache_lease = Lease.take(user.vidcache_key)
       return vidcache_wait(Lease::AGAIN) unless @vidcache_lease
@@ -132,10 +132,6 @@ module Vidcache
       self.arguments = [user, own]
       Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
       own
-    end
-
-    def vidcache_due?(user, change)
-      change.nil? ? Vidcache.cache.resolve(user.vidcache_key).nil? : Vidcache.cache.change_outstanding?(user.vidcache_key, change)
     end
 
     # @return [Float, nil] seconds that are left of the change's quiet period, by what the file says now
