@@ -128,9 +128,10 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def test_a_contact_that_is_gone_is_made_anew
     user = agreed_user
     token = change(user, "ann@new.test")
-    run_job(user, token, *Array.new(3) { ApiError.new(404) })
+    gone = ApiError.new(404, '{"status":"error","message":"resource not found"}')
+    run_job(user, token, gone, gone, gone)
     job = ActiveJob::Base.deserialize(jobs.shift.reject { |name, _| name.is_a?(Symbol) })
-    Job.answers = [*Array.new(3) { ApiError.new(404) }, contact(902, "ann@new.test")]
+    Job.answers = [gone, gone, gone, contact(902, "ann@new.test")]
     job.perform_now
     assert_equal %i[update read read_by_email update read read_by_email create], Job.calls.map(&:first)
     assert_equal 902, @cache.resolve(user.id)
