@@ -96,7 +96,7 @@ module Vidcache
       #
       # @return [Integer, nil] nil: none
       def vidcache_follow(user, vid)
-        Vidcache.cache.record(user.vidcache_key, vidcache_answer { read(vid) }).vid
+        vidcache_learn(user, vidcache_answer { read(vid) }).vid
       rescue ContactMissing
         nil
       end
@@ -108,11 +108,11 @@ module Vidcache
       def vidcache_find(user)
         known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
         answer = vidcache_look_up { read(known) } if known
-        return Vidcache.cache.record(user.vidcache_key, answer).vid if answer
+        return vidcache_learn(user, answer).vid if answer
 
         vidcache_emails(user).each do |email|
           answer = vidcache_look_up { read_by_email(email) } or next
-          return Vidcache.cache.record(user.vidcache_key, answer).vid
+          return vidcache_learn(user, answer).vid
         rescue VidTaken
           raise if email == user.vidcache_email
         end
@@ -153,7 +153,7 @@ module Vidcache
       # What HubSpot refused is raised by {Cache#record}, whether the client returned it or raised it. An answer that does not say which
       # email the contact holds, and since when, is followed by reading it.
       def vidcache_record(user, answer, change, vid = nil)
-        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change)
+        recorded = vidcache_learn(user, answer, change)
         vidcache_read_again(user, change, recorded.vid) unless recorded.email_observed?
       rescue AnswerWithoutId, AnswerWithoutEmail => e
         vid ||= Vidcache.cache.observe(answer).contacts.first or raise e
@@ -175,10 +175,10 @@ module Vidcache
       # Whether HubSpot carried out what it said too little of, its email tells. If not, it is told again.
       def vidcache_record_read(user, change, answer)
         if change && !vidcache_last_try? && vidcache_holds(answer, user.vidcache_email) == false
-          Vidcache.cache.record(user.vidcache_key, answer)
+          vidcache_learn(user, answer)
           raise NotYet, "HubSpot was told of the email and does not hold it"
         end
-        Vidcache.cache.record(user.vidcache_key, answer, change: change)
+        vidcache_learn(user, answer, change)
       end
 
       # As far as one can see: what an email is, and which are one, the core knows. A wrong no costs tries.
@@ -193,6 +193,11 @@ module Vidcache
         held.to_s.strip.casecmp?(email.to_s.strip)
       rescue JSON::ParserError, NoMethodError, TypeError
         nil
+      end
+
+      # @return [Recorded]
+      def vidcache_learn(user, answer, change = nil)
+        Vidcache.cache.record(user.vidcache_key, answer, change: change)
       end
 
       def vidcache_write(&call)
