@@ -181,6 +181,19 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
     assert_empty @reported
   end
 
+  # As the library says that one should, when a conflict was reported. That a merged id is refused so is not on record.
+  def test_a_conflict_that_somebody_merged_at_hubspot_is_over_with_the_next_try
+    user = signed_up
+    other = @portal.add("new@shop.test")
+    user.update!(email: "new@shop.test")
+    perform_next
+    merged = @portal.merge(other, linked(user))
+    @portal.answer_with(:update, Clients::ApiError.new(409))
+    perform_next
+    assert_equal [["new@shop.test"], merged, :agreed, []], [@portal.emails, linked(user), reason(user), jobs]
+    assert_empty @reported
+  end
+
   def test_two_users_who_swap_their_emails_end_careful_and_are_told_to_a_person
     ann = signed_up("ann@shop.test")
     bob = signed_up("bob@shop.test")

@@ -142,10 +142,10 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     user = agreed_user
     token = change(user, "taken@shop.test")
     taken = ApiError.new(409, '{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 5"}')
-    run_job(user, token, taken)
+    run_job(user, token, taken, contact(901, "ann@shop.test"))
     assert_equal [1, :change_outstanding], [jobs.size, reason(user)], "who holds it may let it go"
     run_job(user, token, taken, contact(901, "ann@shop.test"), executions: Vidcache::ContactJob::ATTEMPTS - 1)
-    assert_equal [[:update, 901, "taken@shop.test"], [:update, 901, "taken@shop.test"], [:read, 901]], Job.calls
+    assert_equal [[:update, 901, "taken@shop.test"], [:read, 901]] * 2, Job.calls
     assert_equal :email_differs, reason(user)
     assert_equal [Vidcache::ContactConflict], @reported.map(&:class)
   end

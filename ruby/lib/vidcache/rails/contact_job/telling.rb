@@ -48,9 +48,18 @@ module Vidcache
         raise if living == vid
         living ? vidcache_update(user, living, change, missed: e) : vidcache_create_after_all(user, change)
       rescue ContactConflict => e
-        # Its holder may let the email go, as when two users swap theirs.
-        raise unless vidcache_last_try?
-        vidcache_end(user, change, e, "another contact holds the email: pages give the id alone until somebody merges the two at HubSpot")
+        vidcache_settle(user, vid, change, e)
+      end
+
+      # Another contact holds the email. Somebody may have merged the two; or the other may let the email go later.
+      def vidcache_settle(user, vid, change, conflict)
+        answer = vidcache_answer { read(vid) }
+        held = vidcache_holds(answer, user.vidcache_email)
+        raise conflict unless held || vidcache_last_try?
+
+        vidcache_record(user, answer, change, vid)
+        outcome = "another contact holds the email: pages give the id alone until somebody merges the two at HubSpot"
+        Failure.report(conflict, during: outcome) unless held
       end
 
       # Nobody was found. That counts the second time only, some seconds later.
