@@ -3,8 +3,9 @@
 require_relative "helper"
 require_relative "support/portal_job"
 
-# HubSpot answers anything at all to a call of the job: its change ends, or the job comes again, and on the word of one answer nobody gets
-# a second contact. The answers are those that the fuzzers start from, with any status, whole and cut off.
+# HubSpot answers anything at all to a call of the job: its change ends, or the job comes again, and on the word of one
+# answer nobody gets a second contact. The answers are those that the fuzzers start from, with any status, whole and cut
+# off.
 class Vidcache::ContactJobAnyAnswerTest < Vidcache::RailsTest
   include PortalJobs
 
