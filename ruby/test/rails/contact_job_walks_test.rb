@@ -5,7 +5,8 @@ require_relative "support/portal_job"
 
 # Random walks: whatever answers are lost, whatever HubSpot says besides, in whatever order jobs come and however often,
 # whatever becomes of the contact at HubSpot, and wherever the file is lost, a user ends with one contact, which is
-# agreed on. VIDCACHE_WALKS says how many, VIDCACHE_SEED which.
+# agreed on; and no page names what HubSpot does not hold, for as long as it may name anything. VIDCACHE_WALKS says how
+# many, VIDCACHE_SEED which.
 class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
   include PortalJobs
 
@@ -13,6 +14,9 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
   FAULTS = [:lost, :lost, :lost, Clients::ApiError.new(500, "<html>"), Clients::ApiError.new(503, "{}"), "<html>soon back</html>", "", [nil, 204, {}],
             Clients::ApiError.new(429, "{}"), Errno::ECONNRESET.new, Timeout::Error.new, Clients::ApiError.new(401, '{"status":"error"}'),
             "{}", "[]", "null", '{"id":"x"}', '{"status":"error","message":"?"}'].freeze
+  # Seconds: how long after the beginning of a change HubSpot is told, and how long a page may name an email.
+  QUIET = 0.2
+  DEADLINE = 0.19
   CALLS = %i[update create read read_by_email].freeze
 
   def test_every_walk_ends_with_one_contact_that_is_agreed_on
@@ -31,7 +35,9 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
   def walk(number)
     @portal = PortalJobs::Job.portal = Portal.new(1000 * (number + 1))
     @steps = []
+    @pages = []
     lease_of(0.05)
+    quiet_period(QUIET)
     jobs.clear
     start(number)
     faults = 4
@@ -77,7 +83,7 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
       Vidcache::Settings.send(:remove_const, :LONGEST)
       Vidcache::Settings.const_set(:LONGEST, seconds)
     end
-    set.call(0.02)
+    set.call(QUIET)
     yield
   ensure
     set&.call(longest)
@@ -108,5 +114,22 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
   def note(step)
     @steps << step.inspect
     yield if block_given?
+    see_a_page
+  end
+
+  def perform_next
+    see_a_page
+    super
+    see_a_page
+  end
+
+  # A page that is rendered now, and those that are open.
+  def see_a_page
+    user = User.find_by(id: @user&.id) or return
+    email = user.vidcache_decision.email
+    @pages << [email, Time.now] if email
+    assert_includes @portal.emails, email, "a page names what HubSpot does not hold: #{@steps.join(", ")}" if email
+    late = @portal.let_go.find { |gone, at| @pages.any? { |named, since| named == gone && (0...DEADLINE).cover?(at - since) } }
+    assert_nil late, "HubSpot let go of what a page names: #{@steps.join(", ")}"
   end
 end

@@ -7,12 +7,14 @@ require_relative "../../clients"
 # merges, and a deleted contact is not there. What a test has it answer instead comes first: `answer_with(:update,
 # error)`; `lose(:create)` carries the call out and lets its answer be lost.
 class Portal
-  attr_reader :calls
+  # What calls there were; and which emails HubSpot let go of when it was told of others, and when that was.
+  attr_reader :calls, :let_go
 
   def initialize(first = 900)
     @contacts = {}
     @merged = {}
     @calls = []
+    @let_go = []
     @instead = Hash.new { |all, name| all[name] = [] }
     @next = first
   end
@@ -58,6 +60,7 @@ class Portal
       next refuse(404) unless @contacts.key?(vid)
       next refuse(409) if email && @contacts.any? { |other, held| held == email && other != vid }
 
+      @let_go << [@contacts[vid], Time.now] unless @contacts[vid] == email
       @contacts[vid] = email
       contact(vid)
     end
