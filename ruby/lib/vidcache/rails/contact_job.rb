@@ -73,6 +73,7 @@ module Vidcache
       early = nil
       exclusively(user) do
         @vidcache_change = vidcache_change_in_file(user, change)
+        vidcache_adopt(user)
         next unless user.hubspot_email_due?(@vidcache_change)
         next if (early = vidcache_early(user, @vidcache_change))
 

@@ -110,15 +110,22 @@ module Vidcache
         nil
       end
 
-      # Looks for the user's contact by all that is known of them, and links them to it.
+      # Links a user whom the file does not know to the contact that the app says is theirs, by reading it.
+      def vidcache_adopt(user)
+        known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
+        return unless known && user.vidcache_email && Vidcache.cache.resolve(user.vidcache_key).nil?
+
+        answer = vidcache_look_up { read(known) }
+        vidcache_learn(user, answer) if answer
+      rescue VidTaken => e
+        Failure.report(e, during: "a job did not link a user to the contact that the app says is theirs: it is another user's")
+      end
+
+      # Looks for the user's contact by their emails, and links them to it.
       #
       # @return [Integer, nil] nil: HubSpot knows nobody of that
       # @raise [VidTaken] the contact with the user's present email is another user's
       def vidcache_find(user)
-        known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
-        answer = vidcache_look_up { read(known) } if known
-        return vidcache_learn(user, answer).vid if answer
-
         vidcache_emails(user).each do |email|
           answer = vidcache_look_up { read_by_email(email) } or next
           return vidcache_learn(user, answer).vid
