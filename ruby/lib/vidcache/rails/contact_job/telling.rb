@@ -141,15 +141,15 @@ module Vidcache
         (@vidcache_change ? [*former, user.vidcache_email] : former).compact.uniq
       end
 
-      # Asks without saying of whom: that it finds nobody says nothing of the user's own contact.
+      # Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an email that is refused.
       #
       # @return [Object, nil] HubSpot's answer; nil: it has none
       def vidcache_look_up(&call)
         answer = vidcache_answer(&call) or return
         Vidcache.cache.observe(answer)
         answer
-      rescue ContactMissing
-        nil
+      rescue Error => e
+        raise unless e.is_a?(ContactMissing) || e.code == :refused
       end
 
       # Ends a change of which HubSpot will not hear: what it holds is read.
