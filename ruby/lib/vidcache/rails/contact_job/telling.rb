@@ -152,12 +152,16 @@ module Vidcache
         raise unless e.is_a?(ContactMissing) || e.code == :refused
       end
 
-      # Ends a change of which HubSpot will not hear: what it holds is read.
+      # Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the read may fail.
       def vidcache_end(user, change, error, outcome)
         vid = Vidcache.cache.resolve(user.vidcache_key)
         return vidcache_abandon(user, change, error, outcome) unless vid && change
 
-        vidcache_record(user, vidcache_answer { read(vid) }, change, vid)
+        begin
+          vidcache_record(user, vidcache_answer { read(vid) }, change, vid)
+        rescue StandardError
+          raise if Vidcache.cache.change_outstanding?(user.vidcache_key, change)
+        end
         Failure.report(error, during: outcome)
       end
 
