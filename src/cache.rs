@@ -2,6 +2,7 @@
 
 mod account;
 mod intake;
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,9 @@ use crate::rows::lease::{self, LeaseToken};
 use crate::rows::{self, StaleChange, learn};
 use crate::snippet::{self, Page, Template};
 use crate::store::{Stats, Store};
+
+/// Up to how many users are looked up in the in-process table, one by one.
+const MANY: usize = 256;
 
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
@@ -149,12 +153,16 @@ impl Vidcache {
         Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
-    /// [`Vidcache::resolve`] for many users, in their order.
+    /// [`Vidcache::resolve`] for many users, in their order. More than some hundred are read from the file as of one
+    /// commit, and stay out of the in-process table, whose users are those of pages.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn resolve_many(&self, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
-        users.iter().map(|user| self.resolve(*user)).collect()
+        match users.len() {
+            0..=MANY => users.iter().map(|user| self.resolve(*user)).collect(),
+            _ => self.store.read_at_once(|rows| rows::identities(rows, users)),
+        }
     }
 
     /// [`Vidcache::decide`] for many users, in their order. Each decision is current as of this call; they need not be

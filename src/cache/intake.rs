@@ -8,7 +8,7 @@ use crate::hubspot::fact::{Answer, Contact};
 use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
-use crate::rows::learn::{self, Described, Link};
+use crate::rows::learn::{self, Clock, Described, Link};
 use crate::rows::{Import, Known};
 
 /// What [`Vidcache::record`] learnt.
@@ -99,9 +99,38 @@ impl Vidcache {
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
+        self.take(user, answer, change, None)
+    }
+
+    /// [`Vidcache::record`] of an answer to a call that was begun at `asked_at`: milliseconds since 1970 by the app's
+    /// clock, read before the call. After a merge, a deletion, a restoration, a 404 or [`Vidcache::forget`], what HubSpot
+    /// said before does not count, and HubSpot's own time of the contact may not move for years. An answer to a call that
+    /// was begun 5 s after that was heard, or later, is believed all the same. A time more than 5 s in the future says
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Vidcache::record`].
+    pub fn record_read(
+        &self,
+        user: UserKey<'_>,
+        answer: &[u8],
+        change: Option<ChangeToken>,
+        asked_at: Millis,
+    ) -> Result<Recorded> {
+        self.take(user, answer, change, Some(asked_at))
+    }
+
+    fn take(
+        &self,
+        user: UserKey<'_>,
+        answer: &[u8],
+        change: Option<ChangeToken>,
+        asked_at: Option<Millis>,
+    ) -> Result<Recorded> {
+        let clock = Clock::new(now(), asked_at);
         let contact = match response::contact(answer) {
             Err(Error::ContactMissing) => {
-                self.store.write(|tx| learn::found_none(tx, user))?;
+                self.store.write(|tx| learn::found_none(tx, user, clock))?;
                 return Err(Error::ContactMissing);
             }
             Err(Error::Refused { why }) => {
@@ -115,7 +144,7 @@ impl Vidcache {
             return Err(Error::AnswerWithoutEmail);
         }
         let described = self.described(&contact);
-        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, now()))?;
+        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, clock))?;
         if learnt.erased {
             self.store.empty_wal()?;
         }
@@ -136,6 +165,20 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::record`], of those that are not about a user or a change. Nothing is written then.
     pub fn observe(&self, answer: &[u8]) -> Result<Observed> {
+        self.look(answer, None)
+    }
+
+    /// [`Vidcache::observe`] of an answer to a call that was begun at `asked_at`: see [`Vidcache::record_read`]. Not for
+    /// a search, which finds contacts as they were a while ago.
+    ///
+    /// # Errors
+    /// As [`Vidcache::observe`].
+    pub fn observe_read(&self, answer: &[u8], asked_at: Millis) -> Result<Observed> {
+        self.look(answer, Some(asked_at))
+    }
+
+    fn look(&self, answer: &[u8], asked_at: Option<Millis>) -> Result<Observed> {
+        let clock = Clock::new(now(), asked_at);
         let (contacts, missing) = match response::answer(answer)? {
             Answer::Contact(contact) => (vec![contact], Vec::new()),
             Answer::Contacts(list) => (list.contacts, list.missing),
@@ -148,7 +191,7 @@ impl Vidcache {
         contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
             let described: Vec<_> = contacts.iter().map(|contact| self.described(contact)).collect();
-            if self.store.write(|tx| learn::observe(tx, &described, &missing, now()))? {
+            if self.store.write(|tx| learn::observe(tx, &described, &missing, clock))? {
                 self.store.empty_wal()?;
             }
         }
@@ -177,7 +220,7 @@ impl Vidcache {
                 for notice in &batch.notices {
                     let (events, mut changed) = (self.events(notice), false);
                     for event in &events {
-                        let told = learn::tell(tx, event)?;
+                        let told = learn::tell(tx, event, now())?;
                         changed |= told.changed;
                         erased |= told.erased;
                     }
@@ -201,7 +244,8 @@ impl Vidcache {
     fn events(&self, notice: &Notice) -> Vec<Event<'static>> {
         match *notice {
             Notice::EmailChanged { vid, email, at } => {
-                vec![Event::EmailObserved { vid, email: email.map(|email| self.fingerprint(&email)), at }]
+                let email = email.map(|email| self.fingerprint(&email));
+                vec![Event::EmailObserved { vid, email, at, read_at: None }]
             }
             Notice::Merged { ref from, into, at, born } => {
                 from.iter().map(|&old| Event::Merged { old, into, at, born }).collect()

@@ -26,11 +26,12 @@ const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
 pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
     match *event {
         Event::Linked { user, vid, at } => link::linked(tx, &key(user), vid, at),
-        Event::EmailObserved { vid, email, at } => contact::observed(tx, vid, email, at),
+        Event::EmailObserved { vid, email, at, read_at } => contact::observed(tx, vid, email, at, read_at),
         Event::SecondaryObserved { vid, email, at } => contact::secondary(tx, vid, email, at),
         Event::Merged { old, into, at, born } => contact::merged(tx, old, into, at, born),
         Event::Deleted { vid, at } => contact::deleted(tx, vid, at),
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
+        Event::Doubted { vid, to, at, read_at } => contact::doubted(tx, vid, to, at, read_at),
         Event::Erased { vid } => contact::erased(tx, vid.get()),
         Event::ChangeBegun { user, token, at } => {
             prune(tx, user, at)?;

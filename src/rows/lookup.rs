@@ -10,6 +10,7 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Millis};
 use crate::identity::{Identity, UserKey, Vid, uuid_text};
+use crate::refusal::Refusal;
 
 /// All that a decision about one user depends on.
 pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
@@ -31,6 +32,17 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         })
         .optional()?;
     Ok(state.unwrap_or_default())
+}
+
+/// Which contacts users are, in their order.
+pub(crate) fn identities(connection: &Connection, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
+    let mut statement = connection
+        .prepare_cached("SELECT vid, coalesce(first_vid, vid) FROM user WHERE key = ?1 AND vid IS NOT NULL")?;
+    let mut identity = |user: &UserKey<'_>| {
+        let found = statement.query_row([user], |row| Ok((vid(row, 0)?, Vid::new(row.get(1)?)))).optional()?;
+        Ok(found.and_then(|(vid, external_id)| Some(Identity { vid: vid?, external_id })))
+    };
+    users.iter().map(&mut identity).collect()
 }
 
 /// The user's latest link and when it was made.
@@ -63,6 +75,12 @@ pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
         .query_row([vid.get()], |row| row.get(0))
         .optional()?;
     Ok(at.flatten())
+}
+
+/// Whether another email of the contact is known at that time of HubSpot's clock.
+pub(super) fn contradicts(connection: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
+    let sql = "SELECT 1 FROM contact WHERE vid = ?1 AND email_at = ?2 AND email IS NOT NULL AND email IS NOT ?3";
+    Ok(connection.prepare_cached(sql)?.exists(params![vid.get(), at, email.map(|email| email.0)])?)
 }
 
 /// The contact that a vid stands for after merges.
@@ -105,6 +123,19 @@ pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: 
     Ok(outstanding_since(connection, user, token)?.is_some())
 }
 
+/// Why HubSpot refused the email of a user for good who has no contact and no change outstanding.
+pub(crate) fn refusal(connection: &Connection, user: UserKey<'_>) -> Result<Option<Refusal>> {
+    // Whoever has either has a row.
+    let why: Option<i64> = connection
+        .prepare_cached(
+            "SELECT refused FROM change WHERE user = ?1 AND refused IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM user WHERE key = ?1) ORDER BY ended_at DESC, refused DESC LIMIT 1",
+        )?
+        .query_row([user], |row| row.get(0))
+        .optional()?;
+    Ok(why.and_then(Refusal::of))
+}
+
 /// A change that has been outstanding for a while: its job was lost, or the app died between
 /// beginning it and committing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +169,7 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
     id.map(|id| Vid::try_from(id).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, id))).transpose()
 }
 
-fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(key_text(row.get(column)?))
 }
 

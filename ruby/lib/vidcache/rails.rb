@@ -15,6 +15,9 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :ContactReader, "vidcache/rails/contact_reader"
+  autoload :Reconcile, "vidcache/rails/reconcile"
+  autoload :ReconcileJob, "vidcache/rails/reconcile_job"
   autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)

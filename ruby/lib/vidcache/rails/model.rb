@@ -106,13 +106,14 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet. To be asked under a lock that the user's other jobs take too.
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
+    # the user's other jobs take too.
     #
     # @param change [Integer, nil] the token that the job was given
     # @return [Boolean]
     # @raise [Vidcache::Error]
     def hubspot_email_due?(change)
-      return Vidcache.cache.resolve(vidcache_key).nil? if change.nil?
+      return Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil? if change.nil?
 
       Vidcache.cache.change_outstanding?(vidcache_key, change)
     rescue UnknownChange, ForeignChange => e

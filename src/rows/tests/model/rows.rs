@@ -159,7 +159,7 @@ impl Happening {
         vec![match self {
             Self::Linked(contact) => Event::Linked { user, vid: vid(contact), at: contact.into() },
             Self::Observed(contact, email, at) => {
-                Event::EmailObserved { vid: vid(contact), email: Some(print(email)), at: at.into() }
+                Event::EmailObserved { vid: vid(contact), email: Some(print(email)), at: at.into(), read_at: None }
             }
             Self::Begun(number) => Event::ChangeBegun { user, token: token(number), at: 1 },
             Self::Finished(number) => Event::ChangeFinished { user, token: token(number), at: 1 },

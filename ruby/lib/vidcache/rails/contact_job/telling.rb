@@ -146,7 +146,7 @@ module Vidcache
       # @return [Object, nil] HubSpot's answer; nil: it has none
       def vidcache_look_up(&call)
         answer = vidcache_answer(&call) or return
-        Vidcache.cache.observe(answer)
+        Vidcache.cache.observe(answer, asked_at: @vidcache_asked_at)
         answer
       rescue Error => e
         raise unless e.is_a?(ContactMissing) || e.code == :refused
@@ -189,7 +189,7 @@ module Vidcache
         end
         return if recorded&.email_observed? || !Vidcache.settings.access_token
 
-        vidcache_record_read(user, change, HubspotApi.instance_method(:read).bind_call(self, vid))
+        vidcache_record_read(user, change, vidcache_answer { HubspotApi.instance_method(:read).bind_call(self, vid) })
       end
 
       # Whether HubSpot carried out what it said too little of, its email tells. If not, it is told again.
@@ -217,7 +217,7 @@ module Vidcache
 
       # @return [Recorded]
       def vidcache_learn(user, answer, change = nil)
-        Vidcache.cache.record(user.vidcache_key, answer, change: change)
+        Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
       end
 
       def vidcache_write(&call)
@@ -226,6 +226,7 @@ module Vidcache
 
       # @return [Object] what a client returns, or makes of an error of HubSpot's, which is an answer too
       def vidcache_answer
+        @vidcache_asked_at = Time.now
         answer = begin
           yield
         rescue Error
