@@ -62,7 +62,7 @@ impl World {
                 .then(|| "agreed, and HubSpot holds it elsewhere or nowhere".into());
         }
         // An erased email is never named again.
-        if self.hubspot.blocked.contains(&user.email) {
+        if self.hubspot.erased.contains(&user.email) {
             return None;
         }
         let others = |vid: i64| {

@@ -1,8 +1,9 @@
 //! HubSpot, in the strict reading: where a fact is open, what is worse for the library holds.
 //!
-//! An email that a contact lets go of is free at once. An email that a merge made secondary is held by nobody whom a page
-//! could name, yet it is refused to every other contact. A restoration and an update that changes nothing may leave
-//! `updatedAt` as it was. No webhook tells what a merge moved. Webhooks and answers may have clocks of their own.
+//! An email that a contact lets go of is free at once. An email that a merge made secondary is held by nobody whom a
+//! page could name, yet it is refused to every other contact. A restoration and an update that changes nothing may
+//! leave `updatedAt` as it was. No webhook tells what a merge moved. Webhooks and answers may have clocks of their
+//! own.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ pub(crate) struct Contact {
     pub(crate) second: Vec<Mail>,
     pub(crate) state: State,
     updated: i64,
+    /// All emails that it has had.
+    had: Vec<Mail>,
     /// Whose contact it is, a bit a person.
     pub(crate) people: u32,
     /// Whether its email was last set by hand.
@@ -125,8 +128,10 @@ pub(crate) struct Hubspot {
     bound: BTreeMap<i64, i64>,
     /// By what an email was last let go of: the deeds that it is due to. Empty: it was the app's worker alone.
     pub(crate) freed: [Option<Vec<Deed>>; EMAILS as usize],
-    /// Emails of erased contacts.
-    pub(crate) blocked: Vec<Mail>,
+    /// Emails that erased contacts had when they were erased: HubSpot takes them no more.
+    blocked: Vec<Mail>,
+    /// All emails that erased contacts ever had: the library names them no more.
+    pub(crate) erased: Vec<Mail>,
     pub(crate) deeds: usize,
     pub(crate) post: Vec<Letter>,
 }
@@ -140,6 +145,7 @@ impl Hubspot {
             bound: BTreeMap::new(),
             freed: Default::default(),
             blocked: Vec::new(),
+            erased: Vec::new(),
             deeds: 0,
             post: Vec::new(),
         }
@@ -229,6 +235,7 @@ impl Hubspot {
                 second: Vec::new(),
                 state: State::Live,
                 updated: now,
+                had: email.into_iter().collect(),
                 people,
                 edited: false,
                 deeds: deed.into_iter().collect(),
@@ -261,6 +268,7 @@ impl Hubspot {
         }
         let old: Vec<_> = contact.email.into_iter().collect();
         contact.email = Some(email);
+        contact.had.push(email);
         contact.second.retain(|second| *second != email);
         contact.deeds.extend(deed);
         contact.edited = deed.is_some();
@@ -376,6 +384,7 @@ impl Hubspot {
                 second: second.clone(),
                 state: State::Live,
                 updated: now,
+                had: [&a.had[..], &b.had[..]].concat(),
                 people: a.people | b.people,
                 edited: a.edited || b.edited,
                 deeds: both(&a.deeds, &b.deeds),
@@ -404,6 +413,7 @@ impl Hubspot {
         self.free(vid, &gone, Some(deed));
         if state == State::Erased {
             self.blocked.extend(gone);
+            self.erased.extend(&self.contacts[&vid].had);
         }
         deed
     }

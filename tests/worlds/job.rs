@@ -1,5 +1,5 @@
-//! The gem's job and its reconcile task, decision by decision. Each call to HubSpot is a step of its own, so that anything
-//! can happen before it is sent, while its answer is on the way, and before that is recorded.
+//! The gem's job and its reconcile task, decision by decision. Each call to HubSpot is a step of its own, so that
+//! anything can happen before it is sent, while its answer is on the way, and before that is recorded.
 
 use vidcache::{ChangeToken, Error, Reason, Vid};
 
@@ -182,7 +182,8 @@ impl World {
             return Next::Done;
         }
         self.jobs[at].work = Work::Tell(Some(self.begin(self.jobs[at].user)));
-        // What other changes of the person were on their way is not known any more, nor under which email HubSpot has them.
+        // What other changes of the person were on their way is not known any more, nor under which email HubSpot has
+        // them.
         self.jobs[at].may_create &= !self.ways.create_for_known;
         Next::Later(self.quiet)
     }
@@ -212,8 +213,8 @@ impl World {
         match (self.jobs[at].may_create, change) {
             (true, _) if others.is_empty() || !self.ways.look_before_create => Next::Ask(Call::Create),
             (true, Some(change)) if self.ways.last_creates => {
-                // Somebody whose other change is on its way may be known by an email that only that change's job has. It is
-                // left to the last of them.
+                // Somebody whose other change is on its way may be known by an email that only that change's job has.
+                // It is left to the last of them.
                 self.abandon(user, change);
                 Next::Done
             }
@@ -234,7 +235,7 @@ impl World {
         let now = self.now;
         let job = &mut self.jobs[at];
         match next {
-            Next::Ask(call) => job.phase = Phase::Asking(call),
+            Next::Ask(call) => (job.phase, job.asked_at) = (Phase::Asking(call), now),
             Next::Later(time) => job.again(now + time),
             Next::Done => job.phase = Phase::Done,
         }
@@ -267,8 +268,8 @@ impl World {
                 let other = self.hubspot.live().into_iter().find(theirs);
                 let answer = self.hubspot.create(now, job.email, bit);
                 if let (Some(other), Said::Contact { .. }) = (other, &answer.said) {
-                    // Who is known by nothing but an email cannot be found where the contact was given another by hand, or
-                    // was merged with another person's.
+                    // Who is known by nothing but an email cannot be found where the contact was given another by
+                    // hand, or was merged with another person's.
                     let other_contact = &self.hubspot.contacts[&other];
                     if other_contact.edited || other_contact.people.count_ones() > 1 {
                         self.excused += 1;
@@ -285,7 +286,6 @@ impl World {
         };
         self.note(|| format!("    user {} {:?} {call:?} e{}: {:?}", job.user, job.work, job.email, answer.said));
         self.jobs[at].misled |= missing;
-        self.jobs[at].asked_at = now;
         self.jobs[at].phase = Phase::Answered(call, answer);
         Some(())
     }

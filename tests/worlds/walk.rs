@@ -38,11 +38,11 @@ impl Walks {
         self.found.iter().filter(|(fault, _)| fault.kind == kind).map(|(_, (count, _))| count).sum()
     }
 
-    /// A line for each fault, with the fewest steps that show it.
-    pub(crate) fn told(&self, rules: Rules, ways: Ways) -> String {
+    /// A line for each fault, with steps that show it; if it is to be short, with the fewest.
+    pub(crate) fn told(&self, rules: Rules, ways: Ways, short: bool) -> String {
         let mut text = String::new();
         for (fault, (count, acts)) in &self.found {
-            let acts = shorten(rules, ways, acts.clone(), fault);
+            let acts = if short { shorten(rules, ways, acts.clone(), fault) } else { acts.clone() };
             let _ = writeln!(text, "  {count} × {fault}\n    {acts:?}");
             if std::env::var("DIARY").is_ok() {
                 for line in diary(rules, ways, &acts) {

@@ -68,13 +68,14 @@ pub(crate) struct Ways {
     pub(crate) doubt_missing: bool,
     /// A row that is new, or gone, is forgotten.
     pub(crate) forget: bool,
-    /// Of the jobs of several changes of a person whom HubSpot does not have, the last makes the contact; otherwise that of the
-    /// first change.
+    /// Of the jobs of several changes of a person whom HubSpot does not have, the last makes the contact; otherwise
+    /// that of the first change.
     pub(crate) last_creates: bool,
-    /// A contact is made only by a job that knows which email the person had before, in the file where the change began.
+    /// A contact is made only by a job that knows which email the person had before, in the file where the change
+    /// began.
     pub(crate) create_for_known: bool,
-    /// A job does nothing, and records nothing, if the user's row is gone or younger than the job: it was about another who
-    /// had the key.
+    /// A job does nothing, and records nothing, if the user's row is gone or younger than the job: it was about
+    /// another who had the key.
     pub(crate) own_row: bool,
     /// A job whose change is not in the file begins one of its own.
     pub(crate) begin_anew: bool,
