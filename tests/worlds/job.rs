@@ -116,6 +116,15 @@ impl Job {
     }
 }
 
+/// Why HubSpot was not told of a change that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Another contact holds the email.
+    Conflict,
+    /// HubSpot has nobody with the emails that the job knew.
+    NobodyFound,
+}
+
 /// What a job does next.
 #[derive(Debug)]
 enum Next {
@@ -210,20 +219,27 @@ impl World {
         let (user, change) = (job.user, job.change());
         let mut others = self.outstanding();
         others.retain(|(other, token, _)| *other == user && Some(*token) != change);
-        match (self.jobs[at].may_create, change) {
-            (true, _) if others.is_empty() || !self.ways.look_before_create => Next::Ask(Call::Create),
+        let may_create = self.jobs[at].may_create && self.kept.get(&user) != Some(&Kept::NobodyFound);
+        match (may_create, change) {
+            (true, _) if others.is_empty() || !self.ways.look_before_create => return Next::Ask(Call::Create),
             (true, Some(change)) if self.ways.last_creates => {
-                // Somebody whose other change is on its way may be known by an email that only that change's job has.
-                // It is left to the last of them.
+                // Somebody whose other change is on its way may be known by an email that only that change's job has. It
+                // is left to the last of them.
                 self.abandon(user, change);
-                Next::Done
             }
             (true, Some(change)) => {
                 let eldest = others.iter().all(|(_, _, begun)| *begun > self.begun[&change]);
-                if eldest { Next::Ask(Call::Create) } else { self.later(at) }
+                return if eldest { Next::Ask(Call::Create) } else { self.later(at) };
             }
-            _ => Next::Done,
+            (false, Some(change)) => {
+                // HubSpot has nobody to be told of, or has them under an email that nobody knows. That is kept: nobody is
+                // made for them, and once they are linked HubSpot is told.
+                self.kept.insert(user, Kept::NobodyFound);
+                self.abandon(user, change);
+            }
+            _ => {}
         }
+        Next::Done
     }
 
     fn later(&self, at: usize) -> Next {
@@ -312,7 +328,7 @@ impl World {
             }
             (Call::ReadToEnd(_), Said::Contact { .. }) => {
                 if self.ways.keep_conflicts {
-                    self.conflicts.insert(job.user);
+                    self.kept.insert(job.user, Kept::Conflict);
                 }
                 self.close(at, &job, answer)
             }
@@ -351,6 +367,8 @@ impl World {
             && Some(user.email) == email
         {
             user.owed = false;
+            let key = user.key;
+            self.kept.remove(&key);
         }
     }
 
@@ -484,8 +502,8 @@ impl World {
                 Reason::NotLinked => {
                     self.enqueue_read(user.key, self.is_new(user) && !changing);
                 }
-                Reason::EmailDiffers if self.conflicts.contains(&user.key) && !changing => {
-                    self.conflicts.remove(&user.key);
+                Reason::EmailDiffers if self.kept.contains_key(&user.key) && !changing => {
+                    self.kept.remove(&user.key);
                     let token = self.begin(user.key);
                     let due = self.now + self.quiet;
                     self.jobs.push(Job::new(user.key, Work::Tell(Some(token)), self.now, due, user.email));

@@ -1,7 +1,7 @@
 //! One world: users of an app, the real library on a real file, the app's jobs and pages, and HubSpot. It is moved a
 //! step at a time; `walk` chooses the steps.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use vidcache::{ChangeToken, Email, Error, Imported, Options, Reason, Synchronous
 use crate::checks::{Fault, Kind};
 use crate::clock;
 use crate::hubspot::{Answer, EMAILS, Hubspot, Mail, Nature, text};
-use crate::job::{Job, Phase, Work};
+use crate::job::{Job, Kept, Phase, Work};
 use crate::page::Page;
 
 /// 2026-01-01, in milliseconds.
@@ -197,8 +197,8 @@ pub(crate) struct World {
     pub(crate) begun: HashMap<ChangeToken, i64>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) pages: Vec<Page>,
-    /// Users whose change ended in a conflict that is kept.
-    pub(crate) conflicts: BTreeSet<i64>,
+    /// Users of whose change HubSpot was not told, though it has ended.
+    pub(crate) kept: BTreeMap<i64, Kept>,
     pub(crate) faults: Vec<Fault>,
     /// What was excused, by its cause: a deed inside HubSpot that nobody had told the library of.
     pub(crate) excused: u32,
@@ -254,7 +254,7 @@ impl World {
             begun: HashMap::new(),
             jobs: Vec::new(),
             pages: Vec::new(),
-            conflicts: BTreeSet::new(),
+            kept: BTreeMap::new(),
             faults: Vec::new(),
             excused: 0,
             diary: None,
@@ -382,6 +382,11 @@ impl World {
             Ok(()) | Err(Error::UnknownChange | Error::ForeignChange) => {}
             Err(error) => panic!("{error}"),
         }
+    }
+
+    fn forget(&mut self, user: i64) {
+        self.cache.forget(key(user)).expect("forgotten");
+        self.kept.remove(&user);
     }
 
     /// The changes that the file has outstanding, with their users.
@@ -680,7 +685,7 @@ impl World {
                 let person = row.person;
                 self.pages.retain(|page| page.person != person);
                 if self.ways.forget {
-                    self.cache.forget(key(user)).expect("forgotten");
+                    self.forget(user);
                 }
             }
             Act::SignUp(mail) => {
@@ -692,7 +697,7 @@ impl World {
                 if let Some(user) = user
                     && self.ways.forget
                 {
-                    self.cache.forget(key(user)).expect("forgotten");
+                    self.forget(user);
                 }
                 let user = self.add_user(mail, user).key;
                 let mut job = Job::new(user, Work::Tell(None), now, now, mail);
@@ -717,6 +722,7 @@ impl World {
                 self.cache = open(&self.path);
                 self.file_since = now;
                 self.heard.clear();
+                self.kept.clear();
                 // A change whose job was lost too is known to nobody.
                 let waiting: Vec<_> =
                     self.jobs.iter().filter(|job| job.phase != Phase::Done).map(|job| job.user).collect();
