@@ -59,7 +59,7 @@ enum vidcache_code
   VIDCACHE_BUFFER_TOO_SMALL = 107,
   /** The answer is not JSON, or a field that matters has the wrong type. */
   VIDCACHE_INVALID_ANSWER = 111,
-  /** The answer is JSON but names no contact. */
+  /** The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact. */
   VIDCACHE_ANSWER_WITHOUT_ID = 112,
   /** The answer names a contact but not which email it holds and since when, so it cannot finish a change. */
   VIDCACHE_ANSWER_WITHOUT_EMAIL = 113,
@@ -73,12 +73,16 @@ enum vidcache_code
   VIDCACHE_FOREIGN_CHANGE = 202,
   /** The contact is linked to another user. */
   VIDCACHE_VID_TAKEN = 203,
-  /** HubSpot refused: another contact holds the email (409). */
+  /** HubSpot refused: another contact holds the email (409, or a 400 that means the same). */
   VIDCACHE_CONTACT_CONFLICT = 204,
-  /** HubSpot has no such contact (404). */
+  /** HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create. */
   VIDCACHE_CONTACT_MISSING = 205,
-  /** HubSpot's rate limit was reached, and the call was not carried out (429). */
+  /** HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423, 477, 503). */
   VIDCACHE_RATE_LIMITED = 206,
+  /** HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what to do. */
+  VIDCACHE_REFUSED = 207,
+  /** HubSpot answered with an error that says nothing of a contact: no access, a failure of its own. Try again later. */
+  VIDCACHE_HUBSPOT_ERROR = 208,
   /** The file belongs to another HubSpot portal. */
   VIDCACHE_WRONG_PORTAL = 301,
   /** The file's key is wrapped under another secret. */
@@ -585,6 +589,10 @@ typedef struct vidcache_stats {
    * The bytes of `fallback`.
    */
   size_t fallback_len;
+  /**
+   * Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
+   */
+  uint64_t log_bytes;
 } vidcache_stats;
 
 #ifdef __cplusplus
@@ -855,10 +863,11 @@ vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
  * an answer that says which email the contact holds and since when, read after HubSpot was told.
  *
  * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
- * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
- * VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
- * VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_CONTACT_MISSING no page names the email of
- * the user's contact until a newer answer is recorded.
+ * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED, VIDCACHE_HUBSPOT_ERROR,
+ * VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is
+ * written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_REFUSED the change has
+ * ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is
+ * recorded.
  */
 vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 const struct vidcache_user *user,

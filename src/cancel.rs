@@ -50,6 +50,11 @@ pub(crate) fn cancelled() -> bool {
     IMPATIENT.get() || QUESTION.with(|slot| slot.borrow().as_ref().is_some_and(|is_cancelled| is_cancelled()))
 }
 
+/// Whether the call must not wait at all: [`without_waiting`].
+pub(crate) fn is_impatient() -> bool {
+    IMPATIENT.get()
+}
+
 /// Waits a little, unless the call was cancelled.
 pub(crate) fn pause(time: Duration) -> Result<()> {
     if cancelled() {

@@ -77,7 +77,8 @@ impl<'e> Decision<'e> {
     /// What may be said of a visitor whom the app does not know.
     pub(crate) const ANONYMOUS: Decision<'static> = Decision { email: None, id: None, reason: Reason::NotLinked };
 
-    /// The email to name, normalised. Only ever when [`Reason::Agreed`].
+    /// The email to name, as HubSpot holds it: the app's, normalised, or its folded form. Only ever when
+    /// [`Reason::Agreed`].
     #[inline]
     pub const fn email(&self) -> Option<&'e str> {
         self.email
@@ -106,22 +107,28 @@ impl<'e> Decision<'e> {
 /// fingerprint of the app's email equals the one that HubSpot last confirmed for the user's
 /// contact, and no change of that user's email is outstanding. Otherwise it gives the external
 /// id alone, which never creates a contact, or says nothing.
+///
+/// Where HubSpot holds the app's email in its folded form ([`Email::folded`]) they agree too, and the page names that:
+/// it names what HubSpot holds, to the letter.
 pub(crate) fn decide<'e>(
     state: &UserState,
     email: Option<&'e Email>,
-    fingerprint: impl FnOnce(&Email) -> Fingerprint,
+    fingerprint: impl Fn(&str) -> Fingerprint,
 ) -> Decision<'e> {
     let Some(identity) = state.identity else {
         return Decision::ANONYMOUS;
     };
-    let reason = match (state.confirmed, email) {
-        _ if state.changing => Reason::ChangeOutstanding,
-        (_, None) => Reason::EmailAbsent,
-        (None, _) => Reason::EmailUnconfirmed,
-        (Some(held), Some(email)) if held == fingerprint(email) => Reason::Agreed,
-        _ => Reason::EmailDiffers,
+    let (email, reason) = match (state.confirmed, email) {
+        _ if state.changing => (None, Reason::ChangeOutstanding),
+        (_, None) => (None, Reason::EmailAbsent),
+        (None, _) => (None, Reason::EmailUnconfirmed),
+        (Some(held), Some(email)) if held == fingerprint(email.as_str()) => (Some(email.as_str()), Reason::Agreed),
+        (Some(held), Some(email)) => match email.folded() {
+            Some(folded) if held == fingerprint(folded) => (Some(folded), Reason::Agreed),
+            _ => (None, Reason::EmailDiffers),
+        },
     };
-    Decision { email: email.filter(|_| reason == Reason::Agreed).map(Email::as_str), id: identity.external_id, reason }
+    Decision { email, id: identity.external_id, reason }
 }
 
 #[cfg(test)]
@@ -135,6 +142,26 @@ mod tests {
     #[test]
     fn reasons_are_numbered_from_one_without_a_gap() {
         assert!(Reason::ALL.iter().zip(1..).all(|(reason, number)| reason.number() == number));
+    }
+
+    #[test]
+    fn an_email_that_hubspot_has_folded_is_named_as_hubspot_holds_it_and_no_other_spelling_is() {
+        let print = |text: &str| Fingerprint([text.len() as u8; 16]); // Of different lengths here.
+        let identity = Some(Identity { vid: Vid::new(9).unwrap(), external_id: None });
+        let named = |app: &str, hubspot: &str| {
+            let state = UserState { identity, confirmed: Some(print(hubspot)), changing: false };
+            let email = Email::parse(app).unwrap();
+            decide(&state, Some(&email), print).email().map(str::to_owned)
+        };
+        let [plain, odd] = ["ann@shop.test", "a\u{200B}nn@shop.test"];
+        assert_eq!(named(odd, odd).as_deref(), Some(odd));
+        assert_eq!(named(odd, plain).as_deref(), Some(plain));
+        assert_eq!(
+            named(plain, odd),
+            None,
+            "HubSpot holds another string, and nobody knows that it finds it by this one"
+        );
+        assert_eq!(named("än\u{200B}n@shop.test", odd), None);
     }
 
     /// Every combination of what the decision depends on, against the rule's own words.

@@ -15,10 +15,21 @@ use crate::limits::MAX_EMAIL;
 ///
 /// This is the form that is fingerprinted and the form a page names, so what a page says is what
 /// was compared. It lives on the stack: making one allocates nothing.
+///
+/// What HubSpot makes of zero-width characters inside an email, and of upper-case letters that are not ASCII, is not
+/// documented. So an email that has such has a second form, without them and in lower case ([`Email::folded`]): where
+/// that is what HubSpot holds, that is what a page names.
 #[derive(Clone, Copy)]
 pub struct Email {
+    /// The normalised text, then the folded one.
     bytes: [u8; MAX_EMAIL],
     len: u8,
+    /// 0: there is none, or no room for it.
+    folded_len: u8,
+}
+
+fn is_zero_width(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200D}' | '\u{FEFF}')
 }
 
 impl Email {
@@ -28,7 +39,7 @@ impl Email {
     /// [`Error::InvalidEmail`] when it has no `@` with something on both sides, is longer than 254
     /// bytes, or holds a control character.
     pub fn parse(text: &str) -> Result<Self> {
-        let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{FEFF}'));
+        let text = text.trim_matches(|c: char| c.is_whitespace() || is_zero_width(c));
         let control = match text.is_ascii() {
             true => text.bytes().any(|b| b.is_ascii_control()),
             false => text.chars().any(char::is_control),
@@ -49,11 +60,23 @@ impl Email {
         let mut bytes = [0; MAX_EMAIL];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         bytes[..text.len()].make_ascii_lowercase();
-        Ok(Self { bytes, len: text.len() as u8 })
+        let folded_len = if text.is_ascii() { 0 } else { fold(&mut bytes, text) };
+        Ok(Self { bytes, len: text.len() as u8, folded_len })
     }
 
     /// The longest email there may be, in bytes.
     pub const MAX_LEN: usize = MAX_EMAIL;
+
+    /// The text without zero-width characters and all in lower case, where that is not the normalised text, which for
+    /// ASCII it is. `None` also where there is no room for it, of long emails that are not ASCII.
+    #[inline]
+    pub(crate) fn folded(&self) -> Option<&str> {
+        if self.folded_len == 0 {
+            return None;
+        }
+        let at = usize::from(self.len);
+        std::str::from_utf8(&self.bytes[at..at + usize::from(self.folded_len)]).ok()
+    }
 
     /// The normalised text.
     #[inline]
@@ -62,6 +85,19 @@ impl Email {
         // UTF-8 valid.
         unsafe { std::str::from_utf8_unchecked(&self.bytes[..usize::from(self.len)]) }
     }
+}
+
+/// Writes the folded form after the text, and says how long it is; 0 where it is the same or there is no room.
+fn fold(bytes: &mut [u8; MAX_EMAIL], text: &str) -> u8 {
+    let (normal, rest) = bytes.split_at_mut(text.len());
+    let mut len = 0;
+    for c in text.chars().filter(|c| !is_zero_width(*c)).flat_map(char::to_lowercase) {
+        match rest.get_mut(len..len + c.len_utf8()) {
+            Some(place) => len += c.encode_utf8(place).len(),
+            None => return 0,
+        }
+    }
+    if rest[..len] == *normal { 0 } else { len as u8 }
 }
 
 impl PartialEq for Email {
@@ -115,8 +151,8 @@ impl FingerprintKey {
         }
     }
 
-    pub(crate) fn fingerprint(&self, email: &Email) -> Fingerprint {
-        Fingerprint(self.hasher.hash(&email.bytes[..usize::from(email.len)]).as_bytes())
+    pub(crate) fn fingerprint(&self, email: &str) -> Fingerprint {
+        Fingerprint(self.hasher.hash(email.as_bytes()).as_bytes())
     }
 
     /// Kept in the file to tell, after a fork, that the file is the one whose key this is.
@@ -135,21 +171,40 @@ mod tests {
 
     #[test]
     fn spelling_that_hubspot_does_not_keep_is_one_email() {
-        let plain = key(1).fingerprint(&Email::parse("ann@shop.test").unwrap());
+        let plain = key(1).fingerprint("ann@shop.test");
         for text in ["Ann@Shop.TEST", "  ann@shop.test\n", "\u{FEFF}ann@shop.test\u{200B}"] {
             let email = Email::parse(text).unwrap();
             assert_eq!(email.as_str(), "ann@shop.test");
-            assert_eq!(key(1).fingerprint(&email), plain);
+            assert_eq!(key(1).fingerprint(email.as_str()), plain);
         }
         for text in ["a.nn@shop.test", "ann+x@shop.test", "änn@shop.test"] {
-            assert_ne!(key(1).fingerprint(&Email::parse(text).unwrap()), plain, "{text}");
+            assert_ne!(key(1).fingerprint(Email::parse(text).unwrap().as_str()), plain, "{text}");
         }
+    }
+
+    #[test]
+    fn what_hubspot_may_fold_has_a_second_form() {
+        for (text, normal, folded) in [
+            ("Ann@Shop.TEST", "ann@shop.test", None),
+            ("änn@shop.test", "änn@shop.test", None),
+            ("ÄNN@Shop.test", "Änn@shop.test", Some("änn@shop.test")),
+            ("a\u{200B}nn@shop.test", "a\u{200B}nn@shop.test", Some("ann@shop.test")),
+            ("ÄN\u{FEFF}N@\u{200D}shop.test", "Än\u{FEFF}n@\u{200D}shop.test", Some("änn@shop.test")),
+        ] {
+            let email = Email::parse(text).unwrap();
+            assert_eq!((email.as_str(), email.folded()), (normal, folded));
+        }
+        // Twice the text does not fit; once it does.
+        let long = Email::parse(&format!("Ä{}@shop.test", "x".repeat(130))).unwrap();
+        assert_eq!((long.as_str().len(), long.folded()), (142, None));
+        let short = Email::parse(&format!("Ä{}@shop.test", "x".repeat(115))).unwrap();
+        assert_eq!(short.folded().map(str::len), Some(127));
     }
 
     #[test]
     fn another_key_gives_other_fingerprints() {
         let email = Email::parse("ann@shop.test").unwrap();
-        assert_ne!(key(1).fingerprint(&email), key(2).fingerprint(&email));
+        assert_ne!(key(1).fingerprint(email.as_str()), key(2).fingerprint(email.as_str()));
         assert_ne!(key(1).check(), key(2).check());
     }
 
@@ -159,7 +214,7 @@ mod tests {
         let email = Email::parse("ann@shop.test").unwrap();
         let secret = b"0123456789abcdef0123456789abcdef";
         let key = FingerprintKey::of(secret);
-        let hex: String = key.fingerprint(&email).0.iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String = key.fingerprint(email.as_str()).0.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, "5a0eb39251f1206f1341f61c4877263a");
     }
 
@@ -179,7 +234,7 @@ mod tests {
     #[test]
     fn neither_an_email_nor_a_fingerprint_prints_itself() {
         let email = Email::parse("ann@shop.test").unwrap();
-        let shown = format!("{email:?} {:?}", key(1).fingerprint(&email));
+        let shown = format!("{email:?} {:?}", key(1).fingerprint(email.as_str()));
         assert_eq!(shown, "Email(..) Fingerprint(..)");
     }
 }

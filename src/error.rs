@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::identity::Vid;
+use crate::refusal::Refusal;
 
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -52,7 +53,7 @@ pub enum Error {
     /// The answer is not JSON, or a field that matters has the wrong type.
     #[error("invalid answer: {0}")]
     InvalidAnswer(String),
-    /// The answer is JSON but names no contact.
+    /// The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact.
     #[error("the answer names no contact: {0}")]
     AnswerWithoutId(String),
     /// The answer names a contact but not which email it holds and since when,
@@ -93,20 +94,34 @@ pub enum Error {
         /// The user who was to get it, as text.
         user: String,
     },
-    /// HubSpot refused: another contact holds the email (409).
+    /// HubSpot refused: another contact holds the email (409, or a 400 that means the same).
     #[error("HubSpot refused: {} holds that email already", .vid.map_or("another contact".into(), |vid| format!("contact {vid}")))]
     ContactConflict {
         /// The contact that holds it, where the answer names it.
         vid: Option<Vid>,
     },
-    /// HubSpot has no such contact (404).
+    /// HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create.
     #[error("HubSpot has no such contact")]
     ContactMissing,
-    /// HubSpot's rate limit was reached, and the call was not carried out (429).
-    #[error("HubSpot's rate limit was reached{}", .retry_after.map(|t| format!("; try again in {} s", t.as_secs())).unwrap_or_default())]
+    /// HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423, 477,
+    /// 503).
+    #[error("HubSpot asks to wait{}", .retry_after.map(|t| format!("; try again in {} s", t.as_secs())).unwrap_or_default())]
     RateLimited {
         /// How long that limit lasts at most, where the answer names one whose length is known.
         retry_after: Option<Duration>,
+    },
+    /// HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what to
+    /// do.
+    #[error("HubSpot refused: {}", .why.words())]
+    Refused {
+        /// Why.
+        why: Refusal,
+    },
+    /// HubSpot answered with an error that says nothing of a contact: no access, a failure of its own. Try again later.
+    #[error("HubSpot answered with an error{}", .category.as_ref().map(|word| format!(" of category {word}")).unwrap_or_default())]
+    HubspotError {
+        /// HubSpot's word for it, where the answer has one.
+        category: Option<String>,
     },
 
     /// The file belongs to another HubSpot portal.
@@ -240,6 +255,8 @@ codes! {
     ContactConflict = 204, "contact_conflict";
     ContactMissing = 205, "contact_missing";
     RateLimited = 206, "rate_limited";
+    Refused = 207, "refused";
+    HubspotError = 208, "hubspot_error";
     // 3xx: the file.
     WrongPortal = 301, "wrong_portal";
     WrongSecret = 302, "wrong_secret";

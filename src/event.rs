@@ -7,6 +7,7 @@
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;
@@ -38,6 +39,8 @@ pub(crate) enum Event<'a> {
     ChangeBegun { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// HubSpot was told of the change, or refused it, and what it holds was observed.
     ChangeFinished { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// HubSpot was told of the change and will not take the email, however often it is told.
+    ChangeRefused { user: UserKey<'a>, token: ChangeToken, why: Refusal, at: Millis },
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// All that is held on the user is to be taken out. What is said of them afterwards counts as if they were new, so
@@ -59,6 +62,7 @@ pub(crate) enum What {
     ChangeAbandoned = 9,
     /// Another user's link decides who gives an external id.
     ExternalId = 10,
+    ChangeRefused = 12,
 }
 
 impl What {
@@ -74,6 +78,7 @@ impl What {
             8 => "an email change was finished by HubSpot's answer",
             9 => "an email change was abandoned",
             10 => "it was settled anew which user gives the external id",
+            12 => "HubSpot refused the email of a change, which ended it",
             _ => "something happened that this version does not know",
         }
     }

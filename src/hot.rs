@@ -23,7 +23,7 @@ mod pages;
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::select_unpredictable;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use siphasher::sip128::SipHasher24;
@@ -33,6 +33,7 @@ use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Repr, UserKey, Vid};
+use crate::sequence::Sequence;
 
 /// How many buckets a key may be in.
 const PROBES: usize = 16;
@@ -173,7 +174,7 @@ impl Packed {
 #[repr(C, align(64))]
 struct Bucket<const WORDS: usize, const WAYS: usize> {
     /// Odd while the writer is in the bucket.
-    sequence: AtomicU32,
+    sequence: Sequence,
     /// How many are here, in the first ways.
     len: AtomicU8,
     /// A bit for each way: the entry was read since eviction last looked. Threads may undo one another's.
@@ -298,13 +299,11 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         let mut at = home & mask;
         for _ in 0..PROBES {
             let bucket = &self.buckets[at];
-            let sequence = bucket.sequence.load(Ordering::Acquire);
-            if let Some(way) = bucket.way_of(key) {
-                let value = read(self.entry(at, way));
-                fence(Ordering::Acquire);
-                if sequence & 1 == 1 || bucket.sequence.load(Ordering::Relaxed) != sequence {
-                    return None;
-                }
+            let found = bucket.sequence.read(|| {
+                let way = bucket.way_of(key)?;
+                Some((way, read(self.entry(at, way))))
+            });
+            if let Some((way, value)) = found? {
                 let used = bucket.used.load(Ordering::Relaxed);
                 if used & 1 << way == 0 {
                     bucket.used.store(used | 1 << way, Ordering::Relaxed);
@@ -353,7 +352,7 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
             self.write((at, way), bucket.key(last), self.entry(at, last).packed());
             bucket.used.fetch_or(u8::from(used) << way, Ordering::Relaxed);
         }
-        bucket.exclusively(|| bucket.len.store(last as u8, Ordering::Relaxed));
+        bucket.sequence.write(|| bucket.len.store(last as u8, Ordering::Relaxed));
         self.len.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -389,7 +388,7 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         for bucket in &self.buckets[buckets] {
             // A bucket that was never touched stays so, and takes no memory.
             if bucket.len() > 0 {
-                bucket.exclusively(|| bucket.len.store(0, Ordering::Relaxed));
+                bucket.sequence.write(|| bucket.len.store(0, Ordering::Relaxed));
             }
             if bucket.spilled.load(Ordering::Relaxed) != 0 {
                 bucket.spilled.store(0, Ordering::Relaxed);
@@ -442,7 +441,7 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
     /// Writes one entry.
     fn write(&self, (at, way): (usize, usize), key: [u64; WORDS], Packed { head, print, tail }: Packed) {
         let bucket = &self.buckets[at];
-        bucket.exclusively(|| {
+        bucket.sequence.write(|| {
             for (slot, word) in bucket.keys[way].iter().zip(key) {
                 slot.store(word, Ordering::Relaxed);
             }
@@ -460,15 +459,6 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
 }
 
 impl<const WORDS: usize, const WAYS: usize> Bucket<WORDS, WAYS> {
-    /// The writer's side of the seqlock.
-    fn exclusively(&self, write: impl FnOnce()) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        write();
-        self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
-    }
-
     /// Which way the key is, if it is here.
     // Without a branch for each way: which of them it is cannot be predicted, and a wrong guess is found out only
     // after the cache miss. What is left of earlier entries is behind those that are here, so the first one counts.

@@ -61,7 +61,7 @@
 //! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
 //!
 //! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`],
-//! [`Vidcache::recall`] and [`Page::render_into`].
+//! [`Vidcache::recall`], [`Vidcache::close_later`] and [`Page::render_into`].
 //!
 //! # Threads, forks, async
 //! A [`Vidcache`] is `Send` and `Sync`: share one among threads. A handle that was opened before a fork works in parent
@@ -90,7 +90,9 @@ mod limits;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
 pub mod parsers;
+mod refusal;
 mod rows;
+mod sequence;
 mod snippet;
 mod store;
 
@@ -108,6 +110,7 @@ pub use event::{ChangeToken, Millis};
 pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
+pub use refusal::Refusal;
 pub use rows::StaleChange;
 pub use snippet::Page;
 pub use store::Stats;

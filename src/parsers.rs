@@ -29,9 +29,11 @@ pub fn answer(body: &[u8]) -> Result<Told> {
             contacts: list.contacts.len(),
             values: list.contacts.iter().map(values).sum::<usize>() + list.missing.len() + list.missing_unnamed,
         },
-        Answer::Conflict { .. } | Answer::Missing | Answer::RateLimited { .. } | Answer::Done => {
-            Told { contacts: 0, values: 0 }
-        }
+        Answer::Conflict { .. }
+        | Answer::Missing
+        | Answer::Refused { .. }
+        | Answer::RateLimited { .. }
+        | Answer::Done => Told { contacts: 0, values: 0 },
     })
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{beside, child_path, in_fork, link_to, linked, open, options, run, start, temporary, until, vid};
+use common::{beside, child_path, in_fork, link, link_to, linked, open, options, run, start, temporary, until, vid};
 use vidcache::{Error, Imported, Options, Synchronous, UserKey, Vid, Vidcache};
 
 #[test]
@@ -353,4 +353,45 @@ fn where_no_commit_stamp_can_be_had_every_look_up_reads_the_file() {
         sandboxed.join().unwrap();
     });
     assert_eq!((vid(&writer, 1), writer.stats().fallback), (949, None), "nobody else is slowed");
+}
+
+#[test]
+fn a_hit_waits_neither_for_a_long_transaction_of_the_process_nor_for_who_waits_for_it() {
+    let (dir, path) = temporary();
+    let cache = open(&path);
+    link(&cache, 7);
+    assert!(linked(&cache, 7));
+    let big = open(&dir.path().join("big"));
+    let done = AtomicBool::new(false);
+    let worst = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let users: Vec<String> =
+                (0..60_000_u64).map(|n| format!("user {}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+            let rows = users.iter().zip(1..).map(|(user, id)| {
+                Ok(Imported { user: UserKey::try_from(user.as_str())?, vid: Vid::try_from(id)?, email: None })
+            });
+            big.import(rows).unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        // Who closes a handle waits until nobody is inside SQLite, and keeps everybody out from then on.
+        scope.spawn(|| {
+            for name in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                open(&dir.path().join(format!("other-{name}"))).close();
+            }
+        });
+        let mut worst = Duration::ZERO;
+        while !done.load(Ordering::Relaxed) {
+            // Past the second at whose end the files are looked at, in steps that a machine's stall cannot hide in.
+            let begun = Instant::now();
+            assert!(cache.recall(&UserKey::from(7)).is_some());
+            worst = worst.max(begun.elapsed());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        worst
+    });
+    // A transaction of 60,000 rows takes a second and more here; a thread that was put aside comes back sooner.
+    assert!(worst < Duration::from_millis(200), "{worst:?}");
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vidcache::{Email, Error, Options, Reason, UserKey, Vidcache};
+use vidcache::{Email, Error, Options, Reason, Synchronous, UserKey, Vidcache};
 
 const SECRET: &[u8] = b"thirty-two bytes kept out of it.";
 
@@ -232,6 +232,87 @@ fn a_file_that_is_not_ours_is_left_as_it_is() {
         assert!(fs::read(file).unwrap() == before, "{} was written to", file.display());
     }
     assert_eq!(code(open(&path, 1, None)), "opened");
+}
+
+/// What a stranger wrote into the schema is refused before anything of it can run, and the file is left as it is.
+#[test]
+fn a_schema_that_somebody_changed_is_refused() {
+    for (change, says) in [
+        ("CREATE TRIGGER t AFTER UPDATE ON user BEGIN DELETE FROM change; END", "there is more in it"),
+        ("CREATE VIEW v AS SELECT * FROM user", "there is more in it"),
+        ("CREATE INDEX i ON user (vid)", "there is more in it"),
+        ("DROP INDEX change_outstanding", "change_outstanding is missing"),
+        ("ALTER TABLE user ADD COLUMN email TEXT", "user is missing or another"),
+        (
+            "ALTER TABLE secondary RENAME TO s; CREATE VIEW secondary AS SELECT * FROM s",
+            "secondary is missing or another",
+        ),
+    ] {
+        let (_dir, path) = temporary();
+        drop(open(&path, 1, None).unwrap());
+        rusqlite::Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        let before = fs::read(&path).unwrap();
+        let error = open(&path, 1, None).map(drop).unwrap_err();
+        assert_eq!(error.code().name(), "corrupt", "{change}");
+        assert!(error.to_string().contains(says), "{change}: {error}");
+        assert!(fs::read(&path).unwrap() == before, "{change}");
+    }
+    let (_dir, path) = temporary();
+    drop(open(&path, 1, None).unwrap());
+    // What SQLite counted for its planner is no change.
+    rusqlite::Connection::open(&path).unwrap().execute_batch("ANALYZE").unwrap();
+    assert_eq!(code(open(&path, 1, None)), "opened");
+}
+
+#[test]
+fn verify_names_what_others_may_write_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("above").join("storage");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("hubspot.vidcache");
+    let cache = open(&path, 1, None).unwrap();
+    cache.begin_email_change(UserKey::from(1)).unwrap();
+    assert_eq!(cache.verify().unwrap(), Vec::<String>::new());
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&path, 0o660);
+    mode(&path.with_extension("vidcache-wal"), 0o602);
+    mode(&dir.path().join("above"), 0o777);
+    let found = cache.verify().unwrap();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[0].starts_with("its whole group may write to")
+            && found[0].ends_with(&format!("chmod go-w {}", path.display()))
+    );
+    assert!(found[1].starts_with("every user of this system may write to") && found[1].ends_with("-wal"));
+    assert!(found[2].starts_with("every user of this system may replace what is in") && found[2].ends_with("/above"));
+    // A sticky folder, as /tmp is, lets nobody replace what is another's.
+    mode(&dir.path().join("above"), 0o1777);
+    assert_eq!(cache.verify().unwrap().len(), 2);
+}
+
+/// A reader that stays, such as a backup, keeps the log from being emptied: it grows, and that can be seen. Afterwards
+/// it is cut.
+#[test]
+fn a_log_that_grew_behind_a_long_reader_is_told_of_and_cut_afterwards() {
+    let (_dir, path) = temporary();
+    let cache = Vidcache::open(&path, 1, &Options { synchronous: Synchronous::Normal, ..Options::default() }).unwrap();
+    let write = |count: i64| {
+        for user in 1..=count {
+            cache.begin_email_change(UserKey::from(user)).unwrap();
+        }
+    };
+    write(1);
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM user").unwrap();
+    reader.query_row("SELECT count(*) FROM user", [], |row| row.get::<_, i64>(0)).unwrap();
+    write(2_500);
+    let behind = cache.stats().log_bytes;
+    assert_eq!(behind, fs::metadata(path.with_extension("vidcache-wal")).unwrap().len());
+    assert!(behind > 10 << 20, "{behind}");
+    drop(reader);
+    write(1_200);
+    let cut = cache.stats().log_bytes;
+    assert!(cut <= 8 << 20, "{cut}");
 }
 
 #[test]

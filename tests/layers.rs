@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("decision", &[]),
     ("snippet", &["decision"]),
 ];
-const GROUND: &[&str] = &["cancel", "email", "error", "event", "identity", "limits"];
+const GROUND: &[&str] = &["cancel", "email", "error", "event", "identity", "limits", "refusal", "sequence"];
 
 /// The circles that there are, on purpose, by crate: an error names ids, and the parts of the facade and of the store
 /// say more of one type.

@@ -16,6 +16,17 @@ class AnswerTest < CacheTest
   # hubspot-ruby 0.x, and its unreleased 0.7
   LegacyContact = Struct.new(:vid, :properties, :is_new)
   Resource = Struct.new(:id, :properties, :metadata)
+  # hubspot-api-client's search, batch and page; hubspot-ruby's collections
+  Search = Struct.new(:total, :results, :paging)
+  Batch = Struct.new(:status, :results, :errors, :num_errors, :requested_at, :started_at, :completed_at, :links)
+  BatchError = Struct.new(:status, :category, :message, :context, :errors, :links, :id, :sub_category)
+  Page = Struct.new(:results, :paging)
+  Collection = Struct.new(:resources, :more?)
+  Upserted = Struct.new(:id, :properties, :created_at, :updated_at, :archived, :new)
+
+  # HTTP 400, of an email that another contact holds.
+  HELD = '{"status":"error","message":"Cannot set PropertyValueCoordinates{portalId=62515, propertyName=email, value=ann@shop.test} on 901. ' \
+         '902 already has that value.","category":"VALIDATION_ERROR"}'
 
   def fields
     { "id" => "901", "properties" => { "email" => EMAIL }, "updatedAt" => "2026-03-01T10:00:00.250Z" }
@@ -59,9 +70,10 @@ class AnswerTest < CacheTest
   test "hubspot's errors are errors of one kind whichever client hands them over" do
     refusal = '{"status":"error","message":"Contact already exists. Existing ID: 902","category":"CONFLICT"}'
     missing = '{"status":"error","message":"resource not found ann@shop.test"}'
-    { 404 => Vidcache::ContactMissing, 409 => Vidcache::ContactConflict, 429 => Vidcache::RateLimited, 401 => Vidcache::HubspotError,
-      500 => Vidcache::HubspotError, 302 => Vidcache::HubspotError }.each do |status, error|
-      body = status == 409 ? refusal : missing
+    failed = '{"status":"error","message":"no such luck, ann@shop.test"}'
+    { 404 => [Vidcache::ContactMissing, missing], 409 => [Vidcache::ContactConflict, refusal], 400 => [Vidcache::ContactConflict, HELD],
+      429 => [Vidcache::RateLimited, failed], 401 => [Vidcache::HubspotError, failed], 500 => [Vidcache::HubspotError, failed],
+      302 => [Vidcache::HubspotError, failed], 502 => [Vidcache::HubspotError, "<html>ann@shop.test</html>"] }.each do |status, (error, body)|
       [net_http(status, body), FaradayResponse.new(status, {}, body), TyphoeusResponse.new(status, {}, body), ApiError.new(status, body),
        RequestError.new(TyphoeusResponse.new(status, {}, body)), RequestError.new({ status: status, headers: {}, body: body }),
        [body, status, {}]].each do |answer|
@@ -79,7 +91,7 @@ class AnswerTest < CacheTest
     assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, refusal) }.vid
     assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, FaradayResponse.new(409, {}, JSON.parse(refusal))) }.vid
     assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.observe(ApiError.new(409, refusal)) }.vid
-    assert_nil assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(409, "no JSON")) }.vid
+    assert_equal 902, assert_raises(Vidcache::ContactConflict) { cache.record(1, ApiError.new(400, HELD)) }.vid
     limit = '{"status":"error","policyName":"TEN_SECONDLY_ROLLING"}'
     assert_equal 10.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit)) }.retry_after
     assert_equal 3.0, assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, limit, "Retry-After" => "3")) }.retry_after
@@ -93,8 +105,10 @@ class AnswerTest < CacheTest
     [ApiError.new(404, gone), net_http(404, gone), FaradayResponse.new(404, {}, JSON.parse(gone)), [gone, 404, {}],
      RequestError.new(TyphoeusResponse.new(404, {}, gone)), RequestError.new({ status: 404, body: gone })].each_with_index do |answer, user|
       cache.record(user, answer(901 + user))
-      ["<h1>Not Found</h1>", '{"id":"5"}', "", nil, "[]", "[" * 200, "\xFF", { "id" => "\xFF" }].each do |proxy|
-        assert_raises(Vidcache::ContactMissing) { cache.record(user, ApiError.new(404, proxy)) }
+      path = '{"status":"error","message":"Unable to infer object type from: contactz","category":"OBJECT_NOT_FOUND"}'
+      ["<h1>Not Found</h1>", '{"id":"5"}', "", nil, "[]", "[" * 200, "\xFF", { "id" => "\xFF" }, path].each do |proxy|
+        assert_equal 404, assert_raises(Vidcache::HubspotError) { cache.record(user, ApiError.new(404, proxy)) }.status
+        assert_nil assert_raises(Vidcache::ContactConflict) { cache.record(user, ApiError.new(409, proxy)) }.vid
       end
       assert_predicate cache.decide(user, EMAIL), :agreed?, "a proxy is not HubSpot"
       error = assert_raises(Vidcache::ContactMissing) { cache.record(user, answer) }
@@ -116,7 +130,70 @@ class AnswerTest < CacheTest
       error = assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(429, "", headers)) }
       assert_equal [seconds], [error.retry_after], headers.inspect
     end
+    [423, 477, 503].each do |status|
+      error = assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(status, "<html>", "Retry-After" => "60")) }
+      assert_in_delta 60, error.retry_after
+      assert_equal status, assert_raises(Vidcache::HubspotError) { cache.record(1, ApiError.new(status, "<html>")) }.status
+    end
+    wait = ->(value) { assert_raises(Vidcache::RateLimited) { cache.record(1, ApiError.new(477, "", "Retry-After" => value)) }.retry_after }
+    assert_equal 86_400, wait.call("1e9"), "a day at most"
+    assert_in_delta 600, wait.call((Time.now + 600).httpdate), 2
+    assert_equal 86_400, wait.call((Time.now + 1_000_000).httpdate)
+    assert_equal 0, wait.call((Time.now - 600).httpdate)
     assert_equal 7.0, assert_raises(Vidcache::RateLimited) { cache.record(1, net_http(429, "", "Retry-After" => "7")) }.retry_after
+  end
+
+  test "what hubspot never takes is refused once and ends the change" do
+    invalid = '{"status":"error","message":"Property values were not valid: [{\"isValid\":false,\"message\":\"Email address ' \
+              'ann@shop.test is invalid\",\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]","category":"VALIDATION_ERROR"}'
+    cache.record(1, fields)
+    token = cache.begin_email_change(1)
+    error = assert_raises(Vidcache::Refused) { cache.record(1, ApiError.new(400, invalid), change: token) }
+    assert_equal [:refused, 207], [error.code, error.code_number]
+    assert_names_no_email error.full_message(highlight: false)
+    refute cache.change_outstanding?(1, token)
+    refute_predicate cache.decide(1, EMAIL), :agreed?, "a call before it may have been carried out"
+    assert(cache.explain(1, EMAIL).any? { |sentence| sentence.include?("HubSpot refused the app's email") })
+    cache.record(1, fields.merge("updatedAt" => "2100-03-01T10:00:01.000Z"))
+    assert_predicate cache.decide(1, EMAIL), :agreed?
+  end
+
+  test "searches, batches, pages, arrays and collections are lists" do
+    one = SimplePublicObject.new(id: "901", properties: { "email" => EMAIL, "hs_merged_object_ids" => "51;52" }, updated_at: TIME)
+    error = BatchError.new("error", "OBJECT_NOT_FOUND", "ann@shop.test", { "ids" => %w[77 gone@shop.test] })
+    [Search.new(1, [one]), [Search.new(1, [one]), 200, {}], Page.new([one]), [one], [one.to_h], Batch.new("COMPLETE", [one]),
+     [LegacyContact.new(901)], Collection.new([Resource.new(901, {}, {})]), { "contacts" => [LegacyContact.new(901)], "has-more" => false },
+     [one, one, one]].each do |answer|
+      assert_equal [901], cache.observe(answer).contacts.uniq, answer.class
+      assert_equal 901, cache.record(1, answer).vid unless answer.is_a?(Array) && answer.size == 3 && answer[1] == one
+    end
+    assert_equal [77], cache.observe(Batch.new("COMPLETE", [one], [error], 1)).missing
+    assert_equal [77], cache.observe(Batch.new("COMPLETE", [], [{ category: "OBJECT_NOT_FOUND", context: { ids: [77] } }])).missing
+    assert_equal [], cache.observe([]).contacts
+    cache.link_shared(5, 51)
+    assert_equal 901, cache.resolve(5), "ids that were merged are read"
+    [[one, nil], [1], [nil], Search.new(1, nil), Search.new(1, [Object.new])].each do |answer|
+      assert_raises(Vidcache::InvalidAnswer) { cache.observe(answer) }
+    end
+  end
+
+  test "a contact that the call made is told from one that was there" do
+    upserted = Upserted.new("902", { "email" => EMAIL }, TIME, TIME, false, true)
+    assert_equal true, cache.record(2, upserted).created
+    assert_equal true, cache.record(2, [Batch.new("COMPLETE", [upserted]), 201, {}]).created
+    assert_equal false, cache.record(2, upserted.dup.tap { |object| object.new = false }).created
+    assert_equal true, cache.record(3, LegacyContact.new(903, { "email" => EMAIL }, true)).created
+    assert_nil cache.record(3, LegacyContact.new(903)).created
+  end
+
+  test "the contacts of hubspot-ruby confirm an email where they say since when" do
+    versions = [{ "value" => EMAIL, "timestamp" => 1 }]
+    assert_taken AGREED, Resource.new(901, { "email" => { "value" => EMAIL, "versions" => versions } }, {})
+    edited = Resource.new(901, { "email" => { "value" => "else@shop.test", "versions" => versions } }, { "isNew" => false })
+    refute_predicate cache.record(1, edited), :email_observed?, "since when it holds that one, nobody said"
+    cache.record(4, LegacyContact.new(904, { "email" => EMAIL, "hs_merged_object_ids" => "54" }))
+    cache.link_shared(5, 54)
+    assert_equal 904, cache.resolve(5)
   end
 
   test "an answer without a body names no contact" do
@@ -129,7 +206,7 @@ class AnswerTest < CacheTest
     loud = Object.new
     def loud.to_s = raise("boom")
     cycle = {}.tap { |hash| hash["id"] = hash }
-    [nil, 1, 1.5, :x, Object.new, BasicObject, [], [1, 2], [1, 2, 3], loud, { id: Float::NAN }, { "id" => "\xFF" }, RequestError.new(nil),
+    [nil, 1, 1.5, :x, Object.new, BasicObject, [1, 2], [1, 2, 3], loud, { id: Float::NAN }, { "id" => "\xFF" }, RequestError.new(nil),
      FaradayResponse.new(200, {}, 5)].each do |answer|
       error = assert_raises(Vidcache::Error, answer.class) { cache.record(1, answer) }
       assert_equal Vidcache::InvalidAnswer, error.class

@@ -67,6 +67,37 @@ class GcTest < CacheTest
     assert_equal "true\n", output
   end
 
+  test "a collector that meets a cache which nobody keeps does not wait for another cache's transaction" do
+    worst = ruby(<<~RUBY, path)
+      now = -> { Process.clock_gettime(Process::CLOCK_MONOTONIC) }
+      others = 20.times.map { |n| Vidcache.open("\#{ARGV[0]}-\#{n}", portal_id: 1).tap { |cache| cache.resolve(1) } }
+      big = Vidcache.open("\#{ARGV[0]}-big", portal_id: 1)
+      rows = 200_000.times.map { |n| ["user \#{n * 2_654_435_761 % 1_000_000_007}", n + 1] }
+      # What a collection of that many objects takes by itself.
+      alone = 3.times.map { begun = now.call; GC.start; now.call - begun }.max
+      import = Thread.new { big.import(rows) }
+      worst = 0
+      while import.alive?
+        others.pop
+        begun = now.call
+        GC.start
+        worst = [worst, now.call - begun].max
+        sleep 0.02
+      end
+      puts (worst * 1000).round, (alone * 1000).round
+      # The next call that may wait closes them.
+      files = -> { Dir.children("/proc/self/fd").count { |fd| File.readlink("/proc/self/fd/\#{fd}").match?(/-\\d+(-wal|-shm)?\\z/) rescue false } }
+      others.clear
+      GC.start
+      before = files.call
+      big.link(1, 900_000_000)
+      puts before > files.call
+    RUBY
+    worst, alone, closed = worst.split
+    assert_operator worst.to_i, :<, 200 + (3 * alone.to_i), "ms in one collection"
+    assert_equal "true", closed
+  end
+
   test "a million calls take no memory with them" do
     output = ruby(<<~RUBY, path)
       cache = Vidcache.open(ARGV[0], portal_id: 62515, secret: "thirty-two bytes kept out of it.", synchronous: :normal)

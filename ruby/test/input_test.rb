@@ -15,9 +15,9 @@ class InputTest < CacheTest
   NO_JSON = ["ann@shop.test", "{\"ann", "\0", "[\"ann@shop.test\"]", "5", "null", "[" * 100_000,
              '{"id":"ann@shop.test"}', '{"id":0}', '{"id":"-5"}', '{"id":9223372036854775808}', '{"vid":1.5}', '{"id":null}',
              '{"id":"1","updatedAt":"ann@shop.test"}', '{"vid":1,"properties":{"email":"ann@shop.test"}}', "{\"id\":\"\xFF\"}",
-             nil, 5, [], :ann, true, { id: Float::NAN }, { id: "\xFF" }, { "ann@shop.test" => "ann\xFF" }].freeze
-  NO_ID = ["", "SUCCESS", "{}", {}, '{"results":[]}', { email: "ann@shop.test" },
-           { status: "error", message: "ann@shop.test", category: "ann@shop.test" }].freeze
+             nil, 5, [5], :ann, true, { id: Float::NAN }, { id: "\xFF" }, { "ann@shop.test" => "ann\xFF" }].freeze
+  NO_ID = ["", "SUCCESS", "{}", {}, [], '{"results":[]}', { email: "ann@shop.test" }].freeze
+  ERRORS = [{ status: "error", message: "ann@shop.test", category: "ann@shop.test" }, { "status" => "error" }].freeze
 
   def setup
     super
@@ -72,6 +72,10 @@ class InputTest < CacheTest
 
   test "an answer that holds no id is refused" do
     NO_ID.each { |answer| refused(Vidcache::AnswerWithoutId) { cache.record(42, answer, change: @token) } }
+  end
+
+  test "an error that says nothing of a contact is refused" do
+    ERRORS.each { |answer| refused(Vidcache::HubspotError) { cache.record(42, answer, change: @token) } }
   end
 
   test "a refusal of HubSpot's is told apart" do

@@ -42,8 +42,8 @@ impl Vidcache {
             let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
             let mut sentences = vec![sentence(&decision)];
             let other = email.filter(|_| decision.reason() != Reason::Agreed);
-            let print = other.map(|email| self.store.key().fingerprint(email));
-            sentences.extend(rows::account(rows, user)?.sentences(print));
+            let print = other.map(|email| self.store.key().fingerprint(email.as_str()));
+            sentences.extend(rows::account(rows, user)?.sentences(print, decision.email().is_some()));
             Ok(Explanation { decision, sentences })
         })
     }

@@ -74,6 +74,9 @@ pub struct ImportReport {
 /// with 10,000, 200,000 with this), few enough that others need not wait a second.
 const IMPORT_BATCH: usize = 100_000;
 
+/// How much HubSpot's clock may be ahead of the app's, in milliseconds.
+const CLOCKS_APART: Millis = 5_000;
+
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
     /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told apart by
@@ -87,10 +90,12 @@ impl Vidcache {
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
     /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
-    /// the email of the user's contact until an answer that is newer is recorded. [`Error::RateLimited`]: as HubSpot answered.
-    /// [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
+    /// the email of the user's contact until an answer that is newer is recorded. [`Error::Refused`]: HubSpot will not take
+    /// the email however often it is told, so the change has ended, the reason is kept for [`Vidcache::explain`], and no page
+    /// names the email of the user's contact until an answer that is newer than the refusal is recorded.
+    /// [`Error::RateLimited`], [`Error::HubspotError`]: as HubSpot answered; try again. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
     /// [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`],
-    /// [`Error::Closed`]. With all but `ContactMissing` nothing is written. [`Error::VidTaken`]: nothing about the
+    /// [`Error::Closed`]. With all but `ContactMissing` and `Refused` nothing is written. [`Error::VidTaken`]: nothing about the
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
@@ -98,6 +103,10 @@ impl Vidcache {
             Err(Error::ContactMissing) => {
                 self.store.write(|tx| learn::found_none(tx, user))?;
                 return Err(Error::ContactMissing);
+            }
+            Err(Error::Refused { why }) => {
+                self.store.write(|tx| learn::refused(tx, user, change, why, now(), now() + CLOCKS_APART))?;
+                return Err(Error::Refused { why });
             }
             read => read?,
         };
@@ -133,6 +142,7 @@ impl Vidcache {
             Answer::Done => return Ok(Observed::default()),
             Answer::Conflict { vid } => return Err(Error::ContactConflict { vid }),
             Answer::Missing => return Err(Error::ContactMissing),
+            Answer::Refused { why } => return Err(Error::Refused { why }),
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
         contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
@@ -215,7 +225,7 @@ impl Vidcache {
     }
 
     fn fingerprint(&self, email: &Email) -> Fingerprint {
-        self.store.key().fingerprint(email)
+        self.store.key().fingerprint(email.as_str())
     }
 
     /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.

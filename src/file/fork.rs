@@ -7,8 +7,10 @@
 //! again when they next need one (0.3 ms).
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak,
+};
 
 use crate::cancel;
 use crate::error::{Error, Result};
@@ -25,17 +27,27 @@ pub(crate) trait AtFork: Send + Sync {
     /// Just before: closes connections and the descriptors that hold locks. Nobody is inside SQLite.
     fn before(&self);
 
+    /// Closes for good, without a fork. The caller is alone in the gate.
+    fn retire(&self);
+
     /// Just after, in the child, where only the forking thread exists: forgets all threads that were waiting for the
     /// gate or for a turn.
     fn in_child(&self);
 }
 
+/// What a forking thread holds: nobody is inside SQLite, and nobody adds to [`FORGOTTEN`].
+type Closed = (RwLockWriteGuard<'static, ()>, MutexGuard<'static, Vec<Arc<dyn AtFork>>>);
+
 /// Everybody of this process who has a file open.
 static OPEN: Mutex<Vec<Weak<dyn AtFork>>> = Mutex::new(Vec::new());
 
+/// Whoever nobody needs any more and could not be closed at that moment: see [`close_later`].
+static FORGOTTEN: Mutex<Vec<Arc<dyn AtFork>>> = Mutex::new(Vec::new());
+static ANY_FORGOTTEN: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     /// The gate, from before the fork until after it: the handlers all run in the forking thread.
-    static CLOSED_GATE: RefCell<Option<RwLockWriteGuard<'static, ()>>> = const { RefCell::new(None) };
+    static CLOSED_GATE: RefCell<Option<Closed>> = const { RefCell::new(None) };
 }
 
 /// Enters SQLite: no fork happens until the guard is dropped. Must not be nested.
@@ -43,11 +55,19 @@ thread_local! {
 /// # Errors
 /// [`Error::Cancelled`] where it would have to wait and the caller must not.
 pub(crate) fn enter() -> Result<RwLockReadGuard<'static, ()>> {
+    match try_enter() {
+        Some(gate) => Ok(gate),
+        None if cancel::cancelled() => Err(Error::Cancelled),
+        None => Ok(enter_anyway()),
+    }
+}
+
+/// Enters SQLite if that takes no wait at all.
+pub(crate) fn try_enter() -> Option<RwLockReadGuard<'static, ()>> {
     match GATE.try_read() {
-        Ok(gate) => Ok(gate),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) if cancel::cancelled() => Err(Error::Cancelled),
-        Err(TryLockError::WouldBlock) => Ok(enter_anyway()),
+        Ok(gate) => Some(gate),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -100,6 +120,23 @@ pub(crate) fn close_all() {
     drop(closed());
 }
 
+/// Leaves it to the next who may wait ([`close_forgotten`]), or to a fork, to close this one. For a caller who must not
+/// wait, such as a garbage collector with every thread of its program stopped: to close is a checkpoint, with the disk
+/// in it, and takes the gate alone.
+pub(crate) fn close_later(opener: Arc<dyn AtFork>) {
+    FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner).push(opener);
+    ANY_FORGOTTEN.store(true, Ordering::Release);
+}
+
+/// Closes whoever was left by [`close_later`]. The caller may wait, and is outside the gate.
+pub(crate) fn close_forgotten() {
+    if ANY_FORGOTTEN.load(Ordering::Acquire) && ANY_FORGOTTEN.swap(false, Ordering::AcqRel) {
+        let _gate = enter_alone();
+        let forgotten = std::mem::take(&mut *FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner));
+        forgotten.iter().for_each(|opener| opener.retire());
+    }
+}
+
 fn closed() -> RwLockWriteGuard<'static, ()> {
     let gate = enter_alone();
     for opener in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
@@ -110,7 +147,8 @@ fn closed() -> RwLockWriteGuard<'static, ()> {
 
 extern "C" fn prepare() {
     let gate = closed();
-    CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some(gate));
+    let forgotten = FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    CLOSED_GATE.with(|slot| *slot.borrow_mut() = Some((gate, forgotten)));
 }
 
 extern "C" fn after() {

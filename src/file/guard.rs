@@ -240,13 +240,13 @@ pub(super) fn set_lock(_file: &File, _kind: libc::c_short, _range: Range) -> io:
 }
 
 /// What SQLite has beside a database: its log with `LOG`, its WAL index with `INDEX`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-pub(super) const LOG: &str = "-wal";
+pub(crate) const LOG: &str = "-wal";
 pub(super) const INDEX: &str = "-shm";
 
 /// What is at this path now.

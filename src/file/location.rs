@@ -138,6 +138,33 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What others of this system may change about the file, in words: for `verify`.
+pub(crate) fn exposed(path: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in [path.to_owned(), guard::beside(path, guard::LOG), guard::beside(path, guard::INDEX)] {
+        let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
+        for (bit, who) in [(0o002, "every user of this system"), (0o020, "its whole group")] {
+            if mode & bit != 0 {
+                let file = file.display();
+                found.push(format!("{who} may write to {file} (mode {mode:04o}): chmod go-w {file}"));
+                break;
+            }
+        }
+    }
+    // The folder itself was looked at when the file was opened. Where a name above it can be replaced, so can all
+    // below; a sticky folder, such as /tmp, lets only the owner of an entry do that.
+    for folder in path.ancestors().skip(2) {
+        let Ok(mode) = fs::metadata(folder).map(|found| found.mode() & 0o7777) else { continue };
+        if mode & 0o1002 == 0o002 {
+            let folder = folder.display();
+            found.push(format!(
+                "every user of this system may replace what is in {folder}, above the file (mode {mode:04o}): chmod o-w {folder}"
+            ));
+        }
+    }
+    found
+}
+
 /// Whether the effective user may do this, without opening anything.
 fn access(path: &Path, how: libc::c_int) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;

@@ -7,9 +7,11 @@ pub(crate) mod guard;
 mod index_locks;
 mod location;
 pub(crate) mod open;
+pub(crate) mod schema;
 mod settings;
 pub(crate) mod turn;
 
 pub(crate) use aside::move_aside;
+pub(crate) use location::exposed;
 pub use settings::Synchronous;
 pub(crate) use settings::{Place, Settings};

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::location::{self, cannot_open, exists, refuse};
+use super::schema::{APPLICATION_ID, check_schema};
 use super::settings::{Place, Settings, Synchronous};
 use super::{envelope, guard, index_locks};
 use crate::email::FingerprintKey;
@@ -18,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::limits::MIN_SECRET;
 use crate::rows::SCHEMAS;
 
-/// `PRAGMA application_id`: "vidc".
-const APPLICATION_ID: i64 = 0x7669_6463;
-
 /// SQLite up to 3.51.2 can corrupt a WAL file under several processes.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Bytes of the log that stay when it is emptied: twice what SQLite lets it grow to before a checkpoint (1,000 pages).
+const LOG_KEPT: i64 = 8 << 20;
 
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
@@ -117,6 +118,10 @@ fn connect(path: &Path) -> Result<Connection> {
     // The plan does not depend on the values. Without this SQLite compiled some cached statements anew on
     // each use, because clearing their bindings "might change the plan": 8 µs a look-up instead of 2.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // The file has neither, and who writes one into it is not to be obeyed; nor is a schema to be edited as a table.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // SQLite opens what it may not write for reading, without a word.
     if connection.is_readonly("main").unwrap_or(true) {
         return Err(refuse(path, "it is not writable"));
@@ -147,30 +152,13 @@ fn prepare_file(connection: &Connection, path: &Path, synchronous: Synchronous) 
     // Nothing in the file may call functions: a tampered schema stays data.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // A page whose cells lie about their sizes is an error and not a read beyond it.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // Behind a long reader the log grows without bound; the next checkpoint that empties it cuts it to this.
+    connection.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     // What is forgotten must not be left in the free space of a page.
     connection.pragma_update(None, "secure_delete", true)?;
     Ok(())
-}
-
-/// Refuses a file of another kind, or of a newer version. Reads only.
-fn check_schema(connection: &Connection, path: &Path) -> Result<()> {
-    let application: i64 =
-        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(|e| not_a_database(e, path))?;
-    if application != APPLICATION_ID {
-        return Err(Error::NotACache { path: path.into(), why: "it is a database of another program" });
-    }
-    check_version(connection)
-}
-
-/// Refuses a file of a newer version. A microsecond: asked again whenever somebody has committed, since a newer version
-/// may have upgraded the file under us.
-pub(crate) fn check_version(connection: &Connection) -> Result<()> {
-    let known = SCHEMAS.len() as i64;
-    match connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get::<_, i64>(0))? {
-        found if found > known => Err(Error::NewerSchema { found, known }),
-        found if found < known => Err(Error::Corrupt(format!("schema version {found} was never released"))),
-        _ => Ok(()),
-    }
 }
 
 /// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
@@ -254,15 +242,6 @@ fn check_portal(connection: &Connection, expected: i64) -> Result<()> {
 
 fn meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<Option<T>> {
     Ok(connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?)
-}
-
-fn not_a_database(error: rusqlite::Error, path: &Path) -> Error {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => {
-            Error::NotACache { path: path.into(), why: "it is not an SQLite database" }
-        }
-        _ => error.into(),
-    }
 }
 
 #[cfg(test)]

@@ -28,10 +28,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Tries until it is not [`Error::Busy`], or the time is over. The fork gate is held for one attempt only: a fork
 /// waits for a transaction, never for a writer that itself waits for another process. `look` is done before each
 /// attempt, outside the gate: who is told "busy" may be at a file that others have left.
-pub(crate) fn retry<T>(timeout: Duration, look: impl Fn(), mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn retry<T>(
+    timeout: Duration,
+    look: impl Fn() -> Result<()>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let mut deadline = None;
     loop {
-        look();
+        look()?;
         let gate = fork::enter()?;
         let result = attempt();
         drop(gate);
@@ -56,13 +60,13 @@ impl Turns {
     pub(crate) fn take<T>(
         &self,
         timeout: Duration,
-        look: impl Fn(),
+        look: impl Fn() -> Result<()>,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
         let mut place = None;
         let (mut deadline, mut tries) = (None, 0);
         loop {
-            look();
+            look()?;
             let gate = fork::enter()?;
             let first = self.is_first();
             let result = if first { attempt() } else { Err(Error::Busy) };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::email::Email;
 use crate::event::Millis;
 use crate::identity::Vid;
+use crate::refusal::Refusal;
 
 /// What HubSpot answered.
 // Made once for a call and taken apart at once: nothing holds a row of these.
@@ -15,10 +16,12 @@ pub(crate) enum Answer {
     Contact(Contact),
     /// A search, a batch read or a batch upsert.
     Contacts(Contacts),
-    /// 409: another contact, where it is named, holds the email.
+    /// 409, or a 400 that means the same: another contact, where it is named, holds the email.
     Conflict { vid: Option<Vid> },
-    /// 404.
+    /// 404, in HubSpot's own words.
     Missing,
+    /// 400: HubSpot will not take the email, however often it is told.
+    Refused { why: Refusal },
     /// 429, and how long that limit lasts at most, where it is known.
     RateLimited { retry_after: Option<Duration> },
     /// The call was carried out, and the answer says no more: a 204 without a body, or a v1 merge's text `SUCCESS`.

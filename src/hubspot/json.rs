@@ -64,6 +64,14 @@ impl Field<'_> {
         matches!(self, Self::Absent)
     }
 
+    /// The text of a field, or none: for words beside those that matter, which cannot make an answer another one.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            _ => "",
+        }
+    }
+
     pub(super) fn text(&self, field: &'static str) -> Read<Option<&str>> {
         match self {
             Self::Absent | Self::Null => Ok(None),
@@ -164,6 +172,65 @@ impl<'de> Visitor<'de> for FieldVisitor {
 impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(FieldVisitor)
+    }
+}
+
+/// A value, or the first of a list of values: HubSpot's errors have either.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct First<'a>(pub(super) Field<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FirstVisitor).map(First)
+    }
+}
+
+struct FirstVisitor;
+
+impl<'de> Visitor<'de> for FirstVisitor {
+    type Value = Field<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<'de>, A::Error> {
+        let first = seq.next_element()?.unwrap_or_default();
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
+
+    // All else is as it is in any field.
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_unit()
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_bool(flag)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_i64(number)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_u64(number)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_f64(number)
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_borrowed_str(text)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Field<'de>, E> {
+        FieldVisitor.visit_str(text)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field<'de>, A::Error> {
+        FieldVisitor.visit_map(map)
     }
 }
 

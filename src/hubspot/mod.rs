@@ -4,6 +4,7 @@
 mod bad_input;
 pub(crate) mod fact;
 mod json;
+mod problem;
 mod property;
 mod refusal;
 pub(crate) mod response;

@@ -1,5 +1,5 @@
 //! What an API answer says of contacts, told apart by shape: v1 `createOrUpdate`, profile and delete; a v3 (and
-//! dated-path) object; search and batches; the refusals 404, 409 and 429; the answers that say nothing. HubSpot calls
+//! dated-path) object; search and batches; the refusals; the answers that say nothing. HubSpot calls
 //! every field optional and adds new ones freely, so unknown fields are ignored and a missing one is only an error
 //! where nothing can be done without it.
 //!
@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::fact::{Answer, Contact, Contacts, EmailFact};
 use super::json::{self, Field, List, Object, Read, Wrong};
+use super::problem::Problem;
 use super::property::{Identities, Properties};
 use super::refusal;
 use crate::email::Email;
@@ -20,8 +21,8 @@ use crate::limits::{MAX_IDS, MAX_RESULTS};
 /// Reads an answer's body.
 ///
 /// # Errors
-/// [`Error::InvalidAnswer`], and [`Error::AnswerWithoutId`] for JSON that is neither about a contact nor one of the
-/// refusals that matter.
+/// [`Error::InvalidAnswer`]; [`Error::HubspotError`] for an error of HubSpot's that is none of the refusals that matter;
+/// [`Error::AnswerWithoutId`] for JSON that is about something else.
 pub(crate) fn answer(body: &[u8]) -> Result<Answer> {
     let invalid = |why: &str| Error::InvalidAnswer(why.into());
     let text = json::text(body).map_err(invalid)?.trim_ascii();
@@ -49,7 +50,7 @@ pub(crate) fn answer(body: &[u8]) -> Result<Answer> {
 ///
 /// # Errors
 /// As [`answer`], and for every answer that is not about one contact: [`Error::ContactConflict`],
-/// [`Error::ContactMissing`], [`Error::RateLimited`], [`Error::AnswerWithoutId`].
+/// [`Error::ContactMissing`], [`Error::Refused`], [`Error::RateLimited`], [`Error::AnswerWithoutId`].
 pub(crate) fn contact(body: &[u8]) -> Result<Contact> {
     match answer(body)? {
         Answer::Contact(contact) => Ok(contact),
@@ -57,6 +58,7 @@ pub(crate) fn contact(body: &[u8]) -> Result<Contact> {
         Answer::Contacts(_) => Err(Error::AnswerWithoutId("it is a list of none, or of several".into())),
         Answer::Conflict { vid } => Err(Error::ContactConflict { vid }),
         Answer::Missing => Err(Error::ContactMissing),
+        Answer::Refused { why } => Err(Error::Refused { why }),
         Answer::RateLimited { retry_after } => Err(Error::RateLimited { retry_after }),
         Answer::Done => Err(Error::AnswerWithoutId("it says that it was done, and no more: read the contact".into())),
     }
@@ -114,10 +116,18 @@ struct Body<'a, R = IgnoredAny> {
     archived: Field<'a>,
     #[serde(borrow, rename = "archivedAt")]
     archived_at: Field<'a>,
+    // `contacts` in v1's lists and searches.
+    #[serde(alias = "contacts")]
     results: R,
     #[serde(borrow)]
-    errors: List<Object<ItemError<'a>>, MAX_RESULTS>,
+    errors: List<Object<Problem<'a>>, MAX_RESULTS>,
     // Refusals.
+    #[serde(borrow, rename = "validationResults")]
+    validation_results: List<Object<Problem<'a>>, MAX_RESULTS>,
+    #[serde(borrow, rename = "errorTokens")]
+    error_tokens: Object<refusal::Tokens<'a>>,
+    #[serde(borrow)]
+    name: Field<'a>,
     #[serde(borrow)]
     status: Field<'a>,
     #[serde(borrow)]
@@ -132,23 +142,6 @@ struct Body<'a, R = IgnoredAny> {
     policy_name: Field<'a>,
     #[serde(borrow, rename = "identityProfile")]
     identity_profile: Object<refusal::Holder<'a>>,
-}
-
-/// `{"category":"OBJECT_NOT_FOUND","context":{"ids":["51"]}}`: one of a batch's.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ItemError<'a> {
-    #[serde(borrow)]
-    category: Field<'a>,
-    #[serde(borrow)]
-    context: Object<Context<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Context<'a> {
-    #[serde(borrow)]
-    ids: List<Field<'a>, MAX_RESULTS>,
 }
 
 impl<R> Body<'_, R> {
@@ -256,8 +249,12 @@ impl<R> Body<'_, R> {
             category: &self.category,
             error: &self.error,
             error_type: &self.error_type,
+            name: &self.name,
             policy_name: &self.policy_name,
             identity_profile: &self.identity_profile,
+            error_tokens: &self.error_tokens,
+            problems: [&self.validation_results, &self.errors]
+                .map(|list| list.get("errors").ok().flatten().unwrap_or_default()),
         }
     }
 }
@@ -409,6 +406,7 @@ mod tests {
         assert_eq!((ids(&list.missing), list.missing_unnamed), (vec![77, 78], 1));
         assert!(matches!(read(json), Err(Error::AnswerWithoutId(_))), "which of them?");
         assert_eq!(fact(r#"{"total":1,"results":[{"id":"901"}]}"#), (901, None));
+        assert_eq!(fact(r#"{"contacts":[{"vid":901}],"has-more":false,"vid-offset":901}"#), (901, None));
         for (json, field) in [
             (r#"{"results":[{"id":"1"},{}]}"#, "results[1].id"),
             (r#"{"results":[5]}"#, "results[0]"),
@@ -443,7 +441,8 @@ mod tests {
             assert_eq!(read(json).unwrap_err(), Error::ContactConflict { vid: id });
         }
         let json = r#"{"status":"error","message":"ann@shop.test","category":"CONFLICT"}"#;
-        assert!(matches!(read(json), Err(Error::AnswerWithoutId(_))), "another kind of conflict");
+        let category = Some("CONFLICT".into());
+        assert_eq!(read(json), Err(Error::HubspotError { category }), "another kind of conflict");
         let json = r#"{"status":"error","error":"CONTACT_EXISTS","identityProfile":{"vid":"ann@shop.test"}}"#;
         assert!(matches!(read(json), Err(Error::InvalidAnswer(_))));
     }
@@ -479,11 +478,9 @@ mod tests {
 
     #[test]
     fn what_names_no_contact_is_refused() {
-        for json in
-            ["{}", r#"{"results":[]}"#, r#"{"status":"error","message":"ann@shop.test","category":"ann@shop.test"}"#]
-        {
-            let Err(Error::AnswerWithoutId(message)) = read(json) else { panic!("accepted {json}") };
-            assert!(!message.contains("ann@"), "{message}");
+        for json in ["{}", r#"{"results":[]}"#, r#"{"message":"ann@shop.test"}"#, r#"{"vid":null}"#] {
+            let Err(error) = read(json) else { panic!("accepted {json}") };
+            assert!(!error.to_string().contains("ann@"), "{error}");
         }
     }
 

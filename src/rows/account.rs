@@ -14,6 +14,7 @@ use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::UserKey;
+use crate::refusal::Refusal;
 
 /// How many entries of the log an account repeats.
 const LATEST: i64 = 50;
@@ -26,10 +27,17 @@ pub(crate) struct Account {
     gives_id: bool,
     links: Vec<Link>,
     contact: Option<Contact>,
-    changes: Vec<(i64, Option<Millis>, Option<Millis>)>,
+    changes: Vec<Change>,
     shared_with: usize,
     others_change: bool,
     log: Vec<(i64, Option<i64>, Option<Millis>)>,
+}
+
+struct Change {
+    token: i64,
+    begun_at: Option<Millis>,
+    ended_at: Option<Millis>,
+    refused: Option<Refusal>,
 }
 
 #[derive(Default)]
@@ -49,16 +57,21 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
         .query_row([&user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let (vid, gives_id, outstanding) = row.unwrap_or((None, false, 0));
-    let changes: Vec<(i64, Option<Millis>, Option<Millis>)> = db
-        .prepare_cached("SELECT token, begun_at, ended_at FROM change WHERE user = ?1 ORDER BY begun_at, token")?
-        .query_map([&user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    let changes: Vec<Change> = db
+        .prepare_cached(
+            "SELECT token, begun_at, ended_at, ifnull(refused, 0) FROM change WHERE user = ?1 ORDER BY begun_at, token",
+        )?
+        .query_map([&user], |row| {
+            let refused = Refusal::of(row.get(3)?);
+            Ok(Change { token: row.get(0)?, begun_at: row.get(1)?, ended_at: row.get(2)?, refused })
+        })?
         .collect::<rusqlite::Result<_>>()?;
     let mut log: Vec<(i64, Option<i64>, Option<Millis>)> = db
         .prepare_cached("SELECT ifnull(what, 0), vid, at FROM log WHERE user = ?1 ORDER BY revision DESC LIMIT ?2")?
         .query_map((&user, LATEST), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     log.reverse();
-    let own = changes.iter().filter(|(_, _, ended_at)| ended_at.is_none()).count() as i64;
+    let own = changes.iter().filter(|change| change.ended_at.is_none()).count() as i64;
     Ok(Account {
         vid,
         gives_id,
@@ -102,8 +115,9 @@ fn contact(db: &Connection, vid: i64) -> Result<Contact> {
 }
 
 impl Account {
-    /// What the account says, a sentence each, to somebody who has that email in mind. No email, no fingerprint.
-    pub(crate) fn sentences(&self, email: Option<Fingerprint>) -> Vec<String> {
+    /// What the account says, a sentence each, to somebody who asks why a page does not name that email, or names it. No
+    /// email, no fingerprint.
+    pub(crate) fn sentences(&self, email: Option<Fingerprint>, named: bool) -> Vec<String> {
         let mut all = Vec::new();
         match (self.vid, first_of(&self.links)) {
             (Some(vid), Some(&Link { vid: first, first_at, .. })) => {
@@ -146,8 +160,14 @@ impl Account {
         if self.shared_with > 0 {
             all.push(format!("{} more of the app's users are that contact.", self.shared_with));
         }
-        for (_, begun_at, _) in self.changes.iter().filter(|(_, _, ended_at)| ended_at.is_none()) {
-            all.push(format!("A change of the email began {} and is outstanding.", When(begun_at.unwrap_or(0))));
+        for change in self.changes.iter().filter(|change| change.ended_at.is_none()) {
+            all.push(format!("A change of the email began {} and is outstanding.", When(change.begun_at.unwrap_or(0))));
+        }
+        if !named
+            && let Some(Change { refused: Some(why), ended_at: Some(at), .. }) =
+                self.changes.iter().filter(|change| change.ended_at.is_some()).max_by_key(|change| change.ended_at)
+        {
+            all.push(format!("HubSpot refused the app's email {}: {}.", When(*at), why.words()));
         }
         if self.others_change {
             all.push("A change of another user of that contact is outstanding.".into());
@@ -169,7 +189,10 @@ impl Account {
         let changes: Vec<_> = self
             .changes
             .iter()
-            .map(|(token, begun_at, ended_at)| json!({"token": token, "begun_at": begun_at, "ended_at": ended_at}))
+            .map(|change| {
+                let refused = change.refused.map(Refusal::name);
+                json!({"token": change.token, "begun_at": change.begun_at, "ended_at": change.ended_at, "refused": refused})
+            })
             .collect();
         let log: Vec<_> = self
             .log

@@ -7,7 +7,7 @@
 //! counts as new.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::base::{drop_unknown, key};
 use super::history::log;
@@ -15,6 +15,7 @@ use super::{contact, forget, link};
 use crate::error::Result;
 use crate::event::{ChangeToken, Event, Millis, What};
 use crate::identity::UserKey;
+use crate::refusal::Refusal;
 
 /// How long an ended change is remembered. Sidekiq, the longest of the job queues, retries
 /// for 21 days.
@@ -32,29 +33,38 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
         Event::Erased { vid } => contact::erased(tx, vid.get()),
         Event::ChangeBegun { user, token, at } => {
-            prune(tx, at)?;
+            prune(tx, user, at)?;
             const SQL: &str = "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (token) DO UPDATE SET begun_at = excluded.begun_at
                  WHERE begun_at IS NULL OR excluded.begun_at < begun_at RETURNING user";
-            change(tx, SQL, user, token, at, What::ChangeBegun)
+            change(tx, SQL, params![token.get(), user, at], at, What::ChangeBegun)
         }
-        Event::ChangeFinished { user, token, at } => end(tx, user, token, at, What::ChangeFinished),
-        Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, What::ChangeAbandoned),
+        Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
+        Event::ChangeRefused { user, token, why, at } => end(tx, user, token, at, Some(why), What::ChangeRefused),
+        Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, None, What::ChangeAbandoned),
         Event::Forgotten { user } => forget::forgotten(tx, &key(user)),
     }
 }
 
-fn end(tx: &Connection, user: UserKey<'_>, token: ChangeToken, at: Millis, what: What) -> Result<bool> {
-    const SQL: &str = "INSERT INTO change (token, user, ended_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at
-         WHERE ended_at IS NULL OR excluded.ended_at < ended_at RETURNING user";
-    change(tx, SQL, user, token, at, what)
+/// The first end counts, and of two at one time the refusal: it has a reason to be told.
+fn end(
+    tx: &Connection,
+    user: UserKey<'_>,
+    token: ChangeToken,
+    at: Millis,
+    refused: Option<Refusal>,
+    what: What,
+) -> Result<bool> {
+    const SQL: &str = "INSERT INTO change (token, user, ended_at, refused) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at, refused = excluded.refused
+         WHERE ended_at IS NULL OR excluded.ended_at < ended_at
+            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0)) RETURNING user";
+    change(tx, SQL, params![token.get(), user, at, refused.map(|why| why as i64)], at, what)
 }
 
-fn change(tx: &Connection, sql: &str, user: UserKey<'_>, token: ChangeToken, at: Millis, what: What) -> Result<bool> {
+fn change(tx: &Connection, sql: &str, values: &[&dyn ToSql], at: Millis, what: What) -> Result<bool> {
     // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's.
-    let owner: Option<Value> =
-        tx.prepare_cached(sql)?.query_row(params![token.get(), user, at], |row| row.get(0)).optional()?;
+    let owner: Option<Value> = tx.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     match owner {
         Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),
         None => Ok(false),
@@ -80,11 +90,14 @@ fn count_changes(tx: &Connection, user: &Value, what: What, at: Millis) -> Resul
     log(tx, user, what, vid, at)
 }
 
-fn prune(tx: &Connection, now: Millis) -> Result<()> {
+/// What HubSpot refused is remembered longer, since pages say less because of it: until the user's next change.
+fn prune(tx: &Connection, user: UserKey<'_>, now: Millis) -> Result<()> {
     tx.prepare_cached(
         "DELETE FROM change WHERE token IN
-           (SELECT token FROM change WHERE ended_at IS NOT NULL AND ended_at < ?1 LIMIT 16)",
+           (SELECT token FROM change WHERE ended_at IS NOT NULL AND refused IS NULL AND ended_at < ?1 LIMIT 16)",
     )?
     .execute([now - REMEMBER_ENDED])?;
+    tx.prepare_cached("DELETE FROM change WHERE user = ?1 AND refused IS NOT NULL AND ended_at < ?2")?
+        .execute(params![user, now - REMEMBER_ENDED])?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// What HubSpot said of one contact.
 #[derive(Debug, Clone)]
@@ -162,6 +163,36 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>) -> Result<()> {
     {
         apply(tx, &Event::EmailObserved { vid, email: None, at })?;
     }
+    Ok(())
+}
+
+/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
+/// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
+///
+/// Which email HubSpot holds is not known any more: another call may have been carried out and its answer be lost or still
+/// on its way, and then what it says, or what was confirmed before, is held no more, although the app may be back at it.
+/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead. Without a change there is
+/// no other call, and only what is refused of the email itself says anything of it.
+pub(crate) fn refused(
+    tx: &Connection,
+    user: UserKey<'_>,
+    change: Option<ChangeToken>,
+    why: Refusal,
+    now: Millis,
+    until: Millis,
+) -> Result<()> {
+    let token = match change {
+        Some(token) if is_outstanding(tx, user, token)? => token,
+        Some(_) => return Ok(()),
+        None => ChangeToken::random()?,
+    };
+    if let Some((vid, _)) = link_of(tx, user)?
+        && (change.is_some() || why != Refusal::RequiredProperty)
+    {
+        let at = until.max(last_observed(tx, vid)?.unwrap_or(0));
+        apply(tx, &Event::EmailObserved { vid, email: None, at })?;
+    }
+    apply(tx, &Event::ChangeRefused { user, token, why, at: now })?;
     Ok(())
 }
 

@@ -9,18 +9,19 @@
 //! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
 //! older than the stamp beside it, and any later commit changes the stamp before it returns.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::{Shared, Store};
+use crate::cancel;
 use crate::decision::UserState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::guard::{self, Abandoned};
 use crate::file::turn::retry;
-use crate::file::{fork, open};
+use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
 
@@ -98,7 +99,7 @@ impl Store {
     #[inline]
     fn count_hit(&self) {
         if self.shared.stats.hit() {
-            self.shared.look_at_files();
+            self.shared.glance_at_files();
         }
     }
 
@@ -117,7 +118,7 @@ impl Store {
                     return Ok(state);
                 }
             } else {
-                open::check_version(&reader.connection)?;
+                schema::check_version(&reader.connection)?;
             }
             self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
             let state = rows::user_state(&reader.connection, user)?;
@@ -152,7 +153,7 @@ impl Shared {
         }
         let header = self.stamp.read();
         let snapshot = Snapshot::begin(&reader.connection)?;
-        open::check_version(&reader.connection)?;
+        schema::check_version(&reader.connection)?;
         let (changes, newest) = rows::changes_since(&reader.connection, reader.seen, |user| self.hot.remove(user))?;
         drop(snapshot);
         if matches!(changes, Changes::Everybody) {
@@ -168,22 +169,59 @@ impl Shared {
     /// Once a second: are the file, its log and its WAL index still the ones that are open? A file replaced by rename,
     /// or a companion that a clean-up deleted under us, leaves SQLite itself at the old one for ever. Then open what
     /// is there now.
-    pub(super) fn check_files(&self) {
-        if self.stats.is_due() {
-            self.look_at_files();
-        }
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where that would have to wait and the caller must not.
+    pub(super) fn check_files(&self) -> Result<()> {
+        if self.stats.is_due() { self.look_at_files() } else { Ok(()) }
     }
 
     /// Looks at the files now: also before each write, which costs a hundred times as much and must not go to a log
-    /// that is gone.
-    pub(super) fn look_at_files(&self) {
-        let Ok(gate) = fork::enter() else { return };
-        let moved = self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path);
-        if moved.any() && self.leave(moved) {
+    /// that is gone. Fails as [`Shared::check_files`].
+    pub(super) fn look_at_files(&self) -> Result<()> {
+        let gate = fork::enter()?;
+        let guards = match self.guards.try_lock() {
+            Ok(guards) => guards,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if cancel::cancelled() => return Err(Error::Cancelled),
+            Err(TryLockError::WouldBlock) => self.guards.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let moved = guards.moved(&self.place.path);
+        drop(guards);
+        if !moved.any() {
+            return Ok(());
+        }
+        if cancel::is_impatient() {
+            // To leave the files takes a checkpoint, and everybody out of SQLite.
+            self.stats.make_due();
+            return Err(Error::Cancelled);
+        }
+        if self.leave(moved) {
             self.stats.reopened.fetch_add(1, Ordering::Relaxed);
             self.announce_anew.store(true, Ordering::Relaxed);
             drop(gate);
             fork::close_all();
+        }
+        Ok(())
+    }
+
+    /// Looks at the files after a hit, which waits for nobody: a file that moved empties nothing and closes nothing
+    /// here, but takes from the table what it is believed by, so that the next look-up goes through [`Store::load`],
+    /// which leaves the files. Where anybody is in the way, the next hit looks again.
+    #[cold]
+    fn glance_at_files(&self) {
+        let looked = (|| {
+            let _gate = fork::try_enter()?;
+            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any();
+            if moved {
+                // Held by whoever publishes a stamp.
+                let _reader = self.reader.try_lock().ok()?;
+                self.stamp.doubt();
+            }
+            Some(moved)
+        })();
+        if looked != Some(false) {
+            self.stats.make_due();
         }
     }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::file::fork::{self, AtFork};
 use crate::file::turn::{self, retry};
-use crate::file::{Place, Settings, guard, open};
+use crate::file::{self, Place, Settings, guard, open, schema};
 use crate::hot::Hot;
 use crate::rows;
 
@@ -55,8 +55,9 @@ struct Shared {
 impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
+        fork::close_forgotten();
         // Nothing is open yet, so there is nothing to look at.
-        let look = || {};
+        let look = || Ok(());
         let (shared, key) = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
             let stamp =
@@ -105,7 +106,7 @@ impl Store {
         self.noting(retry(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.reader)?;
             let connection = &self.shared.reader(&mut slot)?.connection;
-            open::check_version(connection)?;
+            schema::check_version(connection)?;
             work(connection)
         }))
     }
@@ -119,6 +120,9 @@ impl Store {
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
     pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        if !cancel::is_impatient() {
+            fork::close_forgotten();
+        }
         let look = || self.shared.look_at_files();
         self.noting(self.shared.turns.take(self.busy_timeout, look, || {
             let mut slot = self.shared.lock(&self.shared.writer)?;
@@ -127,7 +131,7 @@ impl Store {
                 none => none.insert(self.shared.connect(open::Access::Write)?),
             };
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            open::check_version(&tx)?;
+            schema::check_version(&tx)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
@@ -195,7 +199,9 @@ impl Store {
             }
             let mut connection = open::reopen(&self.shared.place, open::Access::Read)?;
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
-            rows::verify(&connection)
+            let mut found = file::exposed(&self.shared.place.path);
+            found.extend(rows::verify(&connection)?);
+            Ok(found)
         }))
     }
 
@@ -203,13 +209,23 @@ impl Store {
     pub(crate) fn stats(&self) -> Stats {
         // A child must not inherit a lock that is taken here.
         let _gate = fork::enter();
-        self.shared.stats.read(self.shared.hot.size())
+        let log = guard::beside(&self.shared.place.path, guard::LOG);
+        let log_bytes = std::fs::metadata(log).map_or(0, |found| found.len());
+        self.shared.stats.read(self.shared.hot.size(), log_bytes)
     }
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
     pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
+        let _gate = fork::enter_alone();
         self.shared.retire();
+    }
+
+    /// Closes when somebody may wait for it: see [`fork::close_later`].
+    pub(crate) fn close_later(&self) {
+        if !self.shared.closed.swap(true, Ordering::SeqCst) {
+            fork::close_later(Arc::clone(&self.shared) as Arc<dyn AtFork>);
+        }
     }
 
     fn noting<T>(&self, result: Result<T>) -> Result<T> {
@@ -231,6 +247,16 @@ impl AtFork for Shared {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
+    /// Closes both connections and the guards beside them.
+    fn retire(&self) {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.let_go();
+        self.disconnect();
+        // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
+        // ourselves none of them is in a transaction, and their own guards keep the file for them.
+        guards.close();
+    }
+
     fn in_child(&self) {
         self.turns.forget();
     }
@@ -238,7 +264,10 @@ impl AtFork for Shared {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.close();
+        // Closed already, or handed to whoever closes it.
+        if !self.shared.closed.load(Ordering::SeqCst) {
+            self.close();
+        }
     }
 }
 
@@ -273,17 +302,6 @@ impl Shared {
     /// Holds the files that a connection has open. See `guard`.
     fn guard(&self) -> Result<()> {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.place.path)
-    }
-
-    /// Closes both connections and the guards beside them.
-    fn retire(&self) {
-        let _gate = fork::enter_alone();
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        guards.let_go();
-        self.disconnect();
-        // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
-        // ourselves none of them is in a transaction, and their own guards keep the file for them.
-        guards.close();
     }
 
     /// Closes both connections; whoever needs one next opens it again. The caller is inside the gate.

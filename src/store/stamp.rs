@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rusqlite::Connection;
 
+use crate::sequence::Sequence;
+
 /// The header in 8-byte words.
 const WORDS: usize = 6;
 /// What a header never is: its first four bytes are the format's version number.
@@ -30,27 +32,27 @@ pub(super) type Header = [u64; WORDS];
 pub(super) struct Stamp {
     page: Page,
     current: [AtomicU64; WORDS],
-    /// Odd while `current` is written.
-    sequence: AtomicU64,
+    /// Of `current`.
+    sequence: Sequence,
 }
 
 impl Stamp {
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self { page: Page::new()?, current: NEVER.map(AtomicU64::new), sequence: AtomicU64::new(0) })
+        Ok(Self { page: Page::new()?, current: NEVER.map(AtomicU64::new), sequence: Sequence::new() })
     }
 
     /// Whether nobody has committed since [`Stamp::publish`]. False while detached.
     #[inline]
     pub(super) fn is_current(&self) -> bool {
-        let sequence = self.sequence.load(Ordering::Acquire);
-        let live = self.page.header();
-        let mut same = sequence & 1 == 0;
-        for (live, current) in live.iter().zip(&self.current) {
-            same &= live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed);
-        }
         // What the table says is read after this, so it is at least as new as the header was.
-        fence(Ordering::Acquire);
-        same && self.sequence.load(Ordering::Relaxed) == sequence
+        let same = self.sequence.read(|| {
+            let mut same = true;
+            for (live, current) in self.page.header().iter().zip(&self.current) {
+                same &= live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed);
+            }
+            same
+        });
+        same == Some(true)
     }
 
     /// The header now. A commit in progress can make it a mixture, which no later header equals: then the table
@@ -63,13 +65,16 @@ impl Stamp {
 
     /// Says that the table is current as of `header`, which was read before the rows were. One caller at a time.
     pub(super) fn publish(&self, header: Header) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        for (slot, word) in self.current.iter().zip(header) {
-            slot.store(word, Ordering::Relaxed);
-        }
-        self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+        self.sequence.write(|| {
+            for (slot, word) in self.current.iter().zip(header) {
+                slot.store(word, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Says that the table is not to be believed until the next [`Stamp::publish`]. Callers as there.
+    pub(super) fn doubt(&self) {
+        self.publish(NEVER);
     }
 
     /// Follows this connection's WAL index, which a first read has mapped. On failure, why it cannot.

@@ -25,6 +25,8 @@ pub struct Stats {
     pub revision: i64,
     /// How often the file, its log or its WAL index was replaced or deleted under us, and opened again.
     pub reopened: u64,
+    /// Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
+    pub log_bytes: u64,
     /// Why every look-up reads the file, if it does.
     pub fallback: Option<&'static str>,
     /// The code of the last failure, such as `busy`.
@@ -120,8 +122,8 @@ impl Counters {
         }
     }
 
-    /// The counts, beside the table's `(users, bytes, evictions)`.
-    pub(super) fn read(&self, (entries, bytes, evictions): (usize, usize, u64)) -> Stats {
+    /// The counts, beside the table's `(users, bytes, evictions)` and the size of the log.
+    pub(super) fn read(&self, (entries, bytes, evictions): (usize, usize, u64), log_bytes: u64) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             hits: self.hits.iter().map(|stripe| load(&stripe.count)).sum(),
@@ -132,6 +134,7 @@ impl Counters {
             bytes: bytes as u64,
             revision: self.revision.load(Ordering::Relaxed),
             reopened: load(&self.reopened),
+            log_bytes,
             fallback: *self.fallback.lock().unwrap_or_else(PoisonError::into_inner),
             last_error: *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
         }

@@ -1,4 +1,5 @@
-// The contacts API, v3 and its dated form: paths, answers and errors of HUBSPOT.md §5 and §4 ([O/R] unless marked).
+// The contacts API, v3 and its dated forms: paths, answers and errors of HUBSPOT.md §5, §4 and §7.1 ([O/R] unless
+// marked).
 
 import { CannotMerge, EmailTaken, InvalidEmail, normaliseEmail } from './contacts.mjs';
 import { dispatch, ErrorAnswer } from './http.mjs';
@@ -13,16 +14,27 @@ const MAX_BATCH = 100;
 
 export class ApiV3 {
   #store;
+  #config;
   #routes;
 
-  /** @param {import('./contacts.mjs').ContactStore} store */
-  constructor(store) {
+  /**
+   * @param {import('./contacts.mjs').ContactStore} store
+   * @param {{v3_conflict: '400'|'409', required_property: string}} config  how a conflict is answered, and what a new
+   *   contact must have by a rule of the account ('': nothing)
+   */
+  constructor(store, config) {
     this.#store = store;
-    const contacts = '^/crm/(?:v3/objects|objects/2026-03)/contacts';
+    this.#config = config;
+    const contacts = '^/crm/(?:v3/objects|objects/2026-0[39])/contacts';
     this.#routes = [
       ['POST', new RegExp(`${contacts}/?$`), (request) => this.#create(request)],
       ['POST', new RegExp(`${contacts}/search$`), (request) => this.#search(request)],
       ['POST', new RegExp(`${contacts}/merge$`), (request) => this.#merge(request)],
+      ['POST', new RegExp(`${contacts}/gdpr-delete$`), (request) => this.#erase(request)],
+      // The base name of another kind of object is none that HubSpot knows [R].
+      ...['GET', 'POST', 'PATCH'].map((method) => [method, /^\/crm\/(?:v3\/objects|objects\/2026-0[39])\/(?!contacts(?:\/|$))([^/]+)/, (request, [kind]) => {
+        throw new ErrorAnswer(400, { message: `Unable to infer object type from: ${kind}` });
+      }]),
       ['POST', new RegExp(`${contacts}/batch/upsert$`), (request) => this.#batchUpsert(request)],
       ['POST', new RegExp(`${contacts}/batch/update$`), (request) => this.#batchUpdate(request)],
       ['POST', new RegExp(`${contacts}/batch/read$`), (request) => this.#batchRead(request)],
@@ -40,6 +52,7 @@ export class ApiV3 {
       return dispatch(this.#routes, request);
     } catch (error) {
       if (error instanceof InvalidEmail) throw invalidEmail(error);
+      if (error instanceof EmailTaken && this.#config.v3_conflict === '400') throw alreadyHeld(error);
       if (error instanceof EmailTaken) {
         throw new ErrorAnswer(409, { message: `Contact already exists. Existing ID: ${error.holder.vid}`, category: 'CONFLICT' });
       }
@@ -50,6 +63,11 @@ export class ApiV3 {
   }
 
   #create({ body }) {
+    const required = this.#config.required_property;
+    if (required && !body.properties?.[required]) {
+      // The words are those of other objects' refusals [R]; a rule of an account's own may have others [?].
+      throw new ErrorAnswer(400, { message: 'Error creating CONTACT. Some required properties were not set.', context: { properties: [required] }, category: 'VALIDATION_ERROR' });
+    }
     const contact = this.#store.create(body.properties ?? {}, { kind: 'api' });
     return { status: 201, json: this.#object(contact, Object.keys(body.properties ?? {})) };
   }
@@ -71,6 +89,15 @@ export class ApiV3 {
   #merge({ body }) {
     const contact = this.#store.merge(Number(body.primaryObjectId), Number(body.objectIdToMerge));
     return { status: 200, json: this.#object(contact) };
+  }
+
+  // 204, and the email alone where HubSpot knows no contact of it (HUBSPOT.md §10.6 [O]).
+  #erase({ body }) {
+    const { objectId, idProperty } = body;
+    const contact = this.#lookUp(String(objectId), idProperty);
+    if (!contact && idProperty !== 'email') throw notFound();
+    this.#store.erase(contact, idProperty === 'email' ? String(objectId) : null);
+    return { status: 204 };
   }
 
   // Equality only: that is what look-ups of a contact use. Groups are alternatives, filters in a group all hold.
@@ -201,6 +228,12 @@ function complete(results) {
 function invalidEmail(error) {
   const results = [{ isValid: false, message: error.message, error: 'INVALID_EMAIL', name: 'email' }];
   return new ErrorAnswer(400, { message: `Property values were not valid: ${JSON.stringify(results)}`, category: 'VALIDATION_ERROR' });
+}
+
+/** A conflict as HubSpot has answered it since September 2026 (HUBSPOT.md §7.1 [R]). */
+function alreadyHeld({ email, holder, written }) {
+  const coordinates = `portalId=62515, objectTypeId=ObjectTypeId{legacyObjectType=CONTACT}, propertyName=email, value=${email}`;
+  return new ErrorAnswer(400, { message: `Cannot set PropertyValueCoordinates{${coordinates}} on ${written}. ${holder.vid} already has that value.`, category: 'VALIDATION_ERROR' });
 }
 
 function wanted(list) {

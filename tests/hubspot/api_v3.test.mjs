@@ -33,7 +33,9 @@ test('create, get by id and by email, update: ids are strings, times have millis
 test('the dated paths answer the same', async (t) => {
   const double = await startDouble(t);
   const vid = await double.create('a@x.test');
-  assert.equal((await double.request('GET', `/crm/objects/2026-03/contacts/${vid}`)).json.id, String(vid));
+  for (const date of ['2026-03', '2026-09']) {
+    assert.equal((await double.request('GET', `/crm/objects/${date}/contacts/${vid}`)).json.id, String(vid));
+  }
 });
 
 test('updatedAt grows strictly, however fast the updates follow', async (t) => {
@@ -55,6 +57,54 @@ test('a held email is a 409 that names the holder; nothing changes', async (t) =
     assert.ok(answer.json.correlationId);
   }
   assert.deepEqual(double.state().contacts.map(({ email }) => email), ['a@x.test', 'b@x.test']);
+});
+
+test('since September 2026 a held email may be a 400 that names the holder second', async (t) => {
+  const double = await startDouble(t);
+  await double.configure({ v3_conflict: '400' });
+  const holder = await double.create('a@x.test');
+  const other = await double.create('b@x.test');
+  const refused = await double.update(other, 'a@x.test');
+  assert.equal(refused.status, 400);
+  assert.equal(refused.json.category, 'VALIDATION_ERROR');
+  assert.match(refused.json.message, new RegExp(`propertyName=email, value=a@x\\.test\\} on ${other}\\. ${holder} already has that value\\.$`));
+  const created = await double.request('POST', CONTACTS, { properties: { email: 'A@x.test' } });
+  const [, half] = created.json.message.match(/ on (\d+)\. \d+ already/);
+  assert.equal((await double.request('GET', `${CONTACTS}/${half}`)).status, 404, 'half made, and gone');
+  assert.equal(double.state().contacts.length, 2);
+});
+
+test('an email of a contact that was deleted for privacy is refused for ever, and one that nobody had', async (t) => {
+  const double = await startDouble(t);
+  const vid = await double.create('a@x.test');
+  const erase = (objectId, idProperty) => double.request('POST', `${CONTACTS}/gdpr-delete`, { objectId, ...(idProperty && { idProperty }) });
+  assert.equal((await erase(String(vid))).status, 204);
+  assert.equal((await erase('never@x.test', 'email')).status, 204);
+  assert.equal((await erase('5')).status, 404);
+  for (const email of ['A@x.test', 'never@x.test']) {
+    const { status, json } = await double.request('POST', CONTACTS, { properties: { email } });
+    assert.equal(status, 400);
+    assert.match(json.message, /email has been GDPR blacklisted/);
+  }
+  assert.equal(double.state().contacts.length, 0);
+});
+
+test('a rule of the account may require a property of a new contact', async (t) => {
+  const double = await startDouble(t);
+  await double.configure({ required_property: 'lastname' });
+  const { status, json } = await double.request('POST', CONTACTS, { properties: { email: 'a@x.test' } });
+  assert.equal(status, 400);
+  assert.match(json.message, /^Error creating CONTACT\. Some required properties were not set\./);
+  assert.equal((await double.request('POST', CONTACTS, { properties: { email: 'a@x.test', lastname: 'A' } })).status, 201);
+});
+
+test('another object is a 400, and no missing contact', async (t) => {
+  const { request } = await startDouble(t);
+  for (const path of ['/crm/v3/objects/contactz', '/crm/v3/objects/contactz/5', '/crm/objects/2026-09/deals/5']) {
+    const { status, json } = await request('GET', path);
+    assert.equal(status, 400);
+    assert.match(json.message, /^Unable to infer object type from: (?:contactz|deals)$/);
+  }
 });
 
 test('a contact may be given the email it has', async (t) => {

@@ -18,13 +18,26 @@ export class InvalidEmail extends Error {
   }
 }
 
+/**
+ * An email that was blocked when a contact was deleted for privacy, or that HubSpot had not known when it was
+ * (HUBSPOT.md §10.6 [O]). The words are those that HubSpot's own pages look for in a validation's result [O].
+ */
+export class EmailBlocked extends InvalidEmail {
+  /** @param {string} email */
+  constructor(email) {
+    super(email);
+    this.message = 'email has been GDPR blacklisted';
+  }
+}
+
 /** An email that another contact holds. */
 export class EmailTaken extends Error {
-  /** @param {Contact} holder @param {string} email */
-  constructor(holder, email) {
+  /** @param {Contact} holder @param {string} email @param {number} written  the id that was written to */
+  constructor(holder, email, written) {
     super(`${email} is held by ${holder.vid}`);
     this.holder = holder;
     this.email = email;
+    this.written = written;
   }
 }
 
@@ -78,6 +91,8 @@ export class ContactStore {
   #contacts = new Map();
   /** @type {Map<string, number>} primary and secondary emails of live contacts */
   #holders = new Map();
+  /** @type {Set<string>} emails that no contact may have, for privacy */
+  #blocked = new Set();
   #nextVid = FIRST_VID;
   #seq = 0;
   #formerEmails;
@@ -238,6 +253,18 @@ export class ContactStore {
     this.#touch(contact);
   }
 
+  /**
+   * Deletes for privacy: the contact is gone, ids that were merged into it too, and its emails are blocked for ever.
+   * @param {Contact|null} contact
+   * @param {string|null} email  blocked as well, and where HubSpot knows no contact alone
+   */
+  erase(contact, email = null) {
+    for (const other of contact ? [contact.email, ...contact.secondary, email] : [email]) {
+      if (other) this.#blocked.add(normaliseEmail(other));
+    }
+    if (contact) this.remove(contact);
+  }
+
   /** @param {Contact} contact @returns {number[]} every vid that was merged into it, through all generations */
   mergedVids(contact) {
     return contact.mergedFrom.flatMap((vid) => [...this.mergedVids(this.#contacts.get(vid)), vid]);
@@ -259,9 +286,15 @@ export class ContactStore {
       vid: this.#nextVid, created, updatedAt: created.at, origin, email: null, secondary: [], emailPeriods: [], versions: new Map(),
       mergedFrom: [], mergedInto: null, merged: null, mergeAudits: [], deleted: null, refusals: [], usertokens: new Map(), externalId: null,
     };
-    this.#nextVid += 47; // ids of one portal are not consecutive; nobody should lean on it
+    this.#skip();
     this.#contacts.set(contact.vid, contact);
     return contact;
+  }
+
+  /** Ids of one portal are not consecutive; nobody should lean on it. @returns {number} one that nobody gets */
+  #skip() {
+    this.#nextVid += 47;
+    return this.#nextVid - 47;
   }
 
   /** @param {unknown} raw @returns {string|null} */
@@ -269,6 +302,7 @@ export class ContactStore {
     const email = normaliseEmail(raw);
     if (email === '') return null;
     if (!isEmail(email)) throw new InvalidEmail(String(raw));
+    if (this.#blocked.has(email)) throw new EmailBlocked(email);
     return email;
   }
 
@@ -277,7 +311,8 @@ export class ContactStore {
     const holder = this.byEmail(email);
     if (!holder || holder === contact) return;
     contact?.refusals.push({ email, holder: holder.vid, stamp: this.stamp() });
-    throw new EmailTaken(holder, email);
+    // Of a create a half-made contact is named, which is never seen again (HUBSPOT.md §7.1 [R]).
+    throw new EmailTaken(holder, email, contact?.vid ?? this.#skip());
   }
 
   /** Writes checked values. */

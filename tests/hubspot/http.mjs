@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 
 /**
- * @typedef {{status: number, json?: unknown, text?: string}} Answer  json or text; neither is an empty body
+ * @typedef {{status: number, json?: unknown, text?: string, type?: string, headers?: Record<string, string>}} Answer  json or
+ *   text; neither is an empty body
  * @typedef {{method: string, path: string, query: URLSearchParams, body: any}} ApiRequest
  * @typedef {(request: ApiRequest, params: string[]) => Answer} Handler
  * @typedef {[method: string, pattern: RegExp, handler: Handler]} Route  the pattern's groups become `params`

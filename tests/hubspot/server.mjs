@@ -35,6 +35,15 @@ const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBR
  * @property {number} loader_delay_ms  how long the loader script takes
  * @property {number} rate_limit_next  how many of the next API calls are answered 429
  * @property {'2019'|'2024'} v1_conflict  the form of v1's 409
+ * @property {'400'|'409'} v3_conflict  how v3 says that another contact holds an email; both are on record
+ * @property {string} required_property  what a new contact must have, by a rule of the account; '': nothing
+ * @property {Outage[]} outages  what stands in the place of the answers of the next API calls
+ *
+ * @typedef {object} Outage  of HubSpot's or of whatever is before it (HUBSPOT.md §7.1 [R])
+ * @property {number} status           423, 477, 502, 503, 504; or 200, of a maintenance page
+ * @property {string} [body]           default: a page of HTML
+ * @property {string} [retry_after]    seconds or a date
+ * @property {boolean} [carried_out]   the call was carried out all the same, and its answer is lost
  */
 
 export class HubSpotDouble {
@@ -55,7 +64,7 @@ export class HubSpotDouble {
   constructor({ portal, delayMs = 0, formerEmails = 'free' }) {
     this.#portal = portal;
     this.#formerEmails = formerEmails;
-    this.#config = { delay_ms: delayMs, loader_delay_ms: 0, rate_limit_next: 0, v1_conflict: '2024' };
+    this.#config = { delay_ms: delayMs, loader_delay_ms: 0, rate_limit_next: 0, v1_conflict: '2024', v3_conflict: '409', required_property: '', outages: [] };
     this.#reset();
   }
 
@@ -103,7 +112,7 @@ export class HubSpotDouble {
     this.#store = new ContactStore({ formerEmails: this.#formerEmails });
     this.#tracking = new Tracking(this.#store);
     this.#errors = [];
-    this.#apis = [new ApiV1(this.#store, this.#tracking, this.#portal, this.#config), new ApiV3(this.#store)];
+    this.#apis = [new ApiV1(this.#store, this.#tracking, this.#portal, this.#config), new ApiV3(this.#store, this.#config)];
   }
 
   async #serve(request, response) {
@@ -114,9 +123,9 @@ export class HubSpotDouble {
       if (!(error instanceof ErrorAnswer)) console.error(error);
       answer = error instanceof ErrorAnswer ? error.answer : { status: 500, json: { status: 'error', message: 'internal error' } };
     }
-    const { status, json, text, type } = answer;
+    const { status, json, text, type, headers: more } = answer;
     const body = json === undefined ? text ?? '' : JSON.stringify(json);
-    const headers = { 'cache-control': 'no-store' };
+    const headers = { 'cache-control': 'no-store', ...more };
     if (status !== 204) headers['content-type'] = type ?? (json === undefined ? 'text/plain; charset=utf-8' : 'application/json;charset=utf-8');
     response.writeHead(status, headers).end(status === 204 ? undefined : body);
   }
@@ -146,6 +155,8 @@ export class HubSpotDouble {
       this.#config.rate_limit_next -= 1;
       throw rateLimited();
     }
+    const outage = this.#config.outages.shift();
+    if (outage && !outage.carried_out) return lost(outage);
     const call = { method: request.method, path: url.pathname, query: url.searchParams, body: parseJson(text) };
     // Both halves are races of their own: "sent, not yet applied" and "applied, not yet known to the worker" (DESIGN.md
     // §2).
@@ -154,7 +165,7 @@ export class HubSpotDouble {
     try {
       const answer = this.#apis[0].handle(call) ?? this.#apis[1].handle(call);
       if (!answer) throw new ErrorAnswer(404, { message: 'resource not found' });
-      return answer;
+      return outage ? lost(outage) : answer;
     } finally {
       await sleep(half);
     }
@@ -186,6 +197,11 @@ export class HubSpotDouble {
     }
     return { status: 200, json: this.#config };
   }
+}
+
+/** @param {Outage} outage @returns {import('./http.mjs').Answer} */
+function lost({ status, body = '<!DOCTYPE html><html><body>We will be back soon.</body></html>', retry_after: wait }) {
+  return { status, text: body, type: 'text/html; charset=utf-8', headers: wait === undefined ? {} : { 'retry-after': wait } };
 }
 
 async function readBody(request) {

@@ -34,6 +34,19 @@ test('so many of the next calls are answered 429', async (t) => {
   assert.deepEqual(statuses, [429, 429, 201]);
 });
 
+test('what stands before HubSpot answers in its place, whether the call was carried out or not', async (t) => {
+  const double = await startDouble(t);
+  await double.configure({ outages: [{ status: 503, retry_after: '60' }, { status: 200, carried_out: true }, { status: 477, body: '{}' }] });
+  const create = () => fetch(`${double.url}/crm/v3/objects/contacts`, { method: 'POST', headers: { authorization: 'Bearer any' }, body: '{"properties":{"email":"a@x.test"}}' });
+  const busy = await create();
+  assert.deepEqual([busy.status, busy.headers.get('retry-after'), double.state().contacts.length], [503, '60', 0]);
+  assert.match(await busy.text(), /^<!DOCTYPE html>/);
+  const lost = await create();
+  assert.deepEqual([lost.status, double.state().contacts.length], [200, 1]);
+  assert.equal((await create()).status, 477);
+  assert.equal((await create()).status, 409);
+});
+
 test('an API call takes effect halfway through its delay', async (t) => {
   const double = await startDouble(t, { delayMs: 400 });
   const started = performance.now();

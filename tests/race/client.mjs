@@ -57,11 +57,13 @@ export function openClient({ appUrl, doubleUrl }) {
  * seconds). A browser asks again on a new connection, and so does this.
  */
 async function ask(url, options) {
-  try {
-    return await fetch(url, options);
-  } catch (error) {
-    if (!['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(error.cause?.code)) throw error;
-    return fetch(url, options);
+  // The next connection that is taken may be a kept one too: there are no more of them than these.
+  for (let kept = 8; ; kept -= 1) {
+    try {
+      return await fetch(url, options);
+    } catch (error) {
+      if (kept === 0 || !['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(error.cause?.code)) throw error;
+    }
   }
 }
 

@@ -37,9 +37,11 @@ pub struct vidcache_stats {
     pub fallback: *const c_char,
     /// The bytes of `fallback`.
     pub fallback_len: usize,
+    /// Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
+    pub log_bytes: u64,
 }
 
-grows!(vidcache_stats: fallback_len);
+grows!(vidcache_stats: fallback_len, log_bytes);
 
 /// What the handle has done in this process. Cheap. `stats->size` must be set before.
 ///
@@ -66,6 +68,7 @@ pub unsafe extern "C" fn vidcache_get_stats(
             last_error: stats.last_error.map_or(0, |code| code.number()),
             fallback: stats.fallback.map_or(ptr::null(), |text| text.as_ptr().cast()),
             fallback_len: stats.fallback.map_or(0, str::len),
+            log_bytes: stats.log_bytes,
         });
         Ok(())
     })

@@ -63,10 +63,11 @@ pub unsafe extern "C" fn vidcache_link_shared(
 /// an answer that says which email the contact holds and since when, read after HubSpot was told.
 ///
 /// Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
-/// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_UNKNOWN_CHANGE,
-/// VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is written then. After
-/// VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_CONTACT_MISSING no page names the email of
-/// the user's contact until a newer answer is recorded.
+/// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED, VIDCACHE_HUBSPOT_ERROR,
+/// VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is
+/// written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_REFUSED the change has
+/// ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is
+/// recorded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_record(
     handle: *const vidcache_handle,

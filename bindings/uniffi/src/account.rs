@@ -29,6 +29,7 @@ pub struct Stats {
     pub bytes: u64,
     pub revision: i64,
     pub reopened: u64,
+    pub log_bytes: u64,
     pub fallback: Option<String>,
     pub last_error: Option<String>,
 }
@@ -88,6 +89,7 @@ impl Vidcache {
                 bytes: stats.bytes,
                 revision: stats.revision,
                 reopened: stats.reopened,
+                log_bytes: stats.log_bytes,
                 fallback: stats.fallback.map(Into::into),
                 last_error: stats.last_error.map(|code| code.name().into()),
             })

@@ -84,7 +84,8 @@ impl Vidcache {
     ///
     /// # Errors
     /// `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-    /// `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+    /// `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+    /// user is written then, but `refused` has ended the change.
     #[uniffi::method(default(change = None))]
     pub fn record(&self, user: &str, answer: Vec<u8>, change: Option<i64>) -> Result<Recorded, VidcacheError> {
         edge(|| {

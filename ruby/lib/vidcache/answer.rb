@@ -16,18 +16,35 @@ module Vidcache
   # | `code`, `response_body`, `response_headers` | hubspot-api-client's ApiError, raised or returned |
   # | an exception with a `response`, or a Hash of one | hubspot-ruby's RequestError, Net::HTTP's `value`, Faraday's `raise_error` |
   # | `id` and `properties`, with `updated_at` | hubspot-api-client's and hubspot-sdk's objects |
-  # | `vid`, or `id` and `metadata` | hubspot-ruby's contacts. They carry no time, so they link a user and confirm no email |
+  # | `results`, with `errors` | hubspot-api-client's searches, batches and pages |
+  # | `vid`, or `id` and `metadata` | hubspot-ruby's contacts. Most carry no time: those link a user and confirm no email |
+  # | `resources`, a Hash with `contacts`, an Array of contacts | hubspot-ruby's collections, `get_all` |
   #
-  # An error is what its HTTP status says. What HubSpot's words say besides, only the core can read: which contact holds
-  # an email, how long a limit lasts, and that a contact is gone, which it writes down.
+  # An error is what HubSpot's own words say, and only the core can read them: that a contact is gone, which it writes
+  # down, which contact holds an email, that an email is refused for good. A 404 without them may be a proxy's and says
+  # nothing of a contact; a 409 without them is taken for HubSpot's, since all that follows is reading. How long to
+  # wait, the header says.
   #
   # @api private
   module Answer
     # What an object of a client's may say of a contact, and what HubSpot calls it.
-    FIELDS = { id: "id", properties: "properties", updated_at: "updatedAt", archived: "archived", archived_at: "archivedAt" }.freeze
+    FIELDS = { id: "id", properties: "properties", updated_at: "updatedAt", archived: "archived", archived_at: "archivedAt", new: "new" }.freeze
 
-    # HubSpot answered with an error: what its status says, and JSON whose `status` is `error`, so that the core takes
-    # it for no contact.
+    # What hubspot-ruby keeps of HubSpot's answer beside the properties.
+    METADATA = %w[canonical-vid merged-vids identity-profiles portal-id isNew].freeze
+
+    # The properties that the core reads. v1 says with each since when; where a client has left that out, an email says
+    # nothing.
+    PROPERTIES = %w[email lastmodifieddate hs_additional_emails hs_merged_object_ids hs_calculated_merged_vids hs_all_contact_vids].freeze
+
+    # Statuses that come with how long to wait: 423, being worked on; 477, being moved; 503.
+    WAIT = [423, 477, 503].freeze
+
+    # Seconds. HubSpot waits for no longer.
+    DAY = 86_400.0
+    private_constant :METADATA, :PROPERTIES, :WAIT, :DAY
+
+    # HubSpot answered with an error: what it is unless its words say more, and those, JSON whose `status` is `error`.
     Refusal = Struct.new(:error, :json)
     private_constant :Refusal
 
@@ -43,15 +60,15 @@ module Vidcache
     # @yieldparam json [String] for the core
     # @return [Object] what the block returns
     # @raise [InvalidAnswer, AnswerWithoutId] it is nothing of the above, or has no body
-    # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] HubSpot answered with an error
+    # @raise [ContactMissing, ContactConflict, Refused, RateLimited, HubspotError] HubSpot answered with an error
     def read(answer)
       said = json(answer)
       return yield said unless said.is_a?(Refusal)
 
       begin
         yield said.json
-      rescue InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited => e
-        raise if e.instance_of?(said.error.class)
+      rescue InvalidAnswer, AnswerWithoutId, HubspotError
+        nil # The status says more.
       end
       raise said.error
     end
@@ -84,12 +101,35 @@ module Vidcache
       elsif (response = carried(answer)) then raised(response)
       elsif speaks?(answer, :body, :status) then response(answer.status, answer.body, answer, :headers)
       elsif speaks?(answer, :body, :code) then response(answer.code, answer.body, answer, :headers)
-      elsif speaks?(answer, :vid) then generate("vid" => answer.vid)
-      elsif speaks?(answer, :id, :metadata) then generate(resource(answer))
-      elsif speaks?(answer, :id, :properties) then generate(contact(answer))
+      elsif speaks?(answer, :results) then list(answer.results, answer)
+      elsif speaks?(answer, :resources) then list(answer.resources)
+      else
+        generate(fields(answer))
+      end
+    end
+
+    # @return [Hash] one contact, in HubSpot's spelling
+    def fields(answer)
+      if answer.is_a?(Hash) then spelt(answer)
+      elsif speaks?(answer, :vid) then { "vid" => answer.vid, "isNew" => created(answer) }.merge(told(answer)).compact
+      elsif speaks?(answer, :id, :metadata) then { "vid" => answer.id }.merge(metadata(answer), told(answer))
+      elsif speaks?(answer, :id, :properties) then contact(answer)
       else
         raise InvalidAnswer, "invalid answer: it is neither JSON, a Hash, a response nor a contact"
       end
+    end
+
+    # @param batch [Object, nil] what else may say which contacts were not found
+    def list(contacts, batch = nil)
+      raise InvalidAnswer, "invalid answer: its contacts are no Array" unless contacts.is_a?(Array)
+
+      errors = batch.errors if batch.respond_to?(:errors)
+      errors = errors.map { |error| error.is_a?(Hash) ? plain(error) : problem(error) } if errors.is_a?(Array)
+      generate({ "results" => contacts.map { |one| fields(one) }, "errors" => errors }.compact)
+    end
+
+    def problem(error)
+      %i[category context].each_with_object({}) { |name, all| all[name.to_s] = plain(error.public_send(name)) if error.respond_to?(name) }
     end
 
     # @return [Object, nil] the response that a client's error is about; a connection that failed has none
@@ -101,10 +141,10 @@ module Vidcache
       response.is_a?(Hash) ? response(response[:status], response[:body], response, :headers) : object(response)
     end
 
-    # A response that was taken apart.
+    # A response that was taken apart, or contacts.
     def triple(answer)
       data, status, headers = answer
-      raise InvalidAnswer, "invalid answer: an Array has to be of data, status and headers" unless answer.size == 3 && number(status)
+      return list(answer) unless answer.size == 3 && number(status)
 
       succeeded?(status) && !data.is_a?(String) ? json(data) : response(status, data, { headers: headers || {} }, :headers)
     end
@@ -119,14 +159,15 @@ module Vidcache
     end
 
     def refuse(status, body, headers)
+      seconds = retry_after(headers) if status == 429 || WAIT.include?(status)
+      raise RateLimited.new("HubSpot asks to wait", retry_after: seconds) if seconds
+
       error = case status
-              when 404 then ContactMissing.new("HubSpot has no such contact")
               when 409 then ContactConflict.new("HubSpot refused: another contact holds that email already")
-              when 429 then RateLimited.new("HubSpot's rate limit was reached", retry_after: retry_after(headers))
-              else raise HubspotError.new("HubSpot answered with #{status || "no HTTP status"}", status: status)
+              when 429 then RateLimited.new("HubSpot asks to wait")
+              else HubspotError.new("HubSpot answered with #{status || "no HTTP status"}", status: status)
               end
-      # How long to wait, the header says better.
-      words = error_body(body) unless error.is_a?(RateLimited) && error.retry_after
+      words = error_body(body)
       words ? Refusal.new(error, words) : raise(error)
     end
 
@@ -148,7 +189,7 @@ module Vidcache
       end
     end
 
-    # @return [Float, nil] seconds, however the header is spelt; a date is not HubSpot's way
+    # @return [Float, nil] seconds, however the header is spelt
     def retry_after(headers)
       return headers["Retry-After"]&.then { |value| seconds(value) } unless headers.respond_to?(:each_pair)
 
@@ -158,9 +199,13 @@ module Vidcache
       nil
     end
 
+    # A number, or a date of HTTP's.
     def seconds(value)
-      value = Float(Array(value).first, exception: false) || -1.0
-      value if value.finite? && !value.negative?
+      value = Array(value).first
+      seconds = Float(value, exception: false) || (Time.httpdate(value.to_s) - Time.now).clamp(0.0, DAY)
+      [seconds, DAY].min if seconds.finite? && !seconds.negative?
+    rescue ArgumentError
+      nil
     end
 
     def contact(answer)
@@ -170,16 +215,36 @@ module Vidcache
       end
     end
 
-    def resource(answer)
-      metadata = answer.metadata.is_a?(Hash) ? answer.metadata.transform_keys(&:to_s) : {}
-      { "vid" => answer.id, "canonical-vid" => metadata["canonical-vid"] }.compact
+    def created(answer)
+      answer.is_new if answer.respond_to?(:is_new)
+    end
+
+    def metadata(answer)
+      answer.metadata.is_a?(Hash) ? plain(answer.metadata).slice(*METADATA) : {}
+    end
+
+    # The properties of a contact of hubspot-ruby's: flat in its releases; as v1 has them after that, where each has a
+    # method.
+    def told(answer)
+      properties = if answer.respond_to?(:properties) then answer.properties
+                   elsif answer.respond_to?(:[]) then PROPERTIES.select { |name| answer.respond_to?(name) }.to_h { |name| [name, answer[name]] }
+                   end
+      return {} unless properties.is_a?(Hash)
+
+      kept = plain(properties).slice(*PROPERTIES).select { |name, value| value.is_a?(Hash) || (value.is_a?(String) && name.start_with?("hs_")) }
+      { "properties" => kept }
     end
 
     # The clients' own spelling counts as HubSpot's, which wins where there are both.
     def spelt(answer)
-      plain = answer.to_h { |name, value| [name.to_s, plain(value)] }
+      plain = answer.to_h { |name, value| [name.to_s, name.to_s == "contacts" ? contacts(value) : plain(value)] }
       FIELDS.each { |method, name| plain[name] = plain.delete(method.to_s) if plain.key?(method.to_s) && !plain.key?(name) }
       plain
+    end
+
+    # Objects of hubspot-ruby's, in its Hash of a page.
+    def contacts(value)
+      value.is_a?(Array) ? value.map { |one| fields(one) } : plain(value)
     end
 
     def plain(value)

@@ -215,8 +215,9 @@ module Vidcache
     #     +:misses+: look-ups that read the file; +:syncs+: how often the table was brought up to date after commits;
     #     +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+: bytes that the
     #     table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often the file, its log
-    #     or its WAL index was replaced or deleted under us, and opened again; +:fallback+: why every look-up reads the
-    #     file, if it does; +:last_error+: the code of the last failure, such as `busy`
+    #     or its WAL index was replaced or deleted under us, and opened again; +:log_bytes+: bytes of the log beside the
+    #     file, which grows behind a reader that stays, such as a backup; +:fallback+: why every look-up reads the file,
+    #     if it does; +:last_error+: the code of the last failure, such as `busy`
 
     # @!method verify
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
@@ -309,7 +310,9 @@ module Vidcache
     #   email the contact holds and since when, read after HubSpot was told.
     # @return [Recorded]
     # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404, 409, 429, another.
-    #   After a 404 in HubSpot's own words no page names the email of the user's contact until a newer answer is recorded
+    #   After ContactMissing no page names the email of the user's contact until a newer answer is recorded
+    # @raise [Refused] HubSpot will not take the email, however often it is told: the change has ended, {#explain} tells why, and no
+    #   page names the email of the user's contact until an answer that is newer than the refusal is recorded
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
     #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
     def record(user_id, answer, change: nil)
@@ -320,7 +323,7 @@ module Vidcache
     # that {#record} takes.
     # @param answer [String, Hash, Array, Object] as for {#record}
     # @return [Observed]
-    # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, HubspotError] and then nothing was written
+    # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, Refused, HubspotError] and then nothing was written
     def observe(answer)
       Answer.read(answer) { |json| native_observe(json) }
     end

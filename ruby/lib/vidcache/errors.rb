@@ -21,7 +21,7 @@ module Vidcache
   # +InvalidAnswer+ (111)::
   #   The answer is not JSON, or a field that matters has the wrong type.
   # +AnswerWithoutId+ (112)::
-  #   The answer is JSON but names no contact.
+  #   The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact.
   # +AnswerWithoutEmail+ (113)::
   #   The answer names a contact but not which email it holds and since when, so it cannot finish a change.
   # +InvalidWebhook+ (114)::
@@ -36,11 +36,17 @@ module Vidcache
   # +VidTaken+ (203)::
   #   The contact is linked to another user.
   # +ContactConflict+ (204)::
-  #   HubSpot refused: another contact holds the email (409).
+  #   HubSpot refused: another contact holds the email (409, or a 400 that means the same).
   # +ContactMissing+ (205)::
-  #   HubSpot has no such contact (404).
+  #   HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create.
   # +RateLimited+ (206)::
-  #   HubSpot's rate limit was reached, and the call was not carried out (429).
+  #   HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423,
+  #   477, 503).
+  # +Refused+ (207)::
+  #   HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what
+  #   to do.
+  # +HubspotError+ (208)::
+  #   HubSpot answered with an error that says nothing of a contact: no access, a failure of its own. Try again later.
   # +WrongPortal+ (301)::
   #   The file belongs to another HubSpot portal.
   # +WrongSecret+ (302)::
@@ -99,18 +105,19 @@ module Vidcache
     attr_reader :vid
   end
 
-  # HubSpot answered 409: another contact holds that email. What this one holds can be read and recorded.
+  # HubSpot answered 409, or a 400 that means the same: another contact holds that email. What this one holds can be
+  # read and recorded.
   class ContactConflict < Error
     # @return [Integer, nil] the contact that holds the email, where HubSpot said which
     attr_reader :vid
   end
 
-  # HubSpot answered 404: there is no such contact, or none any more.
+  # HubSpot answered 404, in its own words: there is no such contact, or none any more. It may pass.
   class ContactMissing < Error; end
 
-  # HubSpot answered 429: the call may be made again later.
+  # HubSpot answered 429, or 423, 477 or 503 with how long to wait: the call may be made again later.
   class RateLimited < Error
-    # @return [Float, nil] seconds to wait, where HubSpot said so
+    # @return [Float, nil] seconds to wait, where HubSpot said so: at most a day
     attr_reader :retry_after
 
     # @api private
@@ -120,20 +127,20 @@ module Vidcache
     end
   end
 
-  # HubSpot answered with an error that says nothing of a contact: 401, 500 and the like.
+  # HubSpot will not take the email, however often it is told: the message says why, and what to do. The change that the
+  # answer was recorded with has ended.
+  class Refused < Error; end
+
+  # HubSpot answered with an error that says nothing of a contact: 401, 500, a 404 that is not in HubSpot's own words
+  # and the like. Whether the call was carried out is not known, so it is tried again.
   class HubspotError < Error
-    # @return [Integer, nil] the HTTP status
+    # @return [Integer, nil] the HTTP status, where the client told
     attr_reader :status
 
     # @api private
     def initialize(message = nil, status: nil)
       @status = status
       super(message)
-    end
-
-    # @return [Symbol] not one of the core's codes, which reads no HTTP statuses
-    def code
-      :hubspot_error
     end
   end
 end

@@ -128,7 +128,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def test_a_contact_that_is_gone_is_made_anew
     user = agreed_user
     token = change(user, "ann@new.test")
-    run_job(user, token, ApiError.new(404), contact(902, "ann@new.test"))
+    run_job(user, token, ApiError.new(404, '{"status":"error","message":"resource not found"}'), contact(902, "ann@new.test"))
     assert_equal %i[update create], Job.calls.map(&:first)
     assert_equal 902, @cache.resolve(user.id)
     assert_predicate User.find(user.id).vidcache_decision, :agreed?

@@ -91,15 +91,17 @@ CREATE TABLE log (
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
--- again must find its token ended, not unknown.
+-- again must find its token ended, not unknown. One that HubSpot refused is kept until the user's next.
 CREATE TABLE change (
   token    INTEGER PRIMARY KEY,
   user     ANY NOT NULL,
   begun_at INTEGER,                     -- NULL: its end was heard of first
-  ended_at INTEGER
+  ended_at INTEGER,
+  refused  INTEGER                      -- a number of event::Refusal; NULL: HubSpot did not refuse it for good
 ) STRICT;
 CREATE INDEX change_outstanding ON change (user) WHERE ended_at IS NULL;
-CREATE INDEX change_ended ON change (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX change_ended ON change (ended_at) WHERE ended_at IS NOT NULL AND refused IS NULL;
+CREATE INDEX change_refused ON change (user) WHERE refused IS NOT NULL;
 
 -- The page deadlines of processes that use the file, and when one with that deadline last said so. The longest of the
 -- last day is what the quiet period is computed from.

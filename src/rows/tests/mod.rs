@@ -16,6 +16,7 @@ use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::event::{ChangeToken, Event};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 
 /// The kinds of events that `event` makes: those that say nothing of the past, ...
 const PLAIN: Range<usize> = 0..5;
@@ -55,7 +56,9 @@ fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
                 0 | 1 => Event::Linked { user, vid, at },
                 2 | 3 => Event::EmailObserved { vid, email: email.map(|email| Fingerprint([email; 16])), at },
                 4 => Event::ChangeBegun { user, token, at },
+                5 if born && email.is_none() => Event::ChangeRefused { user, token, why: Refusal::InvalidEmail, at },
                 5 if born => Event::ChangeFinished { user, token, at },
+                5 if email == Some(1) => Event::ChangeRefused { user, token, why: Refusal::PrivacyDeletion, at },
                 5 => Event::ChangeAbandoned { user, token, at },
                 6 | 7 => Event::Merged { old: vid, into, at, born },
                 8 | 9 => Event::Deleted { vid, at },

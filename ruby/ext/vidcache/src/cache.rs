@@ -26,7 +26,22 @@ pub(crate) struct Cache {
     closed: AtomicBool,
 }
 
-impl DataTypeFunctions for Cache {}
+/// Whether the program ends, so that there is no next call to leave anything to.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+impl DataTypeFunctions for Cache {
+    /// The collector has stopped every thread: it must wait neither for a transaction nor for the disk. At the program's
+    /// end it may, and should, so that the log is in the file.
+    fn free(self: Box<Self>) {
+        if !ENDING.load(Ordering::Relaxed) {
+            self.core.close_later();
+        }
+    }
+}
+
+unsafe extern "C" fn end(_: rb_sys::VALUE) {
+    ENDING.store(true, Ordering::Relaxed);
+}
 
 static RECORDED: Lazy<RClass> = value_class!("Recorded");
 static STALE_CHANGE: Lazy<RClass> = value_class!("StaleChange");
@@ -36,6 +51,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
         Lazy::force(class, ruby);
     }
     decision::define(ruby);
+    // SAFETY: `end` does not unwind, and Ruby calls it with the value that is given here.
+    unsafe { rb_sys::rb_set_end_proc(Some(end), ruby.qnil().as_raw()) };
     let class = vidcache.define_class("Cache", ruby.class_object())?;
     class.undef_default_alloc_func();
 
@@ -311,6 +328,7 @@ impl Cache {
             hash.aset(ruby.to_symbol("bytes"), stats.bytes)?;
             hash.aset(ruby.to_symbol("revision"), stats.revision)?;
             hash.aset(ruby.to_symbol("reopened"), stats.reopened)?;
+            hash.aset(ruby.to_symbol("log_bytes"), stats.log_bytes)?;
             hash.aset(ruby.to_symbol("fallback"), stats.fallback)?;
             hash.aset(ruby.to_symbol("last_error"), stats.last_error.map(|code| code.name()))?;
             hash.freeze();

@@ -2,7 +2,7 @@
 //! `apply` on SQLite and its own `decide`.
 //!
 //! One user, one contact. The app changes the email, pages render and run when they please, jobs are reordered, time
-//! out after HubSpot took them, and are delivered twice; webhooks come late and in any order. Somebody at HubSpot
+//! out after HubSpot took them, are delivered twice, and are refused for good; webhooks come late and in any order. Somebody at HubSpot
 //! merges the contact with another, or deletes it. A page that names an email which HubSpot does not hold makes a
 //! duplicate. The search must find one for every weaker policy, and none for ours.
 //!
@@ -44,6 +44,10 @@ enum Policy {
     MergeConfirms,
     /// Ours, but a deletion is not heeded.
     DeletionIgnored,
+    /// Ours, but a refusal ends its change and leaves what was confirmed.
+    RefusalKeepsConfirmed,
+    /// Ours, but an answer that is newer than the last, and older than the refusal, counts after it.
+    RefusalDoubtsTheLast,
 }
 
 /// How much happens.
@@ -57,6 +61,7 @@ struct World {
     webhooks: bool,
     merges: u8,
     deletions: u8,
+    refusals: u8,
 }
 
 const EMAILS: u8 = 3;
@@ -118,6 +123,7 @@ struct State {
     rendered: u8,
     timeouts: u8,
     redeliveries: u8,
+    refusals: u8,
     duplicate: bool,
 }
 
@@ -130,6 +136,8 @@ enum Action {
     Run(usize),
     Tell(usize),
     TellAndTimeOut(usize),
+    /// HubSpot refuses the job's email for good, and that is recorded.
+    Refuse(usize),
     Record(usize),
     DeliverAgain(usize),
     Hear(usize),
@@ -164,6 +172,7 @@ impl Model for World {
             rendered: 0,
             timeouts: 0,
             redeliveries: 0,
+            refusals: 0,
             duplicate: false,
         }]
     }
@@ -189,6 +198,9 @@ impl Model for World {
                     actions.push(Action::Tell(at));
                     if state.timeouts < self.timeouts {
                         actions.push(Action::TellAndTimeOut(at));
+                    }
+                    if state.refusals < self.refusals {
+                        actions.push(Action::Refuse(at));
                     }
                 }
                 Job::Answered(..) => actions.push(Action::Record(at)),
@@ -250,6 +262,20 @@ impl Model for World {
                 }
                 state.timeouts += 1;
                 self.tell(&mut state, number, email);
+            }
+            Action::Refuse(at) => {
+                let (number, ..) = state.jobs[at];
+                if !state.rows.outstanding(number) {
+                    return None;
+                }
+                state.refusals += 1;
+                state.jobs[at].2 = Job::Done;
+                state.rows = state.rows.after(match self.policy {
+                    Policy::RefusalKeepsConfirmed => Happening::Finished(number),
+                    // As a 404 is taken: a second word at the time of the last.
+                    Policy::RefusalDoubtsTheLast => Happening::Refused(number, 0),
+                    _ => Happening::Refused(number, state.hubspot_clock),
+                });
             }
             Action::Record(at) => {
                 let (number, email, Job::Answered(time, contact)) = state.jobs[at] else { return None };
@@ -345,9 +371,7 @@ impl World {
             _ => {}
         }
         let email = Email::parse(&format!("{}@x.test", state.app_email)).expect("an email");
-        decide(&known, Some(&email), |email| print(email.as_str().as_bytes()[0] - b'0'))
-            .email()
-            .map(|_| state.app_email)
+        decide(&known, Some(&email), |email| print(email.as_bytes()[0] - b'0')).email().map(|_| state.app_email)
     }
 }
 
@@ -375,6 +399,7 @@ const WORLD: World = World {
     webhooks: false,
     merges: 0,
     deletions: 0,
+    refusals: 0,
 };
 
 #[test]
@@ -402,6 +427,18 @@ fn no_merge_or_deletion_at_hubspot_makes_a_duplicate() {
     }
     let (_, found) = search(World { changes: 1, merges: 1, deletions: 1, ..world });
     assert_eq!(found, None);
+}
+
+/// Twice: the way back to the former email, and the way there once more, after its answer was lost.
+#[test]
+fn no_refusal_leaves_a_page_to_make_a_duplicate() {
+    let world = World { changes: 2, pages: 2, timeouts: 2, redeliveries: 0, webhooks: true, refusals: 2, ..WORLD };
+    let (states, found) = search(world);
+    assert_eq!(found, None);
+    assert!(states > 10_000, "only {states} states");
+    for policy in [Policy::RefusalKeepsConfirmed, Policy::RefusalDoubtsTheLast] {
+        assert!(search(World { policy, ..world }).1.is_some(), "{policy:?} was found safe");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::decision::UserState;
 use crate::email::Fingerprint;
 use crate::event::{ChangeToken, Event};
 use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
 use crate::rows;
 
 /// An event of this world, in a form that can be a key.
@@ -22,6 +23,7 @@ pub(super) enum Happening {
     Begun(u8),
     Finished(u8),
     Abandoned(u8),
+    Refused(u8, u8),
     Merged(u8),
     Deleted(u8, u8),
 }
@@ -56,6 +58,10 @@ impl Rows {
         let known = AFTER.with(|after| after.borrow().get(&(self, happening)).copied());
         known.unwrap_or_else(|| {
             let next = self.load(|db| {
+                if let Happening::Refused(number, time) = happening {
+                    let token = Some(ChangeToken::try_from(i64::from(number)).expect("positive"));
+                    rows::learn::refused(db, user(), token, Refusal::InvalidEmail, 1, time.into()).expect("told");
+                }
                 for event in happening.events() {
                     rows::apply(db, &event).expect("an event applies");
                 }
@@ -158,6 +164,7 @@ impl Happening {
             Self::Begun(number) => Event::ChangeBegun { user, token: token(number), at: 1 },
             Self::Finished(number) => Event::ChangeFinished { user, token: token(number), at: 1 },
             Self::Abandoned(number) => Event::ChangeAbandoned { user, token: token(number), at: 1 },
+            Self::Refused(..) => return Vec::new(), // By way of `learn`: it is more than an event.
             Self::Deleted(contact, at) => Event::Deleted { vid: vid(contact), at: at.into() },
             Self::Merged(at) => {
                 let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true };

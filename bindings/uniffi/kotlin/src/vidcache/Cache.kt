@@ -227,6 +227,8 @@ public class Cache @JvmOverloads constructor(
      * @throws ContactConflict
      * @throws ContactMissing then no page names the email of the user's contact until a newer answer is recorded
      * @throws RateLimited
+     * @throws Refused then the change has ended, and no page names the email of the user's contact until a newer answer is recorded
+     * @throws HubspotError
      * @throws UnknownChange
      * @throws ForeignChange
      * @throws VidTaken
@@ -374,6 +376,7 @@ public class Cache @JvmOverloads constructor(
             bytes = found.bytes.toLong(),
             revision = found.revision,
             reopened = found.reopened.toLong(),
+            logBytes = found.logBytes.toLong(),
             fallback = found.fallback,
             lastError = found.lastError,
         )

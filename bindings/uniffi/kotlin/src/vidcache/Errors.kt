@@ -40,7 +40,7 @@ public class BufferTooSmall internal constructor(message: String) : VidcacheExce
 /** The answer is not JSON, or a field that matters has the wrong type. */
 public class InvalidAnswer internal constructor(message: String) : VidcacheException("invalid_answer", 111, message)
 
-/** The answer is JSON but names no contact. */
+/** The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact. */
 public class AnswerWithoutId internal constructor(message: String) :
     VidcacheException("answer_without_id", 112, message)
 
@@ -71,22 +71,34 @@ public class VidTaken internal constructor(
     public val vid: Long?,
 ) : VidcacheException("vid_taken", 203, message)
 
-/** HubSpot refused: another contact holds the email (409). */
+/** HubSpot refused: another contact holds the email (409, or a 400 that means the same). */
 public class ContactConflict internal constructor(
     message: String,
     /** The contact that the failure is about, where one is known. */
     public val vid: Long?,
 ) : VidcacheException("contact_conflict", 204, message)
 
-/** HubSpot has no such contact (404). */
+/** HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create. */
 public class ContactMissing internal constructor(message: String) : VidcacheException("contact_missing", 205, message)
 
-/** HubSpot's rate limit was reached, and the call was not carried out (429). */
+/**
+ * HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423, 477,
+ * 503).
+ */
 public class RateLimited internal constructor(
     message: String,
     /** How long the limit lasts at most, where HubSpot's answer tells. */
     public val retryAfter: Duration?,
 ) : VidcacheException("rate_limited", 206, message)
+
+/**
+ * HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what to
+ * do.
+ */
+public class Refused internal constructor(message: String) : VidcacheException("refused", 207, message)
+
+/** HubSpot answered with an error that says nothing of a contact: no access, a failure of its own. Try again later. */
+public class HubspotError internal constructor(message: String) : VidcacheException("hubspot_error", 208, message)
 
 /** The file belongs to another HubSpot portal. */
 public class WrongPortal internal constructor(message: String) : VidcacheException("wrong_portal", 301, message)
@@ -145,6 +157,8 @@ internal fun exception(code: String, message: String, vid: Long?, retryAfter: Du
         "contact_conflict" -> ContactConflict(message, vid)
         "contact_missing" -> ContactMissing(message)
         "rate_limited" -> RateLimited(message, retryAfter)
+        "refused" -> Refused(message)
+        "hubspot_error" -> HubspotError(message)
         "wrong_portal" -> WrongPortal(message)
         "wrong_secret" -> WrongSecret(message)
         "not_a_cache" -> NotACache(message)

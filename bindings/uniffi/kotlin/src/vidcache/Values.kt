@@ -173,6 +173,8 @@ public data class Stats(
     val revision: Long,
     /** How often the file, its log or its WAL index was replaced or deleted under us, and opened again. */
     val reopened: Long,
+    /** Bytes of the log beside the file, which grows behind a reader that stays, such as a backup. */
+    val logBytes: Long,
     /** Why every look-up reads the file, if it does. */
     val fallback: String?,
     /** The code of the last failure, such as `busy`. */

@@ -263,8 +263,9 @@ class Cache:
         nothing. Durable on return.
 
         Raises `InvalidAnswer`, `AnswerWithoutId`, `AnswerWithoutEmail`, `ContactConflict`, `ContactMissing`, `RateLimited`,
-        `UnknownChange`, `ForeignChange`, `VidTaken`, `InvalidUserKey`; nothing about the user is written then. After
-        `ContactMissing` no page names the email of the user's contact until a newer answer is recorded.
+        `Refused`, `HubspotError`, `UnknownChange`, `ForeignChange`, `VidTaken`, `InvalidUserKey`; nothing about the user is
+        written then, but `Refused` has ended the change. After that and `ContactMissing` no page names the email of the
+        user's contact until a newer answer is recorded.
         """
         token = None if change is None else _input.change(change)
         done = call(self._core.record, _input.user_key(user), _input.answer(answer), token)

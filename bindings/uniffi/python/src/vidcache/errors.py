@@ -48,6 +48,8 @@ __all__ = [
     "ContactConflict",
     "ContactMissing",
     "RateLimited",
+    "Refused",
+    "HubspotError",
     "WrongPortal",
     "WrongSecret",
     "NotACache",
@@ -120,7 +122,8 @@ class InvalidAnswer(VidcacheError):
 
 
 class AnswerWithoutId(VidcacheError):
-    """The answer is JSON but names no contact."""
+    """The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact.
+    """
 
     code = "answer_without_id"
     number = 112
@@ -171,24 +174,43 @@ class VidTaken(VidcacheError):
 
 
 class ContactConflict(VidcacheError):
-    """HubSpot refused: another contact holds the email (409)."""
+    """HubSpot refused: another contact holds the email (409, or a 400 that means the same)."""
 
     code = "contact_conflict"
     number = 204
 
 
 class ContactMissing(VidcacheError):
-    """HubSpot has no such contact (404)."""
+    """HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create."""
 
     code = "contact_missing"
     number = 205
 
 
 class RateLimited(VidcacheError):
-    """HubSpot's rate limit was reached, and the call was not carried out (429)."""
+    """HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423,
+    477, 503).
+    """
 
     code = "rate_limited"
     number = 206
+
+
+class Refused(VidcacheError):
+    """HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what
+    to do.
+    """
+
+    code = "refused"
+    number = 207
+
+
+class HubspotError(VidcacheError):
+    """HubSpot answered with an error that says nothing of a contact: no access, a failure of its own. Try again later.
+    """
+
+    code = "hubspot_error"
+    number = 208
 
 
 class WrongPortal(VidcacheError):

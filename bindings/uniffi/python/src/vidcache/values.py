@@ -147,6 +147,8 @@ class Stats:
     """The newest revision that the table has seen."""
     reopened: int
     """How often the file, its log or its WAL index was replaced or deleted under us, and opened again."""
+    log_bytes: int
+    """Bytes of the log beside the file, which grows behind a reader that stays, such as a backup."""
     fallback: Optional[str]
     """Why every look-up reads the file, if it does."""
     last_error: Optional[str]

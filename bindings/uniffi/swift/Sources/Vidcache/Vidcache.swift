@@ -772,7 +772,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      */
     func record(user: String, answer: Data, change: Int64?) throws  -> Recorded
     
@@ -1226,7 +1227,8 @@ open func observe(answer: Data)throws  -> Observed  {
      *
      * # Errors
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
-     * `rate_limited`, `unknown_change`, `foreign_change`, and as `link`; nothing about the user is written then.
+     * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
+     * user is written then, but `refused` has ended the change.
      */
 open func record(user: String, answer: Data, change: Int64? = nil)throws  -> Recorded  {
     return try  FfiConverterTypeRecorded_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
@@ -2409,12 +2411,13 @@ public struct Stats: Equatable, Hashable {
     public let bytes: UInt64
     public let revision: Int64
     public let reopened: UInt64
+    public let logBytes: UInt64
     public let fallback: String?
     public let lastError: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
-    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, fallback: String?, lastError: String?) {
+    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, logBytes: UInt64, fallback: String?, lastError: String?) {
         self.hits = hits
         self.misses = misses
         self.syncs = syncs
@@ -2423,6 +2426,7 @@ public struct Stats: Equatable, Hashable {
         self.bytes = bytes
         self.revision = revision
         self.reopened = reopened
+        self.logBytes = logBytes
         self.fallback = fallback
         self.lastError = lastError
     }
@@ -2451,6 +2455,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
                 bytes: FfiConverterUInt64.read(from: &buf), 
                 revision: FfiConverterInt64.read(from: &buf), 
                 reopened: FfiConverterUInt64.read(from: &buf), 
+                logBytes: FfiConverterUInt64.read(from: &buf), 
                 fallback: FfiConverterOptionString.read(from: &buf), 
                 lastError: FfiConverterOptionString.read(from: &buf)
         )
@@ -2465,6 +2470,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.bytes, into: &buf)
         FfiConverterInt64.write(value.revision, into: &buf)
         FfiConverterUInt64.write(value.reopened, into: &buf)
+        FfiConverterUInt64.write(value.logBytes, into: &buf)
         FfiConverterOptionString.write(value.fallback, into: &buf)
         FfiConverterOptionString.write(value.lastError, into: &buf)
     }
@@ -3101,7 +3107,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 2170) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 47597) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 23173) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {
