@@ -87,12 +87,14 @@ impl Answer {
             Said::Missing => {
                 r#"{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}"#.into()
             }
+            // In 2026 some conflicts are a 400.
+            Said::Conflict(vid) if vid % 100 == 1 => format!(
+                r#"{{"status":"error","message":"Cannot set PropertyValueCoordinates{{portalId=1, objectTypeId=ObjectTypeId{{legacyObjectType=CONTACT}}, propertyName=email, value=e@x.test}} on 7. {vid} already has that value.","category":"VALIDATION_ERROR"}}"#
+            ),
             Said::Conflict(vid) => format!(
                 r#"{{"status":"error","message":"Contact already exists. Existing ID: {vid}","category":"CONFLICT"}}"#
             ),
-            Said::Blocked => {
-                r#"{"status":"error","message":"email is blocked","category":"VALIDATION_ERROR"}"#.into()
-            }
+            Said::Blocked => r#"{"status":"error","message":"Property values were not valid: [{\"isValid\":false,\"message\":\"email has been GDPR blacklisted\",\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]","category":"VALIDATION_ERROR"}"#.into(),
         }
         .into()
     }

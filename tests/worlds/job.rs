@@ -321,6 +321,12 @@ impl World {
 
     fn answered(&mut self, at: usize, call: Call, answer: &Answer) -> Next {
         let job = self.jobs[at].clone();
+        if let Said::Conflict(holder) = answer.said {
+            // The library reads it out of what HubSpot says.
+            let heard = self.record(job.user, answer, job.asked_at, job.change());
+            let holds = |vid: Option<Vid>| vid.map(Vid::get) == Some(holder);
+            assert!(matches!(heard, Err(Error::ContactConflict { vid }) if holds(vid)), "{heard:?}");
+        }
         match (call, &answer.said) {
             (Call::Patch(_) | Call::Create, Said::Contact { email, .. }) => {
                 self.told(job.user, *email);
@@ -347,7 +353,7 @@ impl World {
                 if again { self.later(at) } else { Next::Ask(Call::ReadToEnd(vid)) }
             }
             (Call::Create, Said::Conflict(_)) => Next::Ask(Call::Find(job.email)),
-            (_, Said::Blocked) => self.refused(&job, call),
+            (_, Said::Blocked) => self.refused(at, &job, answer),
             _ => self.later(at),
         }
     }
@@ -418,18 +424,15 @@ impl World {
         }
     }
 
-    /// HubSpot will never take the email.
-    fn refused(&mut self, job: &Job, call: Call) -> Next {
+    /// HubSpot will never take the email, which ends the change.
+    fn refused(&mut self, at: usize, job: &Job, answer: &Answer) -> Next {
         if let Some(user) = self.user_mut(job.user) {
             user.owed = false;
         }
-        match (call, job.change()) {
-            (Call::Patch(vid), _) => Next::Ask(Call::ReadToEnd(vid)),
-            (_, Some(change)) => {
-                self.abandon(job.user, change);
-                Next::Done
-            }
-            _ => Next::Done,
+        match self.record(job.user, answer, job.asked_at, job.change()) {
+            Err(Error::Refused { .. }) => Next::Done,
+            Err(Error::UnknownChange | Error::ForeignChange) => self.begin_anew(at),
+            other => panic!("{other:?}"),
         }
     }
 

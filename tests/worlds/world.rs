@@ -359,7 +359,7 @@ impl World {
         let _ = asked;
         let time = (!self.ways.order_answers).then_some(self.now);
         let recorded = self.cache.record(key(user), &answer.body(time), change);
-        if matches!(recorded, Ok(_) | Err(Error::VidTaken { .. } | Error::ContactMissing)) {
+        if matches!(recorded, Ok(_) | Err(Error::VidTaken { .. } | Error::ContactMissing | Error::Refused { .. })) {
             self.heard.extend(&answer.deeds);
         }
         if let Ok(recorded) = &recorded
