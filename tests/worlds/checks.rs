@@ -61,8 +61,8 @@ impl World {
             return (mine.is_none() || mine != named)
                 .then(|| "agreed, and HubSpot holds it elsewhere or nowhere".into());
         }
-        // An erased email is never named again.
-        if self.hubspot.erased.contains(&user.email) {
+        // An erased email is never named again, and of a person whose contact was erased HubSpot is not told.
+        if self.hubspot.erased.contains(&user.email) || self.hubspot.was_erased(user.bit()) {
             return None;
         }
         let others = |vid: i64| {

@@ -192,6 +192,19 @@ impl Hubspot {
         }
     }
 
+    /// What was done by hand to the contact that an id stands for.
+    pub(crate) fn deeds_of(&self, mut vid: i64) -> Vec<Deed> {
+        while let Some(Contact { state: State::Merged(into), .. }) = self.contacts.get(&vid) {
+            vid = *into;
+        }
+        self.contacts.get(&vid).map(|contact| contact.deeds.clone()).unwrap_or_default()
+    }
+
+    /// Whether a contact of these people was erased.
+    pub(crate) fn was_erased(&self, people: u32) -> bool {
+        self.contacts.values().any(|contact| contact.state == State::Erased && contact.people & people != 0)
+    }
+
     /// The contact is these people's, too.
     pub(crate) fn belongs(&mut self, mut vid: i64, people: u32) {
         while let Some(Contact { state: State::Merged(into), .. }) = self.contacts.get(&vid) {

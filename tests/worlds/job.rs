@@ -160,7 +160,9 @@ impl World {
                 // Where only the newest change counts, an older one's job goes on.
                 Ok(None) if !self.ways.count_all => self.jobs[at].work = Work::Tell(None),
                 Ok(None) => return Next::Done,
-                Err(Error::UnknownChange | Error::ForeignChange) => return self.begin_anew(at),
+                Err(Error::UnknownChange) => return self.begin_anew(at),
+                // The user was forgotten, or shared the contact with somebody whose change it is now.
+                Err(Error::ForeignChange) => return Next::Done,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -362,7 +364,8 @@ impl World {
     fn close(&mut self, at: usize, job: &Job, answer: &Answer) -> Next {
         match self.record(job.user, answer, job.asked_at, job.change()) {
             Ok(_) | Err(Error::VidTaken { .. }) => Next::Done,
-            Err(Error::UnknownChange | Error::ForeignChange) => self.begin_anew(at),
+            Err(Error::UnknownChange) => self.begin_anew(at),
+            Err(Error::ForeignChange) => Next::Done,
             Err(error) => panic!("{error}"),
         }
     }
@@ -382,8 +385,8 @@ impl World {
         let Said::Contact { vid, email, .. } = answer.said else { return Next::Done };
         match self.record(job.user, answer, job.asked_at, None) {
             Ok(_) => {}
-            // Another user is that contact, and by the present email: HubSpot will refuse it to this one.
-            Err(Error::VidTaken { .. }) if call == Call::Find(job.email) => return Next::Done,
+            // Another user is that contact, by the present email. HubSpot may have to be told of that one's change first.
+            Err(Error::VidTaken { .. }) if call == Call::Find(job.email) => return self.later(at),
             Err(Error::VidTaken { .. }) => return self.look_on(at),
             Err(error) => panic!("{error}"),
         }
@@ -431,7 +434,8 @@ impl World {
         }
         match self.record(job.user, answer, job.asked_at, job.change()) {
             Err(Error::Refused { .. }) => Next::Done,
-            Err(Error::UnknownChange | Error::ForeignChange) => self.begin_anew(at),
+            Err(Error::UnknownChange) => self.begin_anew(at),
+            Err(Error::ForeignChange) => Next::Done,
             other => panic!("{other:?}"),
         }
     }

@@ -15,6 +15,8 @@ const NAMES_FOR: i64 = 15_000;
 pub(crate) struct Page {
     pub(crate) person: u32,
     pub(crate) email: Option<Mail>,
+    /// The contact that the library had for the user.
+    pub(crate) vid: Option<i64>,
     pub(crate) id: Option<i64>,
     pub(crate) at: i64,
     /// What was known of deeds inside HubSpot when it was rendered.
@@ -31,8 +33,10 @@ impl World {
         if let Some(email) = email
             && named.is_none()
         {
-            let deeds = self.hubspot.freed[email as usize].clone().unwrap_or_default();
-            self.blame(Kind::S1, "an email that HubSpot does not hold", &deeds, &page.heard);
+            // By what the email was let go of last; or the user's own contact before.
+            let freed = self.hubspot.freed[email as usize].clone().unwrap_or_default();
+            let own = page.vid.map_or_else(Vec::new, |vid| self.hubspot.deeds_of(vid));
+            self.blame(Kind::S1, "an email that HubSpot does not hold", &[freed, own].concat(), &page.heard);
             return;
         }
         for (vid, what) in [(named, "by the email"), (bound, "by the id")] {
@@ -40,8 +44,15 @@ impl World {
             let contact = &self.hubspot.contacts[&vid];
             if contact.people & me == 0 && contact.people != 0 {
                 let freed = email.and_then(|email| self.hubspot.freed[email as usize].clone()).unwrap_or_default();
-                let deeds = [&contact.deeds[..], &freed].concat();
-                self.blame(Kind::S2, &format!("told to be somebody else {what}"), &deeds, &page.heard);
+                // HubSpot binds an id for ever, if to the wrong contact, to that.
+                let misled = page.id.and_then(|id| self.misled.get(&id)).cloned().unwrap_or_default();
+                let own = page.vid.map_or_else(Vec::new, |vid| self.hubspot.deeds_of(vid));
+                let deeds = [&contact.deeds[..], &freed, &own, &misled].concat();
+                let heard = if misled.is_empty() { page.heard.clone() } else { BTreeSet::new() };
+                self.blame(Kind::S2, &format!("told to be somebody else {what}"), &deeds, &heard);
+                if let (Some(id), "by the email") = (page.id, what) {
+                    self.misled.insert(id, deeds);
+                }
             }
         }
         if let (Some(id), Some(vid)) = (page.id, named) {

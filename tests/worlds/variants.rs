@@ -2,7 +2,7 @@
 
 use crate::table::APP;
 use crate::world::Act::{
-    Begin, Commit, Crash, Double, Leave, LoseJob, Record, Render, SayMissing, Send, SignUp, Start, Wait,
+    Begin, Commit, Crash, Double, Leave, LoseFile, LoseJob, Record, Render, SayMissing, Send, SignUp, Start, Wait,
 };
 use crate::world::{Act, Rules, Start as Linked, Ways};
 
@@ -109,9 +109,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a job of a former row goes on",
         ways: Ways { own_row: false, ..OURS },
-        rules: Rules { accounts: true, keys_again: true, ..APP },
+        rules: Rules { accounts: true, keys_again: true, lose_file: true, ..APP },
         fault: "S3",
-        from: &[Begin(2, 3), Commit(2), Leave(2), SignUp(4), Wait, Wait, Wait],
+        from: &[Begin(2, 3), Commit(2), Leave(2), SignUp(4), LoseFile],
     },
     Variant {
         name: "a job on its way records what it heard of a row that is gone",

@@ -199,6 +199,8 @@ pub(crate) struct World {
     pub(crate) pages: Vec<Page>,
     /// Users of whose change HubSpot was not told, though it has ended.
     pub(crate) kept: BTreeMap<i64, Kept>,
+    /// External ids that HubSpot bound to somebody else's contact, with the deeds that it was due to.
+    pub(crate) misled: BTreeMap<i64, Vec<usize>>,
     pub(crate) faults: Vec<Fault>,
     /// What was excused, by its cause: a deed inside HubSpot that nobody had told the library of.
     pub(crate) excused: u32,
@@ -255,6 +257,7 @@ impl World {
             jobs: Vec::new(),
             pages: Vec::new(),
             kept: BTreeMap::new(),
+            misled: BTreeMap::new(),
             faults: Vec::new(),
             excused: 0,
             diary: None,
@@ -411,6 +414,7 @@ impl World {
         let page = Page {
             person,
             email: decision.email().map(|_| mail),
+            vid: self.vid(user),
             id: decision.id().map(Vid::get),
             at: self.now,
             heard: self.heard.clone(),
