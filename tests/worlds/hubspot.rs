@@ -5,7 +5,7 @@
 //! leave `updatedAt` as it was. No webhook tells what a merge moved. Webhooks and answers may have clocks of their
 //! own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An email is a number in a world.
 pub(crate) type Mail = u8;
@@ -42,6 +42,8 @@ pub(crate) struct Contact {
     pub(crate) edited: bool,
     /// What was done to it by hand.
     pub(crate) deeds: Vec<Deed>,
+    /// Which of them took which email from it.
+    took: Vec<(Mail, Deed)>,
     /// Of these, the merges.
     merges: Vec<Deed>,
     merged: Vec<i64>,
@@ -192,12 +194,13 @@ impl Hubspot {
         }
     }
 
-    /// What was done by hand to the contact that an id stands for.
-    pub(crate) fn deeds_of(&self, mut vid: i64) -> Vec<Deed> {
+    /// By what done by hand the email was taken from the contact that an id stands for.
+    pub(crate) fn taken_by(&self, mut vid: i64, email: Mail) -> Vec<Deed> {
         while let Some(Contact { state: State::Merged(into), .. }) = self.contacts.get(&vid) {
             vid = *into;
         }
-        self.contacts.get(&vid).map(|contact| contact.deeds.clone()).unwrap_or_default()
+        let took = self.contacts.get(&vid).map(|contact| &contact.took[..]).unwrap_or_default();
+        took.iter().filter(|(taken, _)| *taken == email).map(|(_, deed)| *deed).collect()
     }
 
     /// Whether a contact of these people was erased.
@@ -254,6 +257,7 @@ impl Hubspot {
                 people,
                 edited: false,
                 deeds: deed.into_iter().collect(),
+                took: Vec::new(),
                 merges: Vec::new(),
                 merged: Vec::new(),
             },
@@ -269,14 +273,17 @@ impl Hubspot {
         contact.updated = now.max(contact.updated + 1);
     }
 
-    fn free(&mut self, vid: i64, emails: &[Mail], deed: Option<Deed>) {
-        let due: Vec<_> = self.contacts[&vid].merges.iter().copied().chain(deed).collect();
+    /// What was heard of, whoever lets an email go could have heeded.
+    fn free(&mut self, vid: i64, emails: &[Mail], deed: Option<Deed>, heard: &BTreeSet<Deed>) {
+        let merges = self.contacts[&vid].merges.iter().copied().filter(|merge| !heard.contains(merge));
+        let due: Vec<_> = merges.chain(deed).collect();
         for email in emails {
             self.freed[*email as usize] = Some(due.clone());
+            self.contact(vid).took.extend(deed.map(|deed| (*email, deed)));
         }
     }
 
-    fn set(&mut self, now: i64, vid: i64, email: Mail, deed: Option<Deed>) {
+    fn set(&mut self, now: i64, vid: i64, email: Mail, deed: Option<Deed>, heard: &BTreeSet<Deed>) {
         let contact = self.contact(vid);
         if contact.email == Some(email) {
             return;
@@ -287,7 +294,7 @@ impl Hubspot {
         contact.second.retain(|second| *second != email);
         contact.deeds.extend(deed);
         contact.edited = deed.is_some();
-        self.free(vid, &old, deed);
+        self.free(vid, &old, deed, heard);
         self.touch(now, vid);
         self.tell_email(now, vid, deed);
     }
@@ -321,7 +328,8 @@ impl Hubspot {
         self.holder(email).map_or_else(Answer::missing, |vid| self.describe(vid))
     }
 
-    pub(crate) fn patch(&mut self, now: i64, vid: i64, email: Mail) -> Answer {
+    /// `heard` is what the worker had heard of when it began.
+    pub(crate) fn patch(&mut self, now: i64, vid: i64, email: Mail, heard: &BTreeSet<Deed>) -> Answer {
         let merged = !matches!(self.contacts.get(&vid), Some(Contact { state: State::Live, .. }));
         let Some(living) = self.living(vid).filter(|_| !(merged && self.nature.merged_is_missing)) else {
             return self.none(vid);
@@ -333,7 +341,7 @@ impl Hubspot {
         if self.blocked.contains(&email) {
             return Answer::of(Said::Blocked);
         }
-        self.set(now, living, email, None);
+        self.set(now, living, email, None, heard);
         self.describe(living)
     }
 
@@ -365,7 +373,7 @@ impl Hubspot {
             return false;
         }
         let deed = self.deed();
-        self.set(now, vid, email, Some(deed));
+        self.set(now, vid, email, Some(deed), &BTreeSet::new());
         true
     }
 
@@ -403,6 +411,7 @@ impl Hubspot {
                 people: a.people | b.people,
                 edited: a.edited || b.edited,
                 deeds: both(&a.deeds, &b.deeds),
+                took: [&a.took[..], &b.took[..]].concat(),
                 merges: both(&a.merges, &b.merges),
                 merged: [&a.merged[..], &b.merged[..], &[primary, other]].concat(),
             },
@@ -412,7 +421,7 @@ impl Hubspot {
             contact.state = State::Merged(vid);
             contact.deeds.push(deed);
         }
-        self.free(vid, &second, None);
+        self.free(vid, &second, Some(deed), &BTreeSet::new());
         let more = format!(r#","primaryObjectId":{primary},"mergedObjectIds":[{other}],"newObjectId":{vid}"#);
         self.hook(now, "merge", primary, &more, Some(deed));
         self.hook(now, "deletion", other, "", None);
@@ -425,7 +434,7 @@ impl Hubspot {
         contact.state = state;
         contact.deeds.push(deed);
         let gone: Vec<_> = contact.email.iter().chain(&contact.second).copied().collect();
-        self.free(vid, &gone, Some(deed));
+        self.free(vid, &gone, Some(deed), &BTreeSet::new());
         if state == State::Erased {
             self.blocked.extend(gone);
             self.erased.extend(&self.contacts[&vid].had);

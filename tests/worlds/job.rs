@@ -1,6 +1,8 @@
 //! The gem's job and its reconcile task, decision by decision. Each call to HubSpot is a step of its own, so that
 //! anything can happen before it is sent, while its answer is on the way, and before that is recorded.
 
+use std::collections::BTreeSet;
+
 use vidcache::{ChangeToken, Error, Reason, Vid};
 
 use crate::checks::Kind;
@@ -62,6 +64,8 @@ pub(crate) struct Job {
     pub(crate) may_create: bool,
     /// Whose job it is.
     bit: u32,
+    /// What was known of deeds inside HubSpot when it began.
+    heard: BTreeSet<usize>,
     enqueued_email: Mail,
     enqueued_at: i64,
     email: Mail,
@@ -87,6 +91,7 @@ impl Job {
             before: Vec::new(),
             may_create: matches!(work, Work::Tell(Some(_))),
             bit: 0,
+            heard: BTreeSet::new(),
             enqueued_email: email,
             enqueued_at: now,
             email,
@@ -152,7 +157,9 @@ impl World {
             return Next::Done;
         }
         if let Some(change) = job.change() {
-            match self.cache.change_outstanding_since(key(job.user), change) {
+            let since = self.cache.change_outstanding_since(key(job.user), change);
+            let begun = |since| if self.ways.wait_for_sharers { since } else { self.begun[&change] };
+            match since.map(|since| since.map(begun)) {
                 Ok(Some(since)) if self.ways.wait && since + self.quiet > self.now => {
                     return Next::Later(since + self.quiet - self.now);
                 }
@@ -168,6 +175,7 @@ impl World {
         }
         self.jobs[at].tries += 1;
         self.jobs[at].bit = user.bit();
+        self.jobs[at].heard = self.heard.clone();
         self.jobs[at].email = if self.rules.enqueued_email { job.enqueued_email } else { user.email };
         if self.vid(job.user).is_none()
             && let Some(vid) = user.column
@@ -273,7 +281,7 @@ impl World {
         let answer = match call {
             _ if missing => Answer::missing(),
             Call::Patch(vid) => {
-                let answer = self.hubspot.patch(now, vid, job.email);
+                let answer = self.hubspot.patch(now, vid, job.email, &job.heard);
                 if let Said::Contact { vid, .. } = answer.said
                     && self.hubspot.contacts[&vid].people & bit == 0
                 {

@@ -35,7 +35,7 @@ impl World {
         {
             // By what the email was let go of last; or the user's own contact before.
             let freed = self.hubspot.freed[email as usize].clone().unwrap_or_default();
-            let own = page.vid.map_or_else(Vec::new, |vid| self.hubspot.deeds_of(vid));
+            let own = page.vid.map_or_else(Vec::new, |vid| self.hubspot.taken_by(vid, email));
             self.blame(Kind::S1, "an email that HubSpot does not hold", &[freed, own].concat(), &page.heard);
             return;
         }
@@ -46,7 +46,7 @@ impl World {
                 let freed = email.and_then(|email| self.hubspot.freed[email as usize].clone()).unwrap_or_default();
                 // HubSpot binds an id for ever, if to the wrong contact, to that.
                 let misled = page.id.and_then(|id| self.misled.get(&id)).cloned().unwrap_or_default();
-                let own = page.vid.map_or_else(Vec::new, |vid| self.hubspot.deeds_of(vid));
+                let own = page.vid.zip(email).map_or_else(Vec::new, |(vid, email)| self.hubspot.taken_by(vid, email));
                 let deeds = [&contact.deeds[..], &freed, &own, &misled].concat();
                 let heard = if misled.is_empty() { page.heard.clone() } else { BTreeSet::new() };
                 self.blame(Kind::S2, &format!("told to be somebody else {what}"), &deeds, &heard);

@@ -2,7 +2,8 @@
 
 use crate::table::APP;
 use crate::world::Act::{
-    Begin, Commit, Crash, Double, Leave, LoseFile, LoseJob, Record, Render, SayMissing, Send, SignUp, Start, Wait,
+    Begin, Commit, Crash, Deliver, Double, Leave, LoseFile, LoseJob, Merge, Record, Render, SayMissing, Send, SignUp,
+    Start, Wait,
 };
 use crate::world::{Act, Rules, Start as Linked, Ways};
 
@@ -192,6 +193,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         rules: APP,
         fault: "S1",
         from: &[Render(2), Begin(2, 3), Commit(2)],
+    },
+    Variant {
+        name: "nobody waits for those who came to the contact meanwhile",
+        ways: Ways { wait_for_sharers: false, ..OURS },
+        rules: Rules { merges: true, ..APP },
+        fault: "S1",
+        from: &[Begin(1, 4), Commit(1), Wait, Wait, Render(2), Merge(1, 0), Deliver(0), Wait, Start(0), Send(0)],
     },
     Variant {
         name: "two jobs of a user at a time",

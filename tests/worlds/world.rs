@@ -89,6 +89,8 @@ pub(crate) struct Ways {
     pub(crate) count_all: bool,
     /// HubSpot is told a quiet period after the change began.
     pub(crate) wait: bool,
+    /// And a quiet period after somebody else came to the contact.
+    pub(crate) wait_for_sharers: bool,
     /// One job of a user at a time.
     pub(crate) lease: bool,
 }
@@ -107,6 +109,7 @@ impl Ways {
         order_answers: true,
         count_all: true,
         wait: true,
+        wait_for_sharers: true,
         lease: true,
     };
 }
