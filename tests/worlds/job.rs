@@ -515,7 +515,8 @@ impl World {
             let changing = outstanding.contains(&user.key);
             match self.reason(user) {
                 Reason::NotLinked => {
-                    self.enqueue_read(user.key, self.is_new(user) && !changing);
+                    let new = self.is_new(user) || !self.ways.create_for_known;
+                    self.enqueue_read(user.key, new && !changing);
                 }
                 Reason::EmailDiffers if self.kept.contains_key(&user.key) && !changing => {
                     self.kept.remove(&user.key);

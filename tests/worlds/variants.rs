@@ -91,7 +91,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         ways: Ways { create_for_known: false, ..OURS },
         rules: Rules { lose_file: true, ..APP },
         fault: "D",
-        from: &[],
+        from: &[Begin(2, 2), Commit(2), LoseFile],
     },
     Variant {
         name: "a key that comes again is not forgotten",
