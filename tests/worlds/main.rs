@@ -6,11 +6,15 @@
 //! many walks, and `VARIANT=name` and `SHORTEN=1` the variants, `DIARY=1` shows what jobs did on the way to a fault.
 #![allow(missing_docs)]
 
+mod acts;
+mod answer;
 mod checks;
 mod clock;
 mod hubspot;
 mod job;
 mod page;
+mod reconcile;
+mod rules;
 mod table;
 mod variants;
 mod walk;
@@ -22,10 +26,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use checks::Kind;
+use rules::{Rules, Ways};
 use table::{NOT_YET, WORLDS};
 use variants::VARIANTS;
 use walk::{Dice, Walks, walk};
-use world::{Rules, Ways};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/worlds.md");
 

@@ -1,7 +1,7 @@
 //! The worlds.
 
 use crate::hubspot::Nature;
-use crate::world::{Rules, Start};
+use crate::rules::{Rules, Start};
 
 const NATURE: Nature = Nature { skew: 0, merged_is_missing: false, restore_moves: false };
 

@@ -1,11 +1,12 @@
 //! Weaker ways, each of which the walks have to find a fault in.
 
-use crate::table::APP;
-use crate::world::Act::{
+use crate::acts::Act;
+use crate::acts::Act::{
     Begin, Commit, Crash, Deliver, Double, Leave, LoseFile, LoseJob, Merge, Record, Render, SayMissing, Send, SignUp,
     Start, Wait,
 };
-use crate::world::{Act, Rules, Start as Linked, Ways};
+use crate::rules::{Rules, Start as Linked, Ways};
+use crate::table::APP;
 
 pub(crate) struct Variant {
     pub(crate) name: &'static str,

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::acts::Act;
 use crate::checks::{Fault, Kind};
-use crate::world::{Act, Rules, Ways, World};
+use crate::rules::{Rules, Ways};
+use crate::world::World;
 
 /// SplitMix64.
 pub(crate) struct Dice(u64);

@@ -8,111 +8,17 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vidcache::{ChangeToken, Email, Error, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
 
+use crate::acts::Act;
+use crate::answer::Answer;
 use crate::checks::{Fault, Kind};
 use crate::clock;
-use crate::hubspot::{Answer, EMAILS, Hubspot, Mail, Nature, text};
-use crate::job::{Job, Kept, Phase, Work};
+use crate::hubspot::{Hubspot, Mail, text};
+use crate::job::{Job, Kept, Phase};
 use crate::page::Page;
+use crate::rules::{Rules, Start, Ways};
 
 /// 2026-01-01, in milliseconds.
 const BEGINNING: i64 = 1_767_225_600_000;
-
-/// How the users of a world came to be linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// Their jobs recorded what HubSpot answered.
-    Recorded,
-    /// The app had a column of contact ids.
-    Column,
-    /// HubSpot knows them, and the app has no ids: the backfill asks.
-    Unlinked,
-}
-
-/// What can happen in a world.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) users: usize,
-    pub(crate) start: Start,
-    pub(crate) nature: Nature,
-    /// Jobs die between HubSpot's answer and its record, or are lost; the app dies between a beginning and its commit.
-    pub(crate) crashes: bool,
-    /// Jobs and webhooks come twice.
-    pub(crate) twice: bool,
-    /// A job tells the email that it was enqueued with, and not the one that the user has when it runs.
-    pub(crate) enqueued_email: bool,
-    /// A page has its email from a replica that is behind.
-    pub(crate) stale_pages: bool,
-    pub(crate) batch_reads: bool,
-    pub(crate) accounts: bool,
-    /// A new row may have a key that another row had.
-    pub(crate) keys_again: bool,
-    pub(crate) shares: bool,
-    /// HubSpot says 404 where it has the contact.
-    pub(crate) false_missing: bool,
-    pub(crate) lose_file: bool,
-    pub(crate) lose_webhooks: bool,
-    // By hand, inside HubSpot:
-    pub(crate) edits: bool,
-    pub(crate) merges: bool,
-    pub(crate) deletions: bool,
-    pub(crate) erasures: bool,
-    pub(crate) forms: bool,
-}
-
-/// How the app goes about it: all true is what the gem does. Each false is a weaker variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ways {
-    /// A person is looked up by the email before the change, and by the present one, before a contact is made.
-    pub(crate) look_before_create: bool,
-    /// A 404 is believed once it was said again later, and then the id is read and the person looked up.
-    pub(crate) doubt_missing: bool,
-    /// A row that is new, or gone, is forgotten.
-    pub(crate) forget: bool,
-    /// Of the jobs of several changes of a person whom HubSpot does not have, the last makes the contact; otherwise
-    /// that of the first change.
-    pub(crate) last_creates: bool,
-    /// A contact is made only by a job that knows which email the person had before, in the file where the change
-    /// began.
-    pub(crate) create_for_known: bool,
-    /// A job does nothing, and records nothing, if the user's row is gone or younger than the job: it was about
-    /// another who had the key.
-    pub(crate) own_row: bool,
-    /// A job whose change is not in the file begins one of its own.
-    pub(crate) begin_anew: bool,
-    /// A conflict is tried again, and kept.
-    pub(crate) keep_conflicts: bool,
-    /// Somebody reads again.
-    pub(crate) read_again: bool,
-    /// Answers are ordered by HubSpot's time.
-    pub(crate) order_answers: bool,
-    /// Every change counts, not only the newest.
-    pub(crate) count_all: bool,
-    /// HubSpot is told a quiet period after the change began.
-    pub(crate) wait: bool,
-    /// And a quiet period after somebody else came to the contact.
-    pub(crate) wait_for_sharers: bool,
-    /// One job of a user at a time.
-    pub(crate) lease: bool,
-}
-
-impl Ways {
-    pub(crate) const OURS: Self = Self {
-        look_before_create: true,
-        doubt_missing: true,
-        forget: true,
-        last_creates: true,
-        create_for_known: true,
-        own_row: true,
-        begin_anew: true,
-        keep_conflicts: true,
-        read_again: true,
-        order_answers: true,
-        count_all: true,
-        wait: true,
-        wait_for_sharers: true,
-        lease: true,
-    };
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct User {
@@ -122,9 +28,9 @@ pub(crate) struct User {
     /// All emails that the person has had.
     pub(crate) had: Vec<Mail>,
     /// The email before the last change.
-    before: Mail,
+    pub(crate) before: Mail,
     /// A change that has begun and whose transaction has not ended.
-    open: Option<(ChangeToken, Mail)>,
+    pub(crate) open: Option<(ChangeToken, Mail)>,
     pub(crate) exists: bool,
     /// The contact id in the app's own column, where it has one.
     pub(crate) column: Option<i64>,
@@ -139,48 +45,6 @@ impl User {
     pub(crate) fn bit(&self) -> u32 {
         1 << self.person
     }
-}
-
-/// One step. Numbers are places in the world's lists.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Act {
-    Wait,
-    /// An hour, in which no transaction is open.
-    Hour,
-    Begin(i64, Mail),
-    Commit(i64),
-    RollBack(i64),
-    Die(i64),
-    Render(i64),
-    RenderStale(i64),
-    RenderInside(i64),
-    Run(usize),
-    Click(usize),
-    Start(usize),
-    Send(usize),
-    SayMissing(usize),
-    Record(usize),
-    Crash(usize),
-    Again(usize),
-    /// The queue hands the job to a second worker while the first is at it.
-    Double(usize),
-    LoseJob(usize),
-    Reconcile,
-    Deliver(usize),
-    DeliverAndKeep(usize),
-    LoseLetter(usize),
-    ReadAll,
-    Edit(usize, Mail),
-    Form(Mail),
-    Merge(usize, usize),
-    Delete(usize),
-    Restore(usize),
-    Erase(usize),
-    Annotate(usize),
-    Leave(i64),
-    SignUp(Mail),
-    Share(i64, i64),
-    LoseFile,
 }
 
 pub(crate) struct World {
@@ -210,7 +74,7 @@ pub(crate) struct World {
     /// What jobs did, where somebody wants to read it.
     pub(crate) diary: Option<Vec<String>>,
     next_key: i64,
-    next_person: u32,
+    pub(crate) next_person: u32,
 }
 
 pub(crate) fn key(user: i64) -> UserKey<'static> {
@@ -292,7 +156,7 @@ impl World {
         world
     }
 
-    fn add_user(&mut self, mail: Mail, again: Option<i64>) -> &mut User {
+    pub(crate) fn add_user(&mut self, mail: Mail, again: Option<i64>) -> &mut User {
         let key = again.unwrap_or(self.next_key);
         self.next_key = self.next_key.max(key + 1);
         self.users.retain(|user| user.key != key);
@@ -390,9 +254,20 @@ impl World {
         }
     }
 
-    fn forget(&mut self, user: i64) {
+    pub(crate) fn forget(&mut self, user: i64) {
         self.cache.forget(key(user)).expect("forgotten");
         self.kept.remove(&user);
+    }
+
+    /// The file is gone, and an empty one takes its place.
+    pub(crate) fn lose_file(&mut self) {
+        self.cache.close();
+        self.files += 1;
+        self.path.set_file_name(format!("{}.vidcache", self.files));
+        self.cache = open(&self.path);
+        self.file_since = self.now;
+        self.heard.clear();
+        self.kept.clear();
     }
 
     /// The changes that the file has outstanding, with their users.
@@ -402,7 +277,7 @@ impl World {
     }
 
     /// Whether the email is another user's; or, where links are made by email alone, whether HubSpot has it for one.
-    fn taken(&self, mail: Mail, by: u32) -> bool {
+    pub(crate) fn taken(&self, mail: Mail, by: u32) -> bool {
         let has = |user: &User| user.email == mail || user.open.is_some_and(|(_, new)| new == mail);
         let by_email = self.rules.lose_file || self.rules.start == Start::Unlinked;
         let people = self.hubspot.holder(mail).filter(|_| by_email).map_or(0, |vid| self.hubspot.contacts[&vid].people);
@@ -410,7 +285,7 @@ impl World {
         self.users.iter().any(|user| user.exists && (has(user) || theirs(user)))
     }
 
-    fn render(&mut self, user: i64, mail: Mail) {
+    pub(crate) fn render(&mut self, user: i64, mail: Mail) {
         let named = email(mail);
         let decision = self.cache.decide(key(user), Some(&named)).expect("a decision");
         let person = self.user(user).map_or(0, |user| user.person);
@@ -423,326 +298,6 @@ impl World {
             heard: self.heard.clone(),
         };
         self.pages.push(page);
-    }
-
-    /// What may happen next. What is wanted more often is in it more often.
-    pub(crate) fn choices(&self) -> Vec<Act> {
-        let rules = &self.rules;
-        let waiting = self.jobs.iter().any(|job| job.phase == Phase::Queued && job.due > self.now);
-        let mut acts = vec![Act::Wait; if waiting { 5 } else { 1 }];
-        acts.push(Act::Hour);
-        for user in self.users.iter().filter(|user| user.exists) {
-            let key = user.key;
-            match user.open {
-                None => acts.extend(
-                    (0..EMAILS).filter(|mail| !self.taken(*mail, user.bit())).map(|mail| Act::Begin(key, mail)),
-                ),
-                Some(_) => {
-                    acts.extend([Act::Commit(key), Act::Commit(key), Act::RollBack(key), Act::RenderInside(key)])
-                }
-            }
-            acts.extend([Act::Render(key); 3]);
-            if rules.stale_pages && user.before != user.email {
-                acts.push(Act::RenderStale(key));
-            }
-            if rules.crashes && user.open.is_some() {
-                acts.push(Act::Die(key));
-            }
-            if rules.accounts && user.open.is_none() {
-                acts.push(Act::Leave(key));
-            }
-            if rules.shares {
-                let others = self.users.iter().filter(|other| other.exists && other.key != key);
-                acts.extend(others.map(|other| Act::Share(key, other.key)));
-            }
-        }
-        let exist = self.users.iter().filter(|user| user.exists).count();
-        if rules.accounts && exist < 3 && self.next_person < 31 {
-            acts.extend((0..EMAILS).filter(|mail| !self.taken(*mail, 0)).map(Act::SignUp));
-        }
-        for page in 0..self.pages.len() {
-            acts.extend([Act::Run(page), Act::Click(page)]);
-        }
-        for (at, job) in self.jobs.iter().enumerate() {
-            if rules.twice && job.under_way() && self.jobs.len() < 12 {
-                acts.push(Act::Double(at));
-            }
-            match &job.phase {
-                Phase::Queued if job.due <= self.now => {
-                    acts.extend([Act::Start(at); 3]);
-                    if rules.crashes {
-                        acts.push(Act::LoseJob(at));
-                    }
-                }
-                Phase::Queued => {}
-                Phase::Asking(_) => {
-                    acts.extend([Act::Send(at); 4]);
-                    if rules.false_missing && !job.misled {
-                        acts.push(Act::SayMissing(at));
-                    }
-                }
-                Phase::Answered(..) => {
-                    acts.extend([Act::Record(at); 4]);
-                    if rules.crashes {
-                        acts.push(Act::Crash(at));
-                    }
-                }
-                Phase::Done if rules.twice => acts.push(Act::Again(at)),
-                Phase::Done => {}
-            }
-        }
-        for letter in 0..self.hubspot.post.len() {
-            acts.extend([Act::Deliver(letter); 2]);
-            if rules.twice {
-                acts.push(Act::DeliverAndKeep(letter));
-            }
-            if rules.lose_webhooks {
-                acts.push(Act::LoseLetter(letter));
-            }
-        }
-        acts.push(Act::Reconcile);
-        if rules.batch_reads {
-            acts.push(Act::ReadAll);
-        }
-        if rules.lose_file {
-            acts.push(Act::LoseFile);
-        }
-        let live = self.hubspot.live().len();
-        for contact in 0..live {
-            if rules.edits {
-                acts.extend((0..EMAILS).map(|mail| Act::Edit(contact, mail)));
-            }
-            if rules.deletions {
-                acts.push(Act::Delete(contact));
-            }
-            if rules.erasures {
-                acts.push(Act::Erase(contact));
-            }
-            if rules.merges {
-                acts.extend((0..live).filter(|other| *other != contact).map(|other| Act::Merge(contact, other)));
-            }
-            if rules.edits || rules.merges || rules.deletions {
-                acts.push(Act::Annotate(contact));
-            }
-        }
-        if rules.forms {
-            acts.extend((0..EMAILS).filter(|mail| self.hubspot.holder(*mail).is_none()).map(Act::Form));
-        }
-        acts.extend((0..self.hubspot.deleted().len()).map(Act::Restore));
-        acts
-    }
-
-    /// Takes a step. False: there was nothing to do it with.
-    pub(crate) fn act(&mut self, act: Act) -> bool {
-        let done = self.take(act).is_some();
-        if done {
-            self.note(|| format!("{act:?}"));
-            self.pass(1);
-        }
-        done
-    }
-
-    fn take(&mut self, act: Act) -> Option<()> {
-        let live = self.hubspot.live();
-        let now = self.now;
-        match act {
-            Act::Wait => self.pass(5000),
-            Act::Hour if self.users.iter().any(|user| user.exists && user.open.is_some()) => return None,
-            Act::Hour => self.pass(3_600_000),
-            Act::Begin(user, mail) => {
-                let row = self.user(user)?;
-                if row.open.is_some() || self.taken(mail, row.bit()) {
-                    return None;
-                }
-                let token = self.begin(user);
-                self.user_mut(user)?.open = Some((token, mail));
-                if !self.ways.count_all {
-                    for (_, old, _) in
-                        self.outstanding().into_iter().filter(|(key, old, _)| *key == user && *old != token)
-                    {
-                        self.abandon(user, old);
-                    }
-                }
-            }
-            Act::Commit(user) => {
-                let (token, mail) = self.user_mut(user)?.open.take()?;
-                let known = self.vid(user).is_some() || self.is_new(self.user(user)?);
-                let row = self.user_mut(user)?;
-                (row.before, row.email, row.owed) = (row.email, mail, true);
-                row.had.push(mail);
-                let before = row.before;
-                let wait = if self.ways.wait { self.begun[&token] + self.quiet } else { now };
-                let mut job = Job::new(user, Work::Tell(Some(token)), now, now.max(wait), mail);
-                job.before.push(before);
-                // After a file was lost, whom it knew is found or is not there.
-                job.may_create = !self.ways.create_for_known || known;
-                self.jobs.push(job);
-            }
-            Act::RollBack(user) => {
-                let (token, _) = self.user_mut(user)?.open.take()?;
-                self.abandon(user, token);
-            }
-            Act::Die(user) => {
-                let row = self.user_mut(user)?;
-                row.open.take()?;
-                row.untraced = true;
-            }
-            Act::Render(user) => {
-                let mail = self.user(user)?.email;
-                self.render(user, mail);
-            }
-            Act::RenderStale(user) => {
-                let mail = self.user(user)?.before;
-                self.render(user, mail);
-            }
-            Act::RenderInside(user) => {
-                let (_, mail) = self.user(user)?.open?;
-                self.render(user, mail);
-            }
-            Act::Run(page) => {
-                self.pages.get(page)?;
-                let page = self.pages.remove(page);
-                self.request(&page);
-            }
-            Act::Click(page) => {
-                let page = self.pages.get(page)?.clone();
-                self.request(&page);
-            }
-            Act::Start(job) => return self.start(job),
-            Act::Send(job) => return self.send(job, false),
-            Act::SayMissing(job) => return self.send(job, true),
-            Act::Record(job) => return self.hear(job),
-            Act::Crash(job) => {
-                let job = self.jobs.get_mut(job).filter(|job| matches!(job.phase, Phase::Answered(..)))?;
-                job.again(now + 3000);
-            }
-            Act::Again(job) => {
-                let job = self.jobs.get_mut(job).filter(|job| job.phase == Phase::Done)?;
-                job.again(now);
-            }
-            Act::Double(job) => {
-                let mut second = self.jobs.get(job).filter(|job| job.under_way())?.clone();
-                second.again(now);
-                self.jobs.push(second);
-            }
-            Act::LoseJob(job) => {
-                let job = self.jobs.get_mut(job).filter(|job| job.phase == Phase::Queued)?;
-                job.phase = Phase::Done;
-                let (user, work) = (job.user, job.work);
-                if let Work::Tell(Some(change)) = work {
-                    let kept = self.outstanding().iter().any(|(_, token, _)| *token == change);
-                    let row = self.user_mut(user)?;
-                    row.untraced = true;
-                    // Nobody else knows of the change.
-                    row.owed &= kept;
-                }
-            }
-            Act::Reconcile => self.reconcile(false),
-            Act::Deliver(letter) | Act::DeliverAndKeep(letter) => {
-                let given = self.hubspot.post.get(letter)?.clone();
-                if act == Act::Deliver(letter) {
-                    self.hubspot.post.remove(letter);
-                }
-                if given.webhook {
-                    self.cache.apply_webhook(&given.body).expect("a webhook");
-                } else {
-                    self.cache.observe(&given.body).expect("a batch");
-                }
-                self.heard.extend(&given.deeds);
-                if given.doubt && self.ways.read_again {
-                    self.read_doubtful();
-                }
-            }
-            Act::LoseLetter(letter) => {
-                self.hubspot.post.get(letter)?;
-                self.hubspot.post.remove(letter);
-            }
-            Act::ReadAll if live.is_empty() => return None,
-            Act::ReadAll => self.hubspot.read_all(),
-            Act::Edit(contact, mail) => {
-                let vid = *live.get(contact)?;
-                self.overrule(vid);
-                return self.hubspot.edit(now, vid, mail).then_some(());
-            }
-            Act::Form(mail) => {
-                let theirs = |user: &&User| user.exists && user.email == mail;
-                let people = self.users.iter().filter(theirs).map(User::bit).sum();
-                return self.hubspot.fill_form(now, mail, people).then_some(());
-            }
-            Act::Merge(primary, other) => {
-                let (primary, other) = (*live.get(primary)?, *live.get(other)?);
-                if primary == other {
-                    return None;
-                }
-                self.overrule(primary);
-                self.overrule(other);
-                self.hubspot.merge(now, primary, other);
-            }
-            Act::Delete(contact) => self.hubspot.delete(now, *live.get(contact)?),
-            Act::Restore(contact) => {
-                let vid = *self.hubspot.deleted().get(contact)?;
-                self.hubspot.restore(now, vid);
-            }
-            Act::Erase(contact) => self.hubspot.erase(now, *live.get(contact)?),
-            Act::Annotate(contact) => self.hubspot.annotate(now, *live.get(contact)?),
-            Act::Leave(user) => {
-                let row = self.user_mut(user).filter(|row| row.open.is_none())?;
-                row.exists = false;
-                // Whoever deletes the account is signed out.
-                let person = row.person;
-                self.pages.retain(|page| page.person != person);
-                if self.ways.forget {
-                    self.forget(user);
-                }
-            }
-            Act::SignUp(mail) => {
-                if self.taken(mail, 0) {
-                    return None;
-                }
-                let gone = self.users.iter().find(|user| !user.exists && self.rules.keys_again);
-                let user = gone.map(|user| user.key);
-                if let Some(user) = user
-                    && self.ways.forget
-                {
-                    self.forget(user);
-                }
-                let user = self.add_user(mail, user).key;
-                let mut job = Job::new(user, Work::Tell(None), now, now, mail);
-                job.may_create = true;
-                self.jobs.push(job);
-            }
-            Act::Share(user, other) => {
-                let vid = self.vid(other)?;
-                if self.vid(user) == Some(vid) {
-                    return None;
-                }
-                self.cache.link_shared(key(user), Vid::try_from(vid).ok()?).expect("shared");
-                let row = self.user_mut(user)?;
-                row.owed = false;
-                let bit = row.bit();
-                self.hubspot.belongs(vid, bit);
-            }
-            Act::LoseFile => {
-                self.cache.close();
-                self.files += 1;
-                self.path.set_file_name(format!("{}.vidcache", self.files));
-                self.cache = open(&self.path);
-                self.file_since = now;
-                self.heard.clear();
-                self.kept.clear();
-                // A change whose job was lost too is known to nobody.
-                let waiting: Vec<_> =
-                    self.jobs.iter().filter(|job| job.phase != Phase::Done).map(|job| job.user).collect();
-                self.users.iter_mut().filter(|user| !waiting.contains(&user.key)).for_each(|user| user.owed = false);
-            }
-        }
-        Some(())
-    }
-
-    /// Somebody inside HubSpot decides what the contact of these people holds.
-    fn overrule(&mut self, vid: i64) {
-        let people = self.hubspot.contacts[&vid].people;
-        self.users.iter_mut().filter(|user| people & user.bit() != 0).for_each(|user| user.owed = false);
     }
 
     /// All that is under way ends well, and what has to be done now and then is done often enough.
