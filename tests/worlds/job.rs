@@ -231,8 +231,8 @@ impl World {
         match (may_create, change) {
             (true, _) if others.is_empty() || !self.ways.look_before_create => return Next::Ask(Call::Create),
             (true, Some(change)) if self.ways.last_creates => {
-                // Somebody whose other change is on its way may be known by an email that only that change's job has. It
-                // is left to the last of them.
+                // Somebody whose other change is on its way may be known by an email that only that change's job has.
+                // It is left to the last of them.
                 self.abandon(user, change);
             }
             (true, Some(change)) => {
@@ -240,8 +240,8 @@ impl World {
                 return if eldest { Next::Ask(Call::Create) } else { self.later(at) };
             }
             (false, Some(change)) => {
-                // HubSpot has nobody to be told of, or has them under an email that nobody knows. That is kept: nobody is
-                // made for them, and once they are linked HubSpot is told.
+                // HubSpot has nobody to be told of, or has them under an email that nobody knows. That is kept: nobody
+                // is made for them, and once they are linked HubSpot is told.
                 self.kept.insert(user, Kept::NobodyFound);
                 self.abandon(user, change);
             }
@@ -391,7 +391,8 @@ impl World {
         let Said::Contact { vid, email, .. } = answer.said else { return Next::Done };
         match self.record(job.user, answer, job.asked_at, None) {
             Ok(_) => {}
-            // Another user is that contact, by the present email. HubSpot may have to be told of that one's change first.
+            // Another user is that contact, by the present email. HubSpot may have to be told of that one's change
+            // first.
             Err(Error::VidTaken { .. }) if call == Call::Find(job.email) => return self.later(at),
             Err(Error::VidTaken { .. }) => return self.look_on(at),
             Err(error) => panic!("{error}"),
