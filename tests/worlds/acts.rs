@@ -349,8 +349,8 @@ impl World {
             Act::LoseFile => {
                 self.lose_file();
                 // A change whose job was lost too is known to nobody.
-                let waiting: Vec<_> =
-                    self.jobs.iter().filter(|job| job.phase != Phase::Done).map(|job| job.user).collect();
+                let tells = |job: &&Job| matches!(job.work, Work::Tell(Some(_))) && job.phase != Phase::Done;
+                let waiting: Vec<_> = self.jobs.iter().filter(tells).map(|job| job.user).collect();
                 self.users.iter_mut().filter(|user| !waiting.contains(&user.key)).for_each(|user| user.owed = false);
             }
         }

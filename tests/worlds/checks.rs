@@ -41,6 +41,9 @@ impl World {
     /// Ends what is under way, and looks.
     pub(crate) fn judge(&mut self) {
         self.settle();
+        if !self.jobs.is_empty() {
+            self.fault(Kind::L, "a job never ends");
+        }
         let wrong = self.cache.verify().expect("a check");
         if !wrong.is_empty() {
             self.fault(Kind::L, format!("the rows contradict one another: {wrong:?}"));

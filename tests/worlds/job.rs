@@ -252,7 +252,7 @@ impl World {
 
     fn later(&self, at: usize) -> Next {
         let tries = self.jobs[at].tries;
-        if tries < ATTEMPTS { Next::Later(LATER * i64::from(tries + 1)) } else { Next::Done }
+        if tries < ATTEMPTS { Next::Later((i64::from(tries).pow(4) + 2) * 1000) } else { Next::Done }
     }
 
     fn go_on(&mut self, at: usize, next: Next) {

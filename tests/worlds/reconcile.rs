@@ -10,12 +10,15 @@ use crate::world::{User, World};
 const HOUR: i64 = 3_600_000;
 
 impl World {
-    /// Runs a job to its end.
+    /// Runs a job to its end, or until it waits for long.
     pub(crate) fn finish(&mut self, at: usize) {
         for _ in 0..200 {
             match self.jobs[at].phase {
                 Phase::Queued => {
                     let wait = (self.jobs[at].due - self.now).max(0);
+                    if wait > HOUR / 10 {
+                        return;
+                    }
                     self.pass(wait + 1);
                     self.start(at);
                 }

@@ -306,15 +306,16 @@ impl World {
         for user in self.users.clone() {
             self.act(Act::Commit(user.key));
         }
-        for round in 0..14 {
+        for round in 0..24 {
             self.pass(if round == 7 { 40 * 24 } else { 2 } * 3_600_000);
             while !self.hubspot.post.is_empty() {
                 self.act(Act::Deliver(0));
             }
-            if self.ways.read_again {
-                self.reconcile(round % 7 == 0);
-            } else {
-                self.retry();
+            match round {
+                0..14 if self.ways.read_again => self.reconcile(round % 7 == 0),
+                0..14 => self.retry(),
+                // What was begun ends.
+                _ => {}
             }
             let mut job = 0;
             while job < self.jobs.len() {
