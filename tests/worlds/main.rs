@@ -158,3 +158,14 @@ fn the_table_of_worlds_is_written() {
     let (_, after) = rest.split_once(MARKS[1]).expect("where the table ends");
     std::fs::write(DOCUMENT, [before, MARKS[0], &table, MARKS[1], after].concat()).expect("written");
 }
+
+#[test]
+fn the_document_has_every_world_and_no_fault() {
+    let document = std::fs::read_to_string(DOCUMENT).expect("the document");
+    for (name, _) in WORLDS {
+        let row = document.lines().find(|line| line.starts_with(&format!("| {name} |")));
+        let row = row.unwrap_or_else(|| panic!("docs/worlds.md has no row of the world {name:?}"));
+        let faults: Vec<_> = row.split('|').map(str::trim).skip(4).take(5).collect();
+        assert_eq!(faults, ["0"; 5], "{row}");
+    }
+}
