@@ -462,6 +462,29 @@ typedef struct vidcache_stale_change {
 } vidcache_stale_change;
 
 /**
+ * A linked user whose contact is to be read.
+ */
+typedef struct vidcache_user_to_read {
+  /**
+   * The contact.
+   */
+  int64_t vid;
+  /**
+   * When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970 UTC. 0: never.
+   */
+  int64_t read_at;
+  /**
+   * The bytes of `user` without its NUL.
+   */
+  uint32_t user_len;
+  /**
+   * The user as text (an integer in decimal), NUL-terminated; of several who share the contact, one. What comes after
+   * the NUL is undefined.
+   */
+  char user[VIDCACHE_USER_SIZE];
+} vidcache_user_to_read;
+
+/**
  * What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
  * with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
  */
@@ -877,6 +900,22 @@ vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 struct vidcache_recorded *recorded);
 
 /**
+ * vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's clock.
+ * After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count, and
+ * HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was heard,
+ * or later, is believed all the same. A time more than 5 s in the future says nothing.
+ *
+ * Fails as vidcache_record.
+ */
+vidcache_result vidcache_record_read(const struct vidcache_handle *handle,
+                                     const struct vidcache_user *user,
+                                     const char *answer,
+                                     size_t answer_len,
+                                     int64_t change,
+                                     int64_t asked_at,
+                                     struct vidcache_recorded *recorded);
+
+/**
  * Takes in what the app has long known: users and their contacts, for a first fill. 100,000 rows to a transaction,
  * others' writes in between. A link that was made otherwise stands against an imported one, and so does a later email.
  * Importing again changes nothing.
@@ -898,6 +937,18 @@ vidcache_result vidcache_observe(const struct vidcache_handle *handle,
                                  const char *answer,
                                  size_t answer_len,
                                  struct vidcache_observed **observed);
+
+/**
+ * vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search, which
+ * finds contacts as they were a while ago.
+ *
+ * Fails as vidcache_observe.
+ */
+vidcache_result vidcache_observe_read(const struct vidcache_handle *handle,
+                                      const char *answer,
+                                      size_t answer_len,
+                                      int64_t asked_at,
+                                      struct vidcache_observed **observed);
 
 /**
  * The contacts that the answer described, by the ids that live. They stay until `observed` is freed.
@@ -996,6 +1047,25 @@ vidcache_result vidcache_quiet_period(const struct vidcache_handle *handle, uint
 vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
                                        uint64_t older_than_ms,
                                        struct vidcache_stale_change *changes,
+                                       size_t capacity,
+                                       size_t *count);
+
+/**
+ * Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `capacity` of them, into
+ * the caller's array; `*count` is how many. `after` is the last of a list before, or NULL: those that come after it.
+ *
+ * With `confirmed` false, those whose pages give the id alone since HubSpot has not said which email it holds for the
+ * contact now; left out is who was read within `older_than_ms` milliseconds and has not become doubtful since. With
+ * true, those whose contact was last read, or its email last confirmed, longer ago than that. Read them by
+ * vidcache_observe_read. Finding nobody takes microseconds, however many users there are.
+ *
+ * Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_users_to_read(const struct vidcache_handle *handle,
+                                       bool confirmed,
+                                       uint64_t older_than_ms,
+                                       const struct vidcache_user_to_read *after,
+                                       struct vidcache_user_to_read *users,
                                        size_t capacity,
                                        size_t *count);
 

@@ -116,6 +116,13 @@ struct question {
   std::optional<std::string_view> email;
 };
 
+struct user_to_read {
+  std::string user;
+  std::int64_t vid;
+  /** 0: never. */
+  std::chrono::milliseconds read_at;
+};
+
 struct stale_change {
   std::string user;
   std::int64_t token;
@@ -280,21 +287,26 @@ public:
     detail::check(vidcache_link_shared(handle_.get(), who.get(), vid));
   }
 
-  /** `change` is the token of the change that the answer finishes. */
-  recorded record(const user &who, std::string_view answer, std::optional<std::int64_t> change = std::nullopt)
+  /** `change` is the token of the change that the answer finishes, `asked_at` when the call was begun, since 1970. */
+  recorded record(const user &who, std::string_view answer, std::optional<std::int64_t> change = std::nullopt,
+                  std::optional<std::chrono::milliseconds> asked_at = std::nullopt)
   {
     vidcache_recorded made;
     // 0 is "none" in C; here it is a number that is no token.
     const std::int64_t token = change ? (*change == 0 ? -1 : *change) : 0;
-    detail::check(vidcache_record(handle_.get(), who.get(), detail::data(answer), answer.size(), token, &made));
+    const char *const data = detail::data(answer);
+    detail::check(asked_at ? vidcache_record_read(handle_.get(), who.get(), data, answer.size(), token, asked_at->count(), &made)
+                           : vidcache_record(handle_.get(), who.get(), data, answer.size(), token, &made));
     const std::optional<bool> created = made.created < 0 ? std::nullopt : std::optional<bool>(made.created == 1);
     return {made.vid, created, made.canonical, made.email_observed};
   }
 
-  observed observe(std::string_view answer)
+  observed observe(std::string_view answer, std::optional<std::chrono::milliseconds> asked_at = std::nullopt)
   {
     vidcache_observed *raw = nullptr;
-    detail::check(vidcache_observe(handle_.get(), detail::data(answer), answer.size(), &raw));
+    const char *const data = detail::data(answer);
+    detail::check(asked_at ? vidcache_observe_read(handle_.get(), data, answer.size(), asked_at->count(), &raw)
+                           : vidcache_observe(handle_.get(), data, answer.size(), &raw));
     const std::unique_ptr<vidcache_observed, free_observed> found(raw);
     const std::int64_t *vids = nullptr;
     std::size_t count = 0;
@@ -347,6 +359,25 @@ public:
     std::uint64_t milliseconds;
     detail::check(vidcache_quiet_period(handle_.get(), &milliseconds));
     return std::chrono::milliseconds(milliseconds);
+  }
+
+  std::vector<user_to_read> users_to_read(bool confirmed, std::chrono::milliseconds older_than,
+                                          const user_to_read *after = nullptr, std::size_t limit = 100) const
+  {
+    std::vector<vidcache_user_to_read> raw(limit);
+    vidcache_user_to_read last{};
+    if (after) {
+      last.vid = after->vid;
+      last.read_at = after->read_at.count();
+    }
+    std::size_t count = 0;
+    const std::uint64_t age = older_than.count() < 0 ? 0 : static_cast<std::uint64_t>(older_than.count());
+    detail::check(vidcache_users_to_read(handle_.get(), confirmed, age, after ? &last : nullptr, raw.data(), raw.size(), &count));
+    std::vector<user_to_read> users;
+    for (std::size_t at = 0; at < count; ++at) {
+      users.push_back({std::string(raw[at].user, raw[at].user_len), raw[at].vid, std::chrono::milliseconds(raw[at].read_at)});
+    }
+    return users;
   }
 
   std::vector<stale_change> stale_changes(std::chrono::milliseconds older_than, std::size_t limit = 1000) const

@@ -2,6 +2,7 @@
 
 mod account;
 mod intake;
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,9 @@ use crate::identity::{Identity, UserKey, Vid};
 use crate::rows::{self, StaleChange, learn};
 use crate::snippet::{self, Page, Template};
 use crate::store::{Stats, Store};
+
+/// Up to how many users are looked up in the in-process table, one by one.
+const MANY: usize = 256;
 
 /// How to open a cache. `Options::default()` is right for most.
 #[derive(Clone)]
@@ -148,12 +152,16 @@ impl Vidcache {
         Ok(decision::decide(&state, email, |email| self.store.key().fingerprint(email)))
     }
 
-    /// [`Vidcache::resolve`] for many users, in their order.
+    /// [`Vidcache::resolve`] for many users, in their order. More than some hundred are read from the file as of one
+    /// commit, and stay out of the in-process table, whose users are those of pages.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn resolve_many(&self, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
-        users.iter().map(|user| self.resolve(*user)).collect()
+        match users.len() {
+            0..=MANY => users.iter().map(|user| self.resolve(*user)).collect(),
+            _ => self.store.read_at_once(|rows| rows::identities(rows, users)),
+        }
     }
 
     /// [`Vidcache::decide`] for many users, in their order. Each decision is current as of this call; they need not be
@@ -267,13 +275,15 @@ impl Vidcache {
         self.store.read(|rows| rows::is_outstanding(rows, user, token))
     }
 
-    /// When the user's change was begun, in milliseconds since 1970 by the app's clock; `None` once it has ended. For a
-    /// worker whose queue may not wait out the quiet period.
+    /// Since when the user's change has counted for every page that could name the email of their contact, in
+    /// milliseconds since 1970 by the app's clock: since it was begun, or, if the contact has become another user's too
+    /// meanwhile (HubSpot merged two, or [`Vidcache::link_shared`]), since that was heard. `None` once it has ended. A
+    /// worker asks when it runs, and waits until this is a [`Vidcache::quiet_period`] ago.
     ///
     /// # Errors
     /// As [`Vidcache::is_change_outstanding`].
     pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
-        self.store.read(|rows| rows::outstanding_since(rows, user, token))
+        self.store.read(|rows| rows::outstanding_since(rows, user, token, now()))
     }
 
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.

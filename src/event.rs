@@ -22,17 +22,23 @@ pub(crate) enum Event<'a> {
     /// The app says: this user is that contact. `at` is the app's clock; the latest wins.
     Linked { user: UserKey<'a>, vid: Vid, at: Millis },
     /// HubSpot said: this contact held that email (or none that a page could name) at that time.
-    /// `at` is HubSpot's own clock; the latest wins, and two emails at one time are neither.
-    EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis },
+    /// `at` is HubSpot's own clock; the latest wins, and of one time the read that was begun last. `read_at`: when
+    /// that was, by the app's clock; `None` where nobody knows. Two emails at one time are neither.
+    EmailObserved { vid: Vid, email: Option<Fingerprint>, at: Millis, read_at: Option<Millis> },
     /// HubSpot said: that is another email of the contact, at that time. The latest time is kept.
     SecondaryObserved { vid: Vid, email: Fingerprint, at: Millis },
     /// HubSpot merged `old` into `into`: from then on `old` stands for it. `born`: the merge made `into`, so all that
-    /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown.
-    Merged { old: Vid, into: Vid, at: Millis, born: bool },
+    /// was ever said of that id is newer than the merge. `at` is HubSpot's clock; 0 where it is unknown. `heard` is the
+    /// app's clock when it was told; the first counts.
+    Merged { old: Vid, into: Vid, at: Millis, born: bool, heard: Millis },
     /// HubSpot deleted the contact. It may be restored, and merging it away deletes it too.
     Deleted { vid: Vid, at: Millis },
     /// HubSpot restored the contact.
     Restored { vid: Vid, at: Millis },
+    /// What HubSpot said of the contact may not be so any more. Nothing counts that it held up to `to` of HubSpot's
+    /// clock, but what a read says that was begun at `at` of the app's clock or later. `read_at`: when the read was
+    /// begun that raised the doubt.
+    Doubted { vid: Vid, to: Option<Millis>, at: Millis, read_at: Option<Millis> },
     /// HubSpot erased the contact for privacy. Final, whatever else is said at whatever time.
     Erased { vid: Vid },
     /// The app is about to change the user's email.
@@ -62,6 +68,7 @@ pub(crate) enum What {
     ChangeAbandoned = 9,
     /// Another user's link decides who gives an external id.
     ExternalId = 10,
+    Doubted = 11,
     ChangeRefused = 12,
 }
 
@@ -78,6 +85,7 @@ impl What {
             8 => "an email change was finished by HubSpot's answer",
             9 => "an email change was abandoned",
             10 => "it was settled anew which user gives the external id",
+            11 => "what HubSpot had said of the contact's email was put in doubt",
             12 => "HubSpot refused the email of a change, which ended it",
             _ => "something happened that this version does not know",
         }

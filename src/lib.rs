@@ -111,6 +111,6 @@ pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use refusal::Refusal;
-pub use rows::StaleChange;
+pub use rows::{StaleChange, UserToRead};
 pub use snippet::Page;
 pub use store::Stats;

@@ -143,6 +143,32 @@ class AnswerTest < CacheTest
     assert_equal 7.0, assert_raises(Vidcache::RateLimited) { cache.record(1, net_http(429, "", "Retry-After" => "7")) }.retry_after
   end
 
+  # Every answer that the fuzzer starts from, whole and cut off, with every status: none is believed for more than it
+  # says.
+  test "whatever comes with whatever status is an error of ours that tells no email" do
+    bodies = Dir[File.expand_path("../../fuzz/corpus/answer/*", __dir__)].map { |file| File.binread(file).force_encoding("UTF-8") }
+    assert_operator bodies.size, :>, 25
+    bodies += bodies.map { |body| body.byteslice(0, body.bytesize / 2) } + [nil, "", "null", "5"]
+    seen = Hash.new(0)
+    token = cache.begin_email_change(1)
+    bodies.product([200, 207, 302, 400, 401, 403, 404, 409, 423, 429, 477, 500, 502, 503, 504, 521, nil]).each do |body, status|
+      cache.record(1, ApiError.new(status, body, [502, 503].include?(status) ? { "Retry-After" => "5" } : {}), change: token)
+      assert_operator 200..299, :cover?, status
+      token = cache.begin_email_change(1)
+    rescue Vidcache::Error => e
+      seen[e.class] += 1
+      assert_names_no_email e.full_message(highlight: false)
+      refute_equal cache.change_outstanding?(1, token), e.is_a?(Vidcache::Refused), "#{e.class}, #{status}: #{body}"
+      own = body.to_s.match?(/"status": ?"error"/)
+      assert own, "#{e.class}, #{status}: #{body}" if e.is_a?(Vidcache::ContactMissing) || e.is_a?(Vidcache::Refused)
+      token = cache.begin_email_change(1) if e.is_a?(Vidcache::Refused)
+    end
+    expected = [Vidcache::ContactMissing, Vidcache::ContactConflict, Vidcache::Refused, Vidcache::RateLimited, Vidcache::HubspotError,
+                Vidcache::InvalidAnswer, Vidcache::AnswerWithoutId, Vidcache::AnswerWithoutEmail]
+    assert_empty expected - seen.keys
+    assert_empty seen.keys - expected
+  end
+
   test "what hubspot never takes is refused once and ends the change" do
     invalid = '{"status":"error","message":"Property values were not valid: [{\"isValid\":false,\"message\":\"Email address ' \
               'ann@shop.test is invalid\",\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]","category":"VALIDATION_ERROR"}'
@@ -156,6 +182,18 @@ class AnswerTest < CacheTest
     assert(cache.explain(1, EMAIL).any? { |sentence| sentence.include?("HubSpot refused the app's email") })
     cache.record(1, fields.merge("updatedAt" => "2100-03-01T10:00:01.000Z"))
     assert_predicate cache.decide(1, EMAIL), :agreed?
+  end
+
+  test "a new user's refusal is known until their next change" do
+    blocked = '{"status":"error","message":"Property values were not valid","validationResults":[{"isValid":false,"message":' \
+              '"email has been GDPR blacklisted","error":"INVALID_EMAIL","name":"email"}]}'
+    assert_nil cache.refusal(9)
+    assert_raises(Vidcache::Refused) { cache.record(9, ApiError.new(400, blocked)) }
+    assert_equal :privacy_deletion, cache.refusal(9)
+    cache.begin_email_change(9)
+    assert_nil cache.refusal(9)
+    cache.forget(9)
+    assert_nil cache.refusal(9)
   end
 
   test "searches, batches, pages, arrays and collections are lists" do

@@ -8,6 +8,7 @@ use crate::email::Email;
 use crate::error::Result;
 use crate::event::Event;
 use crate::identity::UserKey;
+use crate::refusal::Refusal;
 use crate::rows;
 
 /// Why a page says what it says.
@@ -46,6 +47,16 @@ impl Vidcache {
             sentences.extend(rows::account(rows, user)?.sentences(print, decision.email().is_some()));
             Ok(Explanation { decision, sentences })
         })
+    }
+
+    /// Why HubSpot refused the email of a user for good whom it has no contact of: for a worker that makes contacts of such
+    /// users, and need not try again. `None` for a user with a contact, or with a change outstanding, which is the way to
+    /// tell HubSpot of a user's next email. [`Vidcache::explain`] and [`Vidcache::export`] tell of every user.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn refusal(&self, user: UserKey<'_>) -> Result<Option<Refusal>> {
+        self.store.read(|rows| rows::refusal(rows, user))
     }
 
     /// All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the

@@ -3,12 +3,12 @@
 use super::{Vidcache, now};
 use crate::email::{Email, Fingerprint};
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, LATEST, Millis};
+use crate::event::{ChangeToken, Event, Millis};
 use crate::hubspot::fact::{Answer, Contact};
 use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
-use crate::rows::learn::{self, Described, Link};
+use crate::rows::learn::{self, Clock, Described, Link};
 use crate::rows::{Import, Known};
 
 /// What [`Vidcache::record`] learnt.
@@ -74,6 +74,10 @@ pub struct ImportReport {
 /// with 10,000, 200,000 with this), few enough that others need not wait a second.
 const IMPORT_BATCH: usize = 100_000;
 
+/// How far HubSpot's clock may be ahead of ours: as far as it may be for a webhook's signature. No time zone is as near
+/// to another.
+const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
+
 /// How much HubSpot's clock may be ahead of the app's, in milliseconds.
 const CLOCKS_APART: Millis = 5_000;
 
@@ -99,9 +103,38 @@ impl Vidcache {
     /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
     /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
+        self.take(user, answer, change, None)
+    }
+
+    /// [`Vidcache::record`] of an answer to a call that was begun at `asked_at`: milliseconds since 1970 by the app's
+    /// clock, read before the call. After a merge, a deletion, a restoration, a 404 or [`Vidcache::forget`], what HubSpot
+    /// said before does not count, and HubSpot's own time of the contact may not move for years. An answer to a call that
+    /// was begun 5 s after that was heard, or later, is believed all the same. A time more than 5 s in the future says
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Vidcache::record`].
+    pub fn record_read(
+        &self,
+        user: UserKey<'_>,
+        answer: &[u8],
+        change: Option<ChangeToken>,
+        asked_at: Millis,
+    ) -> Result<Recorded> {
+        self.take(user, answer, change, Some(asked_at))
+    }
+
+    fn take(
+        &self,
+        user: UserKey<'_>,
+        answer: &[u8],
+        change: Option<ChangeToken>,
+        asked_at: Option<Millis>,
+    ) -> Result<Recorded> {
+        let clock = Clock::new(now(), asked_at);
         let contact = match response::contact(answer) {
             Err(Error::ContactMissing) => {
-                self.store.write(|tx| learn::found_none(tx, user))?;
+                self.store.write(|tx| learn::found_none(tx, user, clock))?;
                 return Err(Error::ContactMissing);
             }
             Err(Error::Refused { why }) => {
@@ -115,7 +148,7 @@ impl Vidcache {
             return Err(Error::AnswerWithoutEmail);
         }
         let described = self.described(&contact);
-        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, now()))?;
+        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, clock))?;
         if learnt.erased {
             self.store.empty_wal()?;
         }
@@ -136,6 +169,20 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::record`], of those that are not about a user or a change. Nothing is written then.
     pub fn observe(&self, answer: &[u8]) -> Result<Observed> {
+        self.look(answer, None)
+    }
+
+    /// [`Vidcache::observe`] of an answer to a call that was begun at `asked_at`: see [`Vidcache::record_read`]. Not for
+    /// a search, which finds contacts as they were a while ago.
+    ///
+    /// # Errors
+    /// As [`Vidcache::observe`].
+    pub fn observe_read(&self, answer: &[u8], asked_at: Millis) -> Result<Observed> {
+        self.look(answer, Some(asked_at))
+    }
+
+    fn look(&self, answer: &[u8], asked_at: Option<Millis>) -> Result<Observed> {
+        let clock = Clock::new(now(), asked_at);
         let (contacts, missing) = match response::answer(answer)? {
             Answer::Contact(contact) => (vec![contact], Vec::new()),
             Answer::Contacts(list) => (list.contacts, list.missing),
@@ -148,7 +195,7 @@ impl Vidcache {
         contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
             let described: Vec<_> = contacts.iter().map(|contact| self.described(contact)).collect();
-            if self.store.write(|tx| learn::observe(tx, &described, &missing, now()))? {
+            if self.store.write(|tx| learn::observe(tx, &described, &missing, clock))? {
                 self.store.empty_wal()?;
             }
         }
@@ -175,9 +222,9 @@ impl Vidcache {
             (report, erased) = self.store.write(|tx| {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
-                    let (events, mut changed) = (self.events(notice), false);
+                    let (events, mut changed) = (self.events(notice, now()), false);
                     for event in &events {
-                        let told = learn::tell(tx, event)?;
+                        let told = learn::tell(tx, event, now())?;
                         changed |= told.changed;
                         erased |= told.erased;
                     }
@@ -197,14 +244,15 @@ impl Vidcache {
         batch.refused.map_or(Ok(report), Err)
     }
 
-    /// What a notice tells.
-    fn events(&self, notice: &Notice) -> Vec<Event<'static>> {
+    /// What a notice tells that is heard now.
+    fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
         match *notice {
             Notice::EmailChanged { vid, email, at } => {
-                vec![Event::EmailObserved { vid, email: email.map(|email| self.fingerprint(&email)), at }]
+                let email = email.map(|email| self.fingerprint(&email));
+                vec![Event::EmailObserved { vid, email, at, read_at: None }]
             }
             Notice::Merged { ref from, into, at, born } => {
-                from.iter().map(|&old| Event::Merged { old, into, at, born }).collect()
+                from.iter().map(|&old| Event::Merged { old, into, at, born, heard }).collect()
             }
             Notice::Deleted { vid, at } => vec![Event::Deleted { vid, at }],
             Notice::Restored { vid, at } => vec![Event::Restored { vid, at }],
@@ -244,15 +292,22 @@ impl Vidcache {
     /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidAnswer`] for a time of an email that is not from 1970 to 9999; [`Error::Busy`], [`Error::Cancelled`],
+    /// [`Error::InvalidAnswer`] for a time of an email that is before 1970, or more than five minutes in the future; [`Error::Busy`], [`Error::Cancelled`],
     /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error of `users`. Whole transactions before it stay.
     pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
         let mut report = ImportReport::default();
         let mut users = users.into_iter();
         loop {
             let known = |row: Imported<'a>| {
-                if row.email.is_some_and(|(_, at)| !(0..=LATEST).contains(&at)) {
-                    return Err(Error::InvalidAnswer("the time of an email is not from 1970 to 9999".into()));
+                if row.email.is_some_and(|(_, at)| at < 0) {
+                    return Err(Error::InvalidAnswer("the time of an email is before 1970".into()));
+                }
+                if row.email.is_some_and(|(_, at)| at > now() + CLOCKS_DIFFER) {
+                    return Err(Error::InvalidAnswer(
+                        "the time of an email is in the future, so that all that HubSpot says until then would count as \
+                         older: it is in milliseconds since 1970 UTC, and a time zone may be missing"
+                            .into(),
+                    ));
                 }
                 let email = row.email.map(|(email, at)| (self.fingerprint(&email), at));
                 Ok(Known { user: row.user, vid: row.vid, email })

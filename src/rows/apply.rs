@@ -26,17 +26,18 @@ const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
 pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
     match *event {
         Event::Linked { user, vid, at } => link::linked(tx, &key(user), vid, at),
-        Event::EmailObserved { vid, email, at } => contact::observed(tx, vid, email, at),
+        Event::EmailObserved { vid, email, at, read_at } => contact::observed(tx, vid, email, at, read_at),
         Event::SecondaryObserved { vid, email, at } => contact::secondary(tx, vid, email, at),
-        Event::Merged { old, into, at, born } => contact::merged(tx, old, into, at, born),
+        Event::Merged { old, into, at, born, heard } => contact::merged(tx, old, into, at, born, heard),
         Event::Deleted { vid, at } => contact::deleted(tx, vid, at),
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
+        Event::Doubted { vid, to, at, read_at } => contact::doubted(tx, vid, to, at, read_at),
         Event::Erased { vid } => contact::erased(tx, vid.get()),
         Event::ChangeBegun { user, token, at } => {
             prune(tx, user, at)?;
             const SQL: &str = "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (token) DO UPDATE SET begun_at = excluded.begun_at
-                 WHERE begun_at IS NULL OR excluded.begun_at < begun_at RETURNING user";
+                 WHERE user IS NOT NULL AND (begun_at IS NULL OR excluded.begun_at < begun_at) RETURNING user";
             change(tx, SQL, params![token.get(), user, at], at, What::ChangeBegun)
         }
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
@@ -57,13 +58,14 @@ fn end(
 ) -> Result<bool> {
     const SQL: &str = "INSERT INTO change (token, user, ended_at, refused) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at, refused = excluded.refused
-         WHERE ended_at IS NULL OR excluded.ended_at < ended_at
-            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0)) RETURNING user";
+         WHERE user IS NOT NULL AND (ended_at IS NULL OR excluded.ended_at < ended_at
+            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0))) RETURNING user";
     change(tx, SQL, params![token.get(), user, at, refused.map(|why| why as i64)], at, what)
 }
 
 fn change(tx: &Connection, sql: &str, values: &[&dyn ToSql], at: Millis, what: What) -> Result<bool> {
-    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's.
+    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's. What comes
+    // late of one that became nobody's changes nothing.
     let owner: Option<Value> = tx.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     match owner {
         Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),

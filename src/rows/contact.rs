@@ -16,14 +16,35 @@ use crate::error::Result;
 use crate::event::{Millis, What};
 use crate::identity::Vid;
 
-pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
+/// `newer` and `tied` of two observations: the later by HubSpot's clock, of one time the read that was begun later.
+macro_rules! later {
+    ($rest:literal) => {
+        concat!(
+            "email = CASE WHEN ifnull(?3 > email_at OR (?3 = email_at AND ifnull(?4, 0) > ifnull(read_at, 0)), true)
+                      THEN ?2 END, email_at = ?3, read_at = ?4
+             WHERE ",
+            $rest,
+            " (email_at IS NULL OR ?3 > email_at
+               OR (?3 = email_at AND (ifnull(?4, 0) > ifnull(read_at, 0)
+                 OR (ifnull(?4, 0) = ifnull(read_at, 0) AND email IS NOT NULL AND email IS NOT ?2))))"
+        )
+    };
+}
+
+pub(super) fn observed(
+    tx: &Connection,
+    vid: Vid,
+    email: Option<Fingerprint>,
+    at: Millis,
+    read_at: Option<Millis>,
+) -> Result<bool> {
     // In one question, since most of what HubSpot says is this. Hashing costs more than asking if anybody was ever erased.
-    let (erased, canonical, graves): (bool, Option<i64>, bool) = tx
+    let (erased, canonical, graves, known): (bool, Option<i64>, bool, Option<[u8; 16]>) = tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM erased WHERE vid = ?1), (SELECT canonical FROM past WHERE vid = ?1),
-               EXISTS (SELECT 1 FROM buried)",
+               EXISTS (SELECT 1 FROM buried), (SELECT email FROM contact WHERE vid = ?1)",
         )?
-        .query_row([vid.get()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .query_row([vid.get()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     if erased {
         return email.map_or(Ok(false), |email| bury(tx, &email.0));
     }
@@ -33,33 +54,28 @@ pub(super) fn observed(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at
     };
     // One time, two emails: neither is known to be the later, so neither is named.
     if let Some(canonical) = canonical {
-        let changed = tx
-            .prepare_cached(
-                "UPDATE past SET
-                   email = CASE WHEN email_at IS NULL OR ?3 > email_at THEN ?2 END, email_at = ?3
-                 WHERE vid = ?1
-                   AND (email_at IS NULL OR ?3 > email_at
-                        OR (?3 = email_at AND email IS NOT NULL AND email IS NOT ?2))",
-            )?
-            .execute(params![vid.get(), email, at])?;
+        let changed = tx.prepare_cached(concat!("UPDATE past SET ", later!("vid = ?1 AND")))?.execute(params![
+            vid.get(),
+            email,
+            at,
+            read_at
+        ])?;
         if changed > 0 {
             derive(tx, canonical, What::EmailObserved, at)?;
         }
         return Ok(changed > 0);
     }
     let changed: Option<Value> = tx
-        .prepare_cached(
-            "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (vid) DO UPDATE SET
-               email = CASE WHEN email_at IS NULL OR excluded.email_at > email_at THEN excluded.email END,
-               email_at = excluded.email_at
-             WHERE email_at IS NULL OR excluded.email_at > email_at
-                OR (excluded.email_at = email_at AND email IS NOT NULL AND email IS NOT excluded.email)
-             RETURNING user",
-        )?
-        .query_row(params![vid.get(), email, at], |row| row.get(0))
+        .prepare_cached(concat!(
+            "INSERT INTO contact (vid, email, email_at, read_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (vid) DO UPDATE SET ",
+            later!(""),
+            " RETURNING user"
+        ))?
+        .query_row(params![vid.get(), email, at, read_at], |row| row.get(0))
         .optional()?;
-    if changed.as_ref().is_some_and(|user| *user != Value::Null) {
+    // A read that says what is known already changes no page.
+    if changed.as_ref().is_some_and(|user| *user != Value::Null) && (known.is_none() || known != email) {
         log_users(tx, vid.get(), What::EmailObserved, at)?;
     }
     Ok(changed.is_some())
@@ -96,6 +112,35 @@ pub(super) fn restored(tx: &Connection, vid: Vid, at: Millis) -> Result<bool> {
     )
 }
 
+/// What was said of the contact up to `to` does not count any more, nor does a read that was begun before `at`.
+pub(super) fn doubted(
+    tx: &Connection,
+    vid: Vid,
+    to: Option<Millis>,
+    at: Millis,
+    read_at: Option<Millis>,
+) -> Result<bool> {
+    let (erased, canonical) = fate(tx, vid.get())?;
+    if erased {
+        return Ok(false);
+    }
+    begin_past(tx, vid.get())?;
+    // The greatest of each; the least number stands for none.
+    let changed = tx
+        .prepare_cached(
+            "UPDATE past SET doubted_to = nullif(max(ifnull(doubted_to, -1), ifnull(?2, -1)), -1),
+               doubted_at = max(ifnull(doubted_at, ?3), ?3),
+               asked_at = nullif(max(ifnull(asked_at, -1), ifnull(?4, -1)), -1)
+             WHERE vid = ?1 AND (ifnull(doubted_to, -1) < ifnull(?2, -1) OR ifnull(doubted_at < ?3, true)
+               OR ifnull(asked_at, -1) < ifnull(?4, -1))",
+        )?
+        .execute(params![vid.get(), to, at, read_at])?;
+    if changed > 0 {
+        derive(tx, canonical.unwrap_or(vid.get()), What::Doubted, at)?;
+    }
+    Ok(changed > 0)
+}
+
 fn told(tx: &Connection, vid: Vid, at: Millis, what: What, sql: &str) -> Result<bool> {
     let (erased, canonical) = fate(tx, vid.get())?;
     if erased {
@@ -118,8 +163,8 @@ fn told(tx: &Connection, vid: Vid, at: Millis, what: What, sql: &str) -> Result<
 /// From now on what is said of this id is kept apart from what follows from it.
 fn begin_past(tx: &Connection, vid: i64) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO past (vid, canonical, email, email_at)
-         SELECT ?1, ?1, email, email_at FROM (SELECT 1) LEFT JOIN contact ON vid = ?1 WHERE true
+        "INSERT INTO past (vid, canonical, email, email_at, read_at)
+         SELECT ?1, ?1, email, email_at, read_at FROM (SELECT 1) LEFT JOIN contact ON vid = ?1 WHERE true
          ON CONFLICT DO NOTHING",
     )?
     .execute([vid])?;
@@ -128,7 +173,7 @@ fn begin_past(tx: &Connection, vid: i64) -> Result<()> {
 
 /// Ids that were ever merged, in whatever direction, are one contact. Which of them lives: the one that was not merged
 /// on; of several, or of none where reports contradict one another, the one that the latest merge named.
-pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool) -> Result<bool> {
+pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool, heard: Millis) -> Result<bool> {
     let (old, into) = (old.get(), into.get());
     if old == into {
         return Ok(false);
@@ -142,11 +187,12 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
     begin_past(tx, into)?;
     let news = tx
         .prepare_cached(
-            "INSERT INTO merge (old, into_vid, at, born) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (old, into_vid) DO UPDATE SET at = max(at, excluded.at), born = max(born, excluded.born)
-             WHERE excluded.at > at OR excluded.born > born",
+            "INSERT INTO merge (old, into_vid, at, born, heard_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (old, into_vid) DO UPDATE SET at = max(at, excluded.at), born = max(born, excluded.born),
+               heard_at = min(heard_at, excluded.heard_at)
+             WHERE excluded.at > at OR excluded.born > born OR excluded.heard_at < heard_at",
         )?
-        .execute(params![old, into, at, born])?;
+        .execute(params![old, into, at, born, heard])?;
     if news == 0 {
         return Ok(false);
     }
@@ -184,7 +230,11 @@ struct Said {
     vid: i64,
     email: Option<[u8; 16]>,
     email_at: Option<Millis>,
+    read_at: Option<Millis>,
     deleted_at: Option<Millis>,
+    doubted_to: Option<Millis>,
+    doubted_at: Option<Millis>,
+    asked_at: Option<Millis>,
 }
 
 /// Writes down which email the contact holds, from all that was said of its ids.
@@ -192,7 +242,11 @@ struct Said {
 /// A merge confirms nothing: what was said of the id that lives counts from the merge on (always, where the merge made
 /// it), what was said of the others counts once it is newer than every merge. Where a merge has no time, what was said of
 /// the others last may be from before it or after: then nobody knows, unless it is the same. A deletion ends what was said before
-/// it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and say nothing.
+/// it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and say nothing. A doubt
+/// ends what was said before it, too.
+///
+/// Whatever is ended so by HubSpot's clock counts again where a read says it that was begun after the last doubt by the
+/// app's clock: HubSpot need not have touched the contact since. docs/adr/0017.
 fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let (of_all, of_living, untimed): (Option<Millis>, Option<Millis>, bool) = tx
         .prepare_cached(
@@ -201,42 +255,94 @@ fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
         )?
         .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let said: Vec<Said> = tx
-        .prepare_cached("SELECT vid, email, email_at, deleted_at FROM past WHERE canonical = ?1")?
+        .prepare_cached(
+            "SELECT vid, email, email_at, read_at, deleted_at, doubted_to, doubted_at, asked_at FROM past
+             WHERE canonical = ?1",
+        )?
         .query_map([vid], |row| {
-            Ok(Said { vid: row.get(0)?, email: row.get(1)?, email_at: row.get(2)?, deleted_at: row.get(3)? })
+            Ok(Said {
+                vid: row.get(0)?,
+                email: row.get(1)?,
+                email_at: row.get(2)?,
+                read_at: row.get(3)?,
+                deleted_at: row.get(4)?,
+                doubted_to: row.get(5)?,
+                doubted_at: row.get(6)?,
+                asked_at: row.get(7)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let living = said.iter().find(|said| said.vid == vid);
-    let deleted_at = living.and_then(|said| said.deleted_at);
-    let mut held: Option<(Millis, Option<[u8; 16]>)> = None;
+    let ended = living.and_then(|said| said.deleted_at).max(said.iter().filter_map(|said| said.doubted_to).max());
+    let doubted_at = said.iter().filter_map(|said| said.doubted_at).max();
+    let read_since = |said: &Said| doubted_at.is_some() && said.read_at >= doubted_at;
+    let any_read = said.iter().any(read_since);
+    let mut held: Option<((Millis, Option<Millis>), Option<[u8; 16]>)> = None;
     for said in &said {
         let Some(at) = said.email_at else { continue };
         let since = if said.vid == vid { of_living } else { of_all };
-        if since.max(deleted_at).is_some_and(|since| at <= since) {
+        if !read_since(said) && since.max(ended).is_some_and(|since| at <= since) {
             continue;
         }
-        let doubtful = untimed && living.is_none_or(|living| living.email != said.email);
-        let email = said.email.filter(|_| !doubtful);
+        let doubtful = untimed && !read_since(said) && living.is_none_or(|living| living.email != said.email);
+        if doubtful && any_read {
+            continue;
+        }
+        let (at, email) = ((at, said.read_at), said.email.filter(|_| !doubtful));
         held = match held {
             Some((newest, _)) if newest > at => held,
             Some((newest, other)) if newest == at && other != email => Some((at, None)),
             _ => Some((at, email)),
         };
     }
-    let (held_at, email) = (held.map(|held| held.0), held.and_then(|held| held.1));
-    let changed = if held_at.is_some() {
+    // When the contact was last read, unless something has made that worthless since.
+    let read_at = said.iter().filter_map(|said| said.read_at.max(said.asked_at)).max();
+    let read_at = read_at.filter(|read_at| doubted_at.is_none_or(|doubted_at| *read_at >= doubted_at));
+    put(tx, vid, Row { email: held.and_then(|held| held.1), email_at: held.map(|held| held.0.0), read_at }, what, at)
+}
+
+/// What a contact's row says but for whose it is.
+#[derive(Default, PartialEq)]
+struct Row {
+    email: Option<[u8; 16]>,
+    email_at: Option<Millis>,
+    read_at: Option<Millis>,
+}
+
+/// Writes the row of a contact. Whoever has it is named in the log if a page may say something else now.
+fn put(tx: &Connection, vid: i64, row: Row, what: What, at: Millis) -> Result<()> {
+    let known = tx
+        .prepare_cached("SELECT email, email_at, read_at FROM contact WHERE vid = ?1")?
+        .query_row([vid], |row| Ok(Row { email: row.get(0)?, email_at: row.get(1)?, read_at: row.get(2)? }))
+        .optional()?
+        .unwrap_or_default();
+    if known != row {
         tx.prepare_cached(
-            "INSERT INTO contact (vid, email, email_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (vid) DO UPDATE SET email = excluded.email, email_at = excluded.email_at
-             WHERE email IS NOT excluded.email OR email_at IS NOT excluded.email_at",
+            "INSERT INTO contact (vid, email, email_at, read_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (vid) DO UPDATE SET email = ?2, email_at = ?3, read_at = ?4",
         )?
-        .execute(params![vid, email, held_at])?
-    } else {
-        tx.prepare_cached("UPDATE contact SET email = NULL, email_at = NULL WHERE vid = ?1 AND email_at IS NOT NULL")?
-            .execute([vid])?
-    };
+        .execute(params![vid, row.email, row.email_at, row.read_at])?;
+    }
     drop_empty(tx, vid)?;
-    if changed == 0 { Ok(()) } else { log_users(tx, vid, what, at) }
+    let as_before = known.email == row.email && known.email_at == row.email_at;
+    if as_before { Ok(()) } else { log_users(tx, vid, what, at) }
+}
+
+/// Takes out what was said of a contact that nobody has any more, since its user was forgotten. When it was said stays,
+/// less a millisecond: an older answer that comes late must not be believed, and the same answer, read again for whoever
+/// signs up anew, has to be. HubSpot's time need not move meanwhile.
+pub(super) fn forget_emails(tx: &Connection, vid: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM secondary WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1)")?
+        .execute([vid])?;
+    let past = tx
+        .prepare_cached("UPDATE past SET email_at = email_at - (email IS NOT NULL), email = NULL WHERE canonical = ?1")?
+        .execute([vid])?;
+    if past > 0 {
+        return derive(tx, vid, What::EmailObserved, 0);
+    }
+    tx.prepare_cached("UPDATE contact SET email_at = email_at - 1, email = NULL WHERE vid = ?1 AND email IS NOT NULL")?
+        .execute([vid])?;
+    Ok(())
 }
 
 /// Takes a contact out for ever: all of its ids, what they held, and every link to them.
@@ -291,7 +397,7 @@ fn ids_of(tx: &Connection, vid: i64, canonical: Option<i64>) -> Result<Vec<i64>>
 }
 
 /// Every user who is, or once was, linked to the contact.
-pub(super) fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
+fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
     let (_, canonical) = fate(tx, vid)?;
     let mut users = users_of(tx, canonical.unwrap_or(vid))?;
     for id in ids_of(tx, vid, canonical)? {

@@ -113,7 +113,7 @@ impl<'tx> Import<'tx> {
             apply(self.tx, &Event::Linked { user, vid, at: 0 })?;
         }
         if let Some((print, at)) = email {
-            apply(self.tx, &Event::EmailObserved { vid, email: Some(print), at })?;
+            apply(self.tx, &Event::EmailObserved { vid, email: Some(print), at, read_at: None })?;
         }
         Ok(true)
     }

@@ -7,14 +7,41 @@ use rusqlite::Connection;
 
 use super::apply::apply;
 use super::base::user_key;
-use super::contact::holders;
-use super::link::links_of;
-use super::lookup::{canonical, check_free, is_erased, is_outstanding, is_overtaken, last_observed, link_of};
+use super::link::users_of;
+use super::lookup::{
+    canonical, check_free, contradicts, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
+};
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::refusal::Refusal;
+
+/// How far apart the clocks of the app's hosts may be, and by how much one may go back while a read is on its way, in
+/// milliseconds. A read counts in spite of a doubt if it was begun later than the doubt was heard by this.
+pub(crate) const APART: Millis = 5_000;
+
+/// For how long a call to HubSpot may be on its way, in milliseconds.
+const ON_ITS_WAY: Millis = 60_000;
+
+/// The time by the app's clock, and when the read was begun that is taken in, if that is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    now: Millis,
+    read_at: Option<Millis>,
+}
+
+impl Clock {
+    /// A read that was begun in the future was begun by a clock that is wrong, or was wrong: then nobody knows.
+    pub(crate) fn new(now: Millis, read_at: Option<Millis>) -> Self {
+        Self { now, read_at: read_at.filter(|at| *at > 0 && *at <= now.saturating_add(APART)) }
+    }
+
+    /// From when on a read counts in spite of what is heard now.
+    fn doubt(self) -> Millis {
+        self.now.saturating_add(APART)
+    }
+}
 
 /// What HubSpot said of one contact.
 #[derive(Debug, Clone)]
@@ -57,11 +84,11 @@ pub(crate) fn record(
     user: UserKey<'_>,
     contact: &Described,
     change: Option<ChangeToken>,
-    now: Millis,
+    clock: Clock,
 ) -> Result<Recorded> {
     // What HubSpot says of a contact is believed, whoever has the contact.
-    let erased = describe(tx, contact, now)?;
-    let link = match concerning(tx, user, contact, change, now) {
+    let erased = describe(tx, contact, clock)?;
+    let link = match concerning(tx, user, contact, change, clock.now) {
         Err(refused @ Error::VidTaken { .. }) => Link::Refused(refused),
         done => done.map(|()| Link::Settled)?,
     };
@@ -91,21 +118,28 @@ fn concerning(
 
 /// Takes in what HubSpot answered of contacts, and for which ids it has none. True: one of them was erased for privacy,
 /// so that nothing of it may stay in the file.
-pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], now: Millis) -> Result<bool> {
-    missing.iter().try_for_each(|&vid| gone(tx, vid, None, now))?;
-    contacts.iter().try_fold(false, |erased, contact| Ok(describe(tx, contact, now)? || erased))
+pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], clock: Clock) -> Result<bool> {
+    missing.iter().try_for_each(|&vid| gone(tx, vid, None, clock))?;
+    contacts.iter().try_fold(false, |erased, contact| Ok(describe(tx, contact, clock)? || erased))
 }
 
-fn describe(tx: &Connection, contact: &Described, now: Millis) -> Result<bool> {
+fn describe(tx: &Connection, contact: &Described, clock: Clock) -> Result<bool> {
     let &Described { vid: into, at, .. } = contact;
+    let mut news = false;
     for &old in &contact.merged {
-        tell(tx, &Event::Merged { old, into, at: 0, born: false })?;
+        let event = Event::Merged { old, into, at: 0, born: false, heard: clock.now };
+        news |= forget_alone(tx, &event)?.changed;
+    }
+    if news {
+        // What the read itself says of the contact is from after the merge.
+        doubt(tx, into, None, clock.read_at.unwrap_or(clock.doubt()), clock.read_at)?;
     }
     if contact.deleted {
-        gone(tx, into, at, now)?;
+        gone(tx, into, at, clock)?;
     }
     if let Some((email, at)) = contact.email {
-        apply(tx, &Event::EmailObserved { vid: into, email, at })?;
+        let read_at = clock.read_at.filter(|_| !contact.deleted);
+        observe_email(tx, into, email, at, Clock { read_at, ..clock })?;
     }
     for &email in &contact.secondary {
         apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
@@ -123,31 +157,64 @@ pub(crate) struct Told {
     pub(crate) erased: bool,
 }
 
-/// Applies what HubSpot told of a contact. If it means that a contact was erased, every user who was linked to no other
-/// is forgotten.
-pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<Told> {
+/// Which email HubSpot said the contact held. Two at one time put both in doubt.
+fn observe_email(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis, clock: Clock) -> Result<bool> {
+    let Clock { read_at, .. } = clock;
+    let clash = contradicts(tx, vid, email, at)?;
+    let changed = apply(tx, &Event::EmailObserved { vid, email, at, read_at })?;
+    if clash {
+        doubt(tx, vid, Some(at), clock.doubt(), None)?;
+    }
+    Ok(changed)
+}
+
+/// What HubSpot said of the contact up to `to` is not believed any more, until it says something newer or is read again.
+fn doubt(tx: &Connection, vid: Vid, to: Option<Millis>, at: Millis, read_at: Option<Millis>) -> Result<()> {
+    apply(tx, &Event::Doubted { vid, to, at, read_at }).map(drop)
+}
+
+/// Takes in what HubSpot told of a contact, of its own accord. If it means that a contact was erased, every user
+/// whose contact it was is forgotten, with the contacts that they had before (a link that was put right must not come
+/// back); if it makes what is known of the contact's email doubtful, only a read that is begun
+/// from now on can say that it is as before.
+pub(crate) fn tell(tx: &Connection, event: &Event<'_>, now: Millis) -> Result<Told> {
+    let clock = Clock::new(now, None);
+    if let Event::EmailObserved { vid, email, at, .. } = *event {
+        let changed = observe_email(tx, vid, email, at, clock)?;
+        return Ok(Told { changed, erased: is_erased(tx, vid)? });
+    }
+    let told = forget_alone(tx, event)?;
+    match *event {
+        Event::Merged { into: vid, .. } | Event::Deleted { vid, .. } | Event::Restored { vid, .. } if told.changed => {
+            doubt(tx, vid, None, clock.doubt(), None)?;
+        }
+        _ => {}
+    }
+    Ok(told)
+}
+
+/// Applies an event, and forgets whose contact it says was erased.
+fn forget_alone(tx: &Connection, event: &Event<'_>) -> Result<Told> {
     let mut users = Vec::new();
     match *event {
-        Event::Erased { vid } => users = holders(tx, vid.get())?,
+        Event::Erased { vid } => users = users_of(tx, canonical(tx, vid)?.get())?,
         // As if the merge had been told first: with the one the other goes.
         Event::Merged { old, into, .. } if is_erased(tx, old)? || is_erased(tx, into)? => {
-            users = holders(tx, old.get())?;
-            users.extend(holders(tx, into.get())?);
+            users = users_of(tx, canonical(tx, old)?.get())?;
+            users.extend(users_of(tx, canonical(tx, into)?.get())?);
         }
         _ => {}
     }
     let mut changed = apply(tx, event)?;
     for user in &users {
-        if links_of(tx, user)?.is_empty()
-            && let Some(user) = user_key(user.into())
-        {
+        if let Some(user) = user_key(user.into()) {
             changed |= apply(tx, &Event::Forgotten { user })?;
         }
     }
     let erased = match *event {
         Event::Erased { .. } => true,
         // An email of an erased contact was just taken out of every other that held it.
-        Event::Merged { into: vid, .. } | Event::EmailObserved { vid, .. } => is_erased(tx, vid)?,
+        Event::Merged { into: vid, .. } => is_erased(tx, vid)?,
         _ => false,
     };
     Ok(Told { changed, erased })
@@ -155,15 +222,12 @@ pub(crate) fn tell(tx: &Connection, event: &Event<'_>) -> Result<Told> {
 
 /// HubSpot found no contact when it was asked about the user. If it was asked for their contact, that is gone, and
 /// their email would make a new one; if not, nothing is wrong. Nobody can tell which, and the answer has no time. So it
-/// is taken as a second word on the email at the time of the last: of two emails at one time a page names neither
-/// (docs/adr/0001), until HubSpot says something newer.
-pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>) -> Result<()> {
-    if let Some((vid, _)) = link_of(tx, user)?
-        && let Some(at) = last_observed(tx, vid)?
-    {
-        apply(tx, &Event::EmailObserved { vid, email: None, at })?;
+/// is a doubt: no page names an email until HubSpot says something newer, or is read again.
+pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Result<()> {
+    match link_of(tx, user)? {
+        Some((vid, _)) => doubt(tx, vid, last_observed(tx, vid)?, clock.doubt(), None),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
@@ -171,7 +235,8 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>) -> Result<()> {
 ///
 /// Which email HubSpot holds is not known any more: another call may have been carried out and its answer be lost or still
 /// on its way, and then what it says, or what was confirmed before, is held no more, although the app may be back at it.
-/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead. Without a change there is
+/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead; nor what a read says that
+/// was begun before such a call must have ended. Without a change there is
 /// no other call, and only what is refused of the email itself says anything of it.
 pub(crate) fn refused(
     tx: &Connection,
@@ -190,7 +255,7 @@ pub(crate) fn refused(
         && (change.is_some() || why != Refusal::RequiredProperty)
     {
         let at = until.max(last_observed(tx, vid)?.unwrap_or(0));
-        apply(tx, &Event::EmailObserved { vid, email: None, at })?;
+        doubt(tx, vid, Some(at), now.saturating_add(ON_ITS_WAY), None)?;
     }
     apply(tx, &Event::ChangeRefused { user, token, why, at: now })?;
     Ok(())
@@ -198,12 +263,16 @@ pub(crate) fn refused(
 
 /// HubSpot said that the contact is gone; where it gave no time, at one that is newer than all that is known of it:
 /// HubSpot's clock may be ahead of ours.
-fn gone(tx: &Connection, vid: Vid, at: Option<Millis>, now: Millis) -> Result<()> {
+fn gone(tx: &Connection, vid: Vid, at: Option<Millis>, clock: Clock) -> Result<()> {
     let at = match at {
         Some(at) => at,
-        None => now.max(last_observed(tx, vid)?.unwrap_or(0)),
+        None => clock.now.max(last_observed(tx, vid)?.unwrap_or(0)),
     };
-    apply(tx, &Event::Deleted { vid, at })?;
+    if apply(tx, &Event::Deleted { vid, at })? {
+        // As of a moment later: another read, begun in the same one, may have found it before it went.
+        let asked = clock.read_at.map(|read_at| read_at + 1);
+        doubt(tx, vid, None, asked.unwrap_or(clock.doubt()), asked)?;
+    }
     Ok(())
 }
 

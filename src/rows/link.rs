@@ -131,7 +131,8 @@ fn leave(tx: &Connection, vid: i64, user: &Value) -> Result<()> {
 
 /// Takes a contact out of the file of which nothing is known.
 pub(super) fn drop_empty(tx: &Connection, vid: i64) -> Result<()> {
-    tx.prepare_cached("DELETE FROM contact WHERE vid = ?1 AND user IS NULL AND email_at IS NULL")?.execute([vid])?;
+    tx.prepare_cached("DELETE FROM contact WHERE vid = ?1 AND user IS NULL AND email_at IS NULL AND read_at IS NULL")?
+        .execute([vid])?;
     Ok(())
 }
 

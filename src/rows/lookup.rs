@@ -10,6 +10,7 @@ use crate::email::Fingerprint;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Millis};
 use crate::identity::{Identity, UserKey, Vid, uuid_text};
+use crate::refusal::Refusal;
 
 /// All that a decision about one user depends on.
 pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<UserState> {
@@ -31,6 +32,17 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         })
         .optional()?;
     Ok(state.unwrap_or_default())
+}
+
+/// Which contacts users are, in their order.
+pub(crate) fn identities(connection: &Connection, users: &[UserKey<'_>]) -> Result<Vec<Option<Identity>>> {
+    let mut statement = connection
+        .prepare_cached("SELECT vid, coalesce(first_vid, vid) FROM user WHERE key = ?1 AND vid IS NOT NULL")?;
+    let mut identity = |user: &UserKey<'_>| {
+        let found = statement.query_row([user], |row| Ok((vid(row, 0)?, Vid::new(row.get(1)?)))).optional()?;
+        Ok(found.and_then(|(vid, external_id)| Some(Identity { vid: vid?, external_id })))
+    };
+    users.iter().map(&mut identity).collect()
 }
 
 /// The user's latest link and when it was made.
@@ -65,6 +77,12 @@ pub(super) fn last_observed(connection: &Connection, vid: Vid) -> Result<Option<
     Ok(at.flatten())
 }
 
+/// Whether another email of the contact is known at that time of HubSpot's clock.
+pub(super) fn contradicts(connection: &Connection, vid: Vid, email: Option<Fingerprint>, at: Millis) -> Result<bool> {
+    let sql = "SELECT 1 FROM contact WHERE vid = ?1 AND email_at = ?2 AND email IS NOT NULL AND email IS NOT ?3";
+    Ok(connection.prepare_cached(sql)?.exists(params![vid.get(), at, email.map(|email| email.0)])?)
+}
+
 /// The contact that a vid stands for after merges.
 pub(super) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
     Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))
@@ -83,14 +101,48 @@ pub(super) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -
     }
 }
 
-/// When a change was begun, if it is outstanding. Refuses a token that is not known, or not this user's.
+/// Since when no page that could name the email of the user's contact has been rendered, if the change is outstanding: since
+/// it was begun, or since the contact became another user's too. Refuses a token that is not known, or not this user's.
 pub(crate) fn outstanding_since(
     connection: &Connection,
     user: UserKey<'_>,
     token: ChangeToken,
+    now: Millis,
 ) -> Result<Option<Millis>> {
+    match begun_at(connection, user, token)? {
+        Some(begun_at) => {
+            let shared_at = shared_since(connection, user)?.filter(|at| *at <= now + CLOCK_WENT_BACK);
+            Ok(Some(begun_at.max(shared_at.unwrap_or(begun_at))))
+        }
+        None => Ok(None),
+    }
+}
+
+/// A time that is later than this in the future was written by a clock that was wrong. No quiet period is longer.
+const CLOCK_WENT_BACK: Millis = 3_600_000;
+
+/// The latest time, by the app's clock, at which somebody came to the contact that the user has: by a link, or by a merge
+/// that was heard of then. `None` where it is, and ever was, the user's alone. Until that time others' pages could name the
+/// contact's email, whatever the user had begun.
+fn shared_since(connection: &Connection, user: UserKey<'_>) -> Result<Option<Millis>> {
+    let Some((vid, _)) = link_of(connection, user)? else { return Ok(None) };
+    Ok(connection
+        .prepare_cached(
+            "WITH ids (vid) AS MATERIALIZED (SELECT ?1 UNION SELECT vid FROM past WHERE canonical = ?1),
+               us (user) AS MATERIALIZED (SELECT user FROM contact WHERE vid = ?1 AND user IS NOT NULL
+                 UNION SELECT user FROM sharer WHERE vid = ?1),
+               came (at) AS (SELECT linked_at FROM user WHERE key IN us
+                 UNION ALL SELECT heard_at FROM merge WHERE old IN ids)
+             SELECT max(at) FROM came
+             WHERE (SELECT count(*) FROM (SELECT user FROM us UNION SELECT user FROM link WHERE vid IN ids)) > 1",
+        )?
+        .query_row([vid.get()], |row| row.get(0))?)
+}
+
+/// When a change was begun, if it is outstanding.
+fn begun_at(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
     let change: Option<(bool, Option<Millis>)> = connection
-        .prepare_cached("SELECT user = ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
+        .prepare_cached("SELECT user IS ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
         .query_row(params![token.get(), user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match change {
@@ -102,7 +154,20 @@ pub(crate) fn outstanding_since(
 
 /// Whether a change is outstanding. Refuses as [`outstanding_since`].
 pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
-    Ok(outstanding_since(connection, user, token)?.is_some())
+    Ok(begun_at(connection, user, token)?.is_some())
+}
+
+/// Why HubSpot refused the email of a user for good who has no contact and no change outstanding.
+pub(crate) fn refusal(connection: &Connection, user: UserKey<'_>) -> Result<Option<Refusal>> {
+    // Whoever has either has a row.
+    let why: Option<i64> = connection
+        .prepare_cached(
+            "SELECT refused FROM change WHERE user = ?1 AND refused IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM user WHERE key = ?1) ORDER BY ended_at DESC, refused DESC LIMIT 1",
+        )?
+        .query_row([user], |row| row.get(0))
+        .optional()?;
+    Ok(why.and_then(Refusal::of))
 }
 
 /// A change that has been outstanding for a while: its job was lost, or the app died between
@@ -138,7 +203,7 @@ fn vid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vid>> {
     id.map(|id| Vid::try_from(id).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, id))).transpose()
 }
 
-fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn user_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(key_text(row.get(column)?))
 }
 

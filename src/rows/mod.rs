@@ -14,6 +14,7 @@ mod history;
 mod import;
 pub(crate) mod learn;
 mod link;
+mod lists;
 mod lookup;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,10 @@ pub(crate) use apply::apply;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
+pub use lists::UserToRead;
+pub(crate) use lists::{Which, users_to_read};
 pub use lookup::StaleChange;
-pub(crate) use lookup::{is_outstanding, outstanding_since, stale_changes, user_state};
+pub(crate) use lookup::{identities, is_outstanding, outstanding_since, refusal, stale_changes, user_state};
 pub(crate) use verify::verify;
 
 /// The schemas, oldest first. `PRAGMA user_version` counts how many a file has had.

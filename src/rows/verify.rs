@@ -52,12 +52,13 @@ const INVARIANTS: &[(&str, &str)] = &[
                    UNION SELECT vid FROM link UNION SELECT vid FROM secondary UNION SELECT old FROM merge UNION SELECT into_vid FROM merge))",
     ),
     (
-        "ids that are not positive, times without an email or halves of a link",
+        "ids that are not positive, times without an email, halves of a link or refusals without an end",
         "SELECT (SELECT count(*) FROM user WHERE vid <= 0 OR first_vid = 0
                    OR (vid IS NULL) <> (linked_at IS NULL))
               + (SELECT count(*) FROM contact WHERE vid <= 0 OR (email IS NOT NULL AND email_at IS NULL)
                    OR length(email) <> 16)
-              + (SELECT count(*) FROM change WHERE token <= 0 OR (begun_at IS NULL AND ended_at IS NULL))",
+              + (SELECT count(*) FROM change WHERE token <= 0 OR (begun_at IS NULL AND ended_at IS NULL)
+                   OR (refused IS NOT NULL AND ended_at IS NULL))",
     ),
 ];
 

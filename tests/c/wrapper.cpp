@@ -57,6 +57,7 @@ int main(int count, char **arguments)
   CHECK(cache.snippet(42, "ann@shop.test").find("\"email\"") == std::string::npos);
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   CHECK(cache.stale_changes(std::chrono::milliseconds(0)).at(0).user == "42");
+  CHECK(cache.users_to_read(true, std::chrono::milliseconds(-1)).size() <= 1);
   cache.record(42, answer("901", "ann@home.test", "05"), change);
   CHECK(!cache.change_outstanding_since(42, change));
   CHECK(cache.snippet(42, "ann@home.test", "n0nce").find("\"email\":\"ann@home.test\"") != std::string::npos);

@@ -150,8 +150,11 @@ export class ApiV3 {
     return [this.#object(this.#store.update(contact, properties ?? {}), Object.keys(properties ?? {}))];
   }
 
+  // Whether an id that was merged away is followed here, as a GET follows it, is open [?]. Stricter: it is left out
+  // without a word, as batch/update does.
   #batchRead({ body }) {
-    const keys = inputs(body).map(({ id }) => String(id));
+    const away = (key) => body.idProperty !== 'email' && (this.#store.record(Number(key))?.mergedInto ?? null) !== null;
+    const keys = inputs(body).map(({ id }) => String(id)).filter((key) => !away(key));
     const found = keys.map((key) => [key, this.#lookUp(key, body.idProperty)]);
     const missing = found.filter(([, contact]) => !contact).map(([key]) => key);
     const results = found.flatMap(([, contact]) => (contact ? [this.#object(contact, body.properties ?? [])] : []));

@@ -8,6 +8,7 @@ use vidcache::{ChangeToken, Error};
 use crate::edge::edge;
 use crate::error::vidcache_result;
 use crate::input::{self, made, out};
+use crate::lists;
 use crate::lookup::VIDCACHE_USER_SIZE;
 use crate::types::{vidcache_handle, vidcache_user};
 
@@ -148,11 +149,7 @@ pub unsafe extern "C" fn vidcache_stale_changes(
             return Err(Error::Corrupt("a user key is too long".into()));
         }
         for (change, row) in found.iter().zip(rows) {
-            let mut user = [0; VIDCACHE_USER_SIZE];
-            for (to, byte) in user.iter_mut().zip(change.user.bytes()) {
-                *to = byte as c_char;
-            }
-            let (token, user_len) = (change.token.get(), change.user.len() as u32);
+            let (token, user, user_len) = (change.token.get(), lists::text(&change.user), change.user.len() as u32);
             row.write(vidcache_stale_change { token, begun_at: change.begun_at, user_len, user });
         }
         count.write(found.len());

@@ -15,6 +15,7 @@ pub mod error;
 mod grows;
 pub mod handle;
 mod input;
+pub mod lists;
 pub mod lookup;
 pub mod maintenance;
 pub mod many;

@@ -41,12 +41,36 @@ pub unsafe extern "C" fn vidcache_observe(
         // SAFETY: the caller's contract.
         let (handle, answer, out) =
             unsafe { (made(handle, "handle")?, given(answer, answer_len).answer()?, out(observed, "observed")?) };
-        let found = handle.0.observe(answer)?;
-        let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
-        let found = vidcache_observed { contacts: numbers(found.contacts), missing: numbers(found.missing) };
-        out.write(Box::into_raw(Box::new(found)));
+        out.write(learnt(handle.0.observe(answer)?));
         Ok(())
     })
+}
+
+/// vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search, which
+/// finds contacts as they were a while ago.
+///
+/// Fails as vidcache_observe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_observe_read(
+    handle: *const vidcache_handle,
+    answer: *const c_char,
+    answer_len: usize,
+    asked_at: i64,
+    observed: *mut *mut vidcache_observed,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, answer, out) =
+            unsafe { (made(handle, "handle")?, given(answer, answer_len).answer()?, out(observed, "observed")?) };
+        out.write(learnt(handle.0.observe_read(answer, asked_at)?));
+        Ok(())
+    })
+}
+
+fn learnt(found: vidcache::Observed) -> *mut vidcache_observed {
+    let numbers = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
+    let found = vidcache_observed { contacts: numbers(found.contacts), missing: numbers(found.missing) };
+    Box::into_raw(Box::new(found))
 }
 
 /// The contacts that the answer described, by the ids that live. They stay until `observed` is freed.

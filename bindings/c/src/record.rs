@@ -87,15 +87,49 @@ pub unsafe extern "C" fn vidcache_record(
                 out(recorded, "recorded")?,
             )
         };
-        let done = handle.0.record(user, answer, input::change(change)?)?;
-        out.write(vidcache_recorded {
-            vid: done.vid.get(),
-            created: done.created.map_or(-1, i32::from),
-            canonical: done.canonical,
-            email_observed: done.email_observed,
-        });
+        out.write(learnt(&handle.0.record(user, answer, input::change(change)?)?));
         Ok(())
     })
+}
+
+/// vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's clock.
+/// After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count, and
+/// HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was heard,
+/// or later, is believed all the same. A time more than 5 s in the future says nothing.
+///
+/// Fails as vidcache_record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_record_read(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    answer: *const c_char,
+    answer_len: usize,
+    change: i64,
+    asked_at: i64,
+    recorded: *mut vidcache_recorded,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, answer, out) = unsafe {
+            (
+                made(handle, "handle")?,
+                input::user(user)?,
+                given(answer, answer_len).answer()?,
+                out(recorded, "recorded")?,
+            )
+        };
+        out.write(learnt(&handle.0.record_read(user, answer, input::change(change)?, asked_at)?));
+        Ok(())
+    })
+}
+
+fn learnt(done: &vidcache::Recorded) -> vidcache_recorded {
+    vidcache_recorded {
+        vid: done.vid.get(),
+        created: done.created.map_or(-1, i32::from),
+        canonical: done.canonical,
+        email_observed: done.email_observed,
+    }
 }
 
 /// A user whom vidcache_import takes in.

@@ -76,6 +76,7 @@ fn header() -> String {
         "record",
         "observe",
         "changes",
+        "lists",
         "signature",
         "account",
         "maintenance",

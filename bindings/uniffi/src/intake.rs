@@ -86,11 +86,24 @@ impl Vidcache {
     /// `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
     /// `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
     /// user is written then, but `refused` has ended the change.
-    #[uniffi::method(default(change = None))]
-    pub fn record(&self, user: &str, answer: Vec<u8>, change: Option<i64>) -> Result<Recorded, VidcacheError> {
+    ///
+    /// `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call
+    /// that was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although
+    /// HubSpot's own time of the contact has not moved.
+    #[uniffi::method(default(change = None, asked_at_ms = None))]
+    pub fn record(
+        &self,
+        user: &str,
+        answer: Vec<u8>,
+        change: Option<i64>,
+        asked_at_ms: Option<i64>,
+    ) -> Result<Recorded, VidcacheError> {
         edge(|| {
-            let change = change.map(ChangeToken::try_from).transpose()?;
-            let done = self.0.record(UserKey::text(user)?, &answer, change)?;
+            let (user, change) = (UserKey::text(user)?, change.map(ChangeToken::try_from).transpose()?);
+            let done = match asked_at_ms {
+                Some(asked_at) => self.0.record_read(user, &answer, change, asked_at)?,
+                None => self.0.record(user, &answer, change)?,
+            };
             Ok(Recorded {
                 vid: done.vid.get(),
                 canonical: done.canonical,
@@ -100,13 +113,18 @@ impl Vidcache {
         })
     }
 
-    /// Takes in what an answer says of contacts, without saying whose they are.
+    /// Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for
+    /// a search.
     ///
     /// # Errors
     /// As `record`, of those that are not about a user or a change.
-    pub fn observe(&self, answer: Vec<u8>) -> Result<Observed, VidcacheError> {
+    #[uniffi::method(default(asked_at_ms = None))]
+    pub fn observe(&self, answer: Vec<u8>, asked_at_ms: Option<i64>) -> Result<Observed, VidcacheError> {
         edge(|| {
-            let done = self.0.observe(&answer)?;
+            let done = match asked_at_ms {
+                Some(asked_at) => self.0.observe_read(&answer, asked_at)?,
+                None => self.0.observe(&answer)?,
+            };
             let ids = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
             Ok(Observed { contacts: ids(done.contacts), missing: ids(done.missing) })
         })

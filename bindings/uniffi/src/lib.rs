@@ -10,6 +10,7 @@ mod edge;
 mod error;
 mod hot;
 mod intake;
+mod lists;
 mod lookup;
 mod signature;
 

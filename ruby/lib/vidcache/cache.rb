@@ -154,7 +154,9 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding_since(user_id, token)
-    #   When the user's change was begun. For a worker whose queue may hand it a job before the quiet period is over.
+    #   Since when the user's change has counted for every page that could name the email of their contact: since it was begun, or,
+    #   if the contact has become another user's too meanwhile, since that was heard. A worker asks when it runs, and waits until
+    #   this is a {#quiet_period} ago.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
@@ -199,6 +201,14 @@ module Vidcache
     #   All that the file holds on the user. Of emails it holds keyed fingerprints only.
     #   @param user_id [Integer, String]
     #   @return [String] a JSON object
+    #   @raise [InvalidUserKey]
+
+    # @!method refusal(user_id)
+    #   Why HubSpot refused the email of a user for good whom it has no contact of: a job that makes contacts of such
+    #   users need not try again. {#explain} tells of every user.
+    #   @param user_id [Integer, String]
+    #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a contact,
+    #     or with a change outstanding
     #   @raise [InvalidUserKey]
 
     # @!method forget(user_id)
@@ -308,6 +318,9 @@ module Vidcache
     #   Faraday, Typhoeus), contact, or error: {Answer} lists the shapes
     # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
     #   email the contact holds and since when, read after HubSpot was told.
+    # @param asked_at [Time, nil] when the call to HubSpot was begun. After a merge, a deletion, a restoration, a 404 or {#forget}
+    #   what HubSpot said before does not count, and HubSpot's own time of the contact may not move for years: an answer to a
+    #   call that was begun 5 s after that was heard, or later, is believed all the same
     # @return [Recorded]
     # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404, 409, 429, another.
     #   After ContactMissing no page names the email of the user's contact until a newer answer is recorded
@@ -315,17 +328,35 @@ module Vidcache
     #   page names the email of the user's contact until an answer that is newer than the refusal is recorded
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
     #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
-    def record(user_id, answer, change: nil)
-      Answer.read(answer) { |json| native_record(user_id, json, change) }
+    def record(user_id, answer, change: nil, asked_at: nil)
+      asked_at &&= Answer.milliseconds(asked_at)
+      Answer.read(answer) { |json| native_record(user_id, json, change, asked_at) }
     end
 
     # Takes in what an answer says of contacts without saying whose they are: of a search, a batch read or upsert, or of any call
     # that {#record} takes.
     # @param answer [String, Hash, Array, Object] as for {#record}
+    # @param asked_at [Time, nil] as for {#record}; not for a search, which finds contacts as they were a while ago
     # @return [Observed]
     # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, Refused, HubspotError] and then nothing was written
-    def observe(answer)
-      Answer.read(answer) { |json| native_observe(json) }
+    def observe(answer, asked_at: nil)
+      asked_at &&= Answer.milliseconds(asked_at)
+      Answer.read(answer) { |json| native_observe(json, asked_at) }
+    end
+
+    # Linked users whose contacts a job is to read from HubSpot, the longest unread first. Finding nobody takes microseconds,
+    # however many users there are. See {Reconcile}, which reads them.
+    # @param confirmed [Boolean] false: those whose pages give the id alone since HubSpot has not said which email it holds for the
+    #   contact now, but for those who were read within +older_than+ and have not become doubtful since. True: those whose
+    #   contact was last read, or its email last confirmed, more than +older_than+ ago
+    # @param older_than [Numeric] seconds
+    # @param after [UserToRead, nil] the last of a list before
+    # @param limit [Integer] from 0 to 2^32 - 1
+    # @return [Array<UserToRead>]
+    # @raise [InvalidOption]
+    def users_to_read(confirmed: false, older_than: 0, after: nil, limit: 100)
+      read_at = after&.read_at
+      native_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
     end
 
     # {#decide} for many users.

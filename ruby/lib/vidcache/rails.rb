@@ -15,9 +15,13 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :ContactReader, "vidcache/rails/contact_reader"
+  autoload :Reconcile, "vidcache/rails/reconcile"
+  autoload :ReconcileJob, "vidcache/rails/reconcile_job"
   autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)
+  Cache.prepend(VidColumn::Recording)
 
   # `config.vidcache.portal_id` is not set, and no cache was given by {Vidcache.cache=}.
   class NotConfigured < Error

@@ -316,6 +316,15 @@ class Vidcache::ModelTest < Vidcache::RailsTest
     assert_equal 0, User.retry_email_changes
   end
 
+  def test_no_job_of_a_new_user_is_due_whose_email_hubspot_refused_for_good
+    user = User.create!(email: "ann@shop.test")
+    refused = '{"status":"error","message":"ann@shop.test","validationResults":[{"error":"INVALID_EMAIL","name":"email"}]}'
+    assert_raises(Vidcache::Refused) { @cache.record(user.id, refused) }
+    refute user.hubspot_email_due?(nil)
+    user.update!(email: "ann@new.test")
+    assert user.hubspot_email_due?(user.vidcache_change), "their next email is another matter"
+  end
+
   def test_a_job_is_due_while_its_change_is_outstanding_and_without_one_until_the_user_is_linked
     user = User.create!(email: "ann@shop.test")
     assert user.hubspot_email_due?(nil)

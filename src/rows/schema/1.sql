@@ -33,8 +33,13 @@ CREATE TABLE contact (
   vid      INTEGER PRIMARY KEY,
   user     ANY,                         -- whose it is: the user whose vid this is, the least of several; or NULL
   email    BLOB,                        -- fingerprint; NULL: unknown, none, or two at one time
-  email_at INTEGER                      -- HubSpot's clock, ms; the latest wins; NULL: unknown
+  email_at INTEGER,                     -- HubSpot's clock, ms; the latest wins; NULL: unknown
+  read_at  INTEGER                      -- the app's clock, ms: when the last read was begun, unless a doubt came since
 ) STRICT;
+-- Whose contacts are to be read: those that HubSpot has not confirmed, the longest unread first, and the others by when
+-- it last did.
+CREATE INDEX contact_unconfirmed ON contact (ifnull(read_at, 0)) WHERE user IS NOT NULL AND email IS NULL;
+CREATE INDEX contact_confirmed ON contact (ifnull(read_at, email_at)) WHERE user IS NOT NULL AND email IS NOT NULL;
 
 -- The other users of a contact that has several.
 CREATE TABLE sharer (
@@ -43,14 +48,18 @@ CREATE TABLE sharer (
   PRIMARY KEY (vid, user)
 ) STRICT, WITHOUT ROWID;
 
--- What was said of each id that was merged, deleted or restored. For these, contact is derived.
+-- What was said of each id that was merged, deleted, restored or doubted. For these, contact is derived.
 CREATE TABLE past (
   vid         INTEGER PRIMARY KEY,
   canonical   INTEGER NOT NULL,         -- the id that lives: derived from merge
   email       BLOB,                     -- as in contact
   email_at    INTEGER,
+  read_at     INTEGER,                  -- the app's clock, ms: when the read was begun that said so; NULL: unknown
   deleted_at  INTEGER,                  -- HubSpot's clock, ms; the latest
-  restored_at INTEGER
+  restored_at INTEGER,
+  doubted_to  INTEGER,                  -- HubSpot's clock, ms: what was held up to then does not count, ...
+  doubted_at  INTEGER,                  -- ... unless a read says so that was begun from this time of the app's clock on
+  asked_at    INTEGER                   -- the app's clock, ms: when the last read was begun that raised a doubt
 ) STRICT;
 CREATE INDEX past_canonical ON past (canonical);
 
@@ -60,6 +69,7 @@ CREATE TABLE merge (
   into_vid INTEGER,
   at   INTEGER NOT NULL,                -- HubSpot's clock, ms; 0: unknown
   born INTEGER NOT NULL,                -- 1: into_vid was made by this merge
+  heard_at INTEGER NOT NULL,            -- the app's clock, ms; the first
   PRIMARY KEY (old, into_vid)
 ) STRICT, WITHOUT ROWID;
 
@@ -91,10 +101,11 @@ CREATE TABLE log (
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
--- again must find its token ended, not unknown. One that HubSpot refused is kept until the user's next.
+-- again must find its token ended, not unknown, and one of a user who was forgotten must find it nobody's:
+-- the key may be another user's by now. One that HubSpot refused is kept until the user's next.
 CREATE TABLE change (
   token    INTEGER PRIMARY KEY,
-  user     ANY NOT NULL,
+  user     ANY,                         -- NULL: who was forgotten
   begun_at INTEGER,                     -- NULL: its end was heard of first
   ended_at INTEGER,
   refused  INTEGER                      -- a number of event::Refusal; NULL: HubSpot did not refuse it for good

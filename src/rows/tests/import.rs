@@ -34,7 +34,7 @@ fn as_events(db: &Connection, known: &Known<'_>) -> u64 {
         apply(db, &Event::Linked { user, vid, at: 0 });
     }
     if let Some((email, at)) = email {
-        apply(db, &Event::EmailObserved { vid, email: Some(email), at });
+        apply(db, &Event::EmailObserved { vid, email: Some(email), at, read_at: None });
     }
     1
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::refusal::Refusal;
-use crate::rows::learn::{self, Described, Link};
+use crate::rows::learn::{self, APART, Clock, Described, Link};
 use crate::rows::user_state;
 
 const ANN: Fingerprint = Fingerprint([1; 16]);
@@ -28,7 +28,7 @@ fn answer(vid: i64, at: Millis) -> Described {
 }
 
 fn record(db: &Connection, user: i64, answer: &Described, now: Millis) -> Link {
-    learn::record(db, user.into(), answer, None, now).expect("recorded").link
+    learn::record(db, user.into(), answer, None, Clock::new(now, None)).expect("recorded").link
 }
 
 fn state(db: &Connection, user: i64) -> UserState {
@@ -67,7 +67,7 @@ fn a_404_takes_the_email_off_pages_until_hubspot_says_something_newer() {
     in_new_file(|db| {
         record(db, 1, &answer(901, 5), 10);
         assert_eq!(state(db, 1).confirmed, Some(ANN));
-        learn::found_none(db, UserKey::from(1)).expect("told");
+        learn::found_none(db, UserKey::from(1), Clock::new(11, None)).expect("told");
         assert_eq!((contact(db, 1), state(db, 1).confirmed), (Some(901), None));
         record(db, 1, &answer(901, 5), 11);
         assert_eq!(state(db, 1).confirmed, None, "the same answer again is no news");
@@ -126,10 +126,12 @@ fn a_refusal_without_a_change_is_kept_as_one_that_has_ended() {
         let user = UserKey::from(1);
         learn::refused(db, user, None, Refusal::PrivacyDeletion, 11, 11).expect("told");
         assert_eq!(state(db, 1), UserState::default());
+        assert_eq!(crate::rows::refusal(db, user), Ok(Some(Refusal::PrivacyDeletion)));
         let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
         assert!(told.contains("HubSpot refused the app's email") && told.contains("privacy"), "{told}");
         assert_eq!(wrong(db), Vec::<String>::new());
         apply(db, &Event::ChangeBegun { user, token: ChangeToken::try_from(3).expect("positive"), at: 12 });
+        assert_eq!(crate::rows::refusal(db, user), Ok(None), "there is something to tell");
         apply(db, &Event::ChangeFinished { user, token: ChangeToken::try_from(3).expect("positive"), at: 13 });
         let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
         assert!(!told.contains("refused the app's"), "the next change's end is newer: {told}");
@@ -172,5 +174,137 @@ fn a_link_wins_over_an_earlier_one_although_the_clock_has_gone_back() {
             learn::link(db, UserKey::from(1), Vid::new(vid).expect("positive"), now).expect("free");
         }
         assert_eq!(contact(db, 1), Some(902));
+    });
+}
+
+/// A file in which user 1 is contact 901, and HubSpot has said at 5 of its clock that it holds Ann's email.
+fn agreed(work: impl FnOnce(&Connection)) {
+    in_new_file(|db| {
+        record(db, 1, &answer(901, 5), 100);
+        assert_eq!(state(db, 1).confirmed, Some(ANN));
+        work(db);
+        assert_eq!(wrong(db), Vec::<String>::new());
+    });
+}
+
+/// A read of the contact as it stands since 5 of HubSpot's clock, begun and taken in at times of the app's.
+fn read(db: &Connection, vid: i64, begun: Millis, now: Millis) -> Option<Fingerprint> {
+    learn::observe(db, &[answer(vid, 5)], &[], Clock::new(now, Some(begun))).expect("observed");
+    state(db, 1).confirmed
+}
+
+fn tell(db: &Connection, event: Event<'_>, now: Millis) {
+    learn::tell(db, &event, now).expect("told");
+}
+
+#[test]
+fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touched_nothing_since() {
+    let vid = |n| Vid::new(n).expect("positive");
+    let doubts: [(&str, &dyn Fn(&Connection), i64); 6] = [
+        (
+            "a deletion and a restoration",
+            &|db| {
+                tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000);
+                tell(db, Event::Restored { vid: vid(901), at: 8 }, 1000);
+            },
+            901,
+        ),
+        ("a deletion that was none", &|db| tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000), 901),
+        (
+            "a merge",
+            &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false, heard: 1000 }, 1000),
+            901,
+        ),
+        (
+            "a merge into a third id",
+            &|db| {
+                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false, heard: 1000 }, 1000);
+            },
+            999,
+        ),
+        (
+            "a 404 that was wrong",
+            &|db| {
+                learn::found_none(db, UserKey::from(1), Clock::new(1000, None)).expect("taken in");
+            },
+            901,
+        ),
+        (
+            "a batch that missed it",
+            &|db| {
+                learn::observe(db, &[], &[vid(901)], Clock::new(1000, None)).expect("observed");
+            },
+            901,
+        ),
+    ];
+    for (what, doubt, now_is) in doubts {
+        agreed(|db| {
+            doubt(db);
+            assert_eq!(state(db, 1).confirmed, None, "{what}");
+            record(db, 1, &answer(now_is, 5), 1000 + 2 * APART);
+            assert_eq!(state(db, 1).confirmed, None, "{what}: nobody knows when that was asked");
+            assert_eq!(read(db, now_is, 999, 1000 + 2 * APART), None, "{what}: a read that was begun before");
+            assert_eq!(read(db, now_is, 999 + APART, 1000 + 2 * APART), None, "{what}: by clocks that may be apart");
+            assert_eq!(read(db, now_is, 1000 + 2 * APART, 999), None, "{what}: a read that is begun in the future");
+            assert_eq!(read(db, now_is, 1000 + APART, 1000 + 2 * APART), Some(ANN), "{what}");
+            assert_eq!(
+                read(db, now_is, 999, 1000 + 3 * APART),
+                Some(ANN),
+                "{what}: an earlier read takes nothing back"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_read_begun_before_a_change_at_hubspot_and_taken_in_after_it_confirms_nothing() {
+    let other = Described { email: Some((Some(Fingerprint([2; 16])), 6)), at: Some(6), ..answer(901, 6) };
+    // With HubSpot's clock far ahead of the app's, or far behind.
+    for ahead in [0, 1 << 40] {
+        let at = |described: &Described, at: Millis| {
+            let at = at + ahead;
+            Described { email: described.email.map(|(email, _)| (email, at)), at: Some(at), ..described.clone() }
+        };
+        in_new_file(|db| {
+            record(db, 1, &at(&answer(901, 5), 5), 100);
+            learn::found_none(db, UserKey::from(1), Clock::new(100, None)).expect("taken in");
+            // Begun at 10,000; meanwhile a webhook tells of another email.
+            learn::observe(db, &[at(&other, 6)], &[], Clock::new(11_000, None)).expect("observed");
+            learn::observe(db, &[at(&answer(901, 5), 5)], &[], Clock::new(12_000, Some(10_000))).expect("observed");
+            assert_ne!(state(db, 1).confirmed, Some(ANN));
+        });
+    }
+}
+
+#[test]
+fn a_read_that_tells_of_a_merge_confirms_what_it_says_of_the_contact() {
+    agreed(|db| {
+        let merged = Described { merged: vec![Vid::new(44).expect("positive")], ..answer(901, 5) };
+        learn::observe(db, &[merged.clone()], &[], Clock::new(1000, None)).expect("observed");
+        assert_eq!(state(db, 1).confirmed, Some(ANN), "the living id held it all along");
+        let merged = Described { merged: vec![Vid::new(901).expect("positive")], ..answer(999, 5) };
+        learn::observe(db, &[merged.clone()], &[], Clock::new(1000, Some(900))).expect("observed");
+        assert_eq!((contact(db, 1), state(db, 1).confirmed), (Some(999), Some(ANN)));
+    });
+}
+
+#[test]
+fn of_two_emails_at_one_time_of_hubspot_s_a_read_begun_afterwards_says_which() {
+    agreed(|db| {
+        let other = Described { email: Some((Some(Fingerprint([2; 16])), 5)), ..answer(901, 5) };
+        learn::observe(db, &[other], &[], Clock::new(1000, Some(900))).expect("observed");
+        assert_eq!(state(db, 1).confirmed, None);
+        assert_eq!(read(db, 901, 950, 1100), None, "begun before the second was heard");
+        assert_eq!(read(db, 901, 1000 + APART, 1100 + APART), Some(ANN));
+    });
+}
+
+#[test]
+fn who_comes_back_after_they_were_forgotten_is_named_once_their_contact_was_read() {
+    agreed(|db| {
+        crate::rows::apply(db, &Event::Forgotten { user: UserKey::from(1) }).expect("forgotten");
+        learn::link(db, UserKey::from(2), Vid::new(901).expect("positive"), 1000).expect("free");
+        learn::observe(db, &[answer(901, 5)], &[], Clock::new(1000, Some(900))).expect("observed");
+        assert_eq!(state(db, 2).confirmed, Some(ANN));
     });
 }

@@ -2,6 +2,7 @@
 
 mod import;
 mod learn;
+mod lists;
 mod model;
 mod order;
 
@@ -21,11 +22,11 @@ use crate::refusal::Refusal;
 /// The kinds of events that `event` makes: those that say nothing of the past, ...
 const PLAIN: Range<usize> = 0..5;
 /// ... those that are joins, ...
-const JOINS: Range<usize> = 0..12;
+const JOINS: Range<usize> = 0..14;
 /// ... erasures among them, ...
-const WITH_ERASURES: Range<usize> = 0..13;
+const WITH_ERASURES: Range<usize> = 0..15;
 /// ... and to forget a user, which is none.
-const ALL: Range<usize> = 0..14;
+const ALL: Range<usize> = 0..16;
 
 fn users() -> [UserKey<'static>; 3] {
     [UserKey::from(1i64), UserKey::from(-2i64), UserKey::text("ann").expect("a key")]
@@ -44,9 +45,10 @@ fn vid() -> impl Strategy<Value = Vid> {
 /// With erasures, a contact holds one email and always the same. Of several, those told of before the erasure are
 /// forgotten but for the last, so which are buried would depend on the order.
 fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
-    let erasures = kinds.contains(&12);
-    (user(), 0i64..2, vid(), vid(), 0u8..4, 0i64..5, any::<bool>(), kinds).prop_map(
-        move |(user, n, vid, into, email, at, born, kind)| {
+    let erasures = kinds.contains(&14);
+    let read_at = prop::option::of(1i64..5);
+    (user(), 0i64..2, vid(), vid(), 0u8..4, 0i64..5, any::<bool>(), kinds, read_at).prop_map(
+        move |(user, n, vid, into, email, at, born, kind, read_at)| {
             // A token is one user's.
             let owner =
                 if user == UserKey::from(1i64) { 10 } else { 20 + i64::from(user == UserKey::from(-2i64)) * 10 };
@@ -54,20 +56,21 @@ fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
             let email = if erasures { Some(vid.get() as u8) } else { (email > 0).then_some(email) };
             match kind {
                 0 | 1 => Event::Linked { user, vid, at },
-                2 | 3 => Event::EmailObserved { vid, email: email.map(|email| Fingerprint([email; 16])), at },
+                2 | 3 => Event::EmailObserved { vid, email: email.map(|email| Fingerprint([email; 16])), at, read_at },
                 4 => Event::ChangeBegun { user, token, at },
                 5 if born && email.is_none() => Event::ChangeRefused { user, token, why: Refusal::InvalidEmail, at },
                 5 if born => Event::ChangeFinished { user, token, at },
                 5 if email == Some(1) => Event::ChangeRefused { user, token, why: Refusal::PrivacyDeletion, at },
                 5 => Event::ChangeAbandoned { user, token, at },
-                6 | 7 => Event::Merged { old: vid, into, at, born },
+                6 | 7 => Event::Merged { old: vid, into, at, born, heard: at },
                 8 | 9 => Event::Deleted { vid, at },
                 10 => Event::Restored { vid, at },
                 11 => {
                     let email = Fingerprint([email.unwrap_or(7); 16]);
                     Event::SecondaryObserved { vid, email, at }
                 }
-                12 => Event::Erased { vid },
+                12 | 13 => Event::Doubted { vid, to: born.then_some(at), at: n + 1, read_at },
+                14 => Event::Erased { vid },
                 _ => Event::Forgotten { user },
             }
         },

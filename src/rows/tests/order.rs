@@ -129,7 +129,7 @@ proptest! {
         in_new_file(|db| {
             for event in &events {
                 let linked = super::users().map(|user| is_linked(db, user));
-                let told = learn::tell(db, event).expect("told");
+                let told = learn::tell(db, event, 3).expect("told");
                 for (user, linked) in super::users().into_iter().zip(linked) {
                     if linked && !is_linked(db, user) {
                         prop_assert!(told.erased && told.changed, "{:?}", event);
@@ -138,7 +138,7 @@ proptest! {
                 }
                 prop_assert_eq!(wrong(db), Vec::<String>::new());
                 let before = rows(db);
-                prop_assert!(!learn::tell(db, event).expect("told").changed, "{:?} a second time", event);
+                prop_assert!(!learn::tell(db, event, 3).expect("told").changed, "{:?} a second time", event);
                 prop_assert_eq!(rows(db), before);
             }
             Ok(())

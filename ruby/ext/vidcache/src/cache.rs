@@ -70,7 +70,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     class.define_private_method("native_page_data", method!(Cache::page_data, 2))?;
     class.define_private_method("native_anonymous_page_data", method!(Cache::anonymous_page_data, 0))?;
     class.define_private_method("native_signed_out_page_data", method!(Cache::signed_out_page_data, 0))?;
-    class.define_private_method("native_record", method!(Cache::record, 3))?;
+    class.define_private_method("native_record", method!(Cache::record, 4))?;
     class.define_method("link", method!(Cache::link, 2))?;
     class.define_method("begin_email_change", method!(Cache::begin_email_change, 1))?;
     class.define_method("abandon_email_change", method!(Cache::abandon_email_change, 2))?;
@@ -241,12 +241,24 @@ impl Cache {
         edge(ruby, || Ok(ruby.str_new(&this.core.signed_out_page().data())))
     }
 
-    fn record(ruby: &Ruby, this: &Self, user: Value, answer: RString, change: Value) -> Result<Value, Error> {
+    /// `asked_at`: when the call was begun, in milliseconds, or nil.
+    fn record(
+        ruby: &Ruby,
+        this: &Self,
+        user: Value,
+        answer: RString,
+        change: Value,
+        asked_at: Value,
+    ) -> Result<Value, Error> {
         edge(ruby, || {
+            let asked_at = convert::milliseconds(asked_at)?;
             let user = Key::new(ruby, user)?;
             let answer = convert::bytes(answer);
             let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
-            let recorded = this.write(ruby, |core| core.record(user.get()?, &answer, change))?;
+            let recorded = this.write(ruby, |core| match asked_at {
+                Some(asked_at) => core.record_read(user.get()?, &answer, change, asked_at),
+                None => core.record(user.get()?, &answer, change),
+            })?;
             Ok(ruby.get_inner(&RECORDED).new_instance((
                 recorded.vid.get(),
                 recorded.canonical,

@@ -3,7 +3,7 @@
 use magnus::value::Lazy;
 use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value, function, method, prelude::*};
 use vidcache_core::signature::{self, SignedRequest};
-use vidcache_core::{Email, Error as CoreError, Imported, UserKey, Vid, Vidcache};
+use vidcache_core::{Email, Error as CoreError, Imported, UserKey, UserToRead, Vid, Vidcache};
 
 use crate::cache::Cache;
 use crate::convert::{self, Key, value_class};
@@ -14,15 +14,17 @@ use crate::gvl;
 static OBSERVED: Lazy<RClass> = value_class!("Observed");
 static WEBHOOK_REPORT: Lazy<RClass> = value_class!("WebhookReport");
 static IMPORT_REPORT: Lazy<RClass> = value_class!("ImportReport");
+static USER_TO_READ: Lazy<RClass> = value_class!("UserToRead");
 
 pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<(), Error> {
-    for class in [&OBSERVED, &WEBHOOK_REPORT, &IMPORT_REPORT] {
+    for class in [&OBSERVED, &WEBHOOK_REPORT, &IMPORT_REPORT, &USER_TO_READ] {
         Lazy::force(class, ruby);
     }
     let module = vidcache.singleton_class()?;
     module.define_private_method("native_verify_signature", function!(verify_signature, 3))?;
     module.define_private_method("native_move_aside", function!(move_aside, 1))?;
-    class.define_private_method("native_observe", method!(observe, 1))?;
+    class.define_private_method("native_observe", method!(observe, 2))?;
+    class.define_private_method("native_users_to_read", method!(users_to_read, 5))?;
     class.define_private_method("native_import", method!(import, 1))?;
     class.define_private_method("native_decide_many", method!(decide_many, 1))?;
     class.define_method("resolve_many", method!(resolve_many, 1))?;
@@ -30,6 +32,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<()
     class.define_method("link_shared", method!(link_shared, 2))?;
     class.define_method("explain", method!(explain, 2))?;
     class.define_method("export", method!(export, 1))?;
+    class.define_method("refusal", method!(refusal, 1))?;
     class.define_method("forget", method!(forget, 1))?;
     Ok(())
 }
@@ -66,16 +69,54 @@ fn decide_many(ruby: &Ruby, this: &Cache, pairs: RArray) -> Result<RArray, Error
     })
 }
 
-fn observe(ruby: &Ruby, this: &Cache, answer: RString) -> Result<Value, Error> {
+/// `asked_at`: when the call was begun, in milliseconds, or nil.
+fn observe(ruby: &Ruby, this: &Cache, answer: RString, asked_at: Value) -> Result<Value, Error> {
     edge(ruby, || {
+        let asked_at = convert::milliseconds(asked_at)?;
         let answer = convert::bytes(answer);
-        let observed = this.write(ruby, |core| core.observe(&answer))?;
+        let observed = this.write(ruby, |core| match asked_at {
+            Some(asked_at) => core.observe_read(&answer, asked_at),
+            None => core.observe(&answer),
+        })?;
         let ids = |vids: Vec<Vid>| {
             let array = ruby.ary_from_iter(vids.into_iter().map(Vid::get));
             array.freeze();
             array
         };
         Ok(ruby.get_inner(&OBSERVED).new_instance((ids(observed.contacts), ids(observed.missing)))?)
+    })
+}
+
+/// `after`: nil, or the vid of the last of a list before; `at`: its time in milliseconds, 0 for none.
+fn users_to_read(
+    ruby: &Ruby,
+    this: &Cache,
+    confirmed: bool,
+    older_than: Value,
+    after: Value,
+    at: Value,
+    limit: Value,
+) -> Result<RArray, Error> {
+    edge(ruby, || {
+        let older_than = convert::seconds(ruby, older_than, "older_than")?;
+        let limit = convert::limit(limit)?;
+        let after = match after.is_nil() {
+            true => None,
+            false => Some(UserToRead {
+                user: String::new(),
+                vid: convert::vid(ruby, after)?,
+                read_at: convert::milliseconds(at)?.unwrap_or(0),
+            }),
+        };
+        // Not a look-up: it may read many rows.
+        let users = this.write(ruby, |core| core.users_to_read(confirmed, older_than, after.as_ref(), limit))?;
+        let array = ruby.ary_new_capa(users.len());
+        for user in users {
+            let read_at = (user.read_at != 0).then(|| convert::time(ruby, user.read_at)).transpose()?;
+            let arguments = (user.user, user.vid.get(), read_at);
+            array.push::<Value>(ruby.get_inner(&USER_TO_READ).new_instance(arguments)?)?;
+        }
+        Ok(array)
     })
 }
 
@@ -133,6 +174,13 @@ fn explain(ruby: &Ruby, this: &Cache, user: Value, email: Value) -> Result<Vec<S
 
 fn export(ruby: &Ruby, this: &Cache, user: Value) -> Result<String, Error> {
     edge(ruby, || about(ruby, this, user, Vidcache::export))
+}
+
+fn refusal(ruby: &Ruby, this: &Cache, user: Value) -> Result<Option<Symbol>, Error> {
+    edge(ruby, || {
+        let why = about(ruby, this, user, Vidcache::refusal)?;
+        Ok(why.map(|why| ruby.to_symbol(why.name())))
+    })
 }
 
 fn forget(ruby: &Ruby, this: &Cache, user: Value) -> Result<bool, Error> {

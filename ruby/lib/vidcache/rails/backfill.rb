@@ -1,27 +1,39 @@
 # frozen_string_literal: true
 
+require "vidcache/rails/reconcile"
+
 module Vidcache
   # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already
   # stands.
   #
-  # With a column of contact ids it links each user. Such a link says nothing of the email, so pages give the id alone
-  # until an answer about the user is recorded. Without a column it enqueues the model's job for every user who is not
+  # With a column of contact ids it links each user. Such a link says nothing of the email, so the contacts are read from
+  # HubSpot, a hundred a call, which confirms what they hold; without a token that is left to {Reconcile}. Without a column it enqueues the model's job for every user who is not
   # linked: the job asks HubSpot, and confirms the email too.
   #
   # @api private
   class Backfill
     BATCH = 1000
 
+    # Active Job's `:async`, which a new app has, keeps its jobs in this process, and they would end with it: so they are
+    # waited for. Whatever is enqueued afterwards runs at once.
+    # @return [void]
+    def self.finish_jobs
+      adapter = ActiveJob::Base.queue_adapter if defined?(ActiveJob::Base)
+      adapter.shutdown(wait: true) if adapter.class.name == "ActiveJob::QueueAdapters::AsyncAdapter"
+    end
+
     # @param model [Class] with `has_vid`
     # @param vid [String, nil] a column
     # @param output [IO] where its progress goes
-    def initialize(model, vid: nil, output: $stdout)
+    # @param rate [Numeric] the most calls to HubSpot a second
+    def initialize(model, vid: nil, output: $stdout, rate: 5)
       @model = model
       @vid = vid
       @output = output
       @cache = Vidcache.cache # Raises before anything is read if there is none.
       @done = 0
       @counts = Hash.new(0)
+      @rate = rate
     end
 
     # @return [Hash{Symbol => Integer}] what became of how many users
@@ -34,6 +46,8 @@ module Vidcache
         @output.puts "vidcache: #{@done} of #{total} users#{@counts.map { |name, count| ", #{count} #{name}" }.join}"
       end
       @output.puts "vidcache: no users" if total.zero?
+      confirm if @vid && total.positive?
+      self.class.finish_jobs
       @counts
     end
 
@@ -46,6 +60,12 @@ module Vidcache
       count("linked", report.imported)
       count("whose contact is another user's", report.vid_taken)
       count("without a valid id", rows.size - valid.size)
+    end
+
+    def confirm
+      return @output.puts("vidcache: config.vidcache.access_token is not set, so nothing is confirmed yet") unless Vidcache.settings.access_token
+
+      @output.puts "vidcache: #{Reconcile.new(rate: @rate).read_unconfirmed} contacts were read from HubSpot"
     end
 
     def count(what, users)

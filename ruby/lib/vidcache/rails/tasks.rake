@@ -22,6 +22,11 @@ namespace :vidcache do
     abort "vidcache: #{users.table_name} has no column #{name}; say with VID=… which one holds HubSpot's contact ids"
   end
 
+  rate = lambda do
+    number = Float(ENV["RATE"].presence || 5, exception: false)
+    number&.positive? ? number : abort("vidcache: RATE has to be a number of calls a second")
+  end
+
   key = lambda do
     ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
   end
@@ -30,8 +35,17 @@ namespace :vidcache do
   task backfill: :environment do
     plainly.call do
       users = model.call
-      Vidcache::Backfill.new(users, vid: column.call(users), output: $stdout).run
+      Vidcache::Backfill.new(users, vid: column.call(users), output: $stdout, rate: rate.call).run
     end
+  end
+
+  desc "Read what is doubtful or old, find lost jobs and unlinked users: hourly. MODEL=User, RATE=5 calls to HubSpot a second"
+  task reconcile: :environment do
+    plainly.call do
+      done = Vidcache::Reconcile.new(model.call, rate: rate.call).run
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users"
+    end
+    Vidcache::Backfill.finish_jobs
   end
 
   desc "List email changes that are outstanding for longer than OLDER_THAN seconds (3600); RETRY=1 enqueues their jobs anew"
@@ -44,6 +58,7 @@ namespace :vidcache do
       puts "#{stale.size} outstanding for longer than #{older_than.to_i} s"
       puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
     end
+    Vidcache::Backfill.finish_jobs
   end
 
   desc "Take out all that is held on a user who is gone: USER_ID=their key"

@@ -13,6 +13,9 @@ module Vidcache
   # or erased in HubSpot, and emails that were changed there. Subscribe to `contact.merge`, `contact.deletion`, `contact.restore`,
   # `contact.privacyDeletion` and `contact.propertyChange` of `email`; others are ignored.
   #
+  # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that says which email
+  # the contact holds now: {ReconcileJob} is enqueued, which reads it.
+  #
   # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503: the file could not
   # be written, and HubSpot sends it again.
   #
@@ -50,6 +53,7 @@ module Vidcache
       verify(env, body)
       report = Vidcache.cache.apply_webhook(body)
       ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
+      read_soon if report.applied.positive?
       respond(204)
     rescue InvalidSignature => e
       refuse(401, e, "#{e.message}. The address that was assumed is #{WebhookAddress.named(env)}")
@@ -67,6 +71,13 @@ module Vidcache
       listed = Vidcache.settings.webhook_signatures
       Vidcache.verify_signature(secret, method: "POST", uri: WebhookAddress.of(env), body: body, **given,
                                         take_v1: listed.include?("v1"), take_v2: listed.include?("v2"))
+    end
+
+    # HubSpot has nothing to do with our queue, and the hourly task makes good what fails here.
+    def read_soon
+      ReconcileJob.soon
+    rescue StandardError, NotImplementedError => e
+      Failure.report_seldom(e, during: "no job was enqueued that reads contacts after a webhook")
     end
 
     # What a stranger can cause as often as they like.
@@ -87,6 +98,6 @@ module Vidcache
       [status, headers, [text].compact]
     end
 
-    private_class_method :verify, :refuse, :fail_with, :respond
+    private_class_method :verify, :read_soon, :refuse, :fail_with, :respond
   end
 end

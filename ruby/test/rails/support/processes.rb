@@ -134,12 +134,20 @@ class HubspotDouble
     send_json("POST", "/crm/v3/objects/contacts", { properties: { email: email } })
   end
 
+  # @return [Object] what it answers, of JSON
+  def ask(method, path, body = nil)
+    answer = send_json(method, path, body)
+    JSON.parse(answer.body) unless answer.body.to_s.empty?
+  end
+
   private
 
   def send_json(method, path, body)
     uri = URI(@url)
     headers = { "Authorization" => "Bearer other", "Content-Type" => "application/json" }
-    Net::HTTP.start(uri.host, uri.port) { |http| http.send_request(method, path, JSON.generate(body), headers).value }
+    Net::HTTP.start(uri.host, uri.port) do |http|
+      http.send_request(method, path, body && JSON.generate(body), headers).tap(&:value)
+    end
   end
 end
 

@@ -159,7 +159,7 @@ impl Happening {
         vec![match self {
             Self::Linked(contact) => Event::Linked { user, vid: vid(contact), at: contact.into() },
             Self::Observed(contact, email, at) => {
-                Event::EmailObserved { vid: vid(contact), email: Some(print(email)), at: at.into() }
+                Event::EmailObserved { vid: vid(contact), email: Some(print(email)), at: at.into(), read_at: None }
             }
             Self::Begun(number) => Event::ChangeBegun { user, token: token(number), at: 1 },
             Self::Finished(number) => Event::ChangeFinished { user, token: token(number), at: 1 },
@@ -167,7 +167,7 @@ impl Happening {
             Self::Refused(..) => return Vec::new(), // By way of `learn`: it is more than an event.
             Self::Deleted(contact, at) => Event::Deleted { vid: vid(contact), at: at.into() },
             Self::Merged(at) => {
-                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true };
+                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true, heard: 0 };
                 return vec![merged(vid(CONTACT)), merged(vid(99))];
             }
         }]

@@ -7,6 +7,7 @@ import java.nio.file.Path
 import java.time.Duration
 import vidcache.uniffi.OpenOptions
 import vidcache.uniffi.ImportRow as NativeRow
+import vidcache.uniffi.UserToRead as NativeUserToRead
 import vidcache.uniffi.Vidcache as Native
 
 /**
@@ -221,6 +222,9 @@ public class Cache @JvmOverloads constructor(
      *
      * @param change the token of the change that this finishes: that takes an answer that says which email the contact holds
      *   and since when, read after HubSpot was told
+     * @param askedAtMs when the call was begun, in milliseconds since 1970 UTC. After a merge, a deletion, a restoration, a 404
+     *   or [forget] what HubSpot said before does not count, and HubSpot's own time of the contact may not move for years: an
+     *   answer to a call that was begun 5 s after that was heard, or later, is believed all the same
      * @throws InvalidAnswer
      * @throws AnswerWithoutId
      * @throws AnswerWithoutEmail
@@ -235,23 +239,29 @@ public class Cache @JvmOverloads constructor(
      * @throws InvalidUserKey after any of these nothing about the user is written
      */
     @JvmOverloads
-    public fun record(user: UserKey, answer: ByteArray, change: Long? = null): Recorded {
-        val done = call { core.record(Input.user(user), answer, change) }
+    public fun record(user: UserKey, answer: ByteArray, change: Long? = null, askedAtMs: Long? = null): Recorded {
+        val done = call { core.record(Input.user(user), answer, change, askedAtMs) }
         return Recorded(done.vid, done.canonical, done.created, done.emailObserved)
     }
 
     /** [record] of a body that was read as text. */
     @JvmOverloads
-    public fun record(user: UserKey, answer: String, change: Long? = null): Recorded = record(user, Input.answer(answer), change)
+    public fun record(user: UserKey, answer: String, change: Long? = null, askedAtMs: Long? = null): Recorded =
+        record(user, Input.answer(answer), change, askedAtMs)
 
     /**
      * Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call that [record]
      * understands. All of it or nothing. Throws as [record], of those that are not about a user.
+     *
+     * @param askedAtMs as for [record]; not for a search, which finds contacts as they were a while ago
      */
-    public fun observe(answer: ByteArray): Observed = call { core.observe(answer) }.let { Observed(it.contacts, it.missing) }
+    @JvmOverloads
+    public fun observe(answer: ByteArray, askedAtMs: Long? = null): Observed =
+        call { core.observe(answer, askedAtMs) }.let { Observed(it.contacts, it.missing) }
 
     /** [observe] of a body that was read as text. */
-    public fun observe(answer: String): Observed = observe(Input.answer(answer))
+    @JvmOverloads
+    public fun observe(answer: String, askedAtMs: Long? = null): Observed = observe(Input.answer(answer), askedAtMs)
 
     /**
      * Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it with
@@ -337,6 +347,23 @@ public class Cache @JvmOverloads constructor(
         val most = Input.count(limit.toLong(), "limit", Int.MAX_VALUE.toLong()).toUInt()
         val found = call { core.staleChanges(Input.milliseconds(olderThan, "older_than"), most) }
         return found.map { StaleChange(UserKey(it.user), it.token, it.begunAtMs) }
+    }
+
+    /**
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the last of a
+     * list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which email it holds for the
+     * contact now, but for those read within `olderThan` who have not become doubtful since. True: those last read, or last
+     * confirmed, longer ago than that. Finding nobody takes microseconds.
+     *
+     * @param limit the most that are returned: from 0
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun usersToRead(confirmed: Boolean, olderThan: Duration, after: UserToRead? = null, limit: Int = 100): List<UserToRead> {
+        val most = Input.count(limit.toLong(), "limit", Int.MAX_VALUE.toLong()).toUInt()
+        val last = after?.let { NativeUserToRead(it.user.toString(), it.vid, it.readAtMs) }
+        val found = call { core.usersToRead(confirmed, Input.milliseconds(olderThan, "older_than"), last, most) }
+        return found.map { UserToRead(UserKey(it.user), it.vid, it.readAtMs) }
     }
 
     /** Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as [decide]. */

@@ -154,6 +154,16 @@ public data class StaleChange(
     val begunAtMs: Long,
 )
 
+/** A linked user whose contact is to be read. */
+public data class UserToRead(
+    /** Of several who share the contact, one. */
+    val user: UserKey,
+    /** The contact. */
+    val vid: Long,
+    /** When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970 UTC. 0: never. */
+    val readAtMs: Long,
+)
+
 /** What a [Cache] has done since it was opened, in this process. */
 public data class Stats(
     // From here on: made by bindings/tables.

@@ -25,6 +25,7 @@ from .values import (
     Recorded,
     StaleChange,
     Stats,
+    UserToRead,
     WebhookReport,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "Recorded",
     "StaleChange",
     "Stats",
+    "UserToRead",
     "WebhookReport",
     "__version__",
     "move_aside",

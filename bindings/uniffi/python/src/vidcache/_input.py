@@ -84,6 +84,13 @@ def milliseconds(value: object, name: str) -> int:
     raise errors.InvalidOption(f"invalid option {name}: it must be a number of seconds")
 
 
+def time(value: object) -> Optional[int]:
+    """Milliseconds since 1970."""
+    if value is None or (is_int(value) and -(2**63) <= value < 2**63):  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    raise errors.InvalidOption("invalid option asked_at_ms: it must be an int of milliseconds since 1970")
+
+
 def count(value: object, name: str, most: int) -> int:
     if is_int(value) and 0 <= value <= most:  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload, no-any-return]

@@ -22,6 +22,7 @@ from .values import (
     Recorded,
     StaleChange,
     Stats,
+    UserToRead,
     WebhookReport,
 )
 
@@ -255,12 +256,18 @@ class Cache:
         """`link` to a contact that may be another user's too: the explicit choice that they share it."""
         call(self._core.link_shared, _input.user_key(user), _input.vid(vid))
 
-    def record(self, user: UserKey, answer: Answer, *, change: Optional[int] = None) -> Recorded:
+    def record(
+        self, user: UserKey, answer: Answer, *, change: Optional[int] = None, asked_at_ms: Optional[int] = None
+    ) -> Recorded:
         """Records what a HubSpot API call about the user answered: the body, or what `json.loads` made of it.
 
         `change` is the token of the change that this finishes: that takes an answer that says which email the contact
         holds and since when, read after HubSpot was told. Recording an answer again, or an older one late, changes
         nothing. Durable on return.
+
+        `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC. After a merge, a deletion, a restoration,
+        a 404 or `forget` what HubSpot said before does not count, and HubSpot's own time of the contact may not move for
+        years: an answer to a call that was begun 5 s after that was heard, or later, is believed all the same.
 
         Raises `InvalidAnswer`, `AnswerWithoutId`, `AnswerWithoutEmail`, `ContactConflict`, `ContactMissing`, `RateLimited`,
         `Refused`, `HubspotError`, `UnknownChange`, `ForeignChange`, `VidTaken`, `InvalidUserKey`; nothing about the user is
@@ -268,14 +275,15 @@ class Cache:
         user's contact until a newer answer is recorded.
         """
         token = None if change is None else _input.change(change)
-        done = call(self._core.record, _input.user_key(user), _input.answer(answer), token)
+        done = call(self._core.record, _input.user_key(user), _input.answer(answer), token, _input.time(asked_at_ms))
         return Recorded(done.vid, done.canonical, done.created, done.email_observed)
 
-    def observe(self, answer: Answer) -> Observed:
+    def observe(self, answer: Answer, *, asked_at_ms: Optional[int] = None) -> Observed:
         """Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call
-        that `record` understands. All of it or nothing. Raises as `record`, of those that are not about a user.
+        that `record` understands. All of it or nothing. `asked_at_ms` as for `record`; not for a search, which finds
+        contacts as they were a while ago. Raises as `record`, of those that are not about a user.
         """
-        done = call(self._core.observe, _input.answer(answer))
+        done = call(self._core.observe, _input.answer(answer), _input.time(asked_at_ms))
         return Observed(tuple(done.contacts), tuple(done.missing))
 
     def apply_webhook(self, body: Union[bytes, str]) -> WebhookReport:
@@ -348,6 +356,19 @@ class Cache:
         age, most = _input.milliseconds(older_than, "older_than"), _input.count(limit, "limit", 2**32 - 1)
         found = call(self._core.stale_changes, age, most)
         return [StaleChange(one.user, one.token, one.begun_at_ms) for one in found]
+
+    def users_to_read(
+        self, *, confirmed: bool = False, older_than: float = 0, after: Optional[UserToRead] = None, limit: int = 100
+    ) -> Sequence[UserToRead]:
+        """Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
+        last of a list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which
+        email it holds for the contact now, but for those read within `older_than` seconds who have not become doubtful
+        since. True: those last read, or last confirmed, longer ago than that. Finding nobody takes microseconds.
+        """
+        age, most = _input.milliseconds(older_than, "older_than"), _input.count(limit, "limit", 2**32 - 1)
+        last = None if after is None else native.UserToRead(user=after.user, vid=after.vid, read_at_ms=after.read_at_ms)
+        found = call(self._core.users_to_read, bool(confirmed), age, last, most)
+        return [UserToRead(one.user, one.vid, one.read_at_ms) for one in found]
 
     def explain(self, user: UserKey, email: Optional[str]) -> Explanation:
         """Why a page says of the user what it says, in sentences. Reads the file: not for a page itself."""

@@ -127,6 +127,18 @@ class StaleChange:
 
 
 @dataclass(frozen=True)
+class UserToRead:
+    """A linked user whose contact is to be read."""
+
+    user: str
+    """The user as text, an integer in decimal; of several who share the contact, one."""
+    vid: int
+    """The contact."""
+    read_at_ms: int
+    """When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970 UTC. 0: never."""
+
+
+@dataclass(frozen=True)
 class Stats:
     """What a `Cache` has done since it was opened, in this process."""
 

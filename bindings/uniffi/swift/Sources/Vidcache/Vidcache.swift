@@ -760,12 +760,13 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func linkShared(user: String, vid: Int64) throws 
     
     /**
-     * Takes in what an answer says of contacts, without saying whose they are.
+     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for a
+     * search.
      *
      * # Errors
      * As `record`, of those that are not about a user or a change.
      */
-    func observe(answer: Data) throws  -> Observed
+    func observe(answer: Data, askedAtMs: Int64?) throws  -> Observed
     
     /**
      * Records what a HubSpot API call about the user answered, and finishes the change where one is named.
@@ -774,8 +775,23 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
      * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
      * user is written then, but `refused` has ended the change.
+     *
+     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
+     * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
+     * own time of the contact has not moved.
      */
-    func record(user: String, answer: Data, change: Int64?) throws  -> Recorded
+    func record(user: String, answer: Data, change: Int64?, askedAtMs: Int64?) throws  -> Recorded
+    
+    /**
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
+     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but for
+     * those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or confirmed
+     * longer ago than that.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+    func usersToRead(confirmed: Bool, olderThanMs: UInt64, after: UserToRead?, limit: UInt32) throws  -> [UserToRead]
     
     /**
      * The JSON for a visitor whom the app does not know.
@@ -1207,17 +1223,19 @@ open func linkShared(user: String, vid: Int64)throws   {try rustCallWithError(Ff
 }
     
     /**
-     * Takes in what an answer says of contacts, without saying whose they are.
+     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for a
+     * search.
      *
      * # Errors
      * As `record`, of those that are not about a user or a change.
      */
-open func observe(answer: Data)throws  -> Observed  {
+open func observe(answer: Data, askedAtMs: Int64? = nil)throws  -> Observed  {
     return try  FfiConverterTypeObserved_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
         uniffiCallStatus in
     uniffi_vidcache_uniffi_fn_method_vidcache_observe(
             self.uniffiCloneHandle(),
-        FfiConverterData.lower(answer),uniffiCallStatus
+        FfiConverterData.lower(answer),
+        FfiConverterOptionInt64.lower(askedAtMs),uniffiCallStatus
     )
 })
 }
@@ -1229,15 +1247,42 @@ open func observe(answer: Data)throws  -> Observed  {
      * `invalid_answer`, `answer_without_id`, `answer_without_email`, `contact_conflict`, `contact_missing`,
      * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
      * user is written then, but `refused` has ended the change.
+     *
+     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
+     * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
+     * own time of the contact has not moved.
      */
-open func record(user: String, answer: Data, change: Int64? = nil)throws  -> Recorded  {
+open func record(user: String, answer: Data, change: Int64? = nil, askedAtMs: Int64? = nil)throws  -> Recorded  {
     return try  FfiConverterTypeRecorded_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
         uniffiCallStatus in
     uniffi_vidcache_uniffi_fn_method_vidcache_record(
             self.uniffiCloneHandle(),
         FfiConverterString.lower(user),
         FfiConverterData.lower(answer),
-        FfiConverterOptionInt64.lower(change),uniffiCallStatus
+        FfiConverterOptionInt64.lower(change),
+        FfiConverterOptionInt64.lower(askedAtMs),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
+     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but for
+     * those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or confirmed
+     * longer ago than that.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+open func usersToRead(confirmed: Bool, olderThanMs: UInt64, after: UserToRead?, limit: UInt32)throws  -> [UserToRead]  {
+    return try  FfiConverterSequenceTypeUserToRead.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_users_to_read(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(confirmed),
+        FfiConverterUInt64.lower(olderThanMs),
+        FfiConverterOptionTypeUserToRead.lower(after),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
     )
 })
 }
@@ -2493,6 +2538,85 @@ public func FfiConverterTypeStats_lower(_ value: Stats) -> RustBuffer {
 
 
 /**
+ * A linked user whose contact is to be read.
+ */
+public struct UserToRead: Equatable, Hashable {
+    /**
+     * The user as text, an integer in decimal; of several who share the contact, one.
+     */
+    public let user: String
+    /**
+     * The contact.
+     */
+    public let vid: Int64
+    /**
+     * When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970 UTC. 0: never.
+     */
+    public let readAtMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The user as text, an integer in decimal; of several who share the contact, one.
+         */user: String, 
+        /**
+         * The contact.
+         */vid: Int64, 
+        /**
+         * When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970 UTC. 0: never.
+         */readAtMs: Int64) {
+        self.user = user
+        self.vid = vid
+        self.readAtMs = readAtMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension UserToRead: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUserToRead: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UserToRead {
+        return
+            try UserToRead(
+                user: FfiConverterString.read(from: &buf), 
+                vid: FfiConverterInt64.read(from: &buf), 
+                readAtMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: UserToRead, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.user, into: &buf)
+        FfiConverterInt64.write(value.vid, into: &buf)
+        FfiConverterInt64.write(value.readAtMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUserToRead_lift(_ buf: RustBuffer) throws -> UserToRead {
+    return try FfiConverterTypeUserToRead.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUserToRead_lower(_ value: UserToRead) -> RustBuffer {
+    return FfiConverterTypeUserToRead.lower(value)
+}
+
+
+/**
  * What `apply_webhook` did with the events of a body.
  */
 public struct WebhookReport: Equatable, Hashable {
@@ -2817,6 +2941,30 @@ fileprivate struct FfiConverterOptionTypeIdentity: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeUserToRead: FfiConverterRustBuffer {
+    typealias SwiftType = UserToRead?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeUserToRead.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeUserToRead.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceInt64: FfiConverterRustBuffer {
     typealias SwiftType = [Int64]
 
@@ -2988,6 +3136,31 @@ fileprivate struct FfiConverterSequenceTypeStaleChange: FfiConverterRustBuffer {
         return seq
     }
 }
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeUserToRead: FfiConverterRustBuffer {
+    typealias SwiftType = [UserToRead]
+
+    public static func write(_ value: [UserToRead], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeUserToRead.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [UserToRead] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [UserToRead]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeUserToRead.read(from: &buf))
+        }
+        return seq
+    }
+}
 /**
  * The library's version: a language's own layer refuses to work with another than its own.
  */
@@ -3104,10 +3277,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_link_shared() != 29301) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 2170) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 1608) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 23173) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 1097) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 10205) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {

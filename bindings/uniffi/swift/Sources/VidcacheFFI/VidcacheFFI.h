@@ -345,12 +345,17 @@ void uniffi_vidcache_uniffi_fn_method_vidcache_link_shared(uint64_t ptr, RustBuf
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_OBSERVE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_OBSERVE
-RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_observe(uint64_t ptr, RustBuffer answer, RustCallStatus *_Nonnull out_status
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_observe(uint64_t ptr, RustBuffer answer, RustBuffer asked_at_ms, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RECORD
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RECORD
-RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_record(uint64_t ptr, RustBuffer user, RustBuffer answer, RustBuffer change, RustCallStatus *_Nonnull out_status
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_record(uint64_t ptr, RustBuffer user, RustBuffer answer, RustBuffer change, RustBuffer asked_at_ms, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_TO_READ
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_TO_READ
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_users_to_read(uint64_t ptr, int8_t confirmed, uint64_t older_than_ms, RustBuffer after, uint32_t limit, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_ANONYMOUS_PAGE_DATA
@@ -808,6 +813,12 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_observe(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RECORD
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RECORD
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_record(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_TO_READ
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_TO_READ
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read(void
     
 );
 #endif

@@ -1,0 +1,109 @@
+# frozen_string_literal: true
+
+require "json"
+require "net/http"
+require "vidcache/rails/failure"
+
+module Vidcache
+  # Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing, so no page has
+  # to be waited for.
+  #
+  # @api private
+  class ContactReader
+    # What HubSpot reads in one call.
+    BATCH = 100
+
+    # What is asked for by name, since HubSpot leaves it out otherwise: of the first a merge is learnt whose webhook was lost.
+    PROPERTIES = %w[email hs_merged_object_ids hs_additional_emails].freeze
+
+    # Seconds, for each of connecting, writing and reading.
+    TIMEOUT = 10
+
+    # How often a call is tried that HubSpot answers with 429.
+    ATTEMPTS = 5
+
+    # Seconds to wait where HubSpot says nothing of it, the longest of its short limits; and what is too long to wait here.
+    PAUSE = 10
+    TOO_LONG = 60
+
+    private_constant :TIMEOUT, :ATTEMPTS, :PAUSE, :TOO_LONG
+
+    # @return [Integer] how many calls were made
+    attr_reader :calls
+
+    # @param rate [Numeric] the most calls a second
+    def initialize(rate: 5)
+      @least = 1.0 / Float(rate)
+      @next_at = 0.0
+      @calls = 0
+    end
+
+    # @param vids [Array<Integer>] at most {BATCH}
+    # @return [void]
+    # @raise [RateLimited] for longer than a minute
+    # @raise [HubspotError, NotConfigured, SystemCallError, Timeout::Error]
+    def read(vids)
+      body = { inputs: vids.map { |vid| { id: vid.to_s } }, properties: PROPERTIES }
+      observed = take { call("POST", "#{path}/batch/read", body) }
+      # An id that HubSpot leaves out without a word was merged into another, which a GET follows.
+      (vids - observed.contacts - observed.missing).each { |vid| read_one(vid) }
+    end
+
+    # Merges two contacts at HubSpot. No way back.
+    # @param primary [Integer] whose values stay
+    # @param other [Integer]
+    # @return [Integer] the id that lives
+    def merge(primary, other)
+      body = { primaryObjectId: primary.to_s, objectIdToMerge: other.to_s }
+      observed = take { call("POST", "#{path}/merge", body) }
+      observed.contacts.first || primary
+    end
+
+    private
+
+    def read_one(vid)
+      take { call("GET", "#{path}/#{vid}?properties=#{PROPERTIES.join(",")}") }
+    rescue ContactMissing
+      # HubSpot's words name no id: said as a batch says it, so that it is kept of which.
+      gone = { category: "OBJECT_NOT_FOUND", context: { ids: [vid.to_s] } }
+      Vidcache.cache.observe(JSON.generate(status: "COMPLETE", results: [], numErrors: 1, errors: [gone]), asked_at: Time.now)
+    end
+
+    def take
+      attempts = 0
+      begin
+        wait_for_turn
+        asked_at = Time.now
+        Vidcache.cache.observe(yield, asked_at: asked_at)
+      rescue RateLimited => e
+        pause = e.retry_after || PAUSE
+        raise if (attempts += 1) >= ATTEMPTS || pause > TOO_LONG
+
+        sleep(pause)
+        retry
+      end
+    end
+
+    def wait_for_turn
+      now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      sleep(@next_at - now) if @next_at > now
+      @next_at = [@next_at, now].max + @least
+    end
+
+    def path
+      settings = Vidcache.settings
+      settings.respond_to?(:api_path) ? settings.api_path : "/crm/v3/objects/contacts"
+    end
+
+    def call(method, path, body = nil)
+      token = Vidcache.settings.access_token or raise NotConfigured, "config.vidcache.access_token is not set"
+      url = URI(Vidcache.settings.api_url || "https://api.hubapi.com")
+      headers = { "Authorization" => "Bearer #{token}", "Content-Type" => "application/json" }
+      @calls += 1
+      Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: TIMEOUT, read_timeout: TIMEOUT,
+                                          write_timeout: TIMEOUT, max_retries: 0) do |http|
+        http.send_request(method, path, body && JSON.generate(body), headers)
+      end
+    end
+  end
+end

@@ -1,0 +1,140 @@
+# frozen_string_literal: true
+
+require "vidcache/rails/contact_reader"
+
+module Vidcache
+  # The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as {ReconcileJob} or
+  # `rails vidcache:reconcile`. Each run begins where there is something to do, so one that is broken off, or runs twice, harms nothing.
+  #
+  # 1. Contacts are read whose email HubSpot has not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those
+  #    that were last confirmed long ago, since a webhook may have been lost.
+  # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
+  # 3. Users who are not linked to a contact get the model's job.
+  class Reconcile
+    # Seconds. Who has no email at HubSpot is asked for again after this.
+    AGAIN = 86_400
+
+    # Seconds after which what HubSpot confirmed is read again.
+    OLD = 30 * 86_400
+
+    # Seconds that a new user's own job has, before another one is made.
+    GRACE = 3600
+
+    # How many users are looked up at once.
+    SCAN = 10_000
+
+    private_constant :SCAN
+
+    # @param model [Class, nil] with `has_vid`; without one contacts are read, and that is all
+    # @param rate [Numeric] the most calls to HubSpot a second
+    # @param again [Numeric] seconds: {AGAIN}
+    # @param old [Numeric] seconds: {OLD}
+    # @param grace [Numeric] seconds: {GRACE}, for changes too
+    def initialize(model = nil, rate: 5, again: AGAIN, old: OLD, grace: GRACE)
+      @model = model
+      @again = again
+      @old = old
+      @grace = grace
+      @reader = ContactReader.new(rate: rate)
+      @cache = Vidcache.cache # Raises before anything is read if there is none.
+    end
+
+    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job
+    # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the steps that need no HubSpot were done
+    def run
+      counts = { read: 0, calls: 0, changes: 0, users: 0 }
+      counts.update(changes: @model.retry_email_changes(older_than: @grace), users: enqueue_unlinked) if @model
+      counts[:read] = read_unconfirmed + read_old
+      counts[:calls] = @reader.calls
+      counts
+    end
+
+    # @return [Integer] how many contacts were read
+    def read_unconfirmed
+      read_all(confirmed: false, older_than: @again)
+    end
+
+    # @return [Integer] how many contacts were read
+    def read_old
+      read_all(confirmed: true, older_than: @old)
+    end
+
+    # @return [Integer] how many users got a job
+    def enqueue_unlinked
+      users = 0
+      each_unlinked do |ids|
+        @model.where(@model.primary_key => ids).each do |user|
+          next if user.vidcache_email.nil? || new?(user)
+
+          @model.enqueue_vidcache_job(user, nil)
+          users += 1
+        end
+      end
+      users
+    end
+
+    private
+
+    # As of its beginning: whoever is read now does not come again.
+    def read_all(confirmed:, older_than:)
+      began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      read = 0
+      last = nil
+      loop do
+        age = older_than + Process.clock_gettime(Process::CLOCK_MONOTONIC) - began + 0.002
+        users = @cache.users_to_read(confirmed: confirmed, older_than: age, after: last, limit: ContactReader::BATCH)
+        return read if users.empty?
+
+        @reader.read(users.map(&:vid))
+        read += users.size
+        last = users.last
+      end
+    end
+
+    # Yields the primary keys of users who are linked to no contact, some at a time. Nothing but keys is read of the others.
+    def each_unlinked
+      id = @model.primary_key
+      key = key_column
+      scope = @model.unscope(:order).order(id => :asc).limit(SCAN)
+      last = nil
+      loop do
+        batch = last ? scope.where(@model.arel_table[id].gt(last)) : scope
+        ids, keys = key ? pluck(batch, id, key) : load(batch, id)
+        return if ids.empty?
+
+        unlinked = ids.zip(@cache.resolve_many(keys)).filter_map { |user, vid| user unless vid }
+        unlinked.each_slice(1000) { |some| yield some }
+        last = ids.last
+      end
+    end
+
+    # @return [String, nil] nil: a method gives the key
+    def key_column
+      name = @model.vidcache_key_method.to_s
+      name = @model.primary_key if name == "id"
+      name = @model.attribute_aliases.fetch(name, name)
+      # Of an attribute that the model overrides, the method counts.
+      name if @model.column_names.include?(name) && !overridden?(@model.vidcache_key_method)
+    end
+
+    def overridden?(name)
+      @model.method_defined?(name) && @model.instance_method(name).owner == @model
+    end
+
+    def pluck(batch, id, key)
+      return [ids = batch.pluck(id), ids] if key == id
+
+      batch.pluck(id, key).transpose.then { |ids, keys| [ids || [], keys || []] }
+    end
+
+    def load(batch, id)
+      users = batch.to_a
+      [users.map { |user| user[id] }, users.map(&:vidcache_key)]
+    end
+
+    def new?(user)
+      created = user.respond_to?(:created_at) && user.created_at
+      created && created > Time.now - @grace
+    end
+  end
+end

@@ -1,0 +1,42 @@
+# frozen_string_literal: true
+
+require "active_job"
+require "net/http"
+require "openssl"
+require "vidcache/rails/reconcile"
+
+module Vidcache
+  # {Reconcile}, for a scheduler: hourly, with the name of the model that has `has_vid`. Without one it reads the contacts that
+  # are to be read, and nothing else: so {Webhook} enqueues it.
+  class ReconcileJob < ActiveJob::Base
+    # Seconds after something became doubtful in which a read says nothing yet, and some more.
+    WAIT = 10
+
+    retry_on Busy, Storage, HubspotError, RateLimited, SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
+             Net::ProtocolError, wait: 60, attempts: 3
+
+    # @param model [String, nil]
+    # @return [void]
+    def perform(model = nil)
+      Reconcile.new(model&.constantize).run
+    end
+
+    # Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued one.
+    # @return [void]
+    # @api private
+    def self.soon
+      now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      return if @soon && now < @soon
+      return if Vidcache.settings.access_token.nil? || Vidcache.cache.users_to_read(older_than: Reconcile::AGAIN, limit: 1).empty?
+
+      @soon = now + WAIT
+      set(wait: WAIT).perform_later
+    end
+
+    # For tests.
+    # @api private
+    def self.forget_soon
+      @soon = nil
+    end
+  end
+end

@@ -1,0 +1,165 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require_relative "support/processes"
+require "minitest/mock"
+require "stringio"
+
+# The standing work, against the double over HTTP: whoever was lost is found and named.
+class Vidcache::ReconcileTest < Vidcache::RailsTest
+  MISSING = HubspotDouble.missing
+  # Long enough that a read counts although a doubt was heard a moment ago.
+  LATER = 4.9
+
+  def self.double
+    return @double if @double
+
+    processes = Processes.new
+    folder = Dir.mktmpdir("double-", SCRATCH)
+    @double = HubspotDouble.new(processes, folder, delay_ms: 0)
+    Minitest.after_run { processes.stop_all }
+    @double
+  end
+
+  def setup
+    super
+    skip "skipped because #{MISSING}" if MISSING
+    @double = self.class.double
+    @double.ask("POST", "/_double/reset")
+    TestApp.config.vidcache.access_token = "any"
+    TestApp.config.vidcache.api_url = @double.url
+    Vidcache::ReconcileJob.forget_soon
+  end
+
+  def teardown
+    TestApp.config.vidcache.access_token = TestApp.config.vidcache.api_url = nil
+    super
+  end
+
+  def test_ten_thousand_unconfirmed_are_confirmed_by_a_hundred_calls
+    emails = Array.new(10_000) { |n| "u#{n}@shop.test" }
+    vids = emails.each_slice(100).flat_map do |some|
+      made = @double.ask("POST", "/crm/v3/objects/contacts/batch/upsert", { inputs: some.map { |email| { id: email, idProperty: "email", properties: {} } } })
+      made.fetch("results").to_h { |contact| [contact.dig("properties", "email"), contact.fetch("id")] }.values_at(*some)
+    end
+    @cache.import(vids.each_with_index.map { |vid, n| [n, vid] })
+    done = Vidcache::Reconcile.new(rate: 10_000).run
+    assert_equal({ read: 10_000, calls: 100, changes: 0, users: 0 }, done)
+    assert_equal [:agreed], @cache.decide_many(emails.each_with_index.map { |email, n| [n, email] }).map(&:reason).uniq
+    assert_equal({ read: 0, calls: 0, changes: 0, users: 0 }, Vidcache::Reconcile.new.run)
+  end
+
+  def test_who_was_merged_is_found_though_the_batch_leaves_them_out
+    ann = contact("ann@shop.test")
+    other = contact("form@shop.test")
+    @cache.link(1, ann)
+    @cache.link(2, contact("bob@shop.test"))
+    merged = @double.ask("POST", "/crm/v3/objects/contacts/merge", { primaryObjectId: ann, objectIdToMerge: other }).fetch("id")
+    done = Vidcache::Reconcile.new(rate: 1000).run
+    assert_equal({ read: 2, calls: 2, changes: 0, users: 0 }, done)
+    assert_equal [merged.to_i, :agreed], [@cache.resolve(1), @cache.decide(1, "ann@shop.test").reason]
+    assert_equal :agreed, @cache.decide(2, "bob@shop.test").reason
+  end
+
+  def test_who_hubspot_does_not_know_or_has_no_email_of_is_not_asked_for_again_at_once
+    nameless = @double.ask("POST", "/crm/v3/objects/contacts", { properties: { firstname: "Ann" } }).fetch("id")
+    @cache.import([[1, 777], [2, nameless]])
+    assert_equal 2, Vidcache::Reconcile.new(rate: 1000).run[:read]
+    assert_equal 0, Vidcache::Reconcile.new(rate: 1000).run[:read]
+    assert_equal 2, Vidcache::Reconcile.new(rate: 1000, again: 0).run[:read]
+    assert_equal %i[email_unconfirmed email_unconfirmed], [1, 2].map { |user| @cache.decide(user, "ann@shop.test").reason }
+  end
+
+  def test_what_was_confirmed_long_ago_is_read_again
+    vid = contact("ann@shop.test")
+    @cache.record(1, { id: vid, properties: { email: "ann@shop.test" }, updatedAt: (Time.now - 90).utc.iso8601(3) })
+    # At HubSpot, and its webhook was lost.
+    @double.ask("PATCH", "/crm/v3/objects/contacts/#{vid}", { properties: { email: "ann@home.test" } })
+    assert_equal 0, Vidcache::Reconcile.new(rate: 1000).run[:read]
+    assert_equal :agreed, @cache.decide(1, "ann@shop.test").reason
+    assert_equal 1, Vidcache::Reconcile.new(rate: 1000, old: 60).run[:read]
+    assert_equal :email_differs, @cache.decide(1, "ann@shop.test").reason
+    assert_equal 0, Vidcache::Reconcile.new(rate: 1000, old: 60).run[:read]
+  end
+
+  def test_a_merge_a_deletion_and_a_restoration_that_a_webhook_tells_are_read_soon_and_once
+    user = User.create!(email: "ann@shop.test")
+    vid = contact(user.email).to_i
+    answer = { id: vid, properties: { email: user.email }, updatedAt: (Time.now - 3600).utc.iso8601(3) }
+    { deletion: {}, restore: {}, merge: { primaryObjectId: vid, mergedObjectIds: [456], newObjectId: vid } }.each do |what, more|
+      @cache.record(user.id, answer)
+      jobs.clear
+      Vidcache::ReconcileJob.forget_soon
+      hear(what, vid, **more)
+      assert_equal :email_unconfirmed, reason(user), what
+      hear(:deletion, 4711)
+      assert_equal ["Vidcache::ReconcileJob"], jobs.map { |job| job["job_class"] }, "one for all: #{what}"
+      assert_in_delta Time.now.to_f + Vidcache::ReconcileJob::WAIT, jobs.first[:at], 5
+      Vidcache::ReconcileJob.perform_now
+      assert_equal :email_unconfirmed, reason(user), "a read that was begun too early says nothing: #{what}"
+      sleep 0.2
+      now = Time.now
+      Time.stub(:now, now + LATER) { Vidcache::ReconcileJob.perform_now } # As if the wait were over.
+      assert_equal :agreed, reason(user), what
+    end
+  end
+
+  def test_new_users_and_changes_whose_jobs_were_lost_get_another
+    lost = User.create!(email: "lost@shop.test")
+    known = agreed_user("known@shop.test")
+    User.create!(email: nil)
+    known.update!(email: "new@shop.test")
+    jobs.clear
+    with_options(page_deadline: 0.2, quiet_period: 0.3) do
+      assert_equal 1, Vidcache::Reconcile.new(User, grace: 3600).run[:users], "who has no time of creation is not known to be new"
+      assert_equal [lost.to_global_id.to_s], jobs.map { |job| job["arguments"][0]["_aj_globalid"] }
+    end
+    Person.create!(uuid: "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d", mail: "pia@shop.test")
+    jobs.clear
+    assert_equal 1, Vidcache::Reconcile.new(Person).run[:users]
+    @cache.link("0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d", 7)
+    assert_equal 0, Vidcache::Reconcile.new(Person).enqueue_unlinked
+  end
+
+  def test_a_backfill_from_a_column_confirms_what_it_links
+    users = %w[ann@shop.test bob@shop.test].map { |email| User.create!(email: email, name: contact(email)) }
+    output = StringIO.new
+    Vidcache::Backfill.new(User, vid: "name", output: output, rate: 1000).run
+    assert_equal "vidcache: 2 of 2 users, 2 linked\nvidcache: 2 contacts were read from HubSpot\n", output.string
+    assert_equal %i[agreed agreed], users.map { |user| reason(user) }
+  end
+
+  def test_a_limit_of_hubspot_s_is_obeyed
+    @cache.import([[1, contact("ann@shop.test")]])
+    @double.configure(rate_limit_next: 2)
+    slept = []
+    Vidcache::ContactReader.class_eval { define_method(:sleep) { |seconds| slept << seconds } }
+    assert_equal({ read: 1, calls: 3, changes: 0, users: 0 }, Vidcache::Reconcile.new(rate: 1_000_000).run)
+    assert_equal [10, 10], slept.reject { |seconds| seconds < 0.01 }.map(&:round)
+    @double.configure(rate_limit_next: 100)
+    @cache.import([[2, 900]])
+    assert_raises(Vidcache::RateLimited) { Vidcache::Reconcile.new(rate: 1_000_000).run }
+  ensure
+    Vidcache::ContactReader.class_eval { remove_method(:sleep) }
+    @double.configure(rate_limit_next: 0)
+  end
+
+  private
+
+  def contact(email)
+    @double.ask("POST", "/crm/v3/objects/contacts", { properties: { email: email } }).fetch("id")
+  end
+
+  # As the webhook's app does after it has checked who signed.
+  def hear(what, vid, **more)
+    event = { portalId: 62_515, occurredAt: (Time.now.to_f * 1000).to_i, subscriptionType: "contact.#{what}", objectId: vid, **more }
+    Vidcache.stub(:verify_signature, nil) do
+      TestApp.config.vidcache.client_secret = "secret"
+      answer = Vidcache::Webhook.call("REQUEST_METHOD" => "POST", "rack.input" => StringIO.new([event].to_json), "HTTP_HOST" => "shop.test",
+                                      "rack.url_scheme" => "https", "PATH_INFO" => "/hubspot/webhooks")
+      assert_equal 204, answer.first
+    end
+  ensure
+    TestApp.config.vidcache.client_secret = nil
+  end
+end

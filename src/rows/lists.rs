@@ -1,0 +1,111 @@
+//! Whom to read: users by what is known of their contacts, each list by an index of its own, so that those who need
+//! nothing cost nothing.
+
+use rusqlite::{Connection, Row, params};
+
+use super::lookup::user_text;
+use crate::error::{Error, Result};
+use crate::event::Millis;
+use crate::identity::Vid;
+
+/// A user whose contact is to be read, and where they stand in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserToRead {
+    /// The user, as text (an integer key in decimal); of several who share the contact, one.
+    pub user: String,
+    /// Their contact.
+    pub vid: Vid,
+    /// When it was last read, or else when HubSpot last confirmed its email: milliseconds since 1970. 0: never.
+    pub read_at: Millis,
+}
+
+/// Which users are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// HubSpot has not said which email it holds for the contact now.
+    Unconfirmed,
+    /// HubSpot has.
+    Confirmed,
+}
+
+impl Which {
+    /// Users of one time, from a contact on; and users from one time to another.
+    pub(super) const fn statements(self) -> [&'static str; 2] {
+        macro_rules! list {
+            ($index:literal, $key:literal, $is:literal) => {
+                [
+                    concat!(
+                        "SELECT user, vid, ",
+                        $key,
+                        " FROM contact INDEXED BY ",
+                        $index,
+                        " WHERE user IS NOT NULL AND email IS ",
+                        $is,
+                        " AND ",
+                        $key,
+                        " = ?1 AND vid > ?2 AND ?1 < ?3
+                          ORDER BY vid LIMIT ?4"
+                    ),
+                    concat!(
+                        "SELECT user, vid, ",
+                        $key,
+                        " FROM contact INDEXED BY ",
+                        $index,
+                        " WHERE user IS NOT NULL AND email IS ",
+                        $is,
+                        " AND ",
+                        $key,
+                        " > ?1 AND ",
+                        $key,
+                        " < ?2
+                          ORDER BY ",
+                        $key,
+                        ", vid LIMIT ?3"
+                    ),
+                ]
+            };
+        }
+        match self {
+            Self::Unconfirmed => list!("contact_unconfirmed", "ifnull(read_at, 0)", "NULL"),
+            Self::Confirmed => list!("contact_confirmed", "ifnull(read_at, email_at)", "NOT NULL"),
+        }
+    }
+}
+
+/// The users whose contacts were last read before a time, the longest unread first, those that come after a place in the
+/// list.
+pub(crate) fn users_to_read(
+    rows: &Connection,
+    which: Which,
+    before: Millis,
+    after: Option<(Millis, Vid)>,
+    limit: u32,
+) -> Result<Vec<UserToRead>> {
+    let [of_one_time, later] = which.statements();
+    let mut users = Vec::new();
+    let (at, vid) = after.map_or((Millis::MIN, 0), |(at, vid)| (at, vid.get()));
+    if after.is_some() {
+        let mut statement = rows.prepare_cached(of_one_time)?;
+        for found in statement.query_map(params![at, vid, before, limit], user_to_read)? {
+            users.push(found?);
+        }
+    }
+    let left = limit - users.len() as u32;
+    if left > 0 {
+        let mut statement = rows.prepare_cached(later)?;
+        for found in statement.query_map(params![at, before, left], user_to_read)? {
+            users.push(found?);
+        }
+    }
+    users
+        .into_iter()
+        .map(|(user, vid, read_at)| {
+            let vid = Vid::new(vid).ok_or_else(|| Error::Corrupt("a contact's id is not positive".into()))?;
+            Ok(UserToRead { user, vid, read_at })
+        })
+        .collect()
+}
+
+fn user_to_read(row: &Row<'_>) -> rusqlite::Result<(String, i64, Millis)> {
+    Ok((user_text(row, 0)?, row.get(1)?, row.get(2)?))
+}
