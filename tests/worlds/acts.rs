@@ -46,6 +46,9 @@ pub(crate) enum Act {
     SignUp(Mail),
     Share(i64, i64),
     LoseFile,
+    /// Somebody copies the file, and puts the copy back later.
+    CopyFile,
+    PutCopyBack,
 }
 
 impl World {
@@ -130,6 +133,9 @@ impl World {
         }
         if rules.lose_file {
             acts.push(Act::LoseFile);
+        }
+        if rules.old_copies {
+            acts.extend([Act::CopyFile, Act::PutCopyBack]);
         }
         let live = self.hubspot.live().len();
         for contact in 0..live {
@@ -346,6 +352,8 @@ impl World {
                 let bit = row.bit();
                 self.hubspot.belongs(vid, bit);
             }
+            Act::CopyFile => self.copy_file(),
+            Act::PutCopyBack => return self.put_copy_back(),
             Act::LoseFile => {
                 self.lose_file();
                 // A change whose job was lost too is known to nobody.

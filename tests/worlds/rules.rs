@@ -35,6 +35,8 @@ pub(crate) struct Rules {
     /// HubSpot says 404 where it has the contact.
     pub(crate) false_missing: bool,
     pub(crate) lose_file: bool,
+    /// A copy of the file is put back. No world has it: it is one of the weaker ways.
+    pub(crate) old_copies: bool,
     pub(crate) lose_webhooks: bool,
     // By hand, inside HubSpot:
     pub(crate) edits: bool,

@@ -2,8 +2,8 @@
 
 use crate::acts::Act;
 use crate::acts::Act::{
-    Begin, Commit, Crash, Deliver, Double, Leave, LoseFile, LoseJob, Merge, Record, Render, SayMissing, Send, SignUp,
-    Start, Wait,
+    Begin, Commit, CopyFile, Crash, Deliver, Double, Leave, LoseFile, LoseJob, Merge, PutCopyBack, Record, Render,
+    SayMissing, Send, SignUp, Start, Wait,
 };
 use crate::rules::{Rules, Start as Linked, Ways};
 use crate::table::APP;
@@ -201,6 +201,26 @@ pub(crate) const VARIANTS: &[Variant] = &[
         rules: Rules { merges: true, ..APP },
         fault: "S1",
         from: &[Begin(1, 4), Commit(1), Wait, Wait, Render(2), Merge(1, 0), Deliver(0), Wait, Start(0), Send(0)],
+    },
+    Variant {
+        name: "an old copy of the file is put back",
+        ways: OURS,
+        rules: Rules { old_copies: true, ..APP },
+        fault: "S1",
+        from: &[
+            CopyFile,
+            Begin(1, 3),
+            Commit(1),
+            Wait,
+            Wait,
+            Wait,
+            Start(0),
+            Send(0),
+            Record(0),
+            Begin(1, 0),
+            Commit(1),
+            PutCopyBack,
+        ],
     },
     Variant {
         name: "two jobs of a user at a time",

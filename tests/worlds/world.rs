@@ -54,6 +54,8 @@ pub(crate) struct World {
     path: PathBuf,
     _dir: TempDir,
     files: u32,
+    /// What was known when the file was copied.
+    copied: Option<(BTreeSet<usize>, BTreeMap<i64, Kept>)>,
     pub(crate) file_since: i64,
     pub(crate) now: i64,
     pub(crate) quiet: i64,
@@ -114,6 +116,7 @@ impl World {
             path,
             _dir: dir,
             files: 0,
+            copied: None,
             file_since: BEGINNING,
             now: BEGINNING,
             quiet,
@@ -268,6 +271,24 @@ impl World {
         self.file_since = self.now;
         self.heard.clear();
         self.kept.clear();
+    }
+
+    pub(crate) fn copy_file(&mut self) {
+        self.cache.close();
+        std::fs::copy(&self.path, self.path.with_extension("copy")).expect("a copy");
+        self.cache = open(&self.path);
+        self.copied = Some((self.heard.clone(), self.kept.clone()));
+    }
+
+    /// The file is as it was when it was copied.
+    pub(crate) fn put_copy_back(&mut self) -> Option<()> {
+        let (heard, kept) = self.copied.clone()?;
+        let copy = self.path.with_extension("copy");
+        self.cache.close();
+        std::fs::copy(copy, &self.path).expect("a file");
+        self.cache = open(&self.path);
+        (self.heard, self.kept) = (heard, kept);
+        Some(())
     }
 
     /// The changes that the file has outstanding, with their users.
