@@ -359,6 +359,23 @@ module Vidcache
       native_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
     end
 
+    # Users whose email another contact holds, or whose contact is another user's, as {#record} was told by {ContactConflict} and
+    # {VidTaken}, in the order of their keys. One is out of the list once HubSpot has merged the two contacts, the user was forgotten,
+    # or {#end_conflict}.
+    # @param after [Conflict, nil] the last of a list before
+    # @param limit [Integer] from 0 to 2^32 - 1
+    # @return [Array<Conflict>]
+    # @raise [InvalidOption]
+    def conflicts(after: nil, limit: 1000)
+      native_conflicts(after&.user_id, limit)
+    end
+
+    # @!method end_conflict(user_id)
+    #   Says that the user's conflict is over: they are agreed, or somebody has decided.
+    #   @param user_id [Integer, String]
+    #   @return [nil]
+    #   @raise [InvalidUserKey]
+
     # {#decide} for many users.
     # @param emails [Hash{Integer, String => String, nil}, Array<Array(Integer | String, String | nil)>] each user's email
     # @return [Array<Decision>] in their order
