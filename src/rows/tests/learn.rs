@@ -101,6 +101,19 @@ fn a_refusal_never_leaves_a_page_to_name_what_hubspot_held_before() {
     }
 }
 
+/// Nobody need touch the contact at HubSpot after a refusal: what it holds is learnt by reading it.
+#[test]
+fn a_read_that_is_begun_once_no_call_can_be_on_its_way_counts_after_a_refusal_though_hubspot_s_time_stands_still() {
+    agreed(|db| {
+        let (user, token) = (UserKey::from(1), ChangeToken::try_from(3).expect("positive"));
+        apply(db, &Event::ChangeBegun { user, token, at: 900 });
+        learn::refused(db, user, Some(token), Refusal::InvalidEmail, 1000, 6000).expect("told");
+        assert_eq!(read(db, 901, 60_999, 70_000), None, "a call that was carried out may end after that");
+        assert_eq!(read(db, 901, 61_000, 70_000), Some(ANN));
+        assert_eq!(read(db, 901, 61_001, 70_000), Some(ANN), "and again");
+    });
+}
+
 #[test]
 fn a_refusal_ends_its_change_once_and_one_that_comes_late_says_nothing() {
     in_new_file(|db| {
