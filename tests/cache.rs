@@ -462,6 +462,54 @@ fn who_became_doubtful_is_listed_and_named_again_by_a_read_that_was_begun_since(
 }
 
 #[test]
+fn an_old_copy_of_the_file_names_nobody_once_all_of_it_was_doubted_and_reads_confirm_anew() {
+    let (_dir, path) = temporary();
+    let (copy, user) = (path.with_extension("copy"), UserKey::from(42));
+    let (old, new) = (answer(901, "old@x.test", 1), answer(901, "new@x.test", 2));
+    let cache = open(&path);
+    cache.record(user, &old, None).unwrap();
+    drop(cache);
+    std::fs::copy(&path, &copy).unwrap();
+    let cache = open(&path);
+    cache.record(user, &new, None).unwrap();
+    drop(cache);
+    std::fs::rename(&copy, &path).unwrap();
+    let (cache, other) = (open(&path), open(&path));
+    assert_eq!(says(&cache, user, "old@x.test").2, Reason::Agreed, "the copy knows no better");
+    cache.doubt_all().unwrap();
+    for cache in [&cache, &other] {
+        assert_eq!(says(cache, user, "old@x.test"), (None, Some(901), Reason::EmailUnconfirmed));
+    }
+    cache.record(user, &old, None).unwrap();
+    cache.record_read(user, &old, None, now()).unwrap();
+    assert_eq!(says(&cache, user, "old@x.test").2, Reason::EmailUnconfirmed, "nobody knows when that was so");
+    let listed = cache.users_to_read(false, Duration::from_secs(86_400), None, 10).unwrap();
+    assert_eq!((listed[0].user.as_str(), listed.len()), ("42", 1));
+    std::thread::sleep(Duration::from_millis(20));
+    cache.observe_read(&new, now() + 4_999).unwrap();
+    assert_eq!(says(&cache, user, "new@x.test").2, Reason::Agreed);
+    assert_eq!(cache.verify().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_contact_names_all_of_its_users_by_any_of_its_ids() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let vid = |id: i64| Vid::try_from(id).unwrap();
+    cache.link(UserKey::from(42), vid(901)).unwrap();
+    cache.link(UserKey::text("7a").unwrap(), vid(902)).unwrap();
+    assert_eq!(cache.users_of(vid(901)).unwrap(), ["42"]);
+    let merged = br#"{"id":"902","properties":{"hs_merged_object_ids":"901"}}"#;
+    cache.observe(merged).unwrap();
+    for id in [901, 902] {
+        let mut users = cache.users_of(vid(id)).unwrap();
+        users.sort();
+        assert_eq!(users, ["42", "7a"], "{id}");
+    }
+    assert_eq!(cache.users_of(vid(903)).unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn many_users_are_resolved_as_one_by_one() {
     let (_dir, path) = temporary();
     let cache = open(&path);

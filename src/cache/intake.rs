@@ -79,7 +79,7 @@ const IMPORT_BATCH: usize = 100_000;
 const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
 
 /// How much HubSpot's clock may be ahead of the app's, in milliseconds.
-const CLOCKS_APART: Millis = 5_000;
+pub(super) const CLOCKS_APART: Millis = 5_000;
 
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete

@@ -1,12 +1,17 @@
-//! Whom a reading job is to read: nobody stays unnamed because nobody asked.
+//! Whom a reading job is to read: nobody stays unnamed because nobody asked; and everybody, where nothing is to be believed.
 
 use std::time::Duration;
 
+use super::intake::CLOCKS_APART;
 use super::{Vidcache, now};
 use crate::error::Result;
 use crate::event::{Event, Millis};
-use crate::identity::UserKey;
+use crate::identity::{UserKey, Vid};
+use crate::rows::learn::{self, Clock};
 use crate::rows::{self, Conflict, UserToRead, Which};
+
+/// How many contacts are doubted in one transaction, so that others need not wait: some 20 ms.
+const DOUBTED_AT_ONCE: u32 = 1000;
 
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `limit`; those that
@@ -35,6 +40,33 @@ impl Vidcache {
         let which = if confirmed { Which::Confirmed } else { Which::Unconfirmed };
         let after = after.map(|user| (user.read_at, user.vid));
         self.store.read(|rows| rows::users_to_read(rows, which, before, after, limit))
+    }
+
+    /// All users of a contact, by any of the ids that were merged into it, as text (an integer key in decimal).
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn users_of(&self, vid: Vid) -> Result<Vec<String>> {
+        self.store.read_at_once(|rows| rows::users_of_contact(rows, vid))
+    }
+
+    /// Doubts all that HubSpot has said of every contact. Once this has returned no page names an email, until HubSpot
+    /// says something newer of the contact or it is read again ([`Vidcache::users_to_read`] lists all of them; a read counts
+    /// that is begun 5 s later). Who has which contact stays. For an old copy of the file that was put back, which knows
+    /// nothing of what has happened since: call it before anything renders pages. Some 20 s for a million contacts,
+    /// in transactions of 1,000, with others' writes in between; after an error, call it again.
+    ///
+    /// # Errors
+    /// As [`Vidcache::begin_email_change`].
+    pub fn doubt_all(&self) -> Result<()> {
+        let (heard, mut last) = (now(), 0);
+        let clock = Clock::new(heard, None);
+        while let Some(vid) =
+            self.store.write(|tx| learn::doubt_some(tx, last, DOUBTED_AT_ONCE, clock, heard + CLOCKS_APART))?
+        {
+            last = vid;
+        }
+        Ok(())
     }
 
     /// Users whose email another contact holds, or whose contact is another user's, as [`Vidcache::record`] was told by

@@ -176,6 +176,20 @@ fn doubt(tx: &Connection, vid: Vid, to: Option<Millis>, at: Millis, read_at: Opt
     apply(tx, &Event::Doubted { vid, to, at, read_at }).map(drop)
 }
 
+/// Doubts what was said, up to `until` by HubSpot's clock, of some contacts after one, and says which was the last.
+/// `None`: there are none.
+pub(crate) fn doubt_some(tx: &Connection, after: i64, some: u32, clock: Clock, until: Millis) -> Result<Option<i64>> {
+    let contacts: Vec<(i64, Option<Millis>)> = tx
+        .prepare_cached("SELECT vid, email_at FROM contact WHERE vid > ?1 ORDER BY vid LIMIT ?2")?
+        .query_map([after, some.into()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for &(vid, email_at) in &contacts {
+        let vid = Vid::new(vid).ok_or_else(|| Error::Corrupt("a contact's id is not positive".into()))?;
+        doubt(tx, vid, Some(until.max(email_at.unwrap_or(0))), clock.doubt(), None)?;
+    }
+    Ok(contacts.last().map(|(vid, _)| *vid))
+}
+
 /// Takes in what HubSpot told of a contact, of its own accord. If it means that a contact was erased, every user
 /// whose contact it was is forgotten, with the contacts that they had before (a link that was put right must not come
 /// back); if it makes what is known of the contact's email doubtful, only a read that is begun

@@ -3,7 +3,8 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::lookup::user_text;
+use super::link::users_of;
+use super::lookup::{canonical, key_text, user_text};
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::identity::Vid;
@@ -104,6 +105,11 @@ pub(crate) fn users_to_read(
             Ok(UserToRead { user, vid, read_at })
         })
         .collect()
+}
+
+/// All users of a contact, by any of its ids.
+pub(crate) fn users_of_contact(rows: &Connection, vid: Vid) -> Result<Vec<String>> {
+    Ok(users_of(rows, canonical(rows, vid)?.get())?.into_iter().map(key_text).collect())
 }
 
 fn user_to_read(row: &Row<'_>) -> rusqlite::Result<(String, i64, Millis)> {

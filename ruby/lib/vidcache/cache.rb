@@ -366,6 +366,19 @@ module Vidcache
       native_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
     end
 
+    # @!method users_of(vid)
+    #   All users of a contact, by any of the ids that were merged into it.
+    #   @param vid [Integer, String]
+    #   @return [Array<String>] their keys, an integer in decimal
+    #   @raise [InvalidVid]
+
+    # @!method doubt_all
+    #   Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything renders
+    #   pages. No page names an email until HubSpot says something newer of the contact, or it is read by a call that was begun 5 s
+    #   later ({#users_to_read} lists all of them). Who has which contact stays. 20 s for a million contacts, in parts, and others
+    #   write in between; when this raises, call it again.
+    #   @return [nil]
+
     # Users whose email another contact holds, or whose contact is another user's, as {#record} was told by {ContactConflict} and
     # {VidTaken}, in the order of their keys. One is out of the list once HubSpot has merged the two contacts, the user was forgotten,
     # or {#end_conflict}.

@@ -270,6 +270,33 @@ fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touche
 }
 
 #[test]
+fn whatever_is_known_of_every_contact_is_doubted_some_at_a_time() {
+    let vid = |n| Vid::new(n).expect("positive");
+    agreed(|db| {
+        record(db, 2, &answer(902, 5), 100);
+        tell(db, Event::Merged { old: vid(44), into: vid(902), at: 6, born: false, heard: 100 }, 100);
+        record(db, 2, &answer(902, 7), 100);
+        record(db, 3, &answer(903, 90_000), 100); // HubSpot's clock was far ahead.
+        learn::observe(db, &[answer(904, 5)], &[], Clock::new(100, Some(100))).expect("observed"); // Nobody's.
+        let confirmed = || [1, 2, 3].map(|user| state(db, user).confirmed.is_some());
+        assert_eq!(confirmed(), [true; 3]);
+        let some = |after| learn::doubt_some(db, after, 2, Clock::new(1000, None), 6000).expect("doubted");
+        assert_eq!(some(0), Some(902));
+        assert_eq!(confirmed(), [false, false, true]);
+        assert_eq!((some(902), some(904)), (Some(904), None));
+        assert_eq!(confirmed(), [false; 3]);
+        for (user, id) in [(1, 901), (2, 902), (3, 903)] {
+            record(db, user, &answer(id, 6000), 7000);
+            assert_eq!(state(db, user).confirmed, None, "{user}: what HubSpot said up to then");
+        }
+        record(db, 1, &answer(901, 6001), 7000);
+        learn::observe(db, &[answer(902, 6000)], &[], Clock::new(7000, Some(6000))).expect("observed");
+        learn::observe(db, &[answer(903, 90_000)], &[], Clock::new(7000, Some(6000))).expect("observed");
+        assert_eq!(confirmed(), [true; 3], "news, and reads that were begun since");
+    });
+}
+
+#[test]
 fn a_read_begun_before_a_change_at_hubspot_and_taken_in_after_it_confirms_nothing() {
     let other = Described { email: Some((Some(Fingerprint([2; 16])), 6)), at: Some(6), ..answer(901, 6) };
     // With HubSpot's clock far ahead of the app's, or far behind.

@@ -28,6 +28,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<()
     class.define_private_method("native_conflicts", method!(conflicts, 2))?;
     class.define_method("end_conflict", method!(end_conflict, 1))?;
     class.define_private_method("native_users_to_read", method!(users_to_read, 5))?;
+    class.define_method("users_of", method!(users_of, 1))?;
+    class.define_method("doubt_all", method!(doubt_all, 0))?;
     class.define_private_method("native_import", method!(import, 1))?;
     class.define_private_method("native_decide_many", method!(decide_many, 1))?;
     class.define_method("resolve_many", method!(resolve_many, 1))?;
@@ -121,6 +123,17 @@ fn users_to_read(
         }
         Ok(array)
     })
+}
+
+fn users_of(ruby: &Ruby, this: &Cache, vid: Value) -> Result<Vec<String>, Error> {
+    edge(ruby, || {
+        let vid = convert::vid(ruby, vid)?;
+        this.write(ruby, |core| core.users_of(vid))
+    })
+}
+
+fn doubt_all(ruby: &Ruby, this: &Cache) -> Result<(), Error> {
+    edge(ruby, || this.write(ruby, Vidcache::doubt_all))
 }
 
 fn conflicts(ruby: &Ruby, this: &Cache, after: Value, limit: Value) -> Result<RArray, Error> {

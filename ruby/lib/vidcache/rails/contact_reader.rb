@@ -54,6 +54,21 @@ module Vidcache
       found
     end
 
+    # @param emails [Array<String>] at most {BATCH}, in lower case
+    # @return [Hash{String => Integer}] which contacts have them, whether as their first or another one
+    # @raise as {#read}
+    def read_by_email(emails)
+      body = { idProperty: "email", inputs: emails.map { |email| { id: email } }, properties: PROPERTIES }
+      _, results = take { call("POST", "#{path}/batch/read", body) }
+      results.each_with_object({}) { |contact, found| emails(contact).each { |email| found[email] = contact["id"].to_i } }
+    rescue Error => e
+      # HubSpot takes no email of that form, and refuses them all for one.
+      raise unless e.code == :refused
+      return {} if emails.one?
+
+      emails.map { |email| read_by_email([email]) }.reduce(:merge)
+    end
+
     # Merges two contacts at HubSpot. No way back.
     # @param primary [Integer] whose values stay
     # @param other [Integer]

@@ -1,13 +1,15 @@
 # frozen_string_literal: true
 
 require "vidcache/rails/contact_reader"
+require "vidcache/rails/gone_contacts"
 
 module Vidcache
   # The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as {ReconcileJob} or
   # `rails vidcache:reconcile`. Each run begins where there is something to do, so one that is broken off, or runs twice, harms nothing.
   #
   # 1. Contacts are read whose email HubSpot has not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those
-  #    that were last confirmed long ago, since a webhook may have been lost.
+  #    that were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds
+  #    apart, is looked for by their email, and linked to the contact that is found ({GoneContacts}).
   # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
   # 3. Users who are not linked to a contact get the model's job.
   # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed; where the
@@ -39,6 +41,7 @@ module Vidcache
       @grace = grace
       @reader = ContactReader.new(rate: rate)
       @cache = Vidcache.cache # Raises before anything is read if there is none.
+      @gone = GoneContacts.new(model, @reader) if model
     end
 
     # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job,
@@ -49,6 +52,7 @@ module Vidcache
       counts.update(changes: @model.retry_email_changes(older_than: @grace), users: enqueue_unlinked) if @model
       counts[:read] = read_unconfirmed + read_old
       counts[:conflicts] = look_at_conflicts if @model
+      @gone&.look_up
       counts[:calls] = @reader.calls
       counts
     end
@@ -126,7 +130,9 @@ module Vidcache
         users = @cache.users_to_read(confirmed: confirmed, older_than: age, after: last, limit: ContactReader::BATCH)
         return read if users.empty?
 
-        @reader.read(users.map(&:vid))
+        vids = users.map(&:vid)
+        found = @reader.read(vids)
+        @gone&.add(vids - found.keys)
         read += users.size
         last = users.last
       end
