@@ -56,6 +56,13 @@ class Vidcache::TasksTest < Vidcache::RailsTest
     assert_equal [1002, "1001 outstanding for longer than 0 s\n"], [lines.size, lines.last]
   end
 
+  def test_doubt_takes_every_email_off_the_pages
+    user = agreed_user
+    assert_equal :agreed, reason(user)
+    assert_includes run_task("doubt"), "vidcache: no page names an email now"
+    assert_equal [:email_unconfirmed, [user.id.to_s]], [reason(user), @cache.users_to_read.map(&:user_id)]
+  end
+
   # One sentence each, and no stack of calls.
   def test_what_is_asked_for_wrongly_is_said
     { ["stale", { "OLDER_THAN" => "soon" }] => "OLDER_THAN has to be a number of seconds",

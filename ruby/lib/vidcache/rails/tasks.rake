@@ -97,6 +97,14 @@ namespace :vidcache do
     end
   end
 
+  desc "After an old copy of the file was put back: no page names an email until HubSpot has said it anew; then run vidcache:reconcile"
+  task doubt: :environment do
+    plainly.call do
+      Vidcache.cache.doubt_all
+      puts "vidcache: no page names an email now; in 5 s vidcache:reconcile can read them all again"
+    end
+  end
+
   desc "Take out all that is held on a user who is gone: USER_ID=their key"
   task forget: :environment do
     plainly.call { puts Vidcache.cache.forget(key.call) ? "vidcache: forgotten" : "vidcache: nothing was held" }
