@@ -353,13 +353,13 @@ impl World {
                 self.hubspot.belongs(vid, bit);
             }
             Act::CopyFile => self.copy_file(),
-            Act::PutCopyBack => return self.put_copy_back(),
+            Act::PutCopyBack => {
+                self.put_copy_back()?;
+                self.forget_untold();
+            }
             Act::LoseFile => {
                 self.lose_file();
-                // A change whose job was lost too is known to nobody.
-                let tells = |job: &&Job| matches!(job.work, Work::Tell(Some(_))) && job.phase != Phase::Done;
-                let waiting: Vec<_> = self.jobs.iter().filter(tells).map(|job| job.user).collect();
-                self.users.iter_mut().filter(|user| !waiting.contains(&user.key)).for_each(|user| user.owed = false);
+                self.forget_untold();
             }
         }
         Some(())

@@ -35,7 +35,7 @@ pub(crate) struct Rules {
     /// HubSpot says 404 where it has the contact.
     pub(crate) false_missing: bool,
     pub(crate) lose_file: bool,
-    /// A copy of the file is put back. No world has it: it is one of the weaker ways.
+    /// An old copy of the file is put back.
     pub(crate) old_copies: bool,
     pub(crate) lose_webhooks: bool,
     // By hand, inside HubSpot:
@@ -80,6 +80,8 @@ pub(crate) struct Ways {
     pub(crate) wait_for_sharers: bool,
     /// One job of a user at a time.
     pub(crate) lease: bool,
+    /// Whoever puts an old copy of the file back has everything in it doubted before a page is rendered.
+    pub(crate) doubt_copies: bool,
 }
 
 impl Ways {
@@ -98,5 +100,6 @@ impl Ways {
         wait: true,
         wait_for_sharers: true,
         lease: true,
+        doubt_copies: true,
     };
 }

@@ -203,8 +203,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         from: &[Begin(1, 4), Commit(1), Wait, Wait, Render(2), Merge(1, 0), Deliver(0), Wait, Start(0), Send(0)],
     },
     Variant {
-        name: "an old copy of the file is put back",
-        ways: OURS,
+        name: "an old copy of the file is put back, and believed",
+        ways: Ways { doubt_copies: false, ..OURS },
         rules: Rules { old_copies: true, ..APP },
         fault: "S1",
         from: &[

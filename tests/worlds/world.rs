@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::checks::{Fault, Kind};
 use crate::clock;
 use crate::hubspot::{Hubspot, Mail, text};
-use crate::job::{Job, Kept, Phase};
+use crate::job::{Job, Kept, Phase, Work};
 use crate::page::Page;
 use crate::rules::{Rules, Start, Ways};
 
@@ -287,8 +287,19 @@ impl World {
         self.cache.close();
         std::fs::copy(copy, &self.path).expect("a file");
         self.cache = open(&self.path);
+        if self.ways.doubt_copies {
+            self.cache.doubt_all().expect("doubted");
+        }
         (self.heard, self.kept) = (heard, kept);
         Some(())
+    }
+
+    /// A change whose job was lost, and which the file does not know any more, is known to nobody.
+    pub(crate) fn forget_untold(&mut self) {
+        let tells = |job: &&Job| matches!(job.work, Work::Tell(Some(_))) && job.phase != Phase::Done;
+        let mut known: Vec<_> = self.jobs.iter().filter(tells).map(|job| job.user).collect();
+        known.extend(self.outstanding().into_iter().map(|(user, ..)| user));
+        self.users.iter_mut().filter(|user| !known.contains(&user.key)).for_each(|user| user.owed = false);
     }
 
     /// The changes that the file has outstanding, with their users.

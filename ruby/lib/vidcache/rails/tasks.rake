@@ -97,7 +97,7 @@ namespace :vidcache do
     end
   end
 
-  desc "After an old copy of the file was put back: no page names an email until HubSpot has said it anew; then run vidcache:reconcile"
+  desc "After an old copy of the file was put back: no page names an email until HubSpot says it anew. Then vidcache:reconcile"
   task doubt: :environment do
     plainly.call do
       Vidcache.cache.doubt_all
