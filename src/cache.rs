@@ -276,13 +276,15 @@ impl Vidcache {
         self.store.read(|rows| rows::is_outstanding(rows, user, token))
     }
 
-    /// When the user's change was begun, in milliseconds since 1970 by the app's clock; `None` once it has ended. For a
-    /// worker whose queue may not wait out the quiet period.
+    /// Since when the user's change has counted for every page that could name the email of their contact, in
+    /// milliseconds since 1970 by the app's clock: since it was begun, or, if the contact has become another user's too
+    /// meanwhile (HubSpot merged two, or [`Vidcache::link_shared`]), since that was heard. `None` once it has ended. A
+    /// worker asks when it runs, and waits until this is a [`Vidcache::quiet_period`] ago.
     ///
     /// # Errors
     /// As [`Vidcache::is_change_outstanding`].
     pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
-        self.store.read(|rows| rows::outstanding_since(rows, user, token))
+        self.store.read(|rows| rows::outstanding_since(rows, user, token, now()))
     }
 
     /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.

@@ -81,7 +81,7 @@ pub enum Error {
     /// No change with this token is known.
     #[error("unknown change token")]
     UnknownChange,
-    /// The change token belongs to another user.
+    /// The change token belongs to another user, or to one who was forgotten.
     #[error("the change token belongs to another user")]
     ForeignChange,
     /// The contact is linked to another user.

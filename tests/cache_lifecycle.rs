@@ -429,7 +429,7 @@ fn a_forgotten_user_leaves_nothing_behind() {
     assert!(cache.forget(ann).unwrap());
     assert!(!cache.forget(ann).unwrap());
     assert_eq!(other.resolve(ann).unwrap(), None);
-    assert_eq!(cache.is_change_outstanding(ann, change), Err(Error::UnknownChange));
+    assert_eq!(cache.is_change_outstanding(ann, change), Err(Error::ForeignChange));
     for trace in [&print[..], b"ann-the-forgotten"] {
         assert_eq!(holds(&path, trace), [""; 0]);
     }

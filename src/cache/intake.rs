@@ -3,7 +3,7 @@
 use super::{Vidcache, now};
 use crate::email::{Email, Fingerprint};
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, LATEST, Millis};
+use crate::event::{ChangeToken, Clash, Event, Millis};
 use crate::hubspot::fact::{Answer, Contact};
 use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
@@ -74,6 +74,10 @@ pub struct ImportReport {
 /// with 10,000, 200,000 with this), few enough that others need not wait a second.
 const IMPORT_BATCH: usize = 100_000;
 
+/// How far HubSpot's clock may be ahead of ours: as far as it may be for a webhook's signature. No time zone is as near
+/// to another.
+const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
+
 /// How much HubSpot's clock may be ahead of the app's, in milliseconds.
 const CLOCKS_APART: Millis = 5_000;
 
@@ -132,6 +136,10 @@ impl Vidcache {
             Err(Error::ContactMissing) => {
                 self.store.write(|tx| learn::found_none(tx, user, clock))?;
                 return Err(Error::ContactMissing);
+            }
+            Err(Error::ContactConflict { vid }) => {
+                self.store.write(|tx| learn::conflicted(tx, user, vid, Clash::EmailHeld, now()))?;
+                return Err(Error::ContactConflict { vid });
             }
             Err(Error::Refused { why }) => {
                 self.store.write(|tx| learn::refused(tx, user, change, why, now(), now() + CLOCKS_APART))?;
@@ -218,7 +226,7 @@ impl Vidcache {
             (report, erased) = self.store.write(|tx| {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
-                    let (events, mut changed) = (self.events(notice), false);
+                    let (events, mut changed) = (self.events(notice, now()), false);
                     for event in &events {
                         let told = learn::tell(tx, event, now())?;
                         changed |= told.changed;
@@ -240,15 +248,15 @@ impl Vidcache {
         batch.refused.map_or(Ok(report), Err)
     }
 
-    /// What a notice tells.
-    fn events(&self, notice: &Notice) -> Vec<Event<'static>> {
+    /// What a notice tells that is heard now.
+    fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
         match *notice {
             Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.fingerprint(&email));
                 vec![Event::EmailObserved { vid, email, at, read_at: None }]
             }
             Notice::Merged { ref from, into, at, born } => {
-                from.iter().map(|&old| Event::Merged { old, into, at, born }).collect()
+                from.iter().map(|&old| Event::Merged { old, into, at, born, heard }).collect()
             }
             Notice::Deleted { vid, at } => vec![Event::Deleted { vid, at }],
             Notice::Restored { vid, at } => vec![Event::Restored { vid, at }],
@@ -288,15 +296,22 @@ impl Vidcache {
     /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidAnswer`] for a time of an email that is not from 1970 to 9999; [`Error::Busy`], [`Error::Cancelled`],
+    /// [`Error::InvalidAnswer`] for a time of an email that is before 1970, or more than five minutes in the future; [`Error::Busy`], [`Error::Cancelled`],
     /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error of `users`. Whole transactions before it stay.
     pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
         let mut report = ImportReport::default();
         let mut users = users.into_iter();
         loop {
             let known = |row: Imported<'a>| {
-                if row.email.is_some_and(|(_, at)| !(0..=LATEST).contains(&at)) {
-                    return Err(Error::InvalidAnswer("the time of an email is not from 1970 to 9999".into()));
+                if row.email.is_some_and(|(_, at)| at < 0) {
+                    return Err(Error::InvalidAnswer("the time of an email is before 1970".into()));
+                }
+                if row.email.is_some_and(|(_, at)| at > now() + CLOCKS_DIFFER) {
+                    return Err(Error::InvalidAnswer(
+                        "the time of an email is in the future, so that all that HubSpot says until then would count as \
+                         older: it is in milliseconds since 1970 UTC, and a time zone may be missing"
+                            .into(),
+                    ));
                 }
                 let email = row.email.map(|(email, at)| (self.fingerprint(&email), at));
                 Ok(Known { user: row.user, vid: row.vid, email })

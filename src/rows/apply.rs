@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::base::{drop_unknown, key};
 use super::history::log;
-use super::{contact, forget, link};
+use super::{conflict, contact, forget, link};
 use crate::error::Result;
 use crate::event::{ChangeToken, Event, Millis, What};
 use crate::identity::UserKey;
@@ -28,7 +28,7 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
         Event::Linked { user, vid, at } => link::linked(tx, &key(user), vid, at),
         Event::EmailObserved { vid, email, at, read_at } => contact::observed(tx, vid, email, at, read_at),
         Event::SecondaryObserved { vid, email, at } => contact::secondary(tx, vid, email, at),
-        Event::Merged { old, into, at, born } => contact::merged(tx, old, into, at, born),
+        Event::Merged { old, into, at, born, heard } => contact::merged(tx, old, into, at, born, heard),
         Event::Deleted { vid, at } => contact::deleted(tx, vid, at),
         Event::Restored { vid, at } => contact::restored(tx, vid, at),
         Event::Doubted { vid, to, at, read_at } => contact::doubted(tx, vid, to, at, read_at),
@@ -37,12 +37,14 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
             prune(tx, user, at)?;
             const SQL: &str = "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (token) DO UPDATE SET begun_at = excluded.begun_at
-                 WHERE begun_at IS NULL OR excluded.begun_at < begun_at RETURNING user";
+                 WHERE user IS NOT NULL AND (begun_at IS NULL OR excluded.begun_at < begun_at) RETURNING user";
             change(tx, SQL, params![token.get(), user, at], at, What::ChangeBegun)
         }
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
         Event::ChangeRefused { user, token, why, at } => end(tx, user, token, at, Some(why), What::ChangeRefused),
         Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, None, What::ChangeAbandoned),
+        Event::Conflicted { user, holder, why, at } => conflict::conflicted(tx, &key(user), holder, why, at),
+        Event::ConflictEnded { user, at } => conflict::ended(tx, &key(user), at),
         Event::Forgotten { user } => forget::forgotten(tx, &key(user)),
     }
 }
@@ -58,13 +60,14 @@ fn end(
 ) -> Result<bool> {
     const SQL: &str = "INSERT INTO change (token, user, ended_at, refused) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at, refused = excluded.refused
-         WHERE ended_at IS NULL OR excluded.ended_at < ended_at
-            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0)) RETURNING user";
+         WHERE user IS NOT NULL AND (ended_at IS NULL OR excluded.ended_at < ended_at
+            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0))) RETURNING user";
     change(tx, SQL, params![token.get(), user, at, refused.map(|why| why as i64)], at, what)
 }
 
 fn change(tx: &Connection, sql: &str, values: &[&dyn ToSql], at: Millis, what: What) -> Result<bool> {
-    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's.
+    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's. What comes
+    // late of one that became nobody's changes nothing.
     let owner: Option<Value> = tx.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     match owner {
         Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),

@@ -173,7 +173,7 @@ fn begin_past(tx: &Connection, vid: i64) -> Result<()> {
 
 /// Ids that were ever merged, in whatever direction, are one contact. Which of them lives: the one that was not merged
 /// on; of several, or of none where reports contradict one another, the one that the latest merge named.
-pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool) -> Result<bool> {
+pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: bool, heard: Millis) -> Result<bool> {
     let (old, into) = (old.get(), into.get());
     if old == into {
         return Ok(false);
@@ -187,11 +187,12 @@ pub(super) fn merged(tx: &Connection, old: Vid, into: Vid, at: Millis, born: boo
     begin_past(tx, into)?;
     let news = tx
         .prepare_cached(
-            "INSERT INTO merge (old, into_vid, at, born) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (old, into_vid) DO UPDATE SET at = max(at, excluded.at), born = max(born, excluded.born)
-             WHERE excluded.at > at OR excluded.born > born",
+            "INSERT INTO merge (old, into_vid, at, born, heard_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (old, into_vid) DO UPDATE SET at = max(at, excluded.at), born = max(born, excluded.born),
+               heard_at = min(heard_at, excluded.heard_at)
+             WHERE excluded.at > at OR excluded.born > born OR excluded.heard_at < heard_at",
         )?
-        .execute(params![old, into, at, born])?;
+        .execute(params![old, into, at, born, heard])?;
     if news == 0 {
         return Ok(false);
     }
@@ -327,6 +328,23 @@ fn put(tx: &Connection, vid: i64, row: Row, what: What, at: Millis) -> Result<()
     if as_before { Ok(()) } else { log_users(tx, vid, what, at) }
 }
 
+/// Takes out what was said of a contact that nobody has any more, since its user was forgotten. When it was said stays,
+/// less a millisecond: an older answer that comes late must not be believed, and the same answer, read again for whoever
+/// signs up anew, has to be. HubSpot's time need not move meanwhile.
+pub(super) fn forget_emails(tx: &Connection, vid: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM secondary WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1)")?
+        .execute([vid])?;
+    let past = tx
+        .prepare_cached("UPDATE past SET email_at = email_at - (email IS NOT NULL), email = NULL WHERE canonical = ?1")?
+        .execute([vid])?;
+    if past > 0 {
+        return derive(tx, vid, What::EmailObserved, 0);
+    }
+    tx.prepare_cached("UPDATE contact SET email_at = email_at - 1, email = NULL WHERE vid = ?1 AND email IS NOT NULL")?
+        .execute([vid])?;
+    Ok(())
+}
+
 /// Takes a contact out for ever: all of its ids, what they held, and every link to them.
 pub(super) fn erased(tx: &Connection, vid: i64) -> Result<bool> {
     let (erased, canonical) = fate(tx, vid)?;
@@ -362,6 +380,7 @@ pub(super) fn erased(tx: &Connection, vid: i64) -> Result<bool> {
             "DELETE FROM past WHERE vid = ?1",
             "DELETE FROM contact WHERE vid = ?1",
             "DELETE FROM secondary WHERE vid = ?1",
+            "UPDATE conflict SET holder = NULL WHERE holder = ?1",
             "UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE vid = ?1",
         ] {
             tx.prepare_cached(sql)?.execute([id])?;
@@ -379,7 +398,7 @@ fn ids_of(tx: &Connection, vid: i64, canonical: Option<i64>) -> Result<Vec<i64>>
 }
 
 /// Every user who is, or once was, linked to the contact.
-pub(super) fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
+fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
     let (_, canonical) = fate(tx, vid)?;
     let mut users = users_of(tx, canonical.unwrap_or(vid))?;
     for id in ids_of(tx, vid, canonical)? {

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::base::{fate, keys};
+use super::contact::forget_emails;
 use super::history::log_everybody;
 use super::link::{links_of, recount_all, recount_fully, settle, users_of};
 use crate::error::Result;
@@ -16,7 +17,8 @@ pub(super) fn forgotten(tx: &Connection, user: &Value) -> Result<bool> {
     let known = tx
         .prepare_cached(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM user WHERE key = ?1) OR EXISTS (SELECT 1 FROM change WHERE user = ?1)
-               OR EXISTS (SELECT 1 FROM log WHERE user = ?1) OR EXISTS (SELECT 1 FROM lease WHERE user = ?1)",
+               OR EXISTS (SELECT 1 FROM conflict WHERE user = ?1) OR EXISTS (SELECT 1 FROM lease WHERE user = ?1)
+               OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
         )?
         .exists([user])?;
     if known {
@@ -41,7 +43,12 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
     if let Some(heir) = &heir {
         tx.prepare_cached("UPDATE change SET user = ?2 WHERE user = ?1 AND ended_at IS NULL")?.execute([user, heir])?;
     }
-    tx.prepare_cached("DELETE FROM change WHERE user = ?1")?.execute([user])?;
+    tx.prepare_cached("DELETE FROM conflict WHERE user = ?1")?.execute([user])?;
+    // A job that finds its token unknown takes the file for another one. Of the user these say nothing.
+    tx.prepare_cached(
+        "UPDATE change SET user = NULL, refused = NULL, ended_at = ifnull(ended_at, begun_at) WHERE user = ?1",
+    )?
+    .execute([user])?;
     tx.prepare_cached("DELETE FROM lease WHERE user = ?1")?.execute([user])?;
     tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
     settle(tx, user, &[], What::Linked, 0)?;
@@ -52,13 +59,7 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
     for vid in contacts {
         recount_fully(tx, vid, What::ChangeAbandoned, 0)?;
         if users_of(tx, vid)?.is_empty() {
-            // The time stays: an older answer that comes late must not be believed.
-            tx.prepare_cached(
-                "DELETE FROM secondary WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1)",
-            )?
-            .execute([vid])?;
-            tx.prepare_cached("UPDATE past SET email = NULL WHERE canonical = ?1")?.execute([vid])?;
-            tx.prepare_cached("UPDATE contact SET email = NULL WHERE vid = ?1")?.execute([vid])?;
+            forget_emails(tx, vid)?;
         }
     }
     tx.prepare_cached("UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE user = ?1")?

@@ -7,14 +7,13 @@ use rusqlite::Connection;
 
 use super::apply::apply;
 use super::base::user_key;
-use super::contact::holders;
-use super::link::links_of;
+use super::link::users_of;
 use super::lookup::{
     canonical, check_free, contradicts, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
 };
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, Millis};
+use crate::event::{ChangeToken, Clash, Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::refusal::Refusal;
 
@@ -90,7 +89,10 @@ pub(crate) fn record(
     // What HubSpot says of a contact is believed, whoever has the contact.
     let erased = describe(tx, contact, clock)?;
     let link = match concerning(tx, user, contact, change, clock.now) {
-        Err(refused @ Error::VidTaken { .. }) => Link::Refused(refused),
+        Err(refused @ Error::VidTaken { .. }) => {
+            conflicted(tx, user, Some(contact.vid), Clash::VidTaken, clock.now)?;
+            Link::Refused(refused)
+        }
         done => done.map(|()| Link::Settled)?,
     };
     Ok(Recorded { link, erased })
@@ -128,7 +130,7 @@ fn describe(tx: &Connection, contact: &Described, clock: Clock) -> Result<bool> 
     let &Described { vid: into, at, .. } = contact;
     let mut news = false;
     for &old in &contact.merged {
-        let event = Event::Merged { old, into, at: 0, born: false };
+        let event = Event::Merged { old, into, at: 0, born: false, heard: clock.now };
         news |= forget_alone(tx, &event)?.changed;
     }
     if news {
@@ -174,8 +176,9 @@ fn doubt(tx: &Connection, vid: Vid, to: Option<Millis>, at: Millis, read_at: Opt
     apply(tx, &Event::Doubted { vid, to, at, read_at }).map(drop)
 }
 
-/// Takes in what HubSpot told of a contact, of its own accord. If it means that a contact was erased, every user who was
-/// linked to no other is forgotten; if it makes what is known of the contact's email doubtful, only a read that is begun
+/// Takes in what HubSpot told of a contact, of its own accord. If it means that a contact was erased, every user
+/// whose contact it was is forgotten, with the contacts that they had before (a link that was put right must not come
+/// back); if it makes what is known of the contact's email doubtful, only a read that is begun
 /// from now on can say that it is as before.
 pub(crate) fn tell(tx: &Connection, event: &Event<'_>, now: Millis) -> Result<Told> {
     let clock = Clock::new(now, None);
@@ -193,23 +196,21 @@ pub(crate) fn tell(tx: &Connection, event: &Event<'_>, now: Millis) -> Result<To
     Ok(told)
 }
 
-/// Applies an event, and forgets who was linked to nobody but a contact that it says was erased.
+/// Applies an event, and forgets whose contact it says was erased.
 fn forget_alone(tx: &Connection, event: &Event<'_>) -> Result<Told> {
     let mut users = Vec::new();
     match *event {
-        Event::Erased { vid } => users = holders(tx, vid.get())?,
+        Event::Erased { vid } => users = users_of(tx, canonical(tx, vid)?.get())?,
         // As if the merge had been told first: with the one the other goes.
         Event::Merged { old, into, .. } if is_erased(tx, old)? || is_erased(tx, into)? => {
-            users = holders(tx, old.get())?;
-            users.extend(holders(tx, into.get())?);
+            users = users_of(tx, canonical(tx, old)?.get())?;
+            users.extend(users_of(tx, canonical(tx, into)?.get())?);
         }
         _ => {}
     }
     let mut changed = apply(tx, event)?;
     for user in &users {
-        if links_of(tx, user)?.is_empty()
-            && let Some(user) = user_key(user.into())
-        {
+        if let Some(user) = user_key(user.into()) {
             changed |= apply(tx, &Event::Forgotten { user })?;
         }
     }
@@ -230,6 +231,17 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
         Some((vid, _)) => doubt(tx, vid, last_observed(tx, vid)?, clock.doubt(), None),
         None => Ok(()),
     }
+}
+
+/// HubSpot said that another contact holds the user's email, or named one that is another user's.
+pub(crate) fn conflicted(
+    tx: &Connection,
+    user: UserKey<'_>,
+    holder: Option<Vid>,
+    why: Clash,
+    now: Millis,
+) -> Result<()> {
+    apply(tx, &Event::Conflicted { user, holder, why, at: now }).map(drop)
 }
 
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without

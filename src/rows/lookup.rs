@@ -101,14 +101,48 @@ pub(super) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -
     }
 }
 
-/// When a change was begun, if it is outstanding. Refuses a token that is not known, or not this user's.
+/// Since when no page that could name the email of the user's contact has been rendered, if the change is outstanding: since
+/// it was begun, or since the contact became another user's too. Refuses a token that is not known, or not this user's.
 pub(crate) fn outstanding_since(
     connection: &Connection,
     user: UserKey<'_>,
     token: ChangeToken,
+    now: Millis,
 ) -> Result<Option<Millis>> {
+    match begun_at(connection, user, token)? {
+        Some(begun_at) => {
+            let shared_at = shared_since(connection, user)?.filter(|at| *at <= now + CLOCK_WENT_BACK);
+            Ok(Some(begun_at.max(shared_at.unwrap_or(begun_at))))
+        }
+        None => Ok(None),
+    }
+}
+
+/// A time that is later than this in the future was written by a clock that was wrong. No quiet period is longer.
+const CLOCK_WENT_BACK: Millis = 3_600_000;
+
+/// The latest time, by the app's clock, at which somebody came to the contact that the user has: by a link, or by a merge
+/// that was heard of then. `None` where it is, and ever was, the user's alone. Until that time others' pages could name the
+/// contact's email, whatever the user had begun.
+fn shared_since(connection: &Connection, user: UserKey<'_>) -> Result<Option<Millis>> {
+    let Some((vid, _)) = link_of(connection, user)? else { return Ok(None) };
+    Ok(connection
+        .prepare_cached(
+            "WITH ids (vid) AS MATERIALIZED (SELECT ?1 UNION SELECT vid FROM past WHERE canonical = ?1),
+               us (user) AS MATERIALIZED (SELECT user FROM contact WHERE vid = ?1 AND user IS NOT NULL
+                 UNION SELECT user FROM sharer WHERE vid = ?1),
+               came (at) AS (SELECT linked_at FROM user WHERE key IN us
+                 UNION ALL SELECT heard_at FROM merge WHERE old IN ids)
+             SELECT max(at) FROM came
+             WHERE (SELECT count(*) FROM (SELECT user FROM us UNION SELECT user FROM link WHERE vid IN ids)) > 1",
+        )?
+        .query_row([vid.get()], |row| row.get(0))?)
+}
+
+/// When a change was begun, if it is outstanding.
+fn begun_at(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
     let change: Option<(bool, Option<Millis>)> = connection
-        .prepare_cached("SELECT user = ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
+        .prepare_cached("SELECT user IS ?2, iif(ended_at IS NULL, begun_at, NULL) FROM change WHERE token = ?1")?
         .query_row(params![token.get(), user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match change {
@@ -120,7 +154,7 @@ pub(crate) fn outstanding_since(
 
 /// Whether a change is outstanding. Refuses as [`outstanding_since`].
 pub(crate) fn is_outstanding(connection: &Connection, user: UserKey<'_>, token: ChangeToken) -> Result<bool> {
-    Ok(outstanding_since(connection, user, token)?.is_some())
+    Ok(begun_at(connection, user, token)?.is_some())
 }
 
 /// Why HubSpot refused the email of a user for good who has no contact and no change outstanding.

@@ -7,6 +7,7 @@
 mod account;
 mod apply;
 mod base;
+mod conflict;
 mod contact;
 mod deadline;
 mod forget;
@@ -23,6 +24,8 @@ mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
+pub use conflict::Conflict;
+pub(crate) use conflict::conflicts;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};

@@ -154,7 +154,9 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding_since(user_id, token)
-    #   When the user's change was begun. For a worker whose queue may hand it a job before the quiet period is over.
+    #   Since when the user's change has counted for every page that could name the email of their contact: since it was begun, or,
+    #   if the contact has become another user's too meanwhile, since that was heard. A worker asks when it runs, and waits until
+    #   this is a {#quiet_period} ago.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
@@ -363,6 +365,23 @@ module Vidcache
       read_at = after&.read_at
       native_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
     end
+
+    # Users whose email another contact holds, or whose contact is another user's, as {#record} was told by {ContactConflict} and
+    # {VidTaken}, in the order of their keys. One is out of the list once HubSpot has merged the two contacts, the user was forgotten,
+    # or {#end_conflict}.
+    # @param after [Conflict, nil] the last of a list before
+    # @param limit [Integer] from 0 to 2^32 - 1
+    # @return [Array<Conflict>]
+    # @raise [InvalidOption]
+    def conflicts(after: nil, limit: 1000)
+      native_conflicts(after&.user_id, limit)
+    end
+
+    # @!method end_conflict(user_id)
+    #   Says that the user's conflict is over: they are agreed, or somebody has decided.
+    #   @param user_id [Integer, String]
+    #   @return [nil]
+    #   @raise [InvalidUserKey]
 
     # Takes the user's lease: the right to tell HubSpot of the user, which one job has at a time, over all processes that use
     # the file. To be taken before the user's email is read from the app's database, and renewed before each call that writes

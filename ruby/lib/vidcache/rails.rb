@@ -21,6 +21,7 @@ module Vidcache
   autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)
+  Cache.prepend(VidColumn::Recording)
 
   # `config.vidcache.portal_id` is not set, and no cache was given by {Vidcache.cache=}.
   class NotConfigured < Error

@@ -37,6 +37,10 @@ module Vidcache
       ActiveSupport.on_load(:active_record) { extend Vidcache::Model::Macro }
     end
 
+    initializer "vidcache.reloading" do |app|
+      app.reloader.before_class_unload { Vidcache::Keys.clear }
+    end
+
     initializer "vidcache.action_view" do
       ActiveSupport.on_load(:action_view) { include Vidcache::ViewHelper }
     end

@@ -41,6 +41,21 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     assert_equal "", @app.run("require './config/environment'; print Vidcache.configured? ? 'configured' : ''"), "no portal, no vidcache"
   end
 
+  def test_with_a_column_it_writes_the_migration_and_says_so_in_the_model
+    with_column = GENERATE.sub("ARGV", %(["--vid-column"]))
+    @app.run(with_column)
+    migrations = Dir[@app.file("db/migrate/*_add_hubspot_vid_to_users.rb")]
+    assert_equal 1, migrations.size
+    migration = File.read(migrations.first)
+    assert_match(/class AddHubspotVidToUsers < ActiveRecord::Migration\[\d\.\d\]\n.*add_column :users, :hubspot_vid, :bigint/m, migration)
+    assert_includes File.read(@app.file("app/models/user.rb")), "has_vid email: :email, key: :id, vid: :hubspot_vid, job:"
+    before = contents
+    @app.run(with_column)
+    assert_equal before, contents
+    output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", %(["--vid-column=other_vid"])))
+    assert_includes output, "add `vid: :other_vid` to it"
+  end
+
   def test_a_model_or_layout_that_is_not_there_is_said_and_costs_nothing
     File.delete(@app.file("app/views/layouts/application.html.erb"))
     output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", "[\"Customer\"]"))

@@ -69,6 +69,7 @@ CREATE TABLE merge (
   into_vid INTEGER,
   at   INTEGER NOT NULL,                -- HubSpot's clock, ms; 0: unknown
   born INTEGER NOT NULL,                -- 1: into_vid was made by this merge
+  heard_at INTEGER NOT NULL,            -- the app's clock, ms; the first
   PRIMARY KEY (old, into_vid)
 ) STRICT, WITHOUT ROWID;
 
@@ -100,10 +101,11 @@ CREATE TABLE log (
 ) STRICT;
 
 -- Email changes, outstanding (ended_at NULL) and, for a while, ended ones: a job that runs
--- again must find its token ended, not unknown. One that HubSpot refused is kept until the user's next.
+-- again must find its token ended, not unknown, and one of a user who was forgotten must find it nobody's:
+-- the key may be another user's by now. One that HubSpot refused is kept until the user's next.
 CREATE TABLE change (
   token    INTEGER PRIMARY KEY,
-  user     ANY NOT NULL,
+  user     ANY,                         -- NULL: who was forgotten
   begun_at INTEGER,                     -- NULL: its end was heard of first
   ended_at INTEGER,
   refused  INTEGER                      -- a number of event::Refusal; NULL: HubSpot did not refuse it for good
@@ -111,6 +113,17 @@ CREATE TABLE change (
 CREATE INDEX change_outstanding ON change (user) WHERE ended_at IS NULL;
 CREATE INDEX change_ended ON change (ended_at) WHERE ended_at IS NOT NULL AND refused IS NULL;
 CREATE INDEX change_refused ON change (user) WHERE refused IS NOT NULL;
+
+-- Users whose email another contact holds, or whose contact is another user's: the latest of each, for a person to
+-- decide. Over where it ended later than it was last heard of.
+CREATE TABLE conflict (
+  user     ANY PRIMARY KEY,
+  holder   INTEGER,                     -- the other contact, as it was said; NULL: it was not named, or was erased
+  why      INTEGER,                     -- a number of event::Clash
+  since    INTEGER,                     -- the app's clock, ms: the first; NULL: its end was heard of first
+  last_at  INTEGER,                     -- the latest
+  ended_at INTEGER
+) STRICT, WITHOUT ROWID;
 
 -- Whose turn it is to tell HubSpot of a user: one job at a time.
 CREATE TABLE lease (

@@ -210,11 +210,15 @@ fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touche
             901,
         ),
         ("a deletion that was none", &|db| tell(db, Event::Deleted { vid: vid(901), at: 7 }, 1000), 901),
-        ("a merge", &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false }, 1000), 901),
+        (
+            "a merge",
+            &|db| tell(db, Event::Merged { old: vid(44), into: vid(901), at: 7, born: false, heard: 1000 }, 1000),
+            901,
+        ),
         (
             "a merge into a third id",
             &|db| {
-                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false }, 1000);
+                tell(db, Event::Merged { old: vid(901), into: vid(999), at: 7, born: false, heard: 1000 }, 1000);
             },
             999,
         ),

@@ -75,7 +75,8 @@ fn a_doubt_puts_who_was_just_read_on_the_list_and_a_read_since_takes_them_off_it
     in_new_file(|db| {
         link(db, 1..=1);
         said(db, 1, Some(1), 5, Some(1000));
-        learn::tell(db, &Event::Merged { old: vid(44), into: vid(901), at: 7, born: false }, 1001).expect("told");
+        learn::tell(db, &Event::Merged { old: vid(44), into: vid(901), at: 7, born: false, heard: 1001 }, 1001)
+            .expect("told");
         assert_eq!(listed(db, Which::Unconfirmed, 500, 100), ["1"], "whatever their age may be");
         // A read that says too little, but is an answer.
         said(db, 1, None, 8, Some(1001 + APART));

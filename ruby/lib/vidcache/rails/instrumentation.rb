@@ -12,6 +12,7 @@ module Vidcache
   # | `resolve_miss.vidcache` | `user_id` | a page was rendered for a user who is linked to no contact |
   # | `record.vidcache` | `user_id`, `vid`, `email_observed`, `change` | an answer of HubSpot's was recorded |
   # | `conflict.vidcache` | `user_id`, `vid`, `code` | the contact is another user's, or another contact holds the email |
+  # | `key_reused.vidcache` | `user_id` | a new row has the key of a user whom the file knew, who is forgotten ({Forgetting}) |
   # | `webhook.vidcache` | `applied`, `repeated`, `ignored` | a webhook's events were taken in |
   # | `refused_webhook.vidcache` | `status`, `code` | a webhook was refused: each time, where the log has one an hour |
   # | `failure.vidcache` | `error`, `during` | the app went on without vidcache |

@@ -2,6 +2,10 @@
 
 require "active_support/concern"
 require "active_support/core_ext/object/blank"
+require "vidcache/rails/condition"
+require "vidcache/rails/forgetting"
+require "vidcache/rails/keys"
+require "vidcache/rails/vid_column"
 
 module Vidcache
   # For the model of the users that HubSpot has contacts for:
@@ -28,6 +32,10 @@ module Vidcache
   # again. If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
   # stays outstanding: see {ClassMethods#retry_email_changes}.
   #
+  # A user key is one person. A new row whose key the file knows takes nothing over from whoever had it: all that was known
+  # is forgotten first, and {KeyReused} is reported. If that fails, the create raises and nothing is written. A user who is
+  # destroyed is forgotten once that is committed (`forget: false` leaves it to the app). See {Forgetting}.
+  #
   # **What bypasses callbacks bypasses this:** `update_columns`, `update_column`, `update_all`, `insert_all`,
   # `upsert_all` and SQL of your own. Around those, say it yourself, before the write:
   #
@@ -38,6 +46,9 @@ module Vidcache
   # Without `config.vidcache.portal_id` all of this does nothing.
   module Model
     extend ActiveSupport::Concern
+    include Condition
+    include Forgetting
+    include VidColumn
 
     # The most changes that the core can list: all.
     # @api private
@@ -47,20 +58,36 @@ module Vidcache
     module Macro
       # @param email [Symbol] the column (or an alias of it) that holds the email
       # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID,
-      #   that never changes. Models that share a cache must not share keys: give one of them a method that prefixes its
-      #   ids.
+      #   that never changes. Models that share a cache must not share keys: the second one with bare ids raises
+      # @param prefix [String, nil] what stands before the key, to tell this model's from another's: `"customer-"`
       # @param job [String, Class] the Active Job class; as a name it may be reloaded
+      # @param vid [Symbol, nil] a column of the app's own with HubSpot's contact ids: read where the file knows no
+      #   contact of a user, and written whenever an answer is recorded
+      # @param forget [Boolean] whether a user who is destroyed is forgotten once that is committed. False keeps what the
+      #   file knows for whoever is restored later; {Cache#forget} does it by hand
+      # @param condition [Hash] `if:`, a Symbol or Proc: whether this user's email may be used. Until it says yes no
+      #   page names the email and no job tells HubSpot of it
       # @return [void]
-      def has_vid(email: :email, key: :id, job: "HubspotContactJob") # rubocop:disable Naming/PredicateName
+      # @raise [ArgumentError] another model's keys are bare ids too
+      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, **condition) # rubocop:disable Naming/PredicateName
+        unknown = condition.keys - [:if]
+        raise ArgumentError, "has_vid knows no #{unknown.join(", ")}" if unknown.any?
+
         include Vidcache::Model
         self.vidcache_email_attribute = email.to_s
         self.vidcache_key_method = key
+        self.vidcache_key_prefix = prefix.presence&.to_s
         self.vidcache_job = job
+        self.vidcache_vid_attribute = vid&.to_s
+        self.vidcache_forget = forget
+        self.vidcache_condition = condition[:if]
+        Keys.claim(self)
+        VidColumn.add(self) if vid
       end
     end
 
     included do
-      class_attribute :vidcache_email_attribute, :vidcache_key_method, :vidcache_job, instance_accessor: false
+      class_attribute :vidcache_email_attribute, :vidcache_key_method, :vidcache_key_prefix, :vidcache_job, instance_accessor: false
       before_update :begin_vidcache_change_of_email
       after_update :begin_vidcache_change_of_email_that_came_late
       after_create :join_vidcache_transaction
@@ -89,7 +116,16 @@ module Vidcache
       # @param key [Integer, String]
       # @return [Vidcache::Model, nil]
       def find_by_vidcache_key(key)
-        find_by(vidcache_key_method => key)
+        return find_by(vidcache_key_method => key) unless vidcache_key_prefix
+
+        find_by(vidcache_key_method => key.delete_prefix(vidcache_key_prefix)) if key.to_s.start_with?(vidcache_key_prefix)
+      end
+
+      # Of a class without rows of its own each model under it is one.
+      # @api private
+      def inherited(subclass)
+        super
+        Keys.claim(subclass)
       end
 
       # @api private
@@ -107,28 +143,40 @@ module Vidcache
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
     # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
-    # the user's other jobs take too.
+    # the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own column is linked
+    # first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no, none is: its change
+    # stays outstanding.
     #
     # @param change [Integer, nil] the token that the job was given
     # @return [Boolean]
     # @raise [Vidcache::Error]
     def hubspot_email_due?(change)
+      return false unless vidcache_usable? && link_vidcache_known_vid
       return Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil? if change.nil?
 
       Vidcache.cache.change_outstanding?(vidcache_key, change)
-    rescue UnknownChange, ForeignChange => e
+    rescue UnknownChange => e
       # The file was replaced, or this process has another one than the app. HubSpot is not told of anything.
       Failure.report(e, during: "a job did nothing: its change is not in this file")
+      false
+    rescue ForeignChange => e
+      # The row was destroyed, and another one has its key now.
+      Failure.report(e, during: "a job did nothing: its change is another user's, or of one who was forgotten")
       false
     end
 
     # @return [Integer, String] what the cache knows this user by
     def vidcache_key
-      public_send(self.class.vidcache_key_method)
+      key = public_send(self.class.vidcache_key_method)
+      prefix = self.class.vidcache_key_prefix
+      prefix && key ? "#{prefix}#{key}" : key
     end
 
-    # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks
+    # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks, or it may
+    #   not be used yet (`has_vid if:`)
     def vidcache_email
+      return unless vidcache_usable?
+
       text = public_send(self.class.vidcache_email_attribute).to_s
       text = text.encoding == Encoding::BINARY ? text.dup.force_encoding(Encoding::UTF_8) : text.encode(Encoding::UTF_8)
       text if text.valid_encoding? && text.present?
@@ -148,17 +196,26 @@ module Vidcache
 
     def begin_vidcache_change_of_email
       @vidcache_change = nil
-      return unless Vidcache.configured? && will_save_change_to_attribute?(vidcache_email_column)
+      return unless Vidcache.configured?
 
-      begin_vidcache_change(attribute_in_database(vidcache_email_column))
+      @vidcache_was_usable = vidcache_usable?
+      return unless @vidcache_was_usable
+
+      becomes_usable = vidcache_becomes_usable?
+      return unless becomes_usable || will_save_change_to_attribute?(vidcache_email_column)
+
+      # An address that nobody had confirmed may be anybody's, so nobody is looked up by it.
+      begin_vidcache_change(becomes_usable ? nil : attribute_in_database(vidcache_email_column))
     end
 
-    # A `before_update` of the model's own, declared after `has_vid`, may have set the email. Not committed yet: still
-    # in time.
+    # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
+    # committed yet: still in time.
     def begin_vidcache_change_of_email_that_came_late
-      return if @vidcache_change || !Vidcache.configured?
+      return if @vidcache_change || !Vidcache.configured? || !vidcache_usable?
 
-      begin_vidcache_change(attribute_before_last_save(vidcache_email_column)) if saved_change_to_attribute?(vidcache_email_column)
+      return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
+
+      begin_vidcache_change(@vidcache_was_usable == false ? nil : attribute_before_last_save(vidcache_email_column))
     end
 
     def begin_vidcache_change(before)
@@ -167,7 +224,7 @@ module Vidcache
     end
 
     def join_vidcache_transaction
-      Change.join_transaction(self, nil) if Vidcache.configured?
+      Change.join_transaction(self, nil) if Vidcache.configured? && vidcache_usable?
     end
 
     def vidcache_email_column

@@ -167,7 +167,7 @@ impl Happening {
             Self::Refused(..) => return Vec::new(), // By way of `learn`: it is more than an event.
             Self::Deleted(contact, at) => Event::Deleted { vid: vid(contact), at: at.into() },
             Self::Merged(at) => {
-                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true };
+                let merged = |old| Event::Merged { old, into: vid(MERGED), at: at.into(), born: true, heard: 0 };
                 return vec![merged(vid(CONTACT)), merged(vid(99))];
             }
         }]

@@ -379,8 +379,8 @@ class Cache:
     def users_to_read(
         self, *, confirmed: bool = False, older_than: float = 0, after: Optional[UserToRead] = None, limit: int = 100
     ) -> Sequence[UserToRead]:
-        """Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-        last of a list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which
+        """Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+        the last of a list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which
         email it holds for the contact now, but for those read within `older_than` seconds who have not become doubtful
         since. True: those last read, or last confirmed, longer ago than that. Finding nobody takes microseconds.
         """

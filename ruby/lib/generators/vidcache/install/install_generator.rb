@@ -10,6 +10,9 @@ module Vidcache
       source_root File.expand_path("templates", __dir__)
       desc "Sets vidcache up: the initializer, the worker's job, the webhooks' route, the model, the layout, the folder of the file.\n" \
            "MODEL is that of the users whom HubSpot has contacts for (User)."
+      class_option :vid_column, type: :string, lazy_default: "hubspot_vid", banner: "NAME",
+                                desc: "a column for HubSpot's contact ids, with its migration: the file is a cache, and the links that it " \
+                                      "knows stand in the app's database too (hubspot_vid)"
       argument :model, type: :string, default: "User", banner: "MODEL", desc: "the model of the users that HubSpot has contacts for"
 
       # @!visibility private
@@ -38,12 +41,21 @@ module Vidcache
       end
 
       # @!visibility private
+      def add_the_column
+        return unless column
+        made = "db/migrate/*_#{migration}.rb"
+        return say_status(:identical, made, :blue) if Dir.glob(File.join(destination_root, made)).any?
+
+        template "migration.rb.tt", "db/migrate/#{Time.now.utc.strftime("%Y%m%d%H%M%S")}_#{migration}.rb"
+      end
+
+      # @!visibility private
       def mark_the_model
         path = "app/models/#{model.underscore}.rb"
-        return say_status(:skip, "#{path} is not there: put `has_vid email: :email, key: :id` into the model", :yellow) unless exists?(path)
-        return say_status(:identical, path, :blue) if read(path).include?("has_vid")
+        return say_status(:skip, "#{path} is not there: put `#{macro}` into the model", :yellow) unless exists?(path)
+        return say_column_is_missing(path) if read(path).include?("has_vid")
 
-        inject_into_class path, model.camelize, "  has_vid email: :email, key: :id, job: \"HubspotContactJob\"\n"
+        inject_into_class path, model.camelize, "  #{macro}\n"
       end
 
       # @!visibility private
@@ -68,10 +80,33 @@ module Vidcache
             - `rails vidcache:backfill` once, for the users that are there already
             - set `config.vidcache.loader_host` to the host of the portal's own embed code (in HubSpot: Settings, Tracking code)
             - take HubSpot's own embed code out of the layout, if it is there
+            - if addresses are confirmed in your app, `if: :confirmed?` beside `has_vid`'s `email:`: until then neither pages nor jobs use them
         TEXT
       end
 
       private
+
+      def column
+        options[:vid_column].presence&.underscore
+      end
+
+      def table
+        model.underscore.tr("/", "_").pluralize
+      end
+
+      def migration
+        "add_#{column}_to_#{table}"
+      end
+
+      def macro
+        "has_vid email: :email, key: :id#{", vid: :#{column}" if column}, job: \"HubspotContactJob\""
+      end
+
+      def say_column_is_missing(path)
+        return say_status(:identical, path, :blue) unless column && !read(path).match?(/has_vid.*vid: :#{Regexp.escape(column)}\b/)
+
+        say_status(:skip, "#{path} has its has_vid: add `vid: :#{column}` to it", :yellow)
+      end
 
       def exists?(path)
         File.exist?(File.join(destination_root, path))

@@ -1,0 +1,41 @@
+# frozen_string_literal: true
+
+require "active_support/concern"
+
+module Vidcache
+  # `has_vid if: :confirmed?`: until the answer is yes, neither pages nor jobs use the user's email. Who signs up with
+  # somebody else's address would be linked to that person's contact, and their next change would rewrite it.
+  #
+  # An update that turns the answer to yes is a change of the email for HubSpot, and begun as one: where the user is linked
+  # already, HubSpot may hold another address, which pages named before. An update that leaves the answer at no tells
+  # HubSpot nothing, whatever it does to the email.
+  #
+  # @api private
+  module Condition
+    extend ActiveSupport::Concern
+
+    included do
+      class_attribute :vidcache_condition, instance_accessor: false
+    end
+
+    # @return [Boolean] whether pages and jobs may use the email of this user
+    def vidcache_usable?
+      condition = self.class.vidcache_condition
+      return true if condition.nil?
+      return !!__send__(condition) unless condition.is_a?(Proc)
+
+      # As Rails asks: a lambda without arguments takes none.
+      !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition))
+    end
+
+    private
+
+    # Whether the row, as the database has it before this update, was not usable.
+    def vidcache_becomes_usable?
+      return false if self.class.vidcache_condition.nil? || !has_changes_to_save?
+
+      before = self.class.unscoped.find_by(self.class.primary_key => id_in_database)
+      !before.nil? && !before.vidcache_usable?
+    end
+  end
+end
