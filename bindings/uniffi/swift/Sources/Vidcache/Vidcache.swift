@@ -801,8 +801,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func record(user: String, answer: Data, change: Int64?, askedAtMs: Int64?) throws  -> Recorded
     
     /**
-     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+     * the last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
      * for those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or
      * confirmed longer ago than that.
      *
@@ -1321,8 +1321,8 @@ open func record(user: String, answer: Data, change: Int64? = nil, askedAtMs: In
 }
     
     /**
-     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+     * the last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
      * for those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or
      * confirmed longer ago than that.
      *
@@ -3344,7 +3344,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 51449) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 47249) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 22623) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {
