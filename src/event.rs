@@ -49,9 +49,35 @@ pub(crate) enum Event<'a> {
     ChangeRefused { user: UserKey<'a>, token: ChangeToken, why: Refusal, at: Millis },
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
+    /// HubSpot said that another contact holds the user's email, or the file that another user has their contact:
+    /// `holder`, where it is named. `at` is the app's clock; the latest is kept, with the time of the first.
+    Conflicted { user: UserKey<'a>, holder: Option<Vid>, why: Clash, at: Millis },
+    /// Whatever conflict there was up to then is over.
+    ConflictEnded { user: UserKey<'a>, at: Millis },
     /// All that is held on the user is to be taken out. What is said of them afterwards counts as if they were new, so
     /// this is the one event whose place among the others matters.
     Forgotten { user: UserKey<'a> },
+}
+
+/// What a conflict is about: its number in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(i64)]
+pub enum Clash {
+    /// HubSpot holds the user's email for another contact than the user's.
+    EmailHeld = 1,
+    /// HubSpot's answer about the user names a contact that is another user's.
+    VidTaken = 2,
+}
+
+impl Clash {
+    /// The name, in snake case: `email_held`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EmailHeld => "email_held",
+            Self::VidTaken => "vid_taken",
+        }
+    }
 }
 
 /// What an entry of the log says has happened: its number in the file.

@@ -68,6 +68,27 @@ fn a_change_of_email_goes_from_agreed_over_careful_to_agreed() {
 }
 
 #[test]
+fn a_lease_is_one_handle_s_at_a_time_and_is_renewed_by_its_token_alone() {
+    let (_dir, path) = temporary();
+    let (cache, other) = (open(&path), open(&path));
+    let (user, minute) = (UserKey::from(42), Duration::from_secs(60));
+    let token = cache.lease(user, minute, None).unwrap().expect("it is free");
+    assert_eq!(other.lease(user, minute, None), Ok(None));
+    assert_eq!(other.lease(user, minute, Some(token.get().wrapping_add(1).into())), Ok(None));
+    assert_eq!(other.lease(user, minute, Some(token)), Ok(Some(token)));
+    assert_eq!(other.release(user, token), Ok(true));
+    assert_eq!((cache.release(user, token), cache.lease(user, minute, Some(token))), (Ok(false), Ok(None)));
+
+    let short = cache.lease(user, Duration::from_millis(1), None).unwrap().expect("it is free again");
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(cache.lease(user, minute, Some(short)), Ok(None), "its holder was slower than its deadline");
+    assert!(other.lease(user, minute, None).unwrap().is_some());
+    for wrong in [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(3_600_001), Duration::MAX] {
+        assert_eq!(cache.lease(user, wrong, None).unwrap_err().code(), ErrorCode::InvalidOption);
+    }
+}
+
+#[test]
 fn every_begun_change_counts_and_not_only_the_newest() {
     let (_dir, path) = temporary();
     let cache = open(&path);
@@ -406,4 +427,49 @@ fn an_import_gives_a_contact_to_whoever_is_listed_first() {
     assert_eq!((again.imported, again.vid_taken), (2, 0));
     assert_eq!(cache.resolve(UserKey::from(2)).unwrap().unwrap().vid.get(), 902, "the first of two for one user, too");
     assert_eq!(cache.verify().unwrap(), [""; 0]);
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis() as i64
+}
+
+/// HubSpot's time of the contact stands still meanwhile.
+#[test]
+fn who_became_doubtful_is_listed_and_named_again_by_a_read_that_was_begun_since() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let user = UserKey::from(42);
+    let same = answer(901, "ann@x.test", 0);
+    let day = Duration::from_secs(86_400);
+    cache.record(user, &same, None).unwrap();
+    assert_eq!(cache.users_to_read(false, day, None, 10).unwrap(), []);
+    let missing = br#"{"status":"error","message":"resource not found","category":"OBJECT_NOT_FOUND"}"#;
+    let before = now();
+    assert_eq!(cache.record(user, missing, None).unwrap_err(), Error::ContactMissing);
+    let listed = cache.users_to_read(false, day, None, 10).unwrap();
+    assert_eq!((listed[0].user.as_str(), listed[0].vid.get(), listed.len()), ("42", 901, 1));
+    for asked_at in [before - 1, before + 4_000, i64::MAX, -1, 0] {
+        cache.observe_read(&same, asked_at).unwrap();
+        cache.record_read(user, &same, None, asked_at).unwrap();
+        assert_eq!(says(&cache, user, "ann@x.test").2, Reason::EmailUnconfirmed, "{asked_at}");
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    cache.record_read(user, &same, None, now() + 4_999).unwrap();
+    assert_eq!(says(&cache, user, "ann@x.test").2, Reason::Agreed);
+    assert_eq!(cache.users_to_read(false, day, None, 10).unwrap(), []);
+    assert_eq!(cache.users_to_read(true, Duration::ZERO, None, 10).unwrap(), [], "read by a clock that is ahead");
+}
+
+#[test]
+fn many_users_are_resolved_as_one_by_one() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    for user in 0..400 {
+        cache.link(UserKey::from(user * 2), (user + 900).try_into().unwrap()).unwrap();
+    }
+    let users: Vec<UserKey<'_>> = (0..800).map(UserKey::from).collect();
+    let one_by_one: Vec<_> = users.iter().map(|user| cache.resolve(*user).unwrap()).collect();
+    assert_eq!(cache.resolve_many(&users).unwrap(), one_by_one);
+    assert_eq!(one_by_one.iter().flatten().count(), 400);
 }

@@ -25,6 +25,7 @@ require "vidcache/decision"
 require "vidcache/recorded"
 require "vidcache/stale_change"
 require "vidcache/user_to_read"
+require "vidcache/conflict"
 require "vidcache/reports"
 # A gem that was compiled beforehand has a library for each Ruby.
 own = "vidcache/#{RUBY_VERSION[/\A\d+\.\d+/]}/vidcache"

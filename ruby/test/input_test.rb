@@ -28,7 +28,9 @@ class InputTest < CacheTest
 
   # Everything is tried before the rows are compared: one look from another process is 0.1 s.
   def teardown
-    assert_equal @before, rows, "something was written"
+    # That HubSpot said of a conflict is kept, for a person to see.
+    plain = ->(dump) { dump.lines.grep_v(/\AINSERT INTO \\?"conflict/).join }
+    assert_equal plain.call(@before), plain.call(rows), "something was written"
     super
   end
 

@@ -3,7 +3,7 @@
 use super::{Vidcache, now};
 use crate::email::{Email, Fingerprint};
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, Millis};
+use crate::event::{ChangeToken, Clash, Event, Millis};
 use crate::hubspot::fact::{Answer, Contact};
 use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
@@ -136,6 +136,10 @@ impl Vidcache {
             Err(Error::ContactMissing) => {
                 self.store.write(|tx| learn::found_none(tx, user, clock))?;
                 return Err(Error::ContactMissing);
+            }
+            Err(Error::ContactConflict { vid }) => {
+                self.store.write(|tx| learn::conflicted(tx, user, vid, Clash::EmailHeld, now()))?;
+                return Err(Error::ContactConflict { vid });
             }
             Err(Error::Refused { why }) => {
                 self.store.write(|tx| learn::refused(tx, user, change, why, now(), now() + CLOCKS_APART))?;

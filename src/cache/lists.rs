@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Vidcache, now};
 use crate::error::Result;
-use crate::event::Millis;
-use crate::rows::{self, UserToRead, Which};
+use crate::event::{Event, Millis};
+use crate::identity::UserKey;
+use crate::rows::{self, Conflict, UserToRead, Which};
 
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `limit`; those that
@@ -34,5 +35,26 @@ impl Vidcache {
         let which = if confirmed { Which::Confirmed } else { Which::Unconfirmed };
         let after = after.map(|user| (user.read_at, user.vid));
         self.store.read(|rows| rows::users_to_read(rows, which, before, after, limit))
+    }
+
+    /// Users whose email another contact holds, or whose contact is another user's, as [`Vidcache::record`] was told by
+    /// [`Error::ContactConflict`] and [`Error::VidTaken`], in the order of their keys, those after `after`, at most `limit`.
+    /// One is out of the list once HubSpot has merged the two, the user was forgotten, or [`Vidcache::end_conflict`].
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    ///
+    /// [`Error::ContactConflict`]: crate::Error::ContactConflict
+    /// [`Error::VidTaken`]: crate::Error::VidTaken
+    pub fn conflicts(&self, after: Option<UserKey<'_>>, limit: u32) -> Result<Vec<Conflict>> {
+        self.store.read_at_once(|rows| rows::conflicts(rows, after, limit))
+    }
+
+    /// Says that the user's conflict is over: they are agreed, or somebody has decided.
+    ///
+    /// # Errors
+    /// As [`Vidcache::begin_email_change`].
+    pub fn end_conflict(&self, user: UserKey<'_>) -> Result<()> {
+        self.store.write(|tx| rows::apply(tx, &Event::ConflictEnded { user, at: now() })).map(drop)
     }
 }

@@ -8,11 +8,12 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::base::{fate, key};
+use super::conflict::{Conflict, conflict_of};
 use super::link::{Link, first_of, links_of, users_of};
 use super::lookup::key_text;
 use crate::email::Fingerprint;
 use crate::error::Result;
-use crate::event::{Millis, What};
+use crate::event::{Clash, Millis, What};
 use crate::identity::UserKey;
 use crate::refusal::Refusal;
 
@@ -29,7 +30,9 @@ pub(crate) struct Account {
     contact: Option<Contact>,
     changes: Vec<Change>,
     shared_with: usize,
+    conflict: Option<Conflict>,
     others_change: bool,
+    lease_until: Option<Millis>,
     log: Vec<(i64, Option<i64>, Option<Millis>)>,
 }
 
@@ -78,11 +81,16 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
         links: links_of(db, &user)?,
         contact: vid.map(|vid| contact(db, vid)).transpose()?,
         changes,
+        conflict: conflict_of(db, &user)?,
         shared_with: match vid {
             Some(vid) => users_of(db, vid)?.iter().filter(|other| **other != user).count(),
             None => 0,
         },
         others_change: outstanding > own,
+        lease_until: db
+            .prepare_cached("SELECT until FROM lease WHERE user = ?1")?
+            .query_row([&user], |row| row.get(0))
+            .optional()?,
         log,
         user: key_text(user),
     })
@@ -169,6 +177,14 @@ impl Account {
         {
             all.push(format!("HubSpot refused the app's email {}: {}.", When(*at), why.words()));
         }
+        if let Some(Conflict { holder, why, since, .. }) = &self.conflict {
+            let contact = holder.map_or("another contact".into(), |vid| format!("contact {vid}"));
+            let what = match why {
+                Clash::EmailHeld => format!("HubSpot said that {contact} holds the app's email"),
+                Clash::VidTaken => format!("HubSpot's answer named {contact}, which is another user's"),
+            };
+            all.push(format!("{what}, first {}: the two may want merging.", When(*since)));
+        }
         if self.others_change {
             all.push("A change of another user of that contact is outstanding.".into());
         }
@@ -199,6 +215,10 @@ impl Account {
             .iter()
             .map(|(what, vid, at)| json!({"what": What::words(*what), "vid": vid.map(|vid| vid.to_string()), "at": at}))
             .collect();
+        let conflict = self.conflict.as_ref().map(|conflict| {
+            let holder = conflict.holder.map(|vid| vid.get().to_string());
+            json!({"why": conflict.why.name(), "holder": holder, "since": conflict.since})
+        });
         let contact = self.contact.as_ref().map(|contact| {
             json!({
                 "email_fingerprint": contact.email.map(|email| HEXLOWER.encode(&email)),
@@ -217,6 +237,8 @@ impl Account {
             "links": links,
             "contact": contact,
             "changes": changes,
+            "conflict": conflict,
+            "lease_until": self.lease_until,
             "log": log,
         })
         .to_string()

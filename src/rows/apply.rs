@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::base::{drop_unknown, key};
 use super::history::log;
-use super::{contact, forget, link};
+use super::{conflict, contact, forget, link};
 use crate::error::Result;
 use crate::event::{ChangeToken, Event, Millis, What};
 use crate::identity::UserKey;
@@ -43,6 +43,8 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
         Event::ChangeRefused { user, token, why, at } => end(tx, user, token, at, Some(why), What::ChangeRefused),
         Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, None, What::ChangeAbandoned),
+        Event::Conflicted { user, holder, why, at } => conflict::conflicted(tx, &key(user), holder, why, at),
+        Event::ConflictEnded { user, at } => conflict::ended(tx, &key(user), at),
         Event::Forgotten { user } => forget::forgotten(tx, &key(user)),
     }
 }

@@ -380,6 +380,7 @@ pub(super) fn erased(tx: &Connection, vid: i64) -> Result<bool> {
             "DELETE FROM past WHERE vid = ?1",
             "DELETE FROM contact WHERE vid = ?1",
             "DELETE FROM secondary WHERE vid = ?1",
+            "UPDATE conflict SET holder = NULL WHERE holder = ?1",
             "UPDATE log SET user = NULL, what = NULL, vid = NULL, at = NULL WHERE vid = ?1",
         ] {
             tx.prepare_cached(sql)?.execute([id])?;

@@ -13,7 +13,7 @@ use super::lookup::{
 };
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Event, Millis};
+use crate::event::{ChangeToken, Clash, Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::refusal::Refusal;
 
@@ -89,7 +89,10 @@ pub(crate) fn record(
     // What HubSpot says of a contact is believed, whoever has the contact.
     let erased = describe(tx, contact, clock)?;
     let link = match concerning(tx, user, contact, change, clock.now) {
-        Err(refused @ Error::VidTaken { .. }) => Link::Refused(refused),
+        Err(refused @ Error::VidTaken { .. }) => {
+            conflicted(tx, user, Some(contact.vid), Clash::VidTaken, clock.now)?;
+            Link::Refused(refused)
+        }
         done => done.map(|()| Link::Settled)?,
     };
     Ok(Recorded { link, erased })
@@ -228,6 +231,17 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
         Some((vid, _)) => doubt(tx, vid, last_observed(tx, vid)?, clock.doubt(), None),
         None => Ok(()),
     }
+}
+
+/// HubSpot said that another contact holds the user's email, or named one that is another user's.
+pub(crate) fn conflicted(
+    tx: &Connection,
+    user: UserKey<'_>,
+    holder: Option<Vid>,
+    why: Clash,
+    now: Millis,
+) -> Result<()> {
+    apply(tx, &Event::Conflicted { user, holder, why, at: now }).map(drop)
 }
 
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without

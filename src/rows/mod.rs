@@ -7,12 +7,14 @@
 mod account;
 mod apply;
 mod base;
+mod conflict;
 mod contact;
 mod deadline;
 mod forget;
 mod history;
 mod import;
 pub(crate) mod learn;
+pub(crate) mod lease;
 mod link;
 mod lists;
 mod lookup;
@@ -22,6 +24,8 @@ mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
+pub use conflict::Conflict;
+pub(crate) use conflict::conflicts;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};

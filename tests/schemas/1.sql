@@ -114,6 +114,24 @@ CREATE INDEX change_outstanding ON change (user) WHERE ended_at IS NULL;
 CREATE INDEX change_ended ON change (ended_at) WHERE ended_at IS NOT NULL AND refused IS NULL;
 CREATE INDEX change_refused ON change (user) WHERE refused IS NOT NULL;
 
+-- Users whose email another contact holds, or whose contact is another user's: the latest of each, for a person to
+-- decide. Over where it ended later than it was last heard of.
+CREATE TABLE conflict (
+  user     ANY PRIMARY KEY,
+  holder   INTEGER,                     -- the other contact, as it was said; NULL: it was not named, or was erased
+  why      INTEGER,                     -- a number of event::Clash
+  since    INTEGER,                     -- the app's clock, ms: the first; NULL: its end was heard of first
+  last_at  INTEGER,                     -- the latest
+  ended_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Whose turn it is to tell HubSpot of a user: one job at a time.
+CREATE TABLE lease (
+  user   ANY PRIMARY KEY,
+  holder INTEGER NOT NULL,              -- a random number
+  until  INTEGER NOT NULL               -- the app's clock, ms
+) STRICT, WITHOUT ROWID;
+
 -- The page deadlines of processes that use the file, and when one with that deadline last said so. The longest of the
 -- last day is what the quiet period is computed from.
 CREATE TABLE deadline (

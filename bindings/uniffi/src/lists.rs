@@ -21,8 +21,8 @@ pub struct UserToRead {
 
 #[uniffi::export]
 impl Vidcache {
-    /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-    /// last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
+    /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+    /// the last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
     /// for those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or
     /// confirmed longer ago than that.
     ///

@@ -3,6 +3,7 @@
 require_relative "helper"
 require_relative "support/processes"
 require "minitest/mock"
+require "rake"
 require "stringio"
 
 # The standing work, against the double over HTTP: whoever was lost is found and named.
@@ -39,14 +40,15 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
   def test_ten_thousand_unconfirmed_are_confirmed_by_a_hundred_calls
     emails = Array.new(10_000) { |n| "u#{n}@shop.test" }
     vids = emails.each_slice(100).flat_map do |some|
-      made = @double.ask("POST", "/crm/v3/objects/contacts/batch/upsert", { inputs: some.map { |email| { id: email, idProperty: "email", properties: {} } } })
+      inputs = some.map { |email| { id: email, idProperty: "email", properties: {} } }
+      made = @double.ask("POST", "/crm/v3/objects/contacts/batch/upsert", { inputs: inputs })
       made.fetch("results").to_h { |contact| [contact.dig("properties", "email"), contact.fetch("id")] }.values_at(*some)
     end
     @cache.import(vids.each_with_index.map { |vid, n| [n, vid] })
     done = Vidcache::Reconcile.new(rate: 10_000).run
-    assert_equal({ read: 10_000, calls: 100, changes: 0, users: 0 }, done)
+    assert_equal({ read: 10_000, calls: 100, changes: 0, users: 0, conflicts: 0 }, done)
     assert_equal [:agreed], @cache.decide_many(emails.each_with_index.map { |email, n| [n, email] }).map(&:reason).uniq
-    assert_equal({ read: 0, calls: 0, changes: 0, users: 0 }, Vidcache::Reconcile.new.run)
+    assert_equal({ read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }, Vidcache::Reconcile.new.run)
   end
 
   def test_who_was_merged_is_found_though_the_batch_leaves_them_out
@@ -56,7 +58,7 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
     @cache.link(2, contact("bob@shop.test"))
     merged = @double.ask("POST", "/crm/v3/objects/contacts/merge", { primaryObjectId: ann, objectIdToMerge: other }).fetch("id")
     done = Vidcache::Reconcile.new(rate: 1000).run
-    assert_equal({ read: 2, calls: 2, changes: 0, users: 0 }, done)
+    assert_equal({ read: 2, calls: 2, changes: 0, users: 0, conflicts: 0 }, done)
     assert_equal [merged.to_i, :agreed], [@cache.resolve(1), @cache.decide(1, "ann@shop.test").reason]
     assert_equal :agreed, @cache.decide(2, "bob@shop.test").reason
   end
@@ -129,12 +131,56 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
     assert_equal %i[agreed agreed], users.map { |user| reason(user) }
   end
 
+  def test_a_conflict_is_over_once_somebody_merged_the_two_or_let_the_email_go
+    user = User.create!(email: "new@shop.test")
+    mine = contact("old@shop.test")
+    holder = contact("new@shop.test")
+    @cache.link(user.id, mine)
+    conflict(user, holder)
+    assert_equal 0, Vidcache::Reconcile.new(User, rate: 1000).run[:conflicts], "it stands"
+    assert_empty @cache.stale_changes(older_than: 0)
+
+    @double.ask("PATCH", "/crm/v3/objects/contacts/#{holder}", { properties: { email: "elsewhere@shop.test" } })
+    jobs.clear
+    Vidcache::Reconcile.new(User, rate: 1000).run
+    token = tokens.last
+    assert @cache.change_outstanding?(user.id, token), "HubSpot is told again, after a quiet period"
+    answer = @double.ask("PATCH", "/crm/v3/objects/contacts/#{mine}", { properties: { email: "new@shop.test" } })
+    @cache.record(user.id, answer, change: token)
+    assert_equal 1, Vidcache::Reconcile.new(User, rate: 1000).run[:conflicts], "agreed"
+    assert_empty @cache.conflicts
+
+    conflict(user, holder)
+    merged = @double.ask("POST", "/crm/v3/objects/contacts/merge", { primaryObjectId: mine, objectIdToMerge: holder }).fetch("id").to_i
+    assert_equal 1, Vidcache::Reconcile.new(User, rate: 1000).run[:conflicts], "by somebody, and no webhook came"
+    assert_equal [merged, :agreed], [@cache.resolve(user.id), reason(user)]
+  end
+
+  def test_two_contacts_are_merged_for_a_person_who_says_so_twice
+    user = User.create!(email: "new@shop.test")
+    mine = contact("old@shop.test")
+    holder = contact("new@shop.test")
+    @cache.link(user.id, mine)
+    conflict(user, holder)
+    line = "user #{user.id}, contact #{mine}: contact #{holder} holds their email, since "
+    assert_match(/\A#{line}\S+Z\n1 conflicts\n\z/, task("conflicts"))
+    said = task("merge", "CONFLICT" => user.id.to_s)
+    assert_match(/\A#{line}.*contact #{mine} keeps its values, contact #{holder} is merged into it.*nothing was done/m, said)
+    assert_equal %w[new@shop.test old@shop.test], @double.emails
+    said = task("merge", "CONFLICT" => user.id.to_s, "APPLY" => "1")
+    assert_match(/merged: contact #{@cache.resolve(user.id)} lives\n\z/, said)
+    assert_equal %w[old@shop.test], @double.emails
+    assert_equal "0 conflicts\n", task("conflicts")
+    assert_equal "vidcache: user #{user.id} has no conflict", assert_raises(SystemExit) { task("merge", "CONFLICT" => user.id.to_s) }.message
+    assert_equal :email_differs, reason(user), "their own email is the second one now: a person decides"
+  end
+
   def test_a_limit_of_hubspot_s_is_obeyed
     @cache.import([[1, contact("ann@shop.test")]])
     @double.configure(rate_limit_next: 2)
     slept = []
     Vidcache::ContactReader.class_eval { define_method(:sleep) { |seconds| slept << seconds } }
-    assert_equal({ read: 1, calls: 3, changes: 0, users: 0 }, Vidcache::Reconcile.new(rate: 1_000_000).run)
+    assert_equal({ read: 1, calls: 3, changes: 0, users: 0, conflicts: 0 }, Vidcache::Reconcile.new(rate: 1_000_000).run)
     assert_equal [10, 10], slept.reject { |seconds| seconds < 0.01 }.map(&:round)
     @double.configure(rate_limit_next: 100)
     @cache.import([[2, 900]])
@@ -148,6 +194,24 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
 
   def contact(email)
     @double.ask("POST", "/crm/v3/objects/contacts", { properties: { email: email } }).fetch("id")
+  end
+
+  def task(name, env = {})
+    before = ENV.to_h
+    ENV.update(env)
+    Rake.application = Rake::Application.new
+    Rake::Task.define_task(:environment)
+    load "vidcache/rails/tasks.rake"
+    capture_io { Rake::Task["vidcache:#{name}"].invoke }.first
+  ensure
+    ENV.replace(before)
+  end
+
+  def conflict(user, holder)
+    refused = { status: "error", category: "CONFLICT", message: "Contact already exists. Existing ID: #{holder}" }
+    assert_raises(Vidcache::ContactConflict) { @cache.record(user.id, refused) }
+    assert_equal [[user.id.to_s, @cache.resolve(user.id), holder.to_i, :email_held]],
+                 @cache.conflicts.map { |conflict| conflict.to_h.values_at(:user_id, :vid, :holder, :why) }
   end
 
   # As the webhook's app does after it has checked who signed.

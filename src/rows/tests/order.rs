@@ -48,7 +48,7 @@ fn entries(db: &Connection) -> i64 {
 fn held(db: &Connection, user: UserKey<'_>) -> i64 {
     let sql = "SELECT (SELECT count(*) FROM user WHERE key = ?1) + (SELECT count(*) FROM link WHERE user = ?1)
                  + (SELECT count(*) FROM contact WHERE user = ?1) + (SELECT count(*) FROM sharer WHERE user = ?1)
-                 + (SELECT count(*) FROM change WHERE user = ?1) + (SELECT count(*) FROM log WHERE user = ?1)";
+                 + (SELECT count(*) FROM change WHERE user = ?1) + (SELECT count(*) FROM conflict WHERE user = ?1) + (SELECT count(*) FROM log WHERE user = ?1)";
     db.query_row(sql, [user], |row| row.get(0)).expect("a count")
 }
 

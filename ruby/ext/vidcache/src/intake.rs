@@ -14,16 +14,19 @@ use crate::gvl;
 static OBSERVED: Lazy<RClass> = value_class!("Observed");
 static WEBHOOK_REPORT: Lazy<RClass> = value_class!("WebhookReport");
 static IMPORT_REPORT: Lazy<RClass> = value_class!("ImportReport");
+static CONFLICT: Lazy<RClass> = value_class!("Conflict");
 static USER_TO_READ: Lazy<RClass> = value_class!("UserToRead");
 
 pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<(), Error> {
-    for class in [&OBSERVED, &WEBHOOK_REPORT, &IMPORT_REPORT, &USER_TO_READ] {
+    for class in [&OBSERVED, &WEBHOOK_REPORT, &IMPORT_REPORT, &USER_TO_READ, &CONFLICT] {
         Lazy::force(class, ruby);
     }
     let module = vidcache.singleton_class()?;
     module.define_private_method("native_verify_signature", function!(verify_signature, 3))?;
     module.define_private_method("native_move_aside", function!(move_aside, 1))?;
     class.define_private_method("native_observe", method!(observe, 2))?;
+    class.define_private_method("native_conflicts", method!(conflicts, 2))?;
+    class.define_method("end_conflict", method!(end_conflict, 1))?;
     class.define_private_method("native_users_to_read", method!(users_to_read, 5))?;
     class.define_private_method("native_import", method!(import, 1))?;
     class.define_private_method("native_decide_many", method!(decide_many, 1))?;
@@ -118,6 +121,27 @@ fn users_to_read(
         }
         Ok(array)
     })
+}
+
+fn conflicts(ruby: &Ruby, this: &Cache, after: Value, limit: Value) -> Result<RArray, Error> {
+    edge(ruby, || {
+        let after = if after.is_nil() { None } else { Some(Key::new(ruby, after)?) };
+        let limit = convert::limit(limit)?;
+        // Not a look-up: it may read many rows.
+        let found = this.write(ruby, |core| core.conflicts(after.as_ref().map(Key::get).transpose()?, limit))?;
+        let array = ruby.ary_new_capa(found.len());
+        for one in found {
+            let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
+            let why = ruby.to_symbol(one.why.name());
+            let arguments = (one.user, vid, holder, why, convert::time(ruby, one.since)?);
+            array.push::<Value>(ruby.get_inner(&CONFLICT).new_instance(arguments)?)?;
+        }
+        Ok(array)
+    })
+}
+
+fn end_conflict(ruby: &Ruby, this: &Cache, user: Value) -> Result<(), Error> {
+    edge(ruby, || about(ruby, this, user, Vidcache::end_conflict))
 }
 
 fn apply_webhook(ruby: &Ruby, this: &Cache, body: Value) -> Result<Value, Error> {

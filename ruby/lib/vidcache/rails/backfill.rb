@@ -6,9 +6,10 @@ module Vidcache
   # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already
   # stands.
   #
-  # With a column of contact ids it links each user. Such a link says nothing of the email, so the contacts are read from
-  # HubSpot, a hundred a call, which confirms what they hold; without a token that is left to {Reconcile}. Without a column it enqueues the model's job for every user who is not
-  # linked: the job asks HubSpot, and confirms the email too.
+  # With a column of contact ids it links each user. Such a link says nothing of the email, so the contacts are read
+  # from HubSpot, a hundred a call, which confirms what they hold; without a token that is left to {Reconcile}. Without
+  # a column it enqueues the model's job for every user who is not linked: the job asks HubSpot, and confirms the email
+  # too.
   #
   # @api private
   class Backfill
@@ -19,7 +20,7 @@ module Vidcache
     # @return [void]
     def self.finish_jobs
       adapter = ActiveJob::Base.queue_adapter if defined?(ActiveJob::Base)
-      adapter.shutdown(wait: true) if adapter.class.name == "ActiveJob::QueueAdapters::AsyncAdapter"
+      adapter.shutdown(wait: true) if adapter.instance_of?(ActiveJob::QueueAdapters::AsyncAdapter)
     end
 
     # @param model [Class] with `has_vid`

@@ -39,14 +39,19 @@ module Vidcache
     end
 
     # @param vids [Array<Integer>] at most {BATCH}
-    # @return [void]
+    # @return [Hash{Integer => Array<String>}] the emails of the contacts that are there, in lower case. Not to be kept
     # @raise [RateLimited] for longer than a minute
     # @raise [HubspotError, NotConfigured, SystemCallError, Timeout::Error]
     def read(vids)
       body = { inputs: vids.map { |vid| { id: vid.to_s } }, properties: PROPERTIES }
-      observed = take { call("POST", "#{path}/batch/read", body) }
+      observed, results = take { call("POST", "#{path}/batch/read", body) }
+      found = results.to_h { |contact| [contact["id"].to_i, emails(contact)] }
       # An id that HubSpot leaves out without a word was merged into another, which a GET follows.
-      (vids - observed.contacts - observed.missing).each { |vid| read_one(vid) }
+      (vids - observed.contacts - observed.missing).each do |vid|
+        contact = read_one(vid)
+        found[vid] = emails(contact) if contact
+      end
+      found
     end
 
     # Merges two contacts at HubSpot. No way back.
@@ -55,18 +60,25 @@ module Vidcache
     # @return [Integer] the id that lives
     def merge(primary, other)
       body = { primaryObjectId: primary.to_s, objectIdToMerge: other.to_s }
-      observed = take { call("POST", "#{path}/merge", body) }
+      observed, = take { call("POST", "#{path}/merge", body) }
+      read([primary, other]) # By the old ids, so that both are known to stand for the one that lives.
       observed.contacts.first || primary
     end
 
     private
 
     def read_one(vid)
-      take { call("GET", "#{path}/#{vid}?properties=#{PROPERTIES.join(",")}") }
+      take { call("GET", "#{path}/#{vid}?properties=#{PROPERTIES.join(",")}") }.last.first
     rescue ContactMissing
       # HubSpot's words name no id: said as a batch says it, so that it is kept of which.
       gone = { category: "OBJECT_NOT_FOUND", context: { ids: [vid.to_s] } }
       Vidcache.cache.observe(JSON.generate(status: "COMPLETE", results: [], numErrors: 1, errors: [gone]), asked_at: Time.now)
+      nil
+    end
+
+    def emails(contact)
+      properties = contact["properties"].to_h
+      [properties["email"], *properties["hs_additional_emails"].to_s.split(";")].compact.map { |email| email.strip.downcase }
     end
 
     def take
@@ -74,7 +86,10 @@ module Vidcache
       begin
         wait_for_turn
         asked_at = Time.now
-        Vidcache.cache.observe(yield, asked_at: asked_at)
+        answer = yield
+        observed = Vidcache.cache.observe(answer, asked_at: asked_at)
+        json = JSON.parse(answer.body)
+        [observed, json["results"] || [json]]
       rescue RateLimited => e
         pause = e.retry_after || PAUSE
         raise if (attempts += 1) >= ATTEMPTS || pause > TOO_LONG

@@ -10,6 +10,8 @@ module Vidcache
   #    that were last confirmed long ago, since a webhook may have been lost.
   # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
   # 3. Users who are not linked to a contact get the model's job.
+  # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed; where the
+  #    other contact has let the email go, HubSpot is told of it again, after a quiet period. Nothing is merged by this.
   class Reconcile
     # Seconds. Who has no email at HubSpot is asked for again after this.
     AGAIN = 86_400
@@ -39,12 +41,14 @@ module Vidcache
       @cache = Vidcache.cache # Raises before anything is read if there is none.
     end
 
-    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job
+    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job,
+    #   how many conflicts are over
     # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the steps that need no HubSpot were done
     def run
-      counts = { read: 0, calls: 0, changes: 0, users: 0 }
+      counts = { read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }
       counts.update(changes: @model.retry_email_changes(older_than: @grace), users: enqueue_unlinked) if @model
       counts[:read] = read_unconfirmed + read_old
+      counts[:conflicts] = look_at_conflicts if @model
       counts[:calls] = @reader.calls
       counts
     end
@@ -62,9 +66,11 @@ module Vidcache
     # @return [Integer] how many users got a job
     def enqueue_unlinked
       users = 0
+      # Whose contact is another user's: a job would be told so again.
+      taken = each_conflict.filter_map { |conflict| conflict.user_id if conflict.why == :vid_taken }
       each_unlinked do |ids|
         @model.where(@model.primary_key => ids).each do |user|
-          next if user.vidcache_email.nil? || new?(user)
+          next if user.vidcache_email.nil? || new?(user) || taken.include?(user.vidcache_key.to_s)
 
           @model.enqueue_vidcache_job(user, nil)
           users += 1
@@ -73,7 +79,42 @@ module Vidcache
       users
     end
 
+    # @return [Integer] how many conflicts are over
+    def look_at_conflicts
+      before = 0
+      each_conflict.each_slice(ContactReader::BATCH / 2) do |conflicts|
+        before += conflicts.size
+        ids = conflicts.flat_map { |conflict| [conflict.vid, conflict.holder] }.compact.uniq
+        found = ids.empty? ? {} : @reader.read(ids)
+        conflicts.each { |conflict| look_at(conflict, found) }
+      end
+      before - each_conflict.count
+    end
+
     private
+
+    def look_at(conflict, found)
+      user = @model.find_by_vidcache_key(conflict.user_id)
+      return unless user && user.vidcache_key.to_s == conflict.user_id
+      return @cache.end_conflict(conflict.user_id) if user.vidcache_decision.reason == :agreed
+
+      email = user.vidcache_email&.downcase
+      return unless conflict.why == :email_held && conflict.vid && conflict.holder && email
+      return if found.fetch(conflict.holder, []).include?(email) || user.vidcache_decision.reason == :change_outstanding
+
+      token = @cache.begin_email_change(user.vidcache_key)
+      @model.enqueue_vidcache_job(user, token, wait: Vidcache.settings.quiet_period)
+    end
+
+    def each_conflict(&block)
+      return to_enum(:each_conflict) unless block
+
+      last = nil
+      until (conflicts = @cache.conflicts(after: last, limit: 1000)).empty?
+        conflicts.each(&block)
+        last = conflicts.last
+      end
+    end
 
     # As of its beginning: whoever is read now does not come again.
     def read_all(confirmed:, older_than:)
@@ -92,7 +133,7 @@ module Vidcache
     end
 
     # Yields the primary keys of users who are linked to no contact, some at a time. Nothing but keys is read of the others.
-    def each_unlinked
+    def each_unlinked(&block)
       id = @model.primary_key
       key = key_column
       scope = @model.unscope(:order).order(id => :asc).limit(SCAN)
@@ -103,7 +144,7 @@ module Vidcache
         return if ids.empty?
 
         unlinked = ids.zip(@cache.resolve_many(keys)).filter_map { |user, vid| user unless vid }
-        unlinked.each_slice(1000) { |some| yield some }
+        unlinked.each_slice(1000, &block)
         last = ids.last
       end
     end
@@ -122,9 +163,10 @@ module Vidcache
     end
 
     def pluck(batch, id, key)
-      return [ids = batch.pluck(id), ids] if key == id
+      return Array.new(2, batch.pluck(id)) if key == id
 
-      batch.pluck(id, key).transpose.then { |ids, keys| [ids || [], keys || []] }
+      pairs = batch.pluck(id, key)
+      [pairs.map(&:first), pairs.map(&:last)]
     end
 
     def load(batch, id)

@@ -43,7 +43,8 @@ namespace :vidcache do
   task reconcile: :environment do
     plainly.call do
       done = Vidcache::Reconcile.new(model.call, rate: rate.call).run
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users"
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
+           "#{done[:conflicts]} conflicts are over"
     end
     Vidcache::Backfill.finish_jobs
   end
@@ -59,6 +60,41 @@ namespace :vidcache do
       puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
     end
     Vidcache::Backfill.finish_jobs
+  end
+
+  words = lambda do |conflict|
+    what = conflict.why == :vid_taken ? "is another user's contact" : "holds their email"
+    "user #{conflict.user_id}, contact #{conflict.vid || "none"}: contact #{conflict.holder || "unknown"} #{what}, since #{conflict.since.getutc.iso8601}"
+  end
+
+  desc "List users whose email another contact holds, or whose contact is another user's"
+  task conflicts: :environment do
+    plainly.call do
+      conflicts = Vidcache.cache.conflicts(limit: Vidcache::Model::MAX_CHANGES)
+      conflicts.each { |conflict| puts words.call(conflict) }
+      puts "#{conflicts.size} conflicts"
+    end
+  end
+
+  desc "Merge the two contacts of conflicts at HubSpot: CONFLICT=user keys, with commas. Says what it would do; APPLY=1 does it"
+  task merge: :environment do
+    plainly.call do
+      wanted = ENV["CONFLICT"].to_s.split(",").map(&:strip).reject(&:empty?)
+      abort "vidcache: say which users with CONFLICT=…; rails vidcache:conflicts lists them" if wanted.empty?
+      known = Vidcache.cache.conflicts(limit: Vidcache::Model::MAX_CHANGES).to_h { |conflict| [conflict.user_id, conflict] }
+      wanted.each do |user|
+        conflict = known[user] or abort "vidcache: user #{user} has no conflict"
+        abort "vidcache: #{words.call(conflict)}: there are no two contacts to merge" unless conflict.vid && conflict.holder
+
+        puts words.call(conflict)
+        puts "  contact #{conflict.vid} keeps its values, contact #{conflict.holder} is merged into it; HubSpot may give the merged one a new id"
+        puts "  the users of both will share one contact" if conflict.why == :vid_taken
+        next puts("  nothing was done: APPLY=1 merges them, and there is no way back") if ENV["APPLY"].blank?
+
+        lives = Vidcache::ContactReader.new.merge(conflict.vid, conflict.holder)
+        puts "  merged: contact #{lives} lives"
+      end
+    end
   end
 
   desc "Take out all that is held on a user who is gone: USER_ID=their key"

@@ -1,0 +1,79 @@
+//! Conflicts: which users' email another contact holds, or whose contact is another user's. Nothing is decided by them;
+//! they are kept so that somebody can merge the two, or the reading job finds that it is over.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::base::{fate, key};
+use super::lookup::key_text;
+use crate::error::Result;
+use crate::event::{Clash, Millis};
+use crate::identity::{UserKey, Vid};
+
+/// A user whose contact is in question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The user, as text (an integer key in decimal).
+    pub user: String,
+    /// Their contact, after merges; `None` where they are linked to none.
+    pub vid: Option<Vid>,
+    /// The contact that holds their email, or that another user has, after merges; `None` where HubSpot did not name it.
+    pub holder: Option<Vid>,
+    /// What it is about.
+    pub why: Clash,
+    /// When it was first heard of: milliseconds since 1970, by the app's clock.
+    pub since: Millis,
+}
+
+pub(super) fn conflicted(tx: &Connection, user: &Value, holder: Option<Vid>, why: Clash, at: Millis) -> Result<bool> {
+    let holder = match holder {
+        Some(vid) if fate(tx, vid.get())?.0 => None,
+        holder => holder.map(Vid::get),
+    };
+    let changed = tx
+        .prepare_cached(
+            "INSERT INTO conflict (user, holder, why, since, last_at) VALUES (?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT (user) DO UPDATE SET
+               (holder, why, last_at) = (SELECT ?2, ?3, ?4
+                 WHERE last_at IS NULL OR (?4, ifnull(?2, 0), ?3) > (last_at, ifnull(holder, 0), why)
+                 UNION ALL SELECT holder, why, last_at LIMIT 1),
+               since = min(ifnull(since, ?4), ?4)
+             WHERE last_at IS NULL OR since > ?4 OR (?4, ifnull(?2, 0), ?3) > (last_at, ifnull(holder, 0), why)",
+        )?
+        .execute(params![user, holder, why as i64, at])?;
+    Ok(changed > 0)
+}
+
+pub(super) fn ended(tx: &Connection, user: &Value, at: Millis) -> Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "INSERT INTO conflict (user, ended_at) VALUES (?1, ?2)
+             ON CONFLICT (user) DO UPDATE SET ended_at = ?2 WHERE ifnull(ended_at < ?2, true)",
+        )?
+        .execute(params![user, at])?;
+    Ok(changed > 0)
+}
+
+const OPEN: &str = "SELECT c.user, u.vid, coalesce(p.canonical, c.holder), c.why, c.since FROM conflict c
+    LEFT JOIN user u ON u.key = c.user LEFT JOIN past p ON p.vid = c.holder
+    WHERE c.last_at > ifnull(c.ended_at, -1) AND (u.vid IS NULL OR coalesce(p.canonical, c.holder) IS NOT u.vid)";
+
+/// The conflicts that are not over, in the order of the users' keys, of those after one.
+pub(crate) fn conflicts(rows: &Connection, after: Option<UserKey<'_>>, limit: u32) -> Result<Vec<Conflict>> {
+    let sql = format!("{OPEN} AND (?1 IS NULL OR c.user > ?1) ORDER BY c.user LIMIT ?2");
+    let mut statement = rows.prepare_cached(&sql)?;
+    let found = statement.query_map(params![after.map(key), limit], conflict)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The user's, if it is not over.
+pub(super) fn conflict_of(rows: &Connection, user: &Value) -> Result<Option<Conflict>> {
+    let sql = format!("{OPEN} AND c.user = ?1");
+    Ok(rows.prepare_cached(&sql)?.query_row([user], conflict).optional()?)
+}
+
+fn conflict(row: &rusqlite::Row<'_>) -> rusqlite::Result<Conflict> {
+    let why = if row.get::<_, i64>(3)? == Clash::VidTaken as i64 { Clash::VidTaken } else { Clash::EmailHeld };
+    let vid = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.and_then(Vid::new));
+    Ok(Conflict { user: key_text(row.get(0)?), vid: vid(1)?, holder: vid(2)?, why, since: row.get(4)? })
+}
