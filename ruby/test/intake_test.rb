@@ -95,7 +95,7 @@ class IntakeTest < CacheTest
     assert_equal true, cache.forget(1)
     assert_equal false, cache.forget(1)
     assert_nil cache.resolve(1)
-    assert_raises(Vidcache::UnknownChange) { cache.change_outstanding?(1, token) }
+    assert_raises(Vidcache::ForeignChange) { cache.change_outstanding?(1, token) }
     [-> { cache.explain(nil, nil) }, -> { cache.export(1.5) }, -> { cache.forget(:ann) }].each do |call|
       assert_raises(Vidcache::InvalidUserKey, &call)
     end
