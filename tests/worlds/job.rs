@@ -339,7 +339,8 @@ impl World {
             (Call::Patch(_) | Call::Create, Said::Contact { vid, email, .. }) => {
                 self.told(job.user, *email);
                 match (self.close(at, &job, answer), call) {
-                    // Another user has the id that lives. If the two contacts were merged, a read of the user's own tells.
+                    // Another user has the id that lives. If the two contacts were merged, a read of the user's own
+                    // tells.
                     (Err(_), Call::Patch(asked)) if asked != *vid => Next::Ask(Call::ReadToEnd(asked)),
                     (Err(_), _) => Next::Done,
                     (Ok(next), _) => next,
