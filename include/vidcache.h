@@ -1038,6 +1038,34 @@ vidcache_result vidcache_change_outstanding_since(const struct vidcache_handle *
 vidcache_result vidcache_quiet_period(const struct vidcache_handle *handle, uint64_t *milliseconds);
 
 /**
+ * Takes the user's lease for so many milliseconds, from 1 to 3600000: the right to tell HubSpot of the user, which one
+ * job has at a time, over all processes that use the file. `*token` is from 1 to 2^63 - 1; 0: another job has it.
+ * With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder was
+ * slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
+ *
+ * A worker takes it before it reads the user's email from the app's database, and renews it before each call that writes
+ * to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION for the time, and as vidcache_link.
+ */
+vidcache_result vidcache_lease(const struct vidcache_handle *handle,
+                               const struct vidcache_user *user,
+                               uint64_t milliseconds,
+                               int64_t held,
+                               int64_t *token);
+
+/**
+ * Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder had
+ * none any more.
+ *
+ * Fails as vidcache_link.
+ */
+vidcache_result vidcache_release(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 int64_t held,
+                                 bool *released);
+
+/**
  * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first, at most `capacity`
  * of them, into the caller's array; `*count` is how many. Their users' pages give the id alone until an answer that is
  * read now is recorded with the token.

@@ -361,6 +361,23 @@ public:
     return std::chrono::milliseconds(milliseconds);
   }
 
+  /** Takes the user's lease, or renews the one that `held` is the token of; none: it is another job's, or has ended. */
+  std::optional<std::int64_t> lease(const user &who, std::chrono::milliseconds time, std::int64_t held = 0) const
+  {
+    std::int64_t token;
+    const std::uint64_t milliseconds = time.count() < 0 ? 0 : static_cast<std::uint64_t>(time.count());
+    detail::check(vidcache_lease(handle_.get(), who.get(), milliseconds, held, &token));
+    return token == 0 ? std::nullopt : std::optional<std::int64_t>(token);
+  }
+
+  /** Ends a lease; false: it had ended. */
+  bool release(const user &who, std::int64_t held) const
+  {
+    bool released;
+    detail::check(vidcache_release(handle_.get(), who.get(), held, &released));
+    return released;
+  }
+
   std::vector<user_to_read> users_to_read(bool confirmed, std::chrono::milliseconds older_than,
                                           const user_to_read *after = nullptr, std::size_t limit = 100) const
   {

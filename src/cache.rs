@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::file::{self, Settings, Synchronous};
 use crate::identity::{Identity, UserKey, Vid};
+use crate::rows::lease::{self, LeaseToken};
 use crate::rows::{self, StaleChange, learn};
 use crate::snippet::{self, Page, Template};
 use crate::store::{Stats, Store};
@@ -294,6 +295,42 @@ impl Vidcache {
     pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
         let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
         self.store.read(|rows| rows::stale_changes(rows, now().saturating_sub(age), limit))
+    }
+
+    /// Takes the user's lease for that long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+    /// has at a time, over all processes that use the file. With the token that `held` has, the lease goes on for that
+    /// long from now. `None`: another job has it; or, where `held` is given, the holder was slower than the deadline,
+    /// or the lease is in a file that is there no more.
+    ///
+    /// A worker takes it before it reads the user's email from the app's database, and renews it before each call that
+    /// writes to HubSpot, for longer than the call can take. No lock of any database is open meanwhile. A process
+    /// that dies with the lease leaves it to run out.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], and as [`Vidcache::begin_email_change`].
+    pub fn lease(&self, user: UserKey<'_>, duration: Duration, held: Option<LeaseToken>) -> Result<Option<LeaseToken>> {
+        let ms = Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
+        if !(1..=lease::LONGEST).contains(&ms) {
+            return Err(Error::InvalidOption { name: "lease", why: "it must be from 1 ms to 1 hour" });
+        }
+        let holder = held.map_or_else(LeaseToken::random, Ok)?;
+        let given = self.store.write(|tx| {
+            // Read in the transaction: to wait for it takes time.
+            let at = now();
+            match held {
+                Some(_) => lease::renew(tx, user, holder, at, at + ms),
+                None => lease::take(tx, user, holder, at, at + ms),
+            }
+        })?;
+        Ok(given.then_some(holder))
+    }
+
+    /// Ends the user's lease, so that the next job need not wait for its deadline. False: the holder had none any more.
+    ///
+    /// # Errors
+    /// As [`Vidcache::begin_email_change`].
+    pub fn release(&self, user: UserKey<'_>, held: LeaseToken) -> Result<bool> {
+        self.store.write(|tx| lease::release(tx, user, held))
     }
 
     /// What this handle has done in this process: how often memory answered, how large it is, whether it must do

@@ -111,6 +111,7 @@ pub use file::Synchronous;
 pub use hubspot::signature;
 pub use identity::{Identity, UserKey, Vid};
 pub use refusal::Refusal;
+pub use rows::lease::LeaseToken;
 pub use rows::{Conflict, StaleChange, UserToRead};
 pub use snippet::Page;
 pub use store::Stats;

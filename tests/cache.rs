@@ -68,6 +68,27 @@ fn a_change_of_email_goes_from_agreed_over_careful_to_agreed() {
 }
 
 #[test]
+fn a_lease_is_one_handle_s_at_a_time_and_is_renewed_by_its_token_alone() {
+    let (_dir, path) = temporary();
+    let (cache, other) = (open(&path), open(&path));
+    let (user, minute) = (UserKey::from(42), Duration::from_secs(60));
+    let token = cache.lease(user, minute, None).unwrap().expect("it is free");
+    assert_eq!(other.lease(user, minute, None), Ok(None));
+    assert_eq!(other.lease(user, minute, Some(token.get().wrapping_add(1).into())), Ok(None));
+    assert_eq!(other.lease(user, minute, Some(token)), Ok(Some(token)));
+    assert_eq!(other.release(user, token), Ok(true));
+    assert_eq!((cache.release(user, token), cache.lease(user, minute, Some(token))), (Ok(false), Ok(None)));
+
+    let short = cache.lease(user, Duration::from_millis(1), None).unwrap().expect("it is free again");
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(cache.lease(user, minute, Some(short)), Ok(None), "its holder was slower than its deadline");
+    assert!(other.lease(user, minute, None).unwrap().is_some());
+    for wrong in [Duration::ZERO, Duration::from_micros(1), Duration::from_millis(3_600_001), Duration::MAX] {
+        assert_eq!(cache.lease(user, wrong, None).unwrap_err().code(), ErrorCode::InvalidOption);
+    }
+}
+
+#[test]
 fn every_begun_change_counts_and_not_only_the_newest() {
     let (_dir, path) = temporary();
     let cache = open(&path);

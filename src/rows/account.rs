@@ -32,6 +32,7 @@ pub(crate) struct Account {
     shared_with: usize,
     conflict: Option<Conflict>,
     others_change: bool,
+    lease_until: Option<Millis>,
     log: Vec<(i64, Option<i64>, Option<Millis>)>,
 }
 
@@ -86,6 +87,10 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
             None => 0,
         },
         others_change: outstanding > own,
+        lease_until: db
+            .prepare_cached("SELECT until FROM lease WHERE user = ?1")?
+            .query_row([&user], |row| row.get(0))
+            .optional()?,
         log,
         user: key_text(user),
     })
@@ -233,6 +238,7 @@ impl Account {
             "contact": contact,
             "changes": changes,
             "conflict": conflict,
+            "lease_until": self.lease_until,
             "log": log,
         })
         .to_string()

@@ -17,7 +17,8 @@ pub(super) fn forgotten(tx: &Connection, user: &Value) -> Result<bool> {
     let known = tx
         .prepare_cached(
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM user WHERE key = ?1) OR EXISTS (SELECT 1 FROM change WHERE user = ?1)
-               OR EXISTS (SELECT 1 FROM conflict WHERE user = ?1) OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
+               OR EXISTS (SELECT 1 FROM conflict WHERE user = ?1) OR EXISTS (SELECT 1 FROM lease WHERE user = ?1)
+               OR EXISTS (SELECT 1 FROM log WHERE user = ?1)",
         )?
         .exists([user])?;
     if known {
@@ -48,6 +49,7 @@ fn wipe(tx: &Connection, user: &Value) -> Result<()> {
         "UPDATE change SET user = NULL, refused = NULL, ended_at = ifnull(ended_at, begun_at) WHERE user = ?1",
     )?
     .execute([user])?;
+    tx.prepare_cached("DELETE FROM lease WHERE user = ?1")?.execute([user])?;
     tx.prepare_cached("UPDATE user SET changes = 0 WHERE key = ?1")?.execute([user])?;
     settle(tx, user, &[], What::Linked, 0)?;
     if let Some(heir) = &heir {

@@ -14,6 +14,7 @@ mod forget;
 mod history;
 mod import;
 pub(crate) mod learn;
+pub(crate) mod lease;
 mod link;
 mod lists;
 mod lookup;

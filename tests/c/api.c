@@ -59,6 +59,18 @@ static void a_user_changes_their_email(void)
   EQUAL(VIDCACHE_OK, vidcache_change_outstanding_since(cache, &user, token, &begun_at, &outstanding));
   CHECK(outstanding && begun_at / 1000 <= time(NULL) && begun_at / 1000 > time(NULL) - 60);
 
+  int64_t lease = 0, second = 1;
+  bool released = false;
+  EQUAL(VIDCACHE_OK, vidcache_lease(cache, &user, 60000, 0, &lease));
+  EQUAL(VIDCACHE_OK, vidcache_lease(cache, &user, 60000, 0, &second));
+  CHECK(lease > 0 && second == 0);
+  EQUAL(VIDCACHE_OK, vidcache_lease(cache, &user, 60000, lease, &second));
+  CHECK(second == lease);
+  EQUAL(VIDCACHE_OK, vidcache_release(cache, &user, lease, &released));
+  CHECK(released);
+  EQUAL(VIDCACHE_OK, vidcache_lease(cache, &user, 60000, lease, &second));
+  CHECK(second == 0);
+
   vidcache_stale_change stale[2];
   size_t count = 9;
   usleep(2000); /* by the clock, the change is older than 0 ms */
@@ -363,6 +375,12 @@ static void null_is_a_code_in_every_place(void)
   USER_CALL(vidcache_abandon_email_change, 1);
   USER_CALL(vidcache_is_change_outstanding, 1, &out.flag);
   REFUSED(option, vidcache_is_change_outstanding(cache, &user, 1, NULL));
+  USER_CALL(vidcache_lease, 60000, 0, &out.number);
+  REFUSED(option, vidcache_lease(cache, &user, 60000, 0, NULL));
+  REFUSED(option, vidcache_lease(cache, &user, 0, 0, &out.number));
+  REFUSED(option, vidcache_lease(cache, &user, UINT64_MAX, 0, &out.number));
+  USER_CALL(vidcache_release, 1, &out.flag);
+  REFUSED(option, vidcache_release(cache, &user, 1, NULL));
   USER_CALL(vidcache_change_outstanding_since, 1, &out.number, &out.flag);
   REFUSED(option, vidcache_change_outstanding_since(cache, &user, 1, NULL, &out.flag));
   REFUSED(option, vidcache_change_outstanding_since(cache, &user, 1, &out.number, NULL));
@@ -504,6 +522,8 @@ static void a_closed_handle_answers_with_a_code(void)
   REFUSED(closed, vidcache_page_data(cache, &user, NULL, 0, out.buffer, sizeof out.buffer, &out.length));
   REFUSED(closed, vidcache_quiet_period(cache, &out.period));
   REFUSED(closed, vidcache_change_outstanding_since(cache, &user, 1, &out.number, &out.flag));
+  REFUSED(closed, vidcache_lease(cache, &user, 1, 0, &out.number));
+  REFUSED(closed, vidcache_release(cache, &user, 1, &out.flag));
   REFUSED(closed, vidcache_link(cache, &user, 1));
   REFUSED(closed, vidcache_record(cache, &user, STR(ANSWER("901", "ann@shop.test", "00")), 0, &out.recorded));
   REFUSED(closed, vidcache_import(cache, &row, 1, &out.report));

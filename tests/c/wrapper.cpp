@@ -53,6 +53,9 @@ int main(int count, char **arguments)
 
   const std::int64_t change = cache.begin_email_change(42);
   CHECK(cache.is_change_outstanding(42, change) && cache.change_outstanding_since(42, change)->count() > 0);
+  const std::int64_t lease = cache.lease(42, std::chrono::seconds(60)).value();
+  CHECK(!cache.lease(42, std::chrono::seconds(60)) && cache.lease(42, std::chrono::seconds(60), lease) == lease);
+  CHECK(cache.release(42, lease) && !cache.release(42, lease));
   CHECK(cache.quiet_period() == std::chrono::seconds(7));
   CHECK(cache.snippet(42, "ann@shop.test").find("\"email\"") == std::string::npos);
   std::this_thread::sleep_for(std::chrono::milliseconds(2));

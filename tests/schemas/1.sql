@@ -125,6 +125,13 @@ CREATE TABLE conflict (
   ended_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- Whose turn it is to tell HubSpot of a user: one job at a time.
+CREATE TABLE lease (
+  user   ANY PRIMARY KEY,
+  holder INTEGER NOT NULL,              -- a random number
+  until  INTEGER NOT NULL               -- the app's clock, ms
+) STRICT, WITHOUT ROWID;
+
 -- The page deadlines of processes that use the file, and when one with that deadline last said so. The longest of the
 -- last day is what the quiet period is computed from.
 CREATE TABLE deadline (

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use vidcache::{ChangeToken, Error};
+use vidcache::{ChangeToken, Error, LeaseToken};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
@@ -122,6 +122,52 @@ pub unsafe extern "C" fn vidcache_quiet_period(
         let (handle, milliseconds) = unsafe { (made(handle, "handle")?, out(milliseconds, "milliseconds")?) };
         let period = handle.0.quiet_period()?;
         milliseconds.write(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
+        Ok(())
+    })
+}
+
+/// Takes the user's lease for so many milliseconds, from 1 to 3600000: the right to tell HubSpot of the user, which one
+/// job has at a time, over all processes that use the file. `*token` is from 1 to 2^63 - 1; 0: another job has it.
+/// With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder was
+/// slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
+///
+/// A worker takes it before it reads the user's email from the app's database, and renews it before each call that writes
+/// to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
+///
+/// Fails with VIDCACHE_INVALID_OPTION for the time, and as vidcache_link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_lease(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    milliseconds: u64,
+    held: i64,
+    token: *mut i64,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(token, "token")?) };
+        let held = (held != 0).then(|| LeaseToken::from(held));
+        let given = handle.0.lease(user, Duration::from_millis(milliseconds), held)?;
+        out.write(given.map_or(0, LeaseToken::get));
+        Ok(())
+    })
+}
+
+/// Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder had
+/// none any more.
+///
+/// Fails as vidcache_link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_release(
+    handle: *const vidcache_handle,
+    user: *const vidcache_user,
+    held: i64,
+    released: *mut bool,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, user, out) = unsafe { (made(handle, "handle")?, input::user(user)?, out(released, "released")?) };
+        out.write(handle.0.release(user, LeaseToken::from(held))?);
         Ok(())
     })
 }

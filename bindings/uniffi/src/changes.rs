@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vidcache::{ChangeToken, UserKey};
+use vidcache::{ChangeToken, LeaseToken, UserKey};
 
 use crate::cache::Vidcache;
 use crate::edge::edge;
@@ -61,6 +61,27 @@ impl Vidcache {
     /// `storage`, `corrupt`, `busy`, `closed`.
     pub fn quiet_period(&self) -> Result<u64, VidcacheError> {
         edge(|| Ok(u64::try_from(self.0.quiet_period()?.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// Takes the user's lease for so long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+    /// has at a time. With `renew`, the token of a lease, that one goes on for so long from now. Returns its token;
+    /// none: another job has it, or the one to be renewed had ended.
+    ///
+    /// # Errors
+    /// `invalid_option`, and as `begin_email_change`.
+    pub fn lease(&self, user: &str, duration_ms: u64, renew: Option<i64>) -> Result<Option<i64>, VidcacheError> {
+        edge(|| {
+            let (duration, held) = (Duration::from_millis(duration_ms), renew.map(LeaseToken::from));
+            Ok(self.0.lease(UserKey::text(user)?, duration, held)?.map(LeaseToken::get))
+        })
+    }
+
+    /// Ends the user's lease. False: it had ended already.
+    ///
+    /// # Errors
+    /// As `begin_email_change`.
+    pub fn release(&self, user: &str, lease: i64) -> Result<bool, VidcacheError> {
+        edge(|| self.0.release(UserKey::text(user)?, LeaseToken::from(lease)))
     }
 
     /// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.

@@ -168,6 +168,13 @@ module Vidcache
     #   to reach HubSpot.
     #   @return [Float] seconds
 
+    # @!method release(user_id, token)
+    #   Ends a {#lease}, so that the user's next job need not wait for its deadline.
+    #   @param user_id [Integer, String]
+    #   @param token [Integer] of {#lease}
+    #   @return [Boolean] false: it had ended already
+    #   @raise [InvalidUserKey]
+
     # @!method resolve_many(user_ids)
     #   {#resolve} for many users.
     #   @param user_ids [Array<Integer, String>]
@@ -375,6 +382,19 @@ module Vidcache
     #   @param user_id [Integer, String]
     #   @return [nil]
     #   @raise [InvalidUserKey]
+
+    # Takes the user's lease: the right to tell HubSpot of the user, which one job has at a time, over all processes that use
+    # the file. To be taken before the user's email is read from the app's database, and renewed before each call that writes
+    # to HubSpot, for longer than the call can take. No lock of any database is open meanwhile; a process that dies with the
+    # lease leaves it to run out.
+    # @param user_id [Integer, String]
+    # @param seconds [Numeric] from 0.001 to 3600: how long, from now on, by the app's clock
+    # @param renew [Integer, nil] the token of a lease that is to go on
+    # @return [Integer, nil] the lease's token; nil: another job has it, or the lease to be renewed had ended
+    # @raise [InvalidUserKey, InvalidOption]
+    def lease(user_id, seconds, renew: nil)
+      native_lease(user_id, seconds, renew)
+    end
 
     # {#decide} for many users.
     # @param emails [Hash{Integer, String => String, nil}, Array<Array(Integer | String, String | nil)>] each user's email

@@ -22,6 +22,7 @@ module Vidcache
   # | `webhook_signatures` | `%w[v3]`: the versions of signatures that webhooks may have (see {Webhook}) |
   # | `trust_proxy` | false: whether the proxy in front sets `Forwarded` or `X-Forwarded-Host` itself (see {WebhookAddress}) |
   # | `api_url` | HubSpot's, for {ContactJob} |
+  # | `api_path` | `/crm/v3/objects/contacts`, for {ContactJob} |
   # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
   # | `no_store` | true: pages that carry an identity are sent with `private, no-store`. false: with `private, no-cache` |
   # | `loader_host` | `js.hs-scripts.com`, and a warning in production; the one in the portal's own embed code (Settings, Tracking code) |

@@ -128,8 +128,12 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def test_a_contact_that_is_gone_is_made_anew
     user = agreed_user
     token = change(user, "ann@new.test")
-    run_job(user, token, ApiError.new(404, '{"status":"error","message":"resource not found"}'), contact(902, "ann@new.test"))
-    assert_equal %i[update create], Job.calls.map(&:first)
+    gone = ApiError.new(404, '{"status":"error","message":"resource not found"}')
+    run_job(user, token, gone, gone, gone)
+    job = ActiveJob::Base.deserialize(jobs.shift.reject { |name, _| name.is_a?(Symbol) })
+    Job.answers = [gone, gone, gone, contact(902, "ann@new.test")]
+    job.perform_now
+    assert_equal %i[update read read_by_email update read read_by_email create], Job.calls.map(&:first)
     assert_equal 902, @cache.resolve(user.id)
     assert_predicate User.find(user.id).vidcache_decision, :agreed?
   end
@@ -137,10 +141,95 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   def test_an_email_that_another_contact_holds_ends_the_change_with_the_id_alone
     user = agreed_user
     token = change(user, "taken@shop.test")
-    run_job(user, token, ApiError.new(409, '{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 5"}'),
-            contact(901, "ann@shop.test"))
-    assert_equal [[:update, 901, "taken@shop.test"], [:read, 901]], Job.calls
+    taken = ApiError.new(409, '{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 5"}')
+    run_job(user, token, taken, contact(901, "ann@shop.test"))
+    assert_equal [1, :change_outstanding], [jobs.size, reason(user)], "who holds it may let it go"
+    run_job(user, token, taken, contact(901, "ann@shop.test"), executions: Vidcache::ContactJob::ATTEMPTS - 1)
+    assert_equal [[:update, 901, "taken@shop.test"], [:read, 901]] * 2, Job.calls
     assert_equal :email_differs, reason(user)
+    assert_equal [Vidcache::ContactConflict], @reported.map(&:class)
+  end
+
+  def test_an_answer_that_says_too_little_is_followed_by_reading
+    { "nothing" => FaradayResponse.new(204, {}, ""), "v1's createOrUpdate" => { "vid" => 901, "isNew" => false },
+      "no time" => { id: "901", properties: { email: "x@y.test" } } }.each do |what, answer|
+      user = agreed_user
+      token = change(user, "new@shop.test")
+      run_job(user, token, answer, contact(901, "new@shop.test"))
+      assert_equal [[[:update, 901, "new@shop.test"], [:read, 901]], :agreed], [Job.calls, reason(user)], what
+      @cache.forget(user.id)
+      user.destroy!
+      Job.calls.clear
+    end
+    { "nothing" => [FaradayResponse.new(204, {}, ""), :read_by_email], "a vid" => [{ "vid" => 901 }, :read],
+      "no time" => [{ id: "901", properties: {} }, :read] }.each do |what, (answer, read)|
+      user = new_user
+      run_job(user, nil, answer, contact(901, "ann@shop.test"))
+      assert_equal [[:create, read], 901, :agreed], [Job.calls.map(&:first), @cache.resolve(user.id), reason(user)], what
+      @cache.forget(user.id)
+      user.destroy!
+      Job.calls.clear
+    end
+  end
+
+  def test_a_change_that_hubspot_did_not_carry_out_is_not_ended_by_reading
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    run_job(user, token, "{}", contact(901, "ann@shop.test"))
+    assert_equal [1, :change_outstanding], [jobs.size, reason(user)]
+    run_job(user, token, "{}", contact(901, "New@shop.test "))
+    assert_equal :agreed, reason(user)
+  end
+
+  # An app's client whose objects carry no time, neither told nor read.
+  def test_the_library_reads_itself_where_the_app_s_client_tells_no_more
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    asked = nil
+    server = TCPServer.new("127.0.0.1", 0)
+    body = JSON.generate(contact(901, "new@shop.test"))
+    thread = Thread.new do
+      client = server.accept
+      asked = client.gets("\r\n\r\n")
+      client.write("HTTP/1.1 200 OK\r\nContent-Length: #{body.bytesize}\r\nConnection: close\r\n\r\n#{body}")
+      client.close
+    end
+    with_options(access_token: "x", api_url: "http://127.0.0.1:#{server.addr[1]}", api_path: "/crm/objects/2026-03/contacts/") do
+      settings = Vidcache.settings
+      settings.define_singleton_method(:quiet_period) { 0.05 }
+      Vidcache.settings = settings
+      run_job(user, token, { "vid" => 901 }, { "vid" => 901 })
+    end
+    thread.join(5)
+    assert_match(%r{\AGET /crm/objects/2026-03/contacts/901\?properties=email,hs_merged_object_ids,hs_additional_emails }, asked)
+    assert_equal :agreed, reason(user)
+  ensure
+    server&.close
+  end
+
+  def test_a_refusal_for_good_ends_the_change_once
+    refused = Class.new(Vidcache::Error) do
+      def code
+        :refused
+      end
+    end
+    user = agreed_user
+    token = change(user, "new@shop.test")
+    run_job(user, token, refused.new("HubSpot refused: the email is none"), contact(901, "ann@shop.test"))
+    assert_equal [%i[update read], :email_differs, [], 1], [Job.calls.map(&:first), reason(user), jobs, @reported.size]
+    run_job(User.create!(email: "none").tap { jobs.clear }, nil, refused.new("HubSpot refused: the email is none"))
+    assert_equal [[], 2], [jobs, @reported.size]
+  end
+
+  def test_a_queue_that_cannot_wait_breaks_no_save
+    user = agreed_user
+    job = Class.new(Job) { def enqueue(*) = raise(NotImplementedError, "no queue") }
+    own = User.vidcache_job
+    User.vidcache_job = job
+    user.update!(email: "new@shop.test")
+    assert_equal ["new@shop.test", :change_outstanding, [NotImplementedError]], [user.reload.email, reason(user), @reported.map(&:class)]
+  ensure
+    User.vidcache_job = own
   end
 
   def test_a_new_user_whom_hubspot_knows_is_linked_to_that_contact
@@ -195,7 +284,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
       run_job(user, token, missing, ApiError.new(500))
       @cache.abandon_email_change(user.id, token)
       assert_equal [:email_unconfirmed, 901 + index], @cache.decide(user.id, email).to_h.values_at(:reason, :id), client
-      assert_equal %i[update create], Job.calls.map(&:first), client
+      assert_equal %i[update read], Job.calls.map(&:first), client
       Job.calls.clear
     end
   end
@@ -216,9 +305,12 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
 
   def test_without_a_token_it_says_so_and_tells_nobody
     user = new_user
-    error = assert_raises(Vidcache::NotConfigured) { Class.new(Vidcache::ContactJob).perform_now(user, nil) }
+    job = Vidcache::ContactJob.new(user, nil)
+    job.perform_now
+    assert_equal 1, jobs.size, "the next deploy may mend it"
+    job.executions = Vidcache::ContactJob::ATTEMPTS
+    error = assert_raises(Vidcache::NotConfigured) { job.perform_now }
     assert_equal "config.vidcache.access_token is not set", error.message
-    assert_empty jobs, "which waiting does not mend"
   end
 
   def test_a_token_that_was_read_with_its_line_s_end_is_not_repeated_by_an_error
@@ -247,7 +339,6 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
 
   # A client that quotes what it sent, or its cause does; a mistake in the app's override.
   def test_no_error_of_a_client_carries_an_email_into_a_report
-    user = new_user
     quoting = lambda do |error, cause|
       raise cause
     rescue StandardError
@@ -259,7 +350,9 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     end
     [URI::InvalidURIError.new("bad URI: https://api.hubapi.com/x/ann@shop.test"), ArgumentError.new("x/ann%40shop.test?idProperty=email"),
      quoting.call(RuntimeError.new("it failed"), RuntimeError.new('{"email":"ann@shop.test"}')),
-     NoMethodError.new("undefined method for #<User email: \"ann@shop.test\">"), RuntimeError.new("\xFFann@shop.test")].each do |error|
+     NoMethodError.new("undefined method for #<User email: \"ann@shop.test\">"),
+     RuntimeError.new("\xFFann@shop.test")].each_with_index do |error, index|
+      user = User.create!(email: "ann#{index}@shop.test")
       Job.answers = [error]
       job = Job.new(user, nil)
       raised = assert_raises(Vidcache::Withheld) { job.perform(user, nil) }
@@ -270,6 +363,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     assert_same own, Vidcache::Failure.without_email(own)
     plain = RuntimeError.new("the connection failed")
     Job.answers = [plain]
+    user = new_user
     assert_same plain, assert_raises(RuntimeError) { Job.new(user, nil).perform(user, nil) }
   end
 
@@ -284,19 +378,35 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
   end
 
   def test_what_may_pass_is_tried_again_and_given_up_in_the_end
+    last = Vidcache::ContactJob::ATTEMPTS - 1
+    [ApiError.new(500), ApiError.new(401), ApiError.new(429), Errno::ECONNREFUSED.new, Timeout::Error.new, IOError.new, [nil, 200, {}],
+     "<html>soon back</html>", ActiveRecord::StatementTimeout.new, NoMethodError.new].each_with_index do |failure, index|
+      user = User.create!(email: "ann#{index}@shop.test")
+      confirm(user.id, "ann#{index}@shop.test", vid: 901 + index)
+      token = change(user, "ann#{index}@new.test")
+      run_job(user, token, failure, failure)
+      assert_equal [1, 1], [jobs.size, jobs.first["executions"]], failure.class
+      @cache.forget(user.id).then { confirm(user.id, "ann#{index}@shop.test", vid: 901 + index) } # And its lease.
+      token = @cache.begin_email_change(user.id)
+      sleep 0.06
+      assert_raises(StandardError, failure.class) { run_job(user, token, failure, failure, executions: last) }
+      assert_equal :change_outstanding, reason(user), "until retry_email_changes"
+    end
+  end
+
+  def test_a_database_that_fails_loses_no_job
     user = agreed_user
     token = change(user, "ann@new.test")
-    [ApiError.new(500), ApiError.new(401), Errno::ECONNREFUSED.new, Timeout::Error.new, IOError.new].each do |failure|
-      jobs.clear
-      run_job(user, token, failure)
-      assert_equal 1, jobs.size, failure.class
-    end
-    job = Job.new(user, token)
-    job.exception_executions = Hash.new(Vidcache::ContactJob::ATTEMPTS)
-    job.executions = Vidcache::ContactJob::ATTEMPTS
-    Job.answers = [ApiError.new(429)]
-    assert_raises(Vidcache::RateLimited) { job.perform_now }
-    assert_equal :change_outstanding, reason(user), "until retry_email_changes"
+    user.define_singleton_method(:reload) { |*| raise ActiveRecord::ConnectionNotEstablished }
+    run_job(user, token)
+    assert_equal 1, jobs.size
+    data = jobs.shift.reject { |name, _| name.is_a?(Symbol) }
+    User.stub(:find, ->(*) { raise ActiveRecord::StatementTimeout }) { ActiveJob::Base.execute(data) }
+    assert_equal [1, token], [jobs.size, tokens.first], "nor one that cannot read whose it is"
+    data = jobs.shift.reject { |name, _| name.is_a?(Symbol) }
+    user.delete
+    ActiveJob::Base.execute(data)
+    assert_empty jobs, "the user is gone"
   end
 
   def test_a_contact_of_another_user_s_is_reported_and_breaks_nothing
@@ -377,9 +487,9 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     user.vidcache_change
   end
 
-  def run_job(user, token, *answers)
+  def run_job(user, token, *answers, executions: 0)
     Job.answers = answers
-    Job.perform_now(user, token)
+    Job.new(user, token).tap { |job| job.executions = executions }.perform_now
   end
 
   # All that a service for errors reads of one.

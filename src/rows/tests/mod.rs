@@ -3,6 +3,7 @@
 mod conflict;
 mod import;
 mod learn;
+mod lease;
 mod lists;
 mod model;
 mod order;

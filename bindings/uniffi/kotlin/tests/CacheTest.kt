@@ -180,6 +180,8 @@ class CacheTest : CacheTestCase() {
             { cache.beginEmailChange(ann) },
             { cache.abandonEmailChange(ann, 1) },
             { cache.isChangeOutstanding(ann, 1) },
+            { cache.lease(ann, Duration.ofSeconds(60)) },
+            { cache.release(ann, 1) },
             { cache.staleChanges(Duration.ZERO) },
             { cache.explain(ann, null) },
             { cache.forget(ann) },

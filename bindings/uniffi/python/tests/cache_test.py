@@ -196,6 +196,8 @@ CALLS = [
     lambda cache: cache.abandon_email_change(42, 1),
     lambda cache: cache.is_change_outstanding(42, 1),
     lambda cache: cache.change_outstanding_since(42, 1),
+    lambda cache: cache.lease(42, 60),
+    lambda cache: cache.release(42, 1),
     lambda cache: cache.stale_changes(older_than=0),
     lambda cache: cache.explain(42, None),
     lambda cache: cache.forget(42),
@@ -273,3 +275,18 @@ def test_one_that_is_let_go_closes_its_file(path):
     del cache
     gc.collect()
     vidcache.move_aside(path)
+
+
+def test_one_job_of_a_user_has_the_lease(cache):
+    token = cache.lease(42, 60)
+    assert token is not None and token > 0
+    assert cache.lease("42", 60) is None
+    assert cache.lease(42, 0.5, renew=token) == token
+    for junk in (0, -1, 2**70, "x", 1.5, token ^ 1):
+        assert cache.lease(42, 60, renew=junk) is None
+        assert cache.release(42, junk) is False
+    assert cache.release(42, token) is True
+    assert cache.release(42, token) is False
+    for wrong in (0, -1, 3601, float("nan"), "60"):
+        with pytest.raises(vidcache.InvalidOption):
+            cache.lease(42, wrong)

@@ -37,6 +37,8 @@ def test_users(cache, user):
         lambda: cache.abandon_email_change(user, 1),
         lambda: cache.is_change_outstanding(user, 1),
         lambda: cache.change_outstanding_since(user, 1),
+        lambda: cache.lease(user, 60),
+        lambda: cache.release(user, 1),
         lambda: cache.explain(user, None),
         lambda: cache.forget(user),
         lambda: cache.export(user),

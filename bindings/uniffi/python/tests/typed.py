@@ -17,8 +17,10 @@ def app(key: UUID, answer: bytes) -> Optional[int]:
         text: str = cache.snippet("1", email, nonce=None)
         quiet: float = cache.quiet_period()
         data: dict[str, object] = cache.page_data(key, email)
+        token: Optional[int] = cache.lease(1, 60, renew=cache.lease(1, 0.5))
+        released: bool = cache.release(1, token or 0)
         since: Optional[int] = cache.change_outstanding_since(1, 2)
-        print(quiet, data, since, cache.signed_out_snippet(), cache.anonymous_page_data(), cache.signed_out_page_data())
+        print(quiet, data, since, released, cache.signed_out_snippet(), cache.anonymous_page_data(), cache.signed_out_page_data())
         try:
             cache.begin_email_change(recorded.vid)
         except vidcache.RateLimited as error:

@@ -11,15 +11,6 @@ class HubspotContactJob < Vidcache::ContactJob
 
   private
 
-  # As the library has it, `user.with_lock`, it would keep the whole of SQLite locked for as long as HubSpot takes to
-  # answer.
-  def exclusively(user)
-    UserLock.hold(user) do
-      user.reload
-      yield
-    end
-  end
-
   def update(vid, email)
     Shop.hubspot.update(vid, email: email)
   end

@@ -9,7 +9,7 @@ use magnus::{
     Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::{Error as CoreError, Options, Vidcache};
+use vidcache_core::{Error as CoreError, LeaseToken, Options, Vidcache};
 
 use crate::convert::{self, Key, value_class};
 use crate::decision;
@@ -77,6 +77,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     class.define_method("change_outstanding?", method!(Cache::is_change_outstanding, 2))?;
     class.define_method("change_outstanding_since", method!(Cache::change_outstanding_since, 2))?;
     class.define_method("quiet_period", method!(Cache::quiet_period, 0))?;
+    class.define_private_method("native_lease", method!(Cache::lease, 3))?;
+    class.define_method("release", method!(Cache::release, 2))?;
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
     class.define_method("stats", method!(Cache::stats, 0))?;
     class.define_method("verify", method!(Cache::verify, 0))?;
@@ -293,6 +295,23 @@ impl Cache {
 
     fn quiet_period(ruby: &Ruby, this: &Self) -> Result<f64, Error> {
         edge(ruby, || Ok(this.read(ruby, Vidcache::quiet_period)?.as_secs_f64()))
+    }
+
+    fn lease(ruby: &Ruby, this: &Self, user: Value, seconds: Value, held: Value) -> Result<Option<i64>, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let duration = convert::seconds(ruby, seconds, "lease")?;
+            let held = if held.is_nil() { None } else { Some(convert::lease(held)) };
+            Ok(this.write(ruby, |core| core.lease(user.get()?, duration, held))?.map(LeaseToken::get))
+        })
+    }
+
+    fn release(ruby: &Ruby, this: &Self, user: Value, held: Value) -> Result<bool, Error> {
+        edge(ruby, || {
+            let user = Key::new(ruby, user)?;
+            let held = convert::lease(held);
+            this.write(ruby, |core| core.release(user.get()?, held))
+        })
     }
 
     fn stale_changes(ruby: &Ruby, this: &Self, older_than: Value, limit: Value) -> Result<RArray, Error> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use magnus::{Error as RubyError, Integer, RArray, RString, Ruby, Symbol, Time, TryConvert, Value, prelude::*};
-use vidcache_core::{ChangeToken, Email, Error, Synchronous, UserKey, Vid};
+use vidcache_core::{ChangeToken, Email, Error, LeaseToken, Synchronous, UserKey, Vid};
 
 use crate::error::Failure;
 
@@ -77,6 +77,11 @@ pub(crate) fn portal(ruby: &Ruby, value: Value) -> Result<i64> {
 pub(crate) fn token(value: Value) -> vidcache_core::Result<ChangeToken> {
     let number = Integer::from_value(value).and_then(|integer| integer.to_i64().ok());
     number.ok_or(Error::UnknownChange).and_then(ChangeToken::try_from)
+}
+
+/// What is no number that the core gives out holds nothing, as 0 does.
+pub(crate) fn lease(value: Value) -> LeaseToken {
+    Integer::from_value(value).and_then(|integer| integer.to_i64().ok()).unwrap_or(0).into()
 }
 
 pub(crate) fn secret(value: Value) -> Result<Option<Vec<u8>>> {

@@ -15,9 +15,10 @@ module Vidcache
   class Change
     # @param record [ActiveRecord::Base] the user
     # @param token [Integer, nil] nil for a new user: nothing was agreed on before
+    # @param before [String, nil] the email before the change
     # @return [void]
-    def self.join_transaction(record, token)
-      change = new(record, token)
+    def self.join_transaction(record, token, before = nil)
+      change = new(record, token, before)
       with_connection(record.class) { |connection| connection.add_transaction_record(change) }
     end
 
@@ -27,9 +28,10 @@ module Vidcache
     end
     private_class_method :with_connection
 
-    def initialize(record, token)
+    def initialize(record, token, before)
       @record = record
       @token = token
+      @before = before
       # Read now: a rollback takes the id of a record that it un-creates.
       @user_id = record.vidcache_key
       @commit_tried = false
@@ -71,7 +73,7 @@ module Vidcache
     end
 
     def add_to_transaction(*)
-      self.class.join_transaction(@record, @token)
+      self.class.join_transaction(@record, @token, @before)
     end
 
     # @!endgroup
@@ -85,8 +87,11 @@ module Vidcache
       yield
     end
 
+    # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.
     def enqueue
-      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && quiet_period)
+      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && quiet_period, before: @before)
+    rescue NotImplementedError => e
+      Failure.report(e, during: "a job was not enqueued, so the change stays outstanding: the queue cannot wait")
     end
 
     # Where the file cannot say, the longest that any may be: the job is not lost, and comes in no case too early.

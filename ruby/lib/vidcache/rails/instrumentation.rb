@@ -23,7 +23,7 @@ module Vidcache
     # @api private
     module Recording
       # @see Cache#record
-      def record(user_id, answer, change: nil)
+      def record(user_id, answer, change: nil, asked_at: nil)
         super.tap do |recorded|
           ActiveSupport::Notifications.instrument("record.vidcache", user_id: user_id, vid: recorded.vid, change: change,
                                                                      email_observed: recorded.email_observed?)

@@ -21,12 +21,8 @@ module Vidcache
   # token)`. When the transaction, or a savepoint in it, rolls back, the change is abandoned. A new user is enqueued
   # without a wait and with a nil token.
   #
-  # The job has to ask, one job of a user at a time, whether it is still wanted:
-  #
-  #     def perform(user, change = nil)
-  #       user.with_lock do
-  #         next unless user.hubspot_email_due?(change)
-  #         # ...
+  # {ContactJob} does all that the job has to. One of the app's own has to ask, one job of a user at a time
+  # ({Cache#lease}), whether it is still wanted (`user.hubspot_email_due?(change)`).
   #
   # A queue may deliver a job twice, and {ClassMethods#retry_email_changes} makes second ones. Without the question the
   # second would send the email of the user's *next* change, which pages are not done with. For the same reason nothing
@@ -133,11 +129,11 @@ module Vidcache
       end
 
       # @api private
-      def enqueue_vidcache_job(record, token, wait: nil)
-        job = vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
-        job = job.set(wait: wait) if wait
+      def enqueue_vidcache_job(record, token, wait: nil, before: nil)
+        job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
+        job.vidcache_remember(record, before) if before && job.respond_to?(:vidcache_remember)
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
-        job.perform_later(record, token) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+        job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end
     end
 
@@ -203,7 +199,13 @@ module Vidcache
       return unless Vidcache.configured?
 
       @vidcache_was_usable = vidcache_usable?
-      begin_vidcache_change if @vidcache_was_usable && (will_save_change_to_attribute?(vidcache_email_column) || vidcache_becomes_usable?)
+      return unless @vidcache_was_usable
+
+      becomes_usable = vidcache_becomes_usable?
+      return unless becomes_usable || will_save_change_to_attribute?(vidcache_email_column)
+
+      # An address that nobody had confirmed may be anybody's, so nobody is looked up by it.
+      begin_vidcache_change(becomes_usable ? nil : attribute_in_database(vidcache_email_column))
     end
 
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
@@ -211,12 +213,14 @@ module Vidcache
     def begin_vidcache_change_of_email_that_came_late
       return if @vidcache_change || !Vidcache.configured? || !vidcache_usable?
 
-      begin_vidcache_change if saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
+      return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
+
+      begin_vidcache_change(@vidcache_was_usable == false ? nil : attribute_before_last_save(vidcache_email_column))
     end
 
-    def begin_vidcache_change
+    def begin_vidcache_change(before)
       @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
-      Change.join_transaction(self, @vidcache_change)
+      Change.join_transaction(self, @vidcache_change, before)
     end
 
     def join_vidcache_transaction

@@ -112,6 +112,11 @@ module Vidcache
       @options.api_url.presence
     end
 
+    # @return [String] the path of HubSpot's contacts, whose first part names the version of its API
+    def api_path
+      (@options.api_path.presence || "/crm/v3/objects/contacts").to_s.chomp("/")
+    end
+
     # @return [Boolean] whether visitors whose browser says `DNT: 1` or `Sec-GPC: 1` get no tracking code
     def respect_do_not_track?
       @respect_do_not_track

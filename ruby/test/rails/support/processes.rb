@@ -134,6 +134,12 @@ class HubspotDouble
     send_json("POST", "/crm/v3/objects/contacts", { properties: { email: email } })
   end
 
+  # As somebody else would, too.
+  def change(email, to:)
+    vid = state.fetch("contacts").find { |contact| contact.fetch("email") == email }.fetch("vid")
+    send_json("PATCH", "/crm/v3/objects/contacts/#{vid}", { properties: { email: to } })
+  end
+
   # @return [Object] what it answers, of JSON
   def ask(method, path, body = nil)
     answer = send_json(method, path, body)

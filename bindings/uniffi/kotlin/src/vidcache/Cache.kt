@@ -336,6 +336,28 @@ public class Cache @JvmOverloads constructor(
     public fun quietPeriod(): Duration = Duration.ofMillis(call { core.quietPeriod() }.toLong())
 
     /**
+     * Takes the user's lease for `duration`, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+     * has at a time, over all processes that use the file. With `renew`, the token of a lease, that one goes on for so
+     * long from now. A worker takes it before it reads the user's email from the app's database, and renews it before
+     * each call that writes to HubSpot, for longer than the call can take. A process that dies with it leaves it to run
+     * out.
+     *
+     * @return the token; null: another job has it, or the one to be renewed had ended
+     * @throws InvalidOption
+     * @throws InvalidUserKey
+     */
+    @JvmOverloads
+    public fun lease(user: UserKey, duration: Duration, renew: Long? = null): Long? =
+        call { core.lease(Input.user(user), Input.milliseconds(duration, "lease"), renew) }
+
+    /**
+     * Ends the user's lease, so that the next job need not wait for its deadline. False: it had ended already.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun release(user: UserKey, lease: Long): Boolean = call { core.release(Input.user(user), lease) }
+
+    /**
      * The changes begun longer ago than `olderThan` and still outstanding, oldest first. Their users' pages give the id alone
      * until an answer that is read now is recorded with the token.
      *

@@ -71,6 +71,11 @@ def change(value: object) -> int:
     raise errors.UnknownChange("unknown change token")
 
 
+def lease(value: object) -> int:
+    """What is no number that the core gives out holds nothing, as 0 does."""
+    return int(value) if fits(value) else 0  # type: ignore[call-overload, no-any-return]
+
+
 def optional_text(value: object, name: str) -> Optional[str]:
     if value is None or is_text(value):
         return value  # type: ignore[return-value]

@@ -349,6 +349,25 @@ class Cache:
         """
         return float(call(self._core.quiet_period)) / 1000
 
+    def lease(self, user: UserKey, seconds: float, *, renew: Optional[int] = None) -> Optional[int]:
+        """Takes the user's lease for so long, from 0.001 s to 1 hour: the right to tell HubSpot of the user, which one
+        job has at a time, over all processes that use the file. With `renew`, the token of a lease, that one goes on for
+        so long from now. Returns the token; None: another job has it, or the one to be renewed had ended. A worker takes
+        it before it reads the user's email from the app's database, and renews it before each call that writes to
+        HubSpot, for longer than the call can take. A process that dies with it leaves it to run out. Raises
+        `InvalidOption`, `InvalidUserKey`.
+        """
+        held = None if renew is None else _input.lease(renew)
+        time = _input.milliseconds(seconds, "lease")
+        token: Optional[int] = call(self._core.lease, _input.user_key(user), time, held)
+        return token
+
+    def release(self, user: UserKey, lease: int) -> bool:
+        """Ends the user's lease, so that the next job need not wait for its deadline. False: it had ended already.
+        Raises `InvalidUserKey`.
+        """
+        return bool(call(self._core.release, _input.user_key(user), _input.lease(lease)))
+
     def stale_changes(self, *, older_than: float, limit: int = 1000) -> Sequence[StaleChange]:
         """The changes begun more than `older_than` seconds ago and still outstanding, oldest first. Their users' pages
         give the id alone until an answer that is read now is recorded with the token.

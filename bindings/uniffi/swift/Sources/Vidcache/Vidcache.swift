@@ -710,6 +710,16 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func isChangeOutstanding(user: String, change: Int64) throws  -> Bool
     
     /**
+     * Takes the user's lease for so long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+     * has at a time. With `renew`, the token of a lease, that one goes on for so long from now. Returns its token;
+     * none: another job has it, or the one to be renewed had ended.
+     *
+     * # Errors
+     * `invalid_option`, and as `begin_email_change`.
+     */
+    func lease(user: String, durationMs: UInt64, renew: Int64?) throws  -> Int64?
+    
+    /**
      * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the
      * longest page deadline of any process that used the file within the last day, and 5 s more.
      *
@@ -717,6 +727,14 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * `storage`, `corrupt`, `busy`, `closed`.
      */
     func quietPeriodMs() throws  -> UInt64
+    
+    /**
+     * Ends the user's lease. False: it had ended already.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+    func release(user: String, lease: Int64) throws  -> Bool
     
     /**
      * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
@@ -1125,6 +1143,26 @@ open func isChangeOutstanding(user: String, change: Int64)throws  -> Bool  {
 }
     
     /**
+     * Takes the user's lease for so long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job
+     * has at a time. With `renew`, the token of a lease, that one goes on for so long from now. Returns its token;
+     * none: another job has it, or the one to be renewed had ended.
+     *
+     * # Errors
+     * `invalid_option`, and as `begin_email_change`.
+     */
+open func lease(user: String, durationMs: UInt64, renew: Int64?)throws  -> Int64?  {
+    return try  FfiConverterOptionInt64.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_lease(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterUInt64.lower(durationMs),
+        FfiConverterOptionInt64.lower(renew),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * How long the worker must wait after the beginning of a change before it tells HubSpot, in milliseconds: the
      * longest page deadline of any process that used the file within the last day, and 5 s more.
      *
@@ -1136,6 +1174,23 @@ open func quietPeriodMs()throws  -> UInt64  {
         uniffiCallStatus in
     uniffi_vidcache_uniffi_fn_method_vidcache_quiet_period(
             self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Ends the user's lease. False: it had ended already.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+open func release(user: String, lease: Int64)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_release(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterInt64.lower(lease),uniffiCallStatus
     )
 })
 }
@@ -3259,7 +3314,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding() != 35264) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_lease() != 60341) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period() != 29397) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_release() != 42587) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {

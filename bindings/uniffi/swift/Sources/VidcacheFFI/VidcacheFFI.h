@@ -313,9 +313,19 @@ RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_change_outstanding_since(ui
 int8_t uniffi_vidcache_uniffi_fn_method_vidcache_is_change_outstanding(uint64_t ptr, RustBuffer user, int64_t change, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_LEASE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_LEASE
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_lease(uint64_t ptr, RustBuffer user, uint64_t duration_ms, RustBuffer renew, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_QUIET_PERIOD
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_QUIET_PERIOD
 uint64_t uniffi_vidcache_uniffi_fn_method_vidcache_quiet_period(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RELEASE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_RELEASE
+int8_t uniffi_vidcache_uniffi_fn_method_vidcache_release(uint64_t ptr, RustBuffer user, int64_t lease, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_STALE_CHANGES
@@ -768,9 +778,21 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding(v
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_LEASE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_LEASE
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_lease(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_QUIET_PERIOD
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_QUIET_PERIOD
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_quiet_period(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RELEASE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_RELEASE
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_release(void
     
 );
 #endif

@@ -131,6 +131,8 @@ final class CacheTest: CacheTestCase {
             { try cache.beginEmailChange(user: "42") },
             { try cache.abandonEmailChange(user: "42", change: 1) },
             { try cache.isChangeOutstanding(user: "42", change: 1) },
+            { try cache.lease(user: "42", durationMs: 60_000, renew: nil) },
+            { try cache.release(user: "42", lease: 1) },
             { try cache.staleChanges(olderThanMs: 0, limit: 10) },
             { try cache.explain(user: "42", email: nil) },
             { try cache.forget(user: "42") },

@@ -1,0 +1,67 @@
+# frozen_string_literal: true
+
+require "json"
+require "net/http"
+require "timeout"
+
+module Vidcache
+  class ContactJob < ActiveJob::Base
+    # How the job speaks with HubSpot: its v3 API (`config.vidcache.api_path` names another version of it), with
+    # `config.vidcache.access_token`. An app with a client of its own overrides {#update}, {#create}, {#read} and {#read_by_email}; each
+    # returns what the client hands out, or lets its error out: {Cache#record} says which shapes it takes. No call may take longer than
+    # {Lease::SECONDS}.
+    module HubspotApi
+      # Seconds, for each of connecting, writing and reading.
+      TIMEOUT = 10
+
+      # Seconds, for a whole call: an answer that trickles in keeps to each of the above.
+      CALL = 30
+
+      # What is asked for by name, since HubSpot leaves it out otherwise.
+      PROPERTIES = "properties=email,hs_merged_object_ids,hs_additional_emails"
+      private_constant :PROPERTIES
+
+      private
+
+      # @param vid [Integer]
+      # @param email [String, nil]
+      # @return [Object] HubSpot's answer
+      def update(vid, email)
+        hubspot("PATCH", "#{Vidcache.settings.api_path}/#{vid}", properties: { email: email })
+      end
+
+      # @param email [String]
+      # @return [Object] HubSpot's answer
+      def create(email)
+        hubspot("POST", Vidcache.settings.api_path, properties: { email: email })
+      end
+
+      # @param vid [Integer]
+      # @return [Object] HubSpot's answer
+      def read(vid)
+        hubspot("GET", "#{Vidcache.settings.api_path}/#{vid}?#{PROPERTIES}")
+      end
+
+      # @param email [String]
+      # @return [Object, nil] HubSpot's answer; nil, as some clients have it: no contact has that email
+      def read_by_email(email)
+        hubspot("GET", "#{Vidcache.settings.api_path}/#{URI.encode_www_form_component(email)}?idProperty=email&#{PROPERTIES}")
+      end
+
+      # @return [Net::HTTPResponse]
+      # @raise [NotConfigured] no `access_token`
+      # @raise [Timeout::Error] after {CALL} seconds
+      def hubspot(method, path, body = nil)
+        token = Vidcache.settings.access_token or raise NotConfigured, "config.vidcache.access_token is not set"
+        url = URI(Vidcache.settings.api_url || "https://api.hubapi.com")
+        headers = { "Authorization" => "Bearer #{token}", "Content-Type" => "application/json" }
+        Timeout.timeout(CALL) do
+          Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: TIMEOUT, read_timeout: TIMEOUT,
+                                              write_timeout: TIMEOUT, max_retries: 0) do |http|
+            http.send_request(method, path, body && JSON.generate(body), headers)
+          end
+        end
+      end
+    end
+  end
+end

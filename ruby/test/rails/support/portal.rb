@@ -1,0 +1,106 @@
+# frozen_string_literal: true
+
+require "json"
+require_relative "../../clients"
+
+# HubSpot's contacts in memory, as the four calls of the job see them: an email is one contact's, reading follows
+# merges, and a deleted contact is not there. What a test has it answer instead comes first: `answer_with(:update,
+# error)`; `lose(:create)` carries the call out and lets its answer be lost.
+class Portal
+  # What calls there were; and which emails HubSpot let go of when it was told of others, and when that was.
+  attr_reader :calls, :let_go
+
+  def initialize(first = 900)
+    @contacts = {}
+    @merged = {}
+    @calls = []
+    @let_go = []
+    @instead = Hash.new { |all, name| all[name] = [] }
+    @next = first
+  end
+
+  def emails
+    @contacts.values.compact.sort
+  end
+
+  def add(email)
+    (@next += 1).tap { |vid| @contacts[vid] = email }
+  end
+
+  def delete(vid)
+    @contacts.delete(vid)
+  end
+
+  def there?(vid)
+    @contacts.key?(vid)
+  end
+
+  # As HubSpot merges today: into a third contact.
+  def merge(one, other)
+    email = @contacts.delete(one)
+    @contacts.delete(other)
+    add(email).tap { |vid| @merged[one] = @merged[other] = vid }
+  end
+
+  def answer_with(name, *answers)
+    @instead[name].concat(answers)
+  end
+
+  # From here on it answers as it should.
+  def quiet
+    @instead.clear
+  end
+
+  def lose(name)
+    @instead[name] << :lost
+  end
+
+  def update(vid, email)
+    call(:update, vid, email) do
+      next refuse(404) unless @contacts.key?(vid)
+      next refuse(409) if email && @contacts.any? { |other, held| held == email && other != vid }
+
+      @let_go << [@contacts[vid], Time.now] unless @contacts[vid] == email
+      @contacts[vid] = email
+      contact(vid)
+    end
+  end
+
+  def create(email)
+    call(:create, email) { @contacts.value?(email) ? refuse(409) : contact(add(email)) }
+  end
+
+  def read(vid)
+    call(:read, vid) do
+      vid = @merged[vid] while @merged.key?(vid)
+      @contacts.key?(vid) ? contact(vid) : refuse(404)
+    end
+  end
+
+  def read_by_email(email)
+    call(:read_by_email, email) { @contacts.key(email) ? contact(@contacts.key(email)) : refuse(404) }
+  end
+
+  private
+
+  def call(name, *arguments)
+    @calls << [name, *arguments]
+    instead = @instead[name].shift
+    raise instead if instead.is_a?(Exception)
+    return instead unless instead.nil? || instead == :lost
+
+    answer = yield
+    raise IOError, "the connection was closed" if instead == :lost
+
+    answer
+  end
+
+  def refuse(status)
+    category, message = status == 404 ? ["OBJECT_NOT_FOUND", "resource not found"] : ["CONFLICT", "Contact already exists."]
+    Clients::ApiError.new(status, JSON.generate({ status: "error", category: category, message: message }))
+  end
+
+  def contact(vid)
+    { id: vid.to_s, properties: { email: @contacts[vid] }, updatedAt: Time.now.utc.iso8601(3), archived: false }
+  end
+end

@@ -1,0 +1,74 @@
+# frozen_string_literal: true
+
+require_relative "portal"
+
+# A job on a portal in memory, and a queue that the test drains: each job when the test says, waits left out.
+module PortalJobs
+  class Job < Vidcache::ContactJob
+    cattr_accessor :portal
+
+    private
+
+    %i[update create read read_by_email].each { |name| define_method(name) { |*arguments| portal.public_send(name, *arguments) } }
+  end
+
+  def setup
+    super
+    Job.portal = @portal = Portal.new
+    @own_job = User.vidcache_job
+    User.vidcache_job = Job
+    quiet_period(0.02)
+    lease_of(0.3)
+  end
+
+  def teardown
+    User.vidcache_job = @own_job
+    lease_of(60)
+    Vidcache.settings = nil
+    super
+  end
+
+  private
+
+  def quiet_period(seconds)
+    settings = Vidcache::Settings.new(TestApp.instance)
+    settings.define_singleton_method(:quiet_period) { seconds }
+    Vidcache.settings = settings
+  end
+
+  def lease_of(seconds)
+    lease = Vidcache::ContactJob::Lease
+    lease.send(:remove_const, :SECONDS)
+    lease.const_set(:SECONDS, seconds)
+  end
+
+  # After a call whose answer was lost.
+  def wait_for_leases
+    sleep 0.35
+  end
+
+  # Runs the job that was enqueued first, as a queue would: from what was written down of it.
+  def perform_next
+    data = jobs.shift
+    sleep 0.025
+    ActiveJob::Base.execute(data.slice(*data.keys.grep(String)))
+  end
+
+  def drain(most = 40)
+    most.times { jobs.empty? ? break : perform_next }
+    assert_empty jobs, "jobs that never end"
+    refute_match(/due to an? (NoMethod|Name|Argument|Type)Error/, LOG.string)
+  end
+
+  def calls(*names)
+    @portal.calls.map(&:first).select { |name| names.empty? || names.include?(name) }
+  end
+
+  def signed_up(email = "ann@shop.test")
+    User.create!(email: email).tap { drain }
+  end
+
+  def linked(user)
+    @cache.resolve(user.id)
+  end
+end
