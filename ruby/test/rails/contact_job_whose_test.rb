@@ -2,7 +2,8 @@
 
 require_relative "helper"
 
-# Whose job it is: one whose key was handed out again tells HubSpot nothing, nor does one of an address that nobody confirmed.
+# Whose job it is: one whose key was handed out again tells HubSpot nothing, nor
+# does one of an address that nobody confirmed.
 class Vidcache::ContactJobWhoseTest < Vidcache::RailsTest
   ActiveRecord::Schema.define do
     create_table(:accounts) do |t|
