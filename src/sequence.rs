@@ -28,7 +28,7 @@ impl Sequence {
     #[inline(always)]
     pub(crate) fn is_unchanged(&self, before: u32) -> bool {
         fence(Ordering::Acquire);
-        before & 1 == 0 && self.0.load(Ordering::Relaxed) == before
+        (before & 1 == 0) & (self.0.load(Ordering::Relaxed) == before)
     }
 
     /// Writes, one caller at a time.

@@ -8,8 +8,8 @@ use std::{env, fs};
 const WEAKENED: &[(&str, &str, &str)] = &[
     ("first_load_relaxed", "self.0.load(Ordering::Acquire)", "self.0.load(Ordering::Relaxed)"),
     ("no_fence_of_the_reader", "fence(Ordering::Acquire);", ""),
-    ("no_second_look", "&& self.0.load(Ordering::Relaxed) == before", ""),
-    ("odd_is_read", "before & 1 == 0 &&", ""),
+    ("no_second_look", "& (self.0.load(Ordering::Relaxed) == before)", ""),
+    ("odd_is_read", "(before & 1 == 0) &", ""),
     ("no_fence_of_the_writer", "fence(Ordering::Release);", ""),
     (
         "last_store_relaxed",
