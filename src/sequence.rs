@@ -24,7 +24,7 @@ impl Sequence {
     }
 
     /// After reading: whether nobody wrote since [`Sequence::begin`] said `before`, so that what was read is whole.
-    /// Whatever the caller reads afterwards is at least as new. No branch: which way it goes cannot be predicted.
+    /// Whatever the caller reads afterwards is at least as new.
     #[inline(always)]
     pub(crate) fn is_unchanged(&self, before: u32) -> bool {
         fence(Ordering::Acquire);
