@@ -69,7 +69,7 @@ enum vidcache_code
   VIDCACHE_INVALID_SIGNATURE = 115,
   /** No change with this token is known. */
   VIDCACHE_UNKNOWN_CHANGE = 201,
-  /** The change token belongs to another user. */
+  /** The change token belongs to another user, or to one who was forgotten. */
   VIDCACHE_FOREIGN_CHANGE = 202,
   /** The contact is linked to another user. */
   VIDCACHE_VID_TAKEN = 203,

@@ -345,8 +345,8 @@ impl Vidcache {
     }
 
     /// Closes the file with the next call that may wait, of any handle of this process, or before a fork. Later calls
-    /// of this handle fail with [`Error::Closed`]. Waits for nobody and not for the disk: for a garbage collector that has
-    /// stopped all threads of its program.
+    /// of this handle fail with [`Error::Closed`]. Waits for nobody and not for the disk: for a garbage collector
+    /// that has stopped all threads of its program.
     pub fn close_later(&self) {
         self.store.close_later();
     }

@@ -299,11 +299,12 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         let mut at = home & mask;
         for _ in 0..PROBES {
             let bucket = &self.buckets[at];
-            let found = bucket.sequence.read(|| {
-                let way = bucket.way_of(key)?;
-                Some((way, read(self.entry(at, way))))
-            });
-            if let Some((way, value)) = found? {
+            let before = bucket.sequence.begin();
+            if let Some(way) = bucket.way_of(key) {
+                let value = read(self.entry(at, way));
+                if !bucket.sequence.is_unchanged(before) {
+                    return None;
+                }
                 let used = bucket.used.load(Ordering::Relaxed);
                 if used & 1 << way == 0 {
                     bucket.used.store(used | 1 << way, Ordering::Relaxed);
@@ -494,7 +495,7 @@ impl<const WORDS: usize, const WAYS: usize> Bucket<WORDS, WAYS> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::sync::atomic::AtomicBool;
 
     use super::*;
@@ -514,7 +515,7 @@ mod tests {
     }
 
     /// 4,000 users of every kind of key.
-    fn with_keys(work: impl Fn(UserKey<'_>, i64)) {
+    fn with_keys(mut work: impl FnMut(UserKey<'_>, i64)) {
         for n in 0..4_000 {
             let text = match n % 3 {
                 0 => format!("{n}"),
@@ -529,17 +530,27 @@ mod tests {
     fn what_was_put_in_comes_out_whole_for_every_kind_of_key() {
         let hot = Hot::new(32 << 20).unwrap();
         with_keys(|key, n| hot.put(key, &numbered(n)));
-        assert_eq!(hot.size().0, 4_000);
-        with_keys(|key, n| {
-            assert_eq!(hot.state(&key), Some(numbered(n)), "{n}");
-            assert_eq!(hot.identity(&key), Some(numbered(n).identity), "{n}");
+        // Where keys lie is chance, and a window of buckets may be full long before the table is.
+        let (users, _, evictions) = hot.size();
+        assert_eq!(users as u64 + evictions, 4_000);
+        assert!(evictions < 8, "{evictions}");
+        let mut absent = HashSet::new();
+        with_keys(|key, n| match hot.state(&key) {
+            Some(state) => {
+                assert_eq!(state, numbered(n), "{n}");
+                assert_eq!(hot.identity(&key), Some(numbered(n).identity), "{n}");
+            }
+            None => drop(absent.insert(key.to_text())),
         });
+        assert_eq!(absent.len() as u64, evictions);
         with_keys(|key, n| {
             if n % 2 == 0 {
                 hot.remove(key)
             }
         });
-        with_keys(|key, n| assert_eq!(hot.state(&key).is_some(), n % 2 == 1, "{n}"));
+        with_keys(|key, n| {
+            assert_eq!(hot.state(&key).is_some(), n % 2 == 1 && !absent.contains(&key.to_text()), "{n}");
+        });
         hot.clear();
         with_keys(|key, _| assert_eq!(hot.state(&key), None));
         assert_eq!(hot.size().0, 0);

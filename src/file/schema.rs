@@ -1,4 +1,5 @@
-//! What the file must be: ours, of this version, and with no table, index, view or trigger that this version did not make.
+//! What the file must be: ours, of this version, and with no table, index, view or trigger that this version did not
+//! make.
 
 use std::path::Path;
 use std::sync::OnceLock;

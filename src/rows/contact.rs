@@ -237,6 +237,9 @@ struct Said {
     asked_at: Option<Millis>,
 }
 
+/// When HubSpot said something by its own clock, and when the read was begun that it said it to.
+type When = (Millis, Option<Millis>);
+
 /// Writes down which email the contact holds, from all that was said of its ids.
 ///
 /// A merge confirms nothing: what was said of the id that lives counts from the merge on (always, where the merge made
@@ -277,7 +280,7 @@ fn derive(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let doubted_at = said.iter().filter_map(|said| said.doubted_at).max();
     let read_since = |said: &Said| doubted_at.is_some() && said.read_at >= doubted_at;
     let any_read = said.iter().any(read_since);
-    let mut held: Option<((Millis, Option<Millis>), Option<[u8; 16]>)> = None;
+    let mut held: Option<(When, Option<[u8; 16]>)> = None;
     for said in &said {
         let Some(at) = said.email_at else { continue };
         let since = if said.vid == vid { of_living } else { of_all };

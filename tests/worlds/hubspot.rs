@@ -262,6 +262,16 @@ impl Hubspot {
         }
     }
 
+    /// As the answer to a write has it: which ids were merged, and other emails, only a read tells that asks for them.
+    fn in_brief(&self, vid: i64) -> Answer {
+        let mut answer = self.describe(vid);
+        if let Said::Contact { second, merged, .. } = &mut answer.said {
+            second.clear();
+            merged.clear();
+        }
+        answer
+    }
+
     fn none(&self, vid: i64) -> Answer {
         let deeds = self.contacts.get(&vid).map(|contact| contact.deeds.clone()).unwrap_or_default();
         Answer { said: Said::Missing, deeds }
@@ -291,7 +301,7 @@ impl Hubspot {
             return Answer::of(Said::Blocked);
         }
         self.set(now, living, email, None, heard);
-        self.describe(living)
+        self.in_brief(living)
     }
 
     pub(crate) fn create(&mut self, now: i64, email: Mail, person: u32) -> Answer {
@@ -302,7 +312,7 @@ impl Hubspot {
             return Answer::of(Said::Blocked);
         }
         let vid = self.make(now, Some(email), person, None);
-        self.describe(vid)
+        self.in_brief(vid)
     }
 
     /// What a batch read of all that lives hands out.

@@ -336,15 +336,21 @@ impl World {
             assert!(matches!(heard, Err(Error::ContactConflict { vid }) if holds(vid)), "{heard:?}");
         }
         match (call, &answer.said) {
-            (Call::Patch(_) | Call::Create, Said::Contact { email, .. }) => {
+            (Call::Patch(_) | Call::Create, Said::Contact { vid, email, .. }) => {
                 self.told(job.user, *email);
-                self.close(at, &job, answer)
+                match (self.close(at, &job, answer), call) {
+                    // Another user has the id that lives. If the two contacts were merged, a read of the user's own
+                    // tells.
+                    (Err(_), Call::Patch(asked)) if asked != *vid => Next::Ask(Call::ReadToEnd(asked)),
+                    (Err(_), _) => Next::Done,
+                    (Ok(next), _) => next,
+                }
             }
             (Call::ReadToEnd(_), Said::Contact { .. }) => {
                 if self.ways.keep_conflicts {
                     self.kept.insert(job.user, Kept::Conflict);
                 }
-                self.close(at, &job, answer)
+                self.close(at, &job, answer).unwrap_or(Next::Done)
             }
             (Call::Read(_), Said::Contact { vid, .. }) => {
                 match (self.record(job.user, answer, job.asked_at, None), job.work) {
@@ -366,12 +372,12 @@ impl World {
         }
     }
 
-    /// Records an answer that ends the change.
-    fn close(&mut self, at: usize, job: &Job, answer: &Answer) -> Next {
+    /// Records an answer that ends the change, unless another user has the contact.
+    fn close(&mut self, at: usize, job: &Job, answer: &Answer) -> Result<Next, Error> {
         match self.record(job.user, answer, job.asked_at, job.change()) {
-            Ok(_) | Err(Error::VidTaken { .. }) => Next::Done,
-            Err(Error::UnknownChange) => self.begin_anew(at),
-            Err(Error::ForeignChange) => Next::Done,
+            Ok(_) | Err(Error::ForeignChange) => Ok(Next::Done),
+            Err(Error::UnknownChange) => Ok(self.begin_anew(at)),
+            Err(taken @ Error::VidTaken { .. }) => Err(taken),
             Err(error) => panic!("{error}"),
         }
     }
@@ -407,7 +413,7 @@ impl World {
         self.told(job.user, email);
         match job.work {
             Work::Tell(_) if email != Some(job.email) => Next::Ask(Call::Patch(vid)),
-            Work::Tell(_) => self.close(at, job, answer),
+            Work::Tell(_) => self.close(at, job, answer).unwrap_or(Next::Done),
             Work::Read => Next::Done,
         }
     }

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use checks::Kind;
 use rules::{Rules, Ways};
-use table::{NOT_YET, WORLDS};
+use table::WORLDS;
 use variants::VARIANTS;
 use walk::{Dice, Walks, walk};
 
@@ -79,8 +79,6 @@ fn survey(walks: u64, seed: u64) -> (String, String) {
         for _ in 0..walks {
             walk(rules, Ways::OURS, &[], &mut dice, &mut came);
         }
-        let name = worlds[at].0;
-        came.found.retain(|fault, _| !NOT_YET.iter().any(|(part, what)| name.contains(part) && fault.what == *what));
         let told = came.told(rules, Ways::OURS, true);
         (came, told)
     });

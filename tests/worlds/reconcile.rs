@@ -1,5 +1,7 @@
 //! The standing work: jobs that were lost get another one, and whoever has to be read is read.
 
+use std::time::Duration;
+
 use vidcache::Reason;
 
 use crate::checks::Kind;
@@ -89,9 +91,22 @@ impl World {
                     let due = self.now + self.quiet;
                     self.jobs.push(Job::new(user.key, Work::Tell(Some(token)), self.now, due, user.email));
                 }
-                Reason::EmailUnconfirmed => self.enqueue_read(user.key, false),
-                _ if old_too => self.enqueue_read(user.key, false),
                 _ => {}
+            }
+        }
+        // Whom the library lists.
+        let mut listed = self.cache.users_to_read(false, Duration::ZERO, None, 1000).expect("a list");
+        if old_too {
+            let week = Duration::from_secs(7 * 24 * 3600);
+            listed.extend(self.cache.users_to_read(true, week, None, 1000).expect("a list"));
+        }
+        // Who shares a contact has to be looked up by an email of their own, should it be gone.
+        let is_listed = |user: &&User| listed.iter().any(|listed| Some(listed.vid.get()) == self.vid(user.key));
+        let keys: Vec<_> =
+            self.users.iter().filter(|user| user.exists).filter(is_listed).map(|user| user.key).collect();
+        for user in keys {
+            if self.idle(user) {
+                self.enqueue_read(user, false);
             }
         }
     }

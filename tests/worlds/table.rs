@@ -93,6 +93,3 @@ pub(crate) const WORLDS: &[(&str, Rules)] = &[
         },
     ),
 ];
-
-/// What does not hold yet: reads that are begun after a doubt are still to come.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[("", "held, and not named: email_unconfirmed")];

@@ -229,9 +229,12 @@ impl World {
         asked: i64,
         change: Option<ChangeToken>,
     ) -> Result<i64, Error> {
-        let _ = asked;
         let time = (!self.ways.order_answers).then_some(self.now);
-        let recorded = self.cache.record(key(user), &answer.body(time), change);
+        let body = answer.body(time);
+        let recorded = match self.ways.read_again {
+            true => self.cache.record_read(key(user), &body, change, asked),
+            false => self.cache.record(key(user), &body, change),
+        };
         if matches!(recorded, Ok(_) | Err(Error::VidTaken { .. } | Error::ContactMissing | Error::Refused { .. })) {
             self.heard.extend(&answer.deeds);
         }

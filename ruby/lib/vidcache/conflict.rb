@@ -3,7 +3,8 @@
 require "vidcache/value"
 
 module Vidcache
-  # A user whose email another contact holds, or whose contact is another user's. See {Cache#conflicts}. Frozen; compared by value.
+  # A user whose email another contact holds, or whose contact is another user's. See {Cache#conflicts}. Frozen;
+  # compared by value.
   class Conflict
     include Value
 

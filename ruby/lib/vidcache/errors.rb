@@ -32,7 +32,7 @@ module Vidcache
   # +UnknownChange+ (201)::
   #   No change with this token is known.
   # +ForeignChange+ (202)::
-  #   The change token belongs to another user.
+  #   The change token belongs to another user, or to one who was forgotten.
   # +VidTaken+ (203)::
   #   The contact is linked to another user.
   # +ContactConflict+ (204)::

@@ -213,7 +213,8 @@ fn tell(db: &Connection, event: Event<'_>, now: Millis) {
 #[test]
 fn a_read_counts_after_each_doubt_if_it_was_begun_after_it_though_hubspot_touched_nothing_since() {
     let vid = |n| Vid::new(n).expect("positive");
-    let doubts: [(&str, &dyn Fn(&Connection), i64); 6] = [
+    type Doubt<'a> = (&'a str, &'a dyn Fn(&Connection), i64);
+    let doubts: [Doubt<'_>; 6] = [
         (
             "a deletion and a restoration",
             &|db| {
@@ -320,10 +321,10 @@ fn a_read_begun_before_a_change_at_hubspot_and_taken_in_after_it_confirms_nothin
 fn a_read_that_tells_of_a_merge_confirms_what_it_says_of_the_contact() {
     agreed(|db| {
         let merged = Described { merged: vec![Vid::new(44).expect("positive")], ..answer(901, 5) };
-        learn::observe(db, &[merged.clone()], &[], Clock::new(1000, None)).expect("observed");
+        learn::observe(db, std::slice::from_ref(&merged), &[], Clock::new(1000, None)).expect("observed");
         assert_eq!(state(db, 1).confirmed, Some(ANN), "the living id held it all along");
         let merged = Described { merged: vec![Vid::new(901).expect("positive")], ..answer(999, 5) };
-        learn::observe(db, &[merged.clone()], &[], Clock::new(1000, Some(900))).expect("observed");
+        learn::observe(db, std::slice::from_ref(&merged), &[], Clock::new(1000, Some(900))).expect("observed");
         assert_eq!((contact(db, 1), state(db, 1).confirmed), (Some(999), Some(ANN)));
     });
 }

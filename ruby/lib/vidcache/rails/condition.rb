@@ -30,12 +30,17 @@ module Vidcache
 
     private
 
-    # Whether the row, as the database has it before this update, was not usable.
-    def vidcache_becomes_usable?
-      return false if self.class.vidcache_condition.nil? || !has_changes_to_save?
+    # @return [String, nil] the email that HubSpot may know the user by, and pages could name, before this update. Never one that
+    #   nobody had confirmed: it may be another person's
+    def vidcache_email_before
+      return attribute_in_database(vidcache_email_column) if self.class.vidcache_condition.nil?
+      return vidcache_email unless has_changes_to_save?
 
-      before = self.class.unscoped.find_by(self.class.primary_key => id_in_database)
-      !before.nil? && !before.vidcache_usable?
+      self.class.unscoped.find_by(self.class.primary_key => id_in_database)&.vidcache_email
+    end
+
+    def vidcache_becomes_usable?(before)
+      !self.class.vidcache_condition.nil? && before != vidcache_email
     end
   end
 end

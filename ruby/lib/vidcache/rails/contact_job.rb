@@ -19,6 +19,8 @@ module Vidcache
   # - one job of a user at a time, by a {Lease}, each with the email as it is then. No lock of the app's database is held while HubSpot
   #   is asked;
   # - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
+  # - a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose address may not be
+  #   used yet (`has_vid if:`);
   # - a change that the file does not know, since the file was lost or is an old copy, is begun anew;
   # - a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by those that
   #   HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too, which follows merges;
@@ -72,9 +74,11 @@ module Vidcache
     def perform(user, change = nil)
       early = nil
       exclusively(user) do
+        next unless vidcache_its?(user, change)
+
         @vidcache_change = vidcache_change_in_file(user, change)
-        vidcache_adopt(user)
-        next unless user.hubspot_email_due?(@vidcache_change)
+        next if vidcache_adopt(user) == false && @vidcache_change.nil?
+        next unless vidcache_due?(user, @vidcache_change)
         next if (early = vidcache_early(user, @vidcache_change))
 
         vidcache_tell(user, @vidcache_change)
@@ -89,17 +93,19 @@ module Vidcache
       vidcache_memory(user).add(email)
     end
 
-    # @return [Hash] with what the job keeps, encrypted
+    # @return [Hash] with what the job keeps, encrypted, and when its row was made
     # @api private
     def serialize
       @vidcache_sealed = vidcache_sealed if @vidcache_memory
-      @vidcache_sealed ? super.merge("vidcache" => @vidcache_sealed) : super
+      @vidcache_row_at ||= vidcache_row_at(arguments.first)
+      super.merge({ "vidcache" => @vidcache_sealed, "vidcache_row_at" => @vidcache_row_at }.compact)
     end
 
     # @api private
     def deserialize(job_data)
       super
       @vidcache_sealed = job_data["vidcache"]
+      @vidcache_row_at = job_data["vidcache_row_at"]
     end
 
     private
@@ -127,12 +133,45 @@ module Vidcache
     def vidcache_change_in_file(user, change)
       Vidcache.cache.change_outstanding?(user.vidcache_key, change) unless change.nil?
       change
-    rescue UnknownChange, ForeignChange => e
+    rescue UnknownChange => e
       own = Vidcache.cache.begin_email_change(user.vidcache_key)
       vidcache_memory(user).not_before = Time.now.to_f + Settings::LONGEST
       self.arguments = [user, own]
       Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
       own
+    end
+
+    def vidcache_due?(user, change)
+      return Vidcache.cache.change_outstanding?(user.vidcache_key, change) if change
+
+      Vidcache.cache.resolve(user.vidcache_key).nil? && Vidcache.cache.refusal(user.vidcache_key).nil?
+    end
+
+    # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what the job remembers
+    # is then the former person's email. The change of one who was forgotten is nobody's, and a job without a change knows when its row
+    # was made.
+    def vidcache_its?(user, change)
+      made_at = vidcache_row_at(user)
+      if @vidcache_row_at && made_at && (made_at - @vidcache_row_at).abs > ROUNDED
+        Failure.report(ForeignChange.new("the row that the job was for is gone"), during: "a job did nothing: its user's key is another row's now")
+        return false
+      end
+      Vidcache.cache.change_outstanding?(user.vidcache_key, change) if change
+      user.vidcache_usable?
+    rescue UnknownChange
+      user.vidcache_usable?
+    rescue ForeignChange => e
+      Failure.report(e, during: "a job did nothing: its change is another user's, or of one who was forgotten")
+      false
+    end
+
+    # Seconds by which databases round a time.
+    ROUNDED = 2
+    private_constant :ROUNDED
+
+    # @return [Float, nil] seconds since 1970; nil where the model keeps no time
+    def vidcache_row_at(user)
+      user.created_at&.to_f if user.respond_to?(:created_at)
     end
 
     # @return [Float, nil] seconds that are left of the change's quiet period, by what the file says now

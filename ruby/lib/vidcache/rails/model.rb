@@ -198,14 +198,12 @@ module Vidcache
       @vidcache_change = nil
       return unless Vidcache.configured?
 
+      @vidcache_before = vidcache_email_before
       @vidcache_was_usable = vidcache_usable?
       return unless @vidcache_was_usable
+      return unless will_save_change_to_attribute?(vidcache_email_column) || vidcache_becomes_usable?(@vidcache_before)
 
-      becomes_usable = vidcache_becomes_usable?
-      return unless becomes_usable || will_save_change_to_attribute?(vidcache_email_column)
-
-      # An address that nobody had confirmed may be anybody's, so nobody is looked up by it.
-      begin_vidcache_change(becomes_usable ? nil : attribute_in_database(vidcache_email_column))
+      begin_vidcache_change(@vidcache_before)
     end
 
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
@@ -215,7 +213,7 @@ module Vidcache
 
       return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
 
-      begin_vidcache_change(@vidcache_was_usable == false ? nil : attribute_before_last_save(vidcache_email_column))
+      begin_vidcache_change(@vidcache_before)
     end
 
     def begin_vidcache_change(before)

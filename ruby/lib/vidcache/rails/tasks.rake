@@ -64,7 +64,8 @@ namespace :vidcache do
 
   words = lambda do |conflict|
     what = conflict.why == :vid_taken ? "is another user's contact" : "holds their email"
-    "user #{conflict.user_id}, contact #{conflict.vid || "none"}: contact #{conflict.holder || "unknown"} #{what}, since #{conflict.since.getutc.iso8601}"
+    "user #{conflict.user_id}, contact #{conflict.vid || "none"}: contact #{conflict.holder || "unknown"} #{what}, " \
+      "since #{conflict.since.getutc.iso8601}"
   end
 
   desc "List users whose email another contact holds, or whose contact is another user's"

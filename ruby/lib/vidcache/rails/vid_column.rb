@@ -49,7 +49,7 @@ module Vidcache
     # @api private
     module Recording
       # @see Cache#record
-      def record(user_id, answer, change: nil)
+      def record(user_id, answer, **options)
         super.tap { |recorded| VidColumn.write_back(user_id, recorded.vid) }
       end
     end

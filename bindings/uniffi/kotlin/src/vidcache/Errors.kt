@@ -61,7 +61,7 @@ public class InvalidSignature internal constructor(message: String) :
 /** No change with this token is known. */
 public class UnknownChange internal constructor(message: String) : VidcacheException("unknown_change", 201, message)
 
-/** The change token belongs to another user. */
+/** The change token belongs to another user, or to one who was forgotten. */
 public class ForeignChange internal constructor(message: String) : VidcacheException("foreign_change", 202, message)
 
 /** The contact is linked to another user. */

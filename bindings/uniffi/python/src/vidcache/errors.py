@@ -160,7 +160,7 @@ class UnknownChange(VidcacheError):
 
 
 class ForeignChange(VidcacheError):
-    """The change token belongs to another user."""
+    """The change token belongs to another user, or to one who was forgotten."""
 
     code = "foreign_change"
     number = 202

@@ -778,8 +778,8 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func linkShared(user: String, vid: Int64) throws 
     
     /**
-     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for a
-     * search.
+     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for
+     * a search.
      *
      * # Errors
      * As `record`, of those that are not about a user or a change.
@@ -794,17 +794,17 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
      * user is written then, but `refused` has ended the change.
      *
-     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
-     * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
-     * own time of the contact has not moved.
+     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call
+     * that was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although
+     * HubSpot's own time of the contact has not moved.
      */
     func record(user: String, answer: Data, change: Int64?, askedAtMs: Int64?) throws  -> Recorded
     
     /**
-     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but for
-     * those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or confirmed
-     * longer ago than that.
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+     * the last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
+     * for those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or
+     * confirmed longer ago than that.
      *
      * # Errors
      * As `resolve`.
@@ -1278,8 +1278,8 @@ open func linkShared(user: String, vid: Int64)throws   {try rustCallWithError(Ff
 }
     
     /**
-     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for a
-     * search.
+     * Takes in what an answer says of contacts, without saying whose they are. `asked_at_ms` as for `record`; not for
+     * a search.
      *
      * # Errors
      * As `record`, of those that are not about a user or a change.
@@ -1303,9 +1303,9 @@ open func observe(answer: Data, askedAtMs: Int64? = nil)throws  -> Observed  {
      * `rate_limited`, `refused`, `hubspot_error`, `unknown_change`, `foreign_change`, and as `link`; nothing about the
      * user is written then, but `refused` has ended the change.
      *
-     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call that
-     * was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although HubSpot's
-     * own time of the contact has not moved.
+     * `asked_at_ms` is when the call was begun, in milliseconds since 1970 UTC by the app's clock: an answer to a call
+     * that was begun 5 s after a merge, a deletion, a restoration or a 404 was heard, or later, is believed although
+     * HubSpot's own time of the contact has not moved.
      */
 open func record(user: String, answer: Data, change: Int64? = nil, askedAtMs: Int64? = nil)throws  -> Recorded  {
     return try  FfiConverterTypeRecorded_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
@@ -1321,10 +1321,10 @@ open func record(user: String, answer: Data, change: Int64? = nil, askedAtMs: In
 }
     
     /**
-     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
-     * last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but for
-     * those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or confirmed
-     * longer ago than that.
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
+     * the last of a list before. `confirmed` false: HubSpot has not said which email it holds for the contact now, but
+     * for those read within `older_than_ms` milliseconds who have not become doubtful since. True: last read or
+     * confirmed longer ago than that.
      *
      * # Errors
      * As `resolve`.
@@ -3338,13 +3338,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_link_shared() != 29301) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 1608) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_observe() != 35097) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 1097) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_record() != 51449) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 10205) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_to_read() != 22623) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_anonymous_page_data() != 17091) {

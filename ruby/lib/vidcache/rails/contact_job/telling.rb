@@ -111,6 +111,8 @@ module Vidcache
       end
 
       # Links a user whom the file does not know to the contact that the app says is theirs, by reading it.
+      #
+      # @return [false, Object] false: the contact is another user's, and the app's word stands against making one
       def vidcache_adopt(user)
         known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
         return unless known && user.vidcache_email && Vidcache.cache.resolve(user.vidcache_key).nil?
@@ -119,6 +121,7 @@ module Vidcache
         vidcache_learn(user, answer) if answer
       rescue VidTaken => e
         Failure.report(e, during: "a job did not link a user to the contact that the app says is theirs: it is another user's")
+        false
       end
 
       # Looks for the user's contact by their emails, and links them to it.
