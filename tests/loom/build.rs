@@ -39,7 +39,8 @@ fn main() {
             "use loom::sync::atomic::{AtomicU32, Ordering, fence};",
             "#[allow(unused_imports)]\nuse loom::sync::atomic::{AtomicU32, Ordering, fence};",
         );
-        modules += &format!("#[allow(clippy::nonminimal_bool, unused_parens)]\npub(crate) mod {name} {{\n{weaker}\n}}\n");
+        modules +=
+            &format!("#[allow(clippy::nonminimal_bool, unused_parens)]\npub(crate) mod {name} {{\n{weaker}\n}}\n");
     }
     fs::write(Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("sequence.rs"), modules).expect("written");
 }
