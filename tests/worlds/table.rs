@@ -50,15 +50,6 @@ pub(crate) const WORLDS: &[(&str, Rules)] = &[
     ("the file is lost", Rules { lose_file: true, ..APP }),
     ("the file is lost, a column of ids", Rules { lose_file: true, start: Start::Column, ..APP }),
     ("the file is lost, accounts come and go", Rules { lose_file: true, accounts: true, ..APP }),
-    ("an old copy of the file is put back, and doubted", Rules { old_copies: true, ..APP }),
-    (
-        "an old copy, doubted, batch reads and webhooks lost",
-        Rules { old_copies: true, batch_reads: true, lose_webhooks: true, ..APP },
-    ),
-    (
-        "an old copy, doubted, merges, deletions and forms",
-        Rules { old_copies: true, merges: true, deletions: true, forms: true, ..APP },
-    ),
     ("forms", Rules { forms: true, ..APP }),
     ("deletions and restorations", Rules { deletions: true, ..APP }),
     ("deletions, forms, batch reads", Rules { deletions: true, forms: true, batch_reads: true, ..APP }),
@@ -91,5 +82,10 @@ pub(crate) const WORLDS: &[(&str, Rules)] = &[
             forms: true,
             ..APP
         },
+    ),
+    ("an old copy of the file is put back, and doubted", Rules { old_copies: true, ..APP }),
+    (
+        "an old copy, doubted, batch reads and webhooks lost",
+        Rules { old_copies: true, batch_reads: true, lose_webhooks: true, ..APP },
     ),
 ];
