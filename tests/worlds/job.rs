@@ -399,7 +399,13 @@ impl World {
             Ok(_) => {}
             // Another user is that contact, by the present email. HubSpot may have to be told of that one's change
             // first.
-            Err(Error::VidTaken { .. }) if call == Call::Find(job.email) => return self.later(at),
+            Err(Error::VidTaken { .. }) if call == Call::Find(job.email) => {
+                // With the last try that ends the change.
+                if let Some(change) = job.change().filter(|_| job.tries >= ATTEMPTS) {
+                    self.abandon(job.user, change);
+                }
+                return self.later(at);
+            }
             Err(Error::VidTaken { .. }) => return self.look_on(at),
             Err(error) => panic!("{error}"),
         }
