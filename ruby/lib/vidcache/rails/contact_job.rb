@@ -39,6 +39,10 @@ module Vidcache
     LONGER = ->(executions) { ([executions, 1].max**4) + 2 }
     private_constant :LONGER
 
+    # The job's row is gone. It ends then, and says nothing.
+    # @api private
+    class RowGone < StandardError; end
+
     # The job has to wait for another one of the user's, and told HubSpot nothing.
     class NotYet < Error
       # @return [Symbol] not one of the core's codes
@@ -88,6 +92,8 @@ module Vidcache
         vidcache_tell(user, @vidcache_change)
       end
       vidcache_wait(early) if early
+    rescue RowGone
+      nil
     end
 
     # @param email [String, nil] under which HubSpot may know the user besides the present one
@@ -131,6 +137,16 @@ module Vidcache
     def vidcache_there?(user)
       user.reload
       true
+    rescue ::ActiveRecord::RecordNotFound
+      false
+    end
+
+    # Whether the row that the job has is there, and no other one has its key.
+    def vidcache_still_there?(user)
+      model = user.class
+      row = model.uncached { model.unscoped { model.find(user.id) } }
+      made_at = [row, user].map { |one| vidcache_row_at(one) }
+      made_at.include?(nil) || (made_at.first - made_at.last).abs <= ROUNDED
     rescue ::ActiveRecord::RecordNotFound
       false
     end

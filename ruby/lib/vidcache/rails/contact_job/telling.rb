@@ -175,9 +175,20 @@ module Vidcache
         nil
       end
 
+      # The row may have gone while HubSpot was asked, and what was known of its key with it: a link that is recorded afterwards would keep
+      # the contact from whoever signs up with that email. A row that goes while this is recorded is forgotten here, or else by its own
+      # callbacks, which come later.
+      #
       # @return [Recorded]
+      # @raise [RowGone]
       def vidcache_learn(user, answer, change = nil)
-        Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        raise RowGone unless vidcache_still_there?(user)
+
+        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        return recorded if vidcache_still_there?(user)
+
+        Vidcache.cache.forget(user.vidcache_key) if user.class.vidcache_forget
+        raise RowGone
       end
 
       def vidcache_write(&call)
