@@ -83,6 +83,19 @@ class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
     assert_equal [["ann@shop.test"], :agreed], [@portal.emails, reason(user)]
   end
 
+  def test_a_sign_up_s_job_makes_a_contact_after_the_file_was_lost_and_makes_none_when_it_comes_again
+    user = User.create!(email: "one@shop.test")
+    sign_up = jobs.first.dup
+    lose_the_file
+    drain
+    assert_equal [["one@shop.test"], :agreed], [@portal.emails, reason(user)]
+    user.update!(email: "two@shop.test")
+    lose_the_file
+    jobs.unshift(sign_up)
+    perform_next
+    assert_equal ["one@shop.test"], @portal.emails
+  end
+
   def test_none_is_made_of_a_row_that_is_older_than_the_file_or_says_nothing_of_its_age
     [Time.now - 86_400, nil].each_with_index do |created_at, n|
       user = User.create!(email: "ann#{n}@shop.test")

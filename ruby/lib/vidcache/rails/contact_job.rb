@@ -98,11 +98,13 @@ module Vidcache
 
     # @param email [String, nil] under which HubSpot may know the user besides the present one
     # @param creates [Boolean, nil] {Memory#creates}
+    # @param signed_up_as [String, nil]
     # @return [void]
     # @api private
-    def vidcache_remember(user, email, creates: nil)
+    def vidcache_remember(user, email, creates: nil, signed_up_as: nil)
       memory = vidcache_memory(user)
       memory.add(email)
+      memory.signed_up_as ||= signed_up_as
       memory.creates = creates unless creates.nil?
     end
 

@@ -133,8 +133,10 @@ module Vidcache
       # @api private
       def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil)
         job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
-        known = before || !creates.nil?
-        job.vidcache_remember(record, before, creates: creates) if known && job.respond_to?(:vidcache_remember)
+        if job.respond_to?(:vidcache_remember)
+          new = record.vidcache_email if token.nil? && creates.nil?
+          job.vidcache_remember(record, before, creates: creates, signed_up_as: new)
+        end
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end

@@ -7,7 +7,8 @@ module Vidcache
     # When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went with a lost file or a
     # lost job, or may have been erased. So one is made
     #
-    # - for a sign-up, by its own job;
+    # - for a sign-up, by its own job; after the file was lost only as long as the email is the one that they signed up with, since a
+    #   queue may hand out a job again that has made a contact before;
     # - for a change, by its own job (the one that knows the email before), if the file knows the user's contact, which is gone, or if the
     #   row is younger than the file: then nothing that was known of the user went with another file;
     # - for a user whose sign-up's job was lost, if the row is younger than the file and than {RECENT}, and no change is outstanding.
@@ -32,9 +33,10 @@ module Vidcache
 
       # @param linked [Boolean] whether the file knows a contact of the user
       def vidcache_may_create?(user, change, linked)
-        creates = vidcache_memory(user).creates
+        memory = vidcache_memory(user)
+        creates = memory.creates
         return creates if creates || (creates == false && change)
-        return change.nil? || linked || vidcache_younger?(user) if creates.nil?
+        return linked || vidcache_younger?(user) || (change.nil? && [nil, user.vidcache_email].include?(memory.signed_up_as)) if creates.nil?
 
         known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
         known.nil? && vidcache_younger?(user, RECENT) && vidcache_changes(user).empty?

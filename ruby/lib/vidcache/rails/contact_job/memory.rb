@@ -32,6 +32,9 @@ module Vidcache
       # @return [Boolean, nil]
       attr_accessor :creates
 
+      # @return [String, nil] the email that the user had when they signed up, of the job of that
+      attr_accessor :signed_up_as
+
       # @param sealed [String, nil] of {#seal}
       # @param key [Integer, String] the user's
       # @return [Memory] an empty one if it cannot be read, which is reported; then no contact may be made
@@ -49,6 +52,7 @@ module Vidcache
         @not_before = kept["not_before"]
         @none_found = kept["none_found"] ? true : false
         @creates = kept["creates"]
+        @signed_up_as = kept["signed_up_as"]
       end
 
       # @param email [String, nil]
@@ -70,7 +74,8 @@ module Vidcache
       # @param key [Integer, String] the user's
       # @return [String, nil] nil: there is nothing to keep
       def seal(key)
-        kept = { "formerly" => @formerly.presence, "not_before" => @not_before, "none_found" => @none_found || nil, "creates" => @creates }.compact
+        kept = { "formerly" => @formerly.presence, "not_before" => @not_before, "none_found" => @none_found || nil, "creates" => @creates,
+                 "signed_up_as" => @signed_up_as }.compact
         self.class.encryptor.encrypt_and_sign(JSON.generate(kept), purpose: self.class.purpose(key), expires_in: KEPT) if kept.any?
       end
 
