@@ -3,8 +3,8 @@
 require_relative "helper"
 require_relative "support/portal_job"
 
-# Links come back by reading, and never by creating: whom a job does not find, HubSpot may have under an email that went with a lost
-# file or a lost job.
+# Links come back by reading, and never by creating: whom a job does not find, HubSpot may have
+# under an email that went with a lost file or a lost job.
 class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
   include PortalJobs
 
