@@ -299,11 +299,12 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         let mut at = home & mask;
         for _ in 0..PROBES {
             let bucket = &self.buckets[at];
-            let found = bucket.sequence.read(|| {
-                let way = bucket.way_of(key)?;
-                Some((way, read(self.entry(at, way))))
-            });
-            if let Some((way, value)) = found? {
+            let before = bucket.sequence.begin();
+            if let Some(way) = bucket.way_of(key) {
+                let value = read(self.entry(at, way));
+                if !bucket.sequence.is_unchanged(before) {
+                    return None;
+                }
                 let used = bucket.used.load(Ordering::Relaxed);
                 if used & 1 << way == 0 {
                     bucket.used.store(used | 1 << way, Ordering::Relaxed);

@@ -17,13 +17,18 @@ impl Sequence {
         Self(AtomicU32::new(0))
     }
 
-    /// What `read` reads, if nobody wrote meanwhile. Whatever the caller reads afterwards is at least as new.
+    /// Before reading. Two calls and no closure: an `Option` of what was read cost a tenth of a look-up.
     #[inline(always)]
-    pub(crate) fn read<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
-        let before = self.0.load(Ordering::Acquire);
-        let value = read();
+    pub(crate) fn begin(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// After reading: whether nobody wrote since [`Sequence::begin`] said `before`, so that what was read is whole.
+    /// Whatever the caller reads afterwards is at least as new.
+    #[inline(always)]
+    pub(crate) fn is_unchanged(&self, before: u32) -> bool {
         fence(Ordering::Acquire);
-        (before & 1 == 0 && self.0.load(Ordering::Relaxed) == before).then_some(value)
+        (before & 1 == 0) & (self.0.load(Ordering::Relaxed) == before)
     }
 
     /// Writes, one caller at a time.

@@ -54,6 +54,15 @@ pub(super) fn ended(tx: &Connection, user: &Value, at: Millis) -> Result<bool> {
     Ok(changed > 0)
 }
 
+/// When the user's conflict was last said to be over.
+pub(super) fn last_end(tx: &Connection, user: &Value) -> Result<Option<Millis>> {
+    let end = tx
+        .prepare_cached("SELECT ended_at FROM conflict WHERE user = ?1")?
+        .query_row([user], |row| row.get(0))
+        .optional()?;
+    Ok(end.flatten())
+}
+
 const OPEN: &str = "SELECT c.user, u.vid, coalesce(p.canonical, c.holder), c.why, c.since FROM conflict c
     LEFT JOIN user u ON u.key = c.user LEFT JOIN past p ON p.vid = c.holder
     WHERE c.last_at > ifnull(c.ended_at, -1) AND (u.vid IS NULL OR coalesce(p.canonical, c.holder) IS NOT u.vid)";

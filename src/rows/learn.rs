@@ -6,7 +6,8 @@
 use rusqlite::Connection;
 
 use super::apply::apply;
-use super::base::user_key;
+use super::base::{key, user_key};
+use super::conflict::last_end;
 use super::link::users_of;
 use super::lookup::{
     canonical, check_free, contradicts, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
@@ -233,7 +234,8 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
     }
 }
 
-/// HubSpot said that another contact holds the user's email, or named one that is another user's.
+/// HubSpot said that another contact holds the user's email, or named one that is another user's. What is heard after the
+/// conflict was said to be over opens it again, in the same millisecond too, and when the clock has gone back since.
 pub(crate) fn conflicted(
     tx: &Connection,
     user: UserKey<'_>,
@@ -241,7 +243,8 @@ pub(crate) fn conflicted(
     why: Clash,
     now: Millis,
 ) -> Result<()> {
-    apply(tx, &Event::Conflicted { user, holder, why, at: now }).map(drop)
+    let at = last_end(tx, &key(user))?.map_or(now, |end| now.max(end.saturating_add(1)));
+    apply(tx, &Event::Conflicted { user, holder, why, at }).map(drop)
 }
 
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without

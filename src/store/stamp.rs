@@ -44,15 +44,14 @@ impl Stamp {
     /// Whether nobody has committed since [`Stamp::publish`]. False while detached.
     #[inline]
     pub(super) fn is_current(&self) -> bool {
+        let before = self.sequence.begin();
+        let live = self.page.header();
+        let mut same = true;
+        for (live, current) in live.iter().zip(&self.current) {
+            same &= live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed);
+        }
         // What the table says is read after this, so it is at least as new as the header was.
-        let same = self.sequence.read(|| {
-            let mut same = true;
-            for (live, current) in self.page.header().iter().zip(&self.current) {
-                same &= live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed);
-            }
-            same
-        });
-        same == Some(true)
+        same & self.sequence.is_unchanged(before)
     }
 
     /// The header now. A commit in progress can make it a mixture, which no later header equals: then the table

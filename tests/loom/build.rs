@@ -8,8 +8,8 @@ use std::{env, fs};
 const WEAKENED: &[(&str, &str, &str)] = &[
     ("first_load_relaxed", "self.0.load(Ordering::Acquire)", "self.0.load(Ordering::Relaxed)"),
     ("no_fence_of_the_reader", "fence(Ordering::Acquire);", ""),
-    ("no_second_look", "self.0.load(Ordering::Relaxed) == before)", "true)"),
-    ("odd_is_read", "before & 1 == 0 &&", ""),
+    ("no_second_look", "& (self.0.load(Ordering::Relaxed) == before)", ""),
+    ("odd_is_read", "(before & 1 == 0) &", ""),
     ("no_fence_of_the_writer", "fence(Ordering::Release);", ""),
     (
         "last_store_relaxed",
@@ -39,7 +39,8 @@ fn main() {
             "use loom::sync::atomic::{AtomicU32, Ordering, fence};",
             "#[allow(unused_imports)]\nuse loom::sync::atomic::{AtomicU32, Ordering, fence};",
         );
-        modules += &format!("#[allow(clippy::nonminimal_bool)]\npub(crate) mod {name} {{\n{weaker}\n}}\n");
+        modules +=
+            &format!("#[allow(clippy::nonminimal_bool, unused_parens)]\npub(crate) mod {name} {{\n{weaker}\n}}\n");
     }
     fs::write(Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("sequence.rs"), modules).expect("written");
 }

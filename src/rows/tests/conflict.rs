@@ -61,6 +61,13 @@ fn a_conflict_is_over_when_somebody_says_so_and_open_again_when_it_is_heard_of_a
         assert_eq!(listed(db), []);
         learn::conflicted(db, UserKey::from(1), Some(vid(903)), Clash::VidTaken, 30).expect("kept");
         assert_eq!(listed(db), [("1".into(), Some(901), Some(903), 10)]);
+        // In the same millisecond, and by a clock that has gone back since.
+        for now in [40, 35] {
+            apply(db, &Event::ConflictEnded { user: UserKey::from(1), at: 40 + (40 - now) });
+            assert_eq!(listed(db), []);
+            learn::conflicted(db, UserKey::from(1), Some(vid(902)), Clash::EmailHeld, now).expect("kept");
+            assert_eq!(listed(db).len(), 1, "{now}");
+        }
     });
 }
 

@@ -52,11 +52,10 @@ macro_rules! bucket {
                 }
 
                 pub(crate) fn find(&self, key: u64) -> Option<(u64, u64)> {
-                    let found = self.sequence.read(|| {
-                        let way = self.way_of(key)?;
-                        Some((self.heads[way].load(Ordering::Relaxed), self.tails[way].load(Ordering::Relaxed)))
-                    });
-                    found?
+                    let before = self.sequence.begin();
+                    let way = self.way_of(key)?;
+                    let value = (self.heads[way].load(Ordering::Relaxed), self.tails[way].load(Ordering::Relaxed));
+                    self.sequence.is_unchanged(before).then_some(value)
                 }
 
                 fn assert_whole(&self, key: u64) {

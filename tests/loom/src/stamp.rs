@@ -72,13 +72,10 @@ impl World {
     }
 
     fn is_current(&self) -> bool {
-        let same = self.sequence.read(|| {
-            self.header
-                .iter()
-                .zip(&self.current)
-                .all(|(live, current)| live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed))
-        });
-        same == Some(true)
+        let before = self.sequence.begin();
+        let same = (self.header.iter().zip(&self.current))
+            .all(|(live, current)| live.load(Ordering::Relaxed) == current.load(Ordering::Relaxed));
+        same && self.sequence.is_unchanged(before)
     }
 
     fn read(&self) -> [u64; 2] {

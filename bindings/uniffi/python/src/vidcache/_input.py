@@ -73,7 +73,7 @@ def change(value: object) -> int:
 
 def lease(value: object) -> int:
     """What is no number that the core gives out holds nothing, as 0 does."""
-    return int(value) if fits(value) else 0  # type: ignore[call-overload, no-any-return]
+    return int(value) if fits(value) else 0  # type: ignore[call-overload]
 
 
 def optional_text(value: object, name: str) -> Optional[str]:
