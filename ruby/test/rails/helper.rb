@@ -52,6 +52,7 @@ ActiveRecord::Schema.define do
   create_table(:users) do |t|
     t.string :name
     t.string :email, index: { unique: true }
+    t.datetime :created_at
   end
   create_table(:people, id: false) do |t|
     t.string :uuid, primary_key: true
@@ -87,6 +88,7 @@ class Vidcache::RailsTest < Minitest::Test
     @dir = Dir.mktmpdir("case-", SCRATCH)
     @cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
     Vidcache.cache = @cache
+    TestApp.config.vidcache.path = "#{@dir}/hubspot.vidcache"
     [User, Person].each(&:delete_all)
     jobs.clear
     LOG.truncate(0)
@@ -97,6 +99,7 @@ class Vidcache::RailsTest < Minitest::Test
   def teardown
     ActiveSupport::Notifications.unsubscribe(@subscription)
     Vidcache.cache = nil
+    TestApp.config.vidcache.path = nil
     @cache.close
   end
 

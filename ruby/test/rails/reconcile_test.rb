@@ -113,6 +113,9 @@ class Vidcache::ReconcileTest < Vidcache::RailsTest
     known.update!(email: "new@shop.test")
     jobs.clear
     with_options(page_deadline: 0.2, quiet_period: 0.3) do
+      assert_equal 0, Vidcache::Reconcile.new(User, grace: 3600).run[:users], "a new user's own job has an hour"
+      lost.update_columns(created_at: nil)
+      jobs.clear
       assert_equal 1, Vidcache::Reconcile.new(User, grace: 3600).run[:users], "who has no time of creation is not known to be new"
       assert_equal [lost.to_global_id.to_s], jobs.map { |job| job["arguments"][0]["_aj_globalid"] }
     end

@@ -27,7 +27,8 @@ module Vidcache
     # @param vid [String, nil] a column
     # @param output [IO] where its progress goes
     # @param rate [Numeric] the most calls to HubSpot a second
-    def initialize(model, vid: nil, output: $stdout, rate: 5)
+    # @param create [Boolean] whether jobs make contacts for users whom HubSpot does not have under their present email
+    def initialize(model, vid: nil, output: $stdout, rate: 5, create: false)
       @model = model
       @vid = vid
       @output = output
@@ -35,6 +36,7 @@ module Vidcache
       @done = 0
       @counts = Hash.new(0)
       @rate = rate
+      @create = create
     end
 
     # @return [Hash{Symbol => Integer}] what became of how many users
@@ -77,7 +79,7 @@ module Vidcache
       linked, others = users.zip(@cache.resolve_many(users.map(&:vidcache_key))).partition { |_, vid| vid }
       count("linked already", linked.size)
       others.each do |user, _|
-        @model.enqueue_vidcache_job(user, nil)
+        @model.enqueue_vidcache_job(user, nil, creates: @create)
         count("enqueued", 1)
       end
     end

@@ -27,6 +27,8 @@ module Vidcache
   # - a 409 is tried again, since the contact that holds the email may let it go. With the last try it ends the change: what the user's
   #   own contact holds is recorded. A new user is linked to the contact that holds their email. What HubSpot refuses for good ends the
   #   change at once. 429, and whatever else names a time, is tried again then;
+  # - where neither the file nor a look-up knows a person, who is one that HubSpot may have under an email that was lost with a file or a
+  #   job, no contact is made ({Creating} says when one is) unless the app says so (`CREATE=1`). The change stays outstanding;
   # - whatever else goes wrong is tried {ATTEMPTS} times over some hours. A change whose job gives up stays outstanding, and its pages
   #   give the id alone, until `retry_email_changes` (hourly, see {Model}) makes another job.
   class ContactJob < ActiveJob::Base
@@ -36,6 +38,10 @@ module Vidcache
     # Seconds: 3, 18, 83, 258 and so on.
     LONGER = ->(executions) { ([executions, 1].max**4) + 2 }
     private_constant :LONGER
+
+    # The job's row is gone. It ends then, and says nothing.
+    # @api private
+    class RowGone < StandardError; end
 
     # The job has to wait for another one of the user's, and told HubSpot nothing.
     class NotYet < Error
@@ -52,6 +58,7 @@ module Vidcache
   end
 end
 
+require "vidcache/rails/contact_job/creating"
 require "vidcache/rails/contact_job/hubspot_api"
 require "vidcache/rails/contact_job/lease"
 require "vidcache/rails/contact_job/memory"
@@ -60,6 +67,7 @@ require "vidcache/rails/contact_job/telling"
 module Vidcache
   class ContactJob # rubocop:disable Style/Documentation
     include HubspotApi
+    include Creating
     include Telling
 
     rescue_from(StandardError) { |error| vidcache_later(error) }
@@ -84,13 +92,20 @@ module Vidcache
         vidcache_tell(user, @vidcache_change)
       end
       vidcache_wait(early) if early
+    rescue RowGone
+      nil
     end
 
     # @param email [String, nil] under which HubSpot may know the user besides the present one
+    # @param creates [Boolean, nil] {Memory#creates}
+    # @param signed_up_as [String, nil]
     # @return [void]
     # @api private
-    def vidcache_remember(user, email)
-      vidcache_memory(user).add(email)
+    def vidcache_remember(user, email, creates: nil, signed_up_as: nil)
+      memory = vidcache_memory(user)
+      memory.add(email)
+      memory.signed_up_as ||= signed_up_as
+      memory.creates = creates unless creates.nil?
     end
 
     # @return [Hash] with what the job keeps, encrypted, and when its row was made
@@ -128,6 +143,16 @@ module Vidcache
       false
     end
 
+    # Whether the row that the job has is there, and no other one has its key.
+    def vidcache_still_there?(user)
+      model = user.class
+      row = model.uncached { model.unscoped { model.find(user.id) } }
+      made_at = [row, user].map { |one| vidcache_row_at(one) }
+      made_at.include?(nil) || (made_at.first - made_at.last).abs <= ROUNDED
+    rescue ::ActiveRecord::RecordNotFound
+      false
+    end
+
     # The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy) one of the job's own,
     # from whose beginning on it waits as long as any process could ask it to: what the file said of that was lost, too.
     def vidcache_change_in_file(user, change)
@@ -135,7 +160,9 @@ module Vidcache
       change
     rescue UnknownChange => e
       own = Vidcache.cache.begin_email_change(user.vidcache_key)
-      vidcache_memory(user).not_before = Time.now.to_f + Settings::LONGEST
+      memory = vidcache_memory(user)
+      memory.not_before = Time.now.to_f + Settings::LONGEST
+      memory.creates ||= false
       self.arguments = [user, own]
       Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
       own

@@ -98,16 +98,18 @@ module Vidcache
       # process died between its commit and the job, a queue was emptied, a job ran out of attempts. Call it from a
       # scheduled task, say hourly.
       #
-      # @param older_than [Numeric] seconds; longer than a job takes with its retries
+      # @param older_than [Numeric] seconds; longer than a job takes with its retries, and than any transaction of the app's
+      # @param create [Boolean] whether such a job may make a contact where none is found. Only the lost one knew under which email
+      #   HubSpot may have the user besides, so it may be a second one
       # @return [Integer] how many jobs were enqueued. Changes of users that are gone are left as they are.
-      def retry_email_changes(older_than: 3600)
+      def retry_email_changes(older_than: 3600, create: false)
         return 0 unless Vidcache.configured?
 
         seconds = [older_than.to_f, Vidcache.settings.quiet_period].max
         Vidcache.cache.stale_changes(older_than: seconds, limit: MAX_CHANGES).count do |change|
           record = find_by_vidcache_key(change.user_id)
           # An integer column finds 6 for another model's "6a1f".
-          enqueue_vidcache_job(record, change.token) if record && record.vidcache_key.to_s == change.user_id.to_s
+          enqueue_vidcache_job(record, change.token, creates: create) if record && record.vidcache_key.to_s == change.user_id.to_s
         end
       end
 
@@ -129,9 +131,12 @@ module Vidcache
       end
 
       # @api private
-      def enqueue_vidcache_job(record, token, wait: nil, before: nil)
+      def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil)
         job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
-        job.vidcache_remember(record, before) if before && job.respond_to?(:vidcache_remember)
+        if job.respond_to?(:vidcache_remember)
+          new = record.vidcache_email if token.nil? && creates.nil?
+          job.vidcache_remember(record, before, creates: creates, signed_up_as: new)
+        end
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end

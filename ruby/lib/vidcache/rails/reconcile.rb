@@ -11,7 +11,8 @@ module Vidcache
   #    that were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds
   #    apart, is looked for by their email, and linked to the contact that is found ({GoneContacts}).
   # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
-  # 3. Users who are not linked to a contact get the model's job.
+  # 3. Users who are not linked to a contact get the model's job. It looks for them by their email, and makes a contact for those alone
+  #    who cannot have one ({ContactJob::Creating}), or for everybody with `create: true`.
   # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed; where the
   #    other contact has let the email go, HubSpot is told of it again, after a quiet period. Nothing is merged by this.
   class Reconcile
@@ -34,8 +35,10 @@ module Vidcache
     # @param again [Numeric] seconds: {AGAIN}
     # @param old [Numeric] seconds: {OLD}
     # @param grace [Numeric] seconds: {GRACE}, for changes too
-    def initialize(model = nil, rate: 5, again: AGAIN, old: OLD, grace: GRACE)
+    # @param create [Boolean] whether jobs make contacts for users whom they do not find: after a file was lost these may be second ones
+    def initialize(model = nil, rate: 5, again: AGAIN, old: OLD, grace: GRACE, create: false)
       @model = model
+      @create = create
       @again = again
       @old = old
       @grace = grace
@@ -49,7 +52,7 @@ module Vidcache
     # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the steps that need no HubSpot were done
     def run
       counts = { read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }
-      counts.update(changes: @model.retry_email_changes(older_than: @grace), users: enqueue_unlinked) if @model
+      counts.update(changes: @model.retry_email_changes(older_than: @grace, create: @create), users: enqueue_unlinked) if @model
       counts[:read] = read_unconfirmed + read_old
       counts[:conflicts] = look_at_conflicts if @model
       @gone&.look_up
@@ -76,7 +79,7 @@ module Vidcache
         @model.where(@model.primary_key => ids).each do |user|
           next if user.vidcache_email.nil? || new?(user) || taken.include?(user.vidcache_key.to_s)
 
-          @model.enqueue_vidcache_job(user, nil)
+          @model.enqueue_vidcache_job(user, nil, creates: @create)
           users += 1
         end
       end
@@ -107,7 +110,7 @@ module Vidcache
       return if found.fetch(conflict.holder, []).include?(email) || user.vidcache_decision.reason == :change_outstanding
 
       token = @cache.begin_email_change(user.vidcache_key)
-      @model.enqueue_vidcache_job(user, token, wait: Vidcache.settings.quiet_period)
+      @model.enqueue_vidcache_job(user, token, wait: Vidcache.settings.quiet_period, creates: @create)
     end
 
     def each_conflict(&block)

@@ -39,6 +39,17 @@ module Vidcache
       @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
     end
 
+    # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was copied, where the
+    # file system keeps no older time.
+    #
+    # @return [Time, nil] nil: there is none, or its file system does not say
+    # @api private
+    def born_at
+      File.birthtime(path)
+    rescue NotImplementedError, SystemCallError
+      nil
+    end
+
     # What the file's key is wrapped under. Not from the app's `key_generator`: what that returns changes with
     # `load_defaults`, and a file of another secret is refused.
     #

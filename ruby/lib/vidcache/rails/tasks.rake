@@ -27,29 +27,32 @@ namespace :vidcache do
     number&.positive? ? number : abort("vidcache: RATE has to be a number of calls a second")
   end
 
+  # Contacts of users whom HubSpot does not have under an email that is known: who has one under another gets a second one.
+  create = -> { ENV["CREATE"] == "1" }
+
   key = lambda do
     ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids; without VID a job looks each user up"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids; without VID jobs look users up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
-      Vidcache::Backfill.new(users, vid: column.call(users), output: $stdout, rate: rate.call).run
+      Vidcache::Backfill.new(users, vid: column.call(users), output: $stdout, rate: rate.call, create: create.call).run
     end
   end
 
-  desc "Read what is doubtful or old, find lost jobs and unlinked users: hourly. MODEL=User, RATE=5 calls to HubSpot a second"
+  desc "Read what is doubtful or old, find lost jobs and unlinked users: hourly. MODEL=User, RATE=5 calls to HubSpot a second; CREATE=1"
   task reconcile: :environment do
     plainly.call do
-      done = Vidcache::Reconcile.new(model.call, rate: rate.call).run
+      done = Vidcache::Reconcile.new(model.call, rate: rate.call, create: create.call).run
       puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
            "#{done[:conflicts]} conflicts are over"
     end
     Vidcache::Backfill.finish_jobs
   end
 
-  desc "List email changes that are outstanding for longer than OLDER_THAN seconds (3600); RETRY=1 enqueues their jobs anew"
+  desc "List email changes that are outstanding for longer than OLDER_THAN seconds (3600); RETRY=1 enqueues their jobs anew, CREATE=1 too"
   task stale: :environment do
     older_than = Float(ENV["OLDER_THAN"].presence || 3600, exception: false)
     abort "vidcache: OLDER_THAN has to be a number of seconds" unless older_than
@@ -57,7 +60,7 @@ namespace :vidcache do
       stale = Vidcache.cache.stale_changes(older_than: older_than, limit: Vidcache::Model::MAX_CHANGES)
       stale.each { |change| puts "user #{change.user_id}: begun #{change.begun_at.getutc.iso8601}, token #{change.token}" }
       puts "#{stale.size} outstanding for longer than #{older_than.to_i} s"
-      puts "#{model.call.retry_email_changes(older_than: older_than)} jobs enqueued" if ENV["RETRY"].present?
+      puts "#{model.call.retry_email_changes(older_than: older_than, create: create.call)} jobs enqueued" if ENV["RETRY"].present?
     end
     Vidcache::Backfill.finish_jobs
   end

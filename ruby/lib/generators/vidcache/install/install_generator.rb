@@ -77,7 +77,7 @@ module Vidcache
               you enter at HubSpot); without a portal vidcache does nothing
             - see that the layout's `current_user` is what your app calls the one who is signed in, nil where nobody is
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
-            - `rails vidcache:backfill` once, for the users that are there already
+            - `rails vidcache:backfill` once, for the users that are there already (CREATE=1 makes contacts for whom HubSpot does not have)
             - set `config.vidcache.loader_host` to the host of the portal's own embed code (in HubSpot: Settings, Tracking code)
             - take HubSpot's own embed code out of the layout, if it is there
             - if addresses are confirmed in your app, `if: :confirmed?` beside `has_vid`'s `email:`: until then neither pages nor jobs use them

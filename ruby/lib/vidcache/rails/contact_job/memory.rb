@@ -26,22 +26,33 @@ module Vidcache
       # @return [Float, nil] seconds since 1970: HubSpot is told no sooner
       attr_accessor :not_before
 
+      # Whether a contact may be made. Nil: the job is the own one of a change or a sign-up. False: it was made later, for one whose own
+      # job may be lost and knew more. True: the app says so (`CREATE=1`).
+      #
+      # @return [Boolean, nil]
+      attr_accessor :creates
+
+      # @return [String, nil] the email that the user had when they signed up, of the job of that
+      attr_accessor :signed_up_as
+
       # @param sealed [String, nil] of {#seal}
       # @param key [Integer, String] the user's
-      # @return [Memory] an empty one if it cannot be read, which is reported
+      # @return [Memory] an empty one if it cannot be read, which is reported; then no contact may be made
       def self.open(sealed, key)
         kept = sealed ? JSON.parse(encryptor.decrypt_and_verify(sealed, purpose: purpose(key))) : {}
         new(kept)
       rescue ActiveSupport::MessageEncryptor::InvalidMessage, JSON::JSONError, TypeError
         failure = Error.new("what the job kept cannot be read: it is older than 30 days, or the secret is another one and no old secret was given")
         Failure.report(failure, during: "a job does not know the email before the change")
-        new({})
+        new({ "creates" => false })
       end
 
       def initialize(kept)
         @formerly = Array(kept["formerly"])
         @not_before = kept["not_before"]
         @none_found = kept["none_found"] ? true : false
+        @creates = kept["creates"]
+        @signed_up_as = kept["signed_up_as"]
       end
 
       # @param email [String, nil]
@@ -63,7 +74,8 @@ module Vidcache
       # @param key [Integer, String] the user's
       # @return [String, nil] nil: there is nothing to keep
       def seal(key)
-        kept = { "formerly" => @formerly.presence, "not_before" => @not_before, "none_found" => @none_found || nil }.compact
+        kept = { "formerly" => @formerly.presence, "not_before" => @not_before, "none_found" => @none_found || nil, "creates" => @creates,
+                 "signed_up_as" => @signed_up_as }.compact
         self.class.encryptor.encrypt_and_sign(JSON.generate(kept), purpose: self.class.purpose(key), expires_in: KEPT) if kept.any?
       end
 

@@ -9,10 +9,6 @@ module Vidcache
     #
     # @api private
     module Telling
-      # The try with which a job waits for those of other changes no more: minutes after its first.
-      PATIENCE = 5
-      private_constant :PATIENCE
-
       private
 
       # Tells HubSpot of the email and records its answer, which finishes the change.
@@ -35,7 +31,7 @@ module Vidcache
         return if vidcache_find(user)
 
         email = user.vidcache_email
-        vidcache_create(user, email, nil) if email
+        vidcache_create(user, email, nil) if email && vidcache_may_create?(user, nil, false)
       end
 
       def vidcache_update(user, vid, change, missed: nil)
@@ -46,7 +42,7 @@ module Vidcache
         raise if missed
         living = vidcache_follow(user, vid) || vidcache_find(user)
         raise if living == vid
-        living ? vidcache_update(user, living, change, missed: e) : vidcache_create_after_all(user, change)
+        living ? vidcache_update(user, living, change, missed: e) : vidcache_create_after_all(user, change, linked: true)
       rescue ContactConflict => e
         vidcache_settle(user, vid, change, e)
       end
@@ -60,45 +56,6 @@ module Vidcache
         vidcache_record(user, answer, change, vid)
         outcome = "another contact holds the email: pages give the id alone until somebody merges the two at HubSpot"
         Failure.report(conflict, during: outcome) unless held
-      end
-
-      # Nobody was found. That counts the second time only, some seconds later.
-      def vidcache_create_after_all(user, change)
-        email = user.vidcache_email
-        unless email
-          vidcache_abandon(user, change)
-          return
-        end
-        unless vidcache_memory(user).none_found?
-          vidcache_memory(user).none_found!
-          raise ContactMissing, "HubSpot has no such contact"
-        end
-        vidcache_create(user, email, change)
-      end
-
-      def vidcache_create(user, email, change)
-        vidcache_others_first(user, change)
-        # If the answer is lost, and the email another one by the next try, this is how HubSpot knows the user.
-        vidcache_memory(user).add(email)
-        answer = vidcache_write { create(email) }
-        vidcache_record(user, answer, change)
-      rescue ContactConflict, AnswerWithoutId
-        # HubSpot knows this person already, from a form or a newsletter; or does not say which contact it has made.
-        answer = vidcache_look_up { read_by_email(email) } or raise
-        vidcache_record(user, answer, change)
-      end
-
-      # Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if none of them
-      # finds anybody either, the oldest one's makes the contact.
-      def vidcache_others_first(user, change)
-        changes = JSON.parse(Vidcache.cache.export(user.vidcache_key)).fetch("changes").reject { |other| other["ended_at"] }
-        others = changes.reject { |other| other["token"] == change }
-        return if others.empty?
-
-        oldest = changes.min_by { |other| [other["begun_at"].to_i, other["token"]] }
-        return if oldest["token"] == change && executions >= PATIENCE
-
-        raise NotYet, "another change of the user goes first"
       end
 
       # Which id lives for one that HubSpot does not have: reading follows merges.
@@ -138,10 +95,10 @@ module Vidcache
         nil
       end
 
-      # A new user's present email is not looked for: HubSpot says itself if somebody holds it.
+      # A new user's present email is not looked for by their own job: HubSpot says itself if somebody holds it.
       def vidcache_emails(user)
-        former = vidcache_memory(user).formerly
-        (@vidcache_change ? [*former, user.vidcache_email] : former).compact.uniq
+        memory = vidcache_memory(user)
+        (@vidcache_change || !memory.creates.nil? ? [*memory.formerly, user.vidcache_email] : memory.formerly).compact.uniq
       end
 
       # Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an email that is refused.
@@ -218,9 +175,20 @@ module Vidcache
         nil
       end
 
+      # The row may have gone while HubSpot was asked, and what was known of its key with it: a link that is recorded afterwards would keep
+      # the contact from whoever signs up with that email. A row that goes while this is recorded is forgotten here, or else by its own
+      # callbacks, which come later.
+      #
       # @return [Recorded]
+      # @raise [RowGone]
       def vidcache_learn(user, answer, change = nil)
-        Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        raise RowGone unless vidcache_still_there?(user)
+
+        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        return recorded if vidcache_still_there?(user)
+
+        Vidcache.cache.forget(user.vidcache_key) if user.class.vidcache_forget
+        raise RowGone
       end
 
       def vidcache_write(&call)
