@@ -148,7 +148,10 @@ class AppFolder
   # @return [String] what it printed
   # @raise [RuntimeError] it failed
   def run(ruby, **env)
-    output = IO.popen([environment(env), RbConfig.ruby, "-e", ruby, { chdir: @path, err: %i[child out] }], &:read)
+    # Whose script ends while a job of the queue in memory begins may hang for ever: Ruby kills the queue's thread, and if that is
+    # inside `require`, RubyGems 3.3 raises ("RUBYGEMS_ACTIVATION_MONITOR.owned?") in the place of the kill, which the queue rescues.
+    script = "#{ruby}\n$stdout.flush\nexit!(true)"
+    output = IO.popen([environment(env), RbConfig.ruby, "-e", script, { chdir: @path, err: %i[child out] }], &:read)
     $?.success? ? output : raise(output)
   end
 
