@@ -108,7 +108,7 @@ impl<'e> Decision<'e> {
 /// contact, and no change of that user's email is outstanding. Otherwise it gives the external
 /// id alone, which never creates a contact, or says nothing.
 ///
-/// Where HubSpot holds the app's email in its folded form ([`Email::folded`]) they agree too, and the page names that:
+/// Where HubSpot holds the app's email in its folded form (`folded`) they agree too, and the page names that:
 /// it names what HubSpot holds, to the letter.
 pub(crate) fn decide<'e>(
     state: &UserState,

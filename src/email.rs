@@ -17,7 +17,7 @@ use crate::limits::MAX_EMAIL;
 /// was compared. It lives on the stack: making one allocates nothing.
 ///
 /// What HubSpot makes of zero-width characters inside an email, and of upper-case letters that are not ASCII, is not
-/// documented. So an email that has such has a second form, without them and in lower case ([`Email::folded`]): where
+/// documented. So an email that has such has a second form, without them and in lower case (`folded`): where
 /// that is what HubSpot holds, that is what a page names.
 #[derive(Clone, Copy)]
 pub struct Email {
