@@ -149,8 +149,9 @@ class AppFolder
   # @return [String] what it printed
   # @raise [RuntimeError] it failed
   def run(ruby, **env)
-    # Whose script ends while a job of the queue in memory begins may hang for ever: Ruby kills the queue's thread, and if that is
-    # inside `require`, RubyGems 3.3 raises ("RUBYGEMS_ACTIVATION_MONITOR.owned?") in the place of the kill, which the queue rescues.
+    # A script that ends while a job of the queue in memory begins may hang for ever: Ruby kills the queue's thread, and
+    # if that thread is inside `require`, RubyGems 3.3 raises ("RUBYGEMS_ACTIVATION_MONITOR.owned?") in the place of the
+    # kill, and the queue rescues what is raised.
     script = "#{ruby}\n$stdout.flush\nexit!(true)"
     output = IO.popen([environment(env), RbConfig.ruby, "-e", script, { chdir: @path, err: %i[child out] }], &:read)
     $?.success? ? output : raise(output)
