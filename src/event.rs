@@ -118,6 +118,12 @@ impl What {
     }
 }
 
+/// From 1 to 2^63 - 1.
+pub(crate) fn random_number() -> Result<i64> {
+    let bits = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+    Ok(((bits >> 1) as i64).max(1))
+}
+
 /// An outstanding email change: begun, and not yet finished or abandoned.
 ///
 /// A random number from 1 to 2^63 - 1, so that tokens of several hosts never meet.
@@ -126,8 +132,7 @@ pub struct ChangeToken(i64);
 
 impl ChangeToken {
     pub(crate) fn random() -> Result<Self> {
-        let bits = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-        Ok(Self(((bits >> 1) as i64).max(1)))
+        random_number().map(Self)
     }
 
     /// The token as a number, to be handed to a job.

@@ -7,8 +7,8 @@
 
 use rusqlite::{Connection, params};
 
-use crate::error::{Error, Result};
-use crate::event::Millis;
+use crate::error::Result;
+use crate::event::{Millis, random_number};
 use crate::identity::UserKey;
 
 /// The longest lease, in milliseconds. One that would end later was taken before the clock was set back: it has ended.
@@ -20,8 +20,7 @@ pub struct LeaseToken(i64);
 
 impl LeaseToken {
     pub(crate) fn random() -> Result<Self> {
-        let bits = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-        Ok(Self(((bits >> 1) as i64).max(1)))
+        random_number().map(Self)
     }
 
     /// The token as a number, to be handed to another language.

@@ -31,45 +31,18 @@ pub(crate) enum Which {
 
 impl Which {
     /// Users of one time, from a contact on; and users from one time to another.
-    pub(super) const fn statements(self) -> [&'static str; 2] {
-        macro_rules! list {
-            ($index:literal, $key:literal, $is:literal) => {
-                [
-                    concat!(
-                        "SELECT user, vid, ",
-                        $key,
-                        " FROM contact INDEXED BY ",
-                        $index,
-                        " WHERE user IS NOT NULL AND email IS ",
-                        $is,
-                        " AND ",
-                        $key,
-                        " = ?1 AND vid > ?2 AND ?1 < ?3
-                          ORDER BY vid LIMIT ?4"
-                    ),
-                    concat!(
-                        "SELECT user, vid, ",
-                        $key,
-                        " FROM contact INDEXED BY ",
-                        $index,
-                        " WHERE user IS NOT NULL AND email IS ",
-                        $is,
-                        " AND ",
-                        $key,
-                        " > ?1 AND ",
-                        $key,
-                        " < ?2
-                          ORDER BY ",
-                        $key,
-                        ", vid LIMIT ?3"
-                    ),
-                ]
-            };
-        }
-        match self {
-            Self::Unconfirmed => list!("contact_unconfirmed", "ifnull(read_at, 0)", "NULL"),
-            Self::Confirmed => list!("contact_confirmed", "ifnull(read_at, email_at)", "NOT NULL"),
-        }
+    pub(super) fn statements(self) -> [String; 2] {
+        let (index, at, is) = match self {
+            Self::Unconfirmed => ("contact_unconfirmed", "ifnull(read_at, 0)", "NULL"),
+            Self::Confirmed => ("contact_confirmed", "ifnull(read_at, email_at)", "NOT NULL"),
+        };
+        let list = format!(
+            "SELECT user, vid, {at} FROM contact INDEXED BY {index} WHERE user IS NOT NULL AND email IS {is} AND {at}"
+        );
+        [
+            format!("{list} = ?1 AND vid > ?2 AND ?1 < ?3 ORDER BY vid LIMIT ?4"),
+            format!("{list} > ?1 AND {at} < ?2 ORDER BY {at}, vid LIMIT ?3"),
+        ]
     }
 }
 
@@ -86,14 +59,14 @@ pub(crate) fn users_to_read(
     let mut users = Vec::new();
     let (at, vid) = after.map_or((Millis::MIN, 0), |(at, vid)| (at, vid.get()));
     if after.is_some() {
-        let mut statement = rows.prepare_cached(of_one_time)?;
+        let mut statement = rows.prepare_cached(&of_one_time)?;
         for found in statement.query_map(params![at, vid, before, limit], user_to_read)? {
             users.push(found?);
         }
     }
     let left = limit - users.len() as u32;
     if left > 0 {
-        let mut statement = rows.prepare_cached(later)?;
+        let mut statement = rows.prepare_cached(&later)?;
         for found in statement.query_map(params![at, before, left], user_to_read)? {
             users.push(found?);
         }

@@ -9,13 +9,13 @@
 //! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
 //! older than the stamp beside it, and any later commit changes the stamp before it returns.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{Shared, Store};
+use super::{Shared, Store, wait_for};
 use crate::cancel;
 use crate::decision::UserState;
 use crate::error::{Error, Result};
@@ -180,14 +180,7 @@ impl Shared {
     /// that is gone. Fails as [`Shared::check_files`].
     pub(super) fn look_at_files(&self) -> Result<()> {
         let gate = fork::enter()?;
-        let guards = match self.guards.try_lock() {
-            Ok(guards) => guards,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) if cancel::cancelled() => return Err(Error::Cancelled),
-            Err(TryLockError::WouldBlock) => self.guards.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        let moved = guards.moved(&self.place.path);
-        drop(guards);
+        let moved = wait_for(&self.guards)?.moved(&self.place.path);
         if !moved.any() {
             return Ok(());
         }

@@ -239,6 +239,17 @@ impl Store {
     }
 }
 
+/// A panic in a transaction has rolled it back when its guard was dropped, so the connection is sound.
+fn wait_for<T>(slot: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    match slot.try_lock() {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        // A caller that must not wait for another process must not wait for another thread either.
+        Err(TryLockError::WouldBlock) if cancel::cancelled() => Err(Error::Cancelled),
+        Err(TryLockError::WouldBlock) => Ok(slot.lock().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
 impl AtFork for Shared {
     fn before(&self) {
         self.disconnect();
@@ -272,15 +283,8 @@ impl Drop for Store {
 }
 
 impl Shared {
-    /// A panic in a transaction has rolled it back when its guard was dropped, so the connection is sound.
     fn lock<'a, T>(&self, slot: &'a Mutex<T>) -> Result<MutexGuard<'a, T>> {
-        let guard = match slot.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // A caller that must not wait for another process must not wait for another thread either.
-            Err(TryLockError::WouldBlock) if cancel::cancelled() => return Err(Error::Cancelled),
-            Err(TryLockError::WouldBlock) => slot.lock().unwrap_or_else(PoisonError::into_inner),
-        };
+        let guard = wait_for(slot)?;
         if self.closed.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(guard) }
     }
 
