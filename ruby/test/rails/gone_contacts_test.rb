@@ -1,31 +1,17 @@
 # frozen_string_literal: true
 
 require_relative "helper"
-require_relative "support/processes"
+require_relative "support/over_http"
 require "minitest/mock"
 require "vidcache/rails/gone_contacts"
 
 # Whose contact HubSpot has no more is found again by their email, against the double over HTTP.
 class Vidcache::GoneContactsTest < Vidcache::RailsTest
-  MISSING = HubspotDouble.missing
-
-  def self.double
-    return @double if @double
-
-    processes = Processes.new
-    folder = Dir.mktmpdir("double-", SCRATCH)
-    @double = HubspotDouble.new(processes, folder, delay_ms: 0)
-    Minitest.after_run { processes.stop_all }
-    @double
-  end
+  include OverHttp
 
   def setup
     super
-    skip "skipped because #{MISSING}" if MISSING
-    @double = self.class.double
-    @double.ask("POST", "/_double/reset")
-    TestApp.config.vidcache.access_token = "any"
-    TestApp.config.vidcache.api_url = @double.url
+    call_the_double
     @waited = waited = []
     @meanwhile = meanwhile = []
     Vidcache::GoneContacts.class_eval do
@@ -38,7 +24,7 @@ class Vidcache::GoneContactsTest < Vidcache::RailsTest
 
   def teardown
     Vidcache::GoneContacts.class_eval { remove_method(:sleep) } if Vidcache::GoneContacts.instance_methods(false).include?(:sleep)
-    TestApp.config.vidcache.access_token = TestApp.config.vidcache.api_url = nil
+    call_nobody
     super
   end
 

@@ -1,39 +1,26 @@
 # frozen_string_literal: true
 
 require_relative "helper"
-require_relative "support/processes"
+require_relative "support/over_http"
 require "minitest/mock"
 require "rake"
 require "stringio"
 
 # The standing work, against the double over HTTP: whoever was lost is found and named.
 class Vidcache::ReconcileTest < Vidcache::RailsTest
-  MISSING = HubspotDouble.missing
+  include OverHttp
+
   # Long enough that a read counts although a doubt was heard a moment ago.
   LATER = 4.9
 
-  def self.double
-    return @double if @double
-
-    processes = Processes.new
-    folder = Dir.mktmpdir("double-", SCRATCH)
-    @double = HubspotDouble.new(processes, folder, delay_ms: 0)
-    Minitest.after_run { processes.stop_all }
-    @double
-  end
-
   def setup
     super
-    skip "skipped because #{MISSING}" if MISSING
-    @double = self.class.double
-    @double.ask("POST", "/_double/reset")
-    TestApp.config.vidcache.access_token = "any"
-    TestApp.config.vidcache.api_url = @double.url
+    call_the_double
     Vidcache::ReconcileJob.forget_soon
   end
 
   def teardown
-    TestApp.config.vidcache.access_token = TestApp.config.vidcache.api_url = nil
+    call_nobody
     super
   end
 
