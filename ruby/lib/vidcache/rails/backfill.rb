@@ -58,7 +58,7 @@ module Vidcache
 
     def link(users)
       rows = users.map { |user| [user.vidcache_key, user.public_send(@vid)] }
-      valid = rows.select { |_, vid| vid.to_s.match?(/\A[1-9]\d{0,18}\z/) && vid.to_i < 2**63 }
+      valid = rows.select { |_, vid| VidColumn.vid(vid) }
       report = @cache.import(valid)
       count("linked", report.imported)
       count("whose contact is another user's", report.vid_taken)

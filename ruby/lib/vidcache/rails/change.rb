@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "json"
+
 module Vidcache
   # One change of an email, or one new user, as a member of the database transaction (or savepoint) that it was made in.
   # When that commits, the worker's job is enqueued; when it rolls back, the change is abandoned.
@@ -20,6 +22,12 @@ module Vidcache
     def self.join_transaction(record, token, before = nil)
       change = new(record, token, before)
       with_connection(record.class) { |connection| connection.add_transaction_record(change) }
+    end
+
+    # @param key [Integer, String] the user's
+    # @return [Array<Hash>] the changes that are outstanding
+    def self.outstanding(key)
+      JSON.parse(Vidcache.cache.export(key)).fetch("changes").reject { |change| change["ended_at"] }
     end
 
     # `connection` is deprecated from Rails 7.2 on. Within a save either is the connection that the save uses.

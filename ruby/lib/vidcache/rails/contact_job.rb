@@ -86,7 +86,7 @@ module Vidcache
 
         @vidcache_change = vidcache_change_in_file(user, change)
         next if vidcache_adopt(user) == false && @vidcache_change.nil?
-        next unless vidcache_due?(user, @vidcache_change)
+        next unless user.vidcache_untold?(@vidcache_change)
         next if (early = vidcache_early(user, @vidcache_change))
 
         vidcache_tell(user, @vidcache_change)
@@ -147,8 +147,7 @@ module Vidcache
     def vidcache_still_there?(user)
       model = user.class
       row = model.uncached { model.unscoped { model.find(user.id) } }
-      made_at = [row, user].map { |one| vidcache_row_at(one) }
-      made_at.include?(nil) || (made_at.first - made_at.last).abs <= ROUNDED
+      !vidcache_another_row?(vidcache_row_at(row), vidcache_row_at(user))
     rescue ::ActiveRecord::RecordNotFound
       false
     end
@@ -168,18 +167,11 @@ module Vidcache
       own
     end
 
-    def vidcache_due?(user, change)
-      return Vidcache.cache.change_outstanding?(user.vidcache_key, change) if change
-
-      Vidcache.cache.resolve(user.vidcache_key).nil? && Vidcache.cache.refusal(user.vidcache_key).nil?
-    end
-
     # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what the job remembers
     # is then the former person's email. The change of one who was forgotten is nobody's, and a job without a change knows when its row
     # was made.
     def vidcache_its?(user, change)
-      made_at = vidcache_row_at(user)
-      if @vidcache_row_at && made_at && (made_at - @vidcache_row_at).abs > ROUNDED
+      if vidcache_another_row?(@vidcache_row_at, vidcache_row_at(user))
         Failure.report(ForeignChange.new("the row that the job was for is gone"), during: "a job did nothing: its user's key is another row's now")
         return false
       end
@@ -195,6 +187,10 @@ module Vidcache
     # Seconds by which databases round a time.
     ROUNDED = 2
     private_constant :ROUNDED
+
+    def vidcache_another_row?(made_at, other)
+      !made_at.nil? && !other.nil? && (made_at - other).abs > ROUNDED
+    end
 
     # @return [Float, nil] seconds since 1970; nil where the model keeps no time
     def vidcache_row_at(user)

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 require "json"
-require "net/http"
 require "vidcache/rails/failure"
+require "vidcache/rails/hubspot_http"
 
 module Vidcache
   # Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing, so no page has
@@ -13,12 +13,6 @@ module Vidcache
     # What HubSpot reads in one call.
     BATCH = 100
 
-    # What is asked for by name, since HubSpot leaves it out otherwise: of the first a merge is learnt whose webhook was lost.
-    PROPERTIES = %w[email hs_merged_object_ids hs_additional_emails].freeze
-
-    # Seconds, for each of connecting, writing and reading.
-    TIMEOUT = 10
-
     # How often a call is tried that HubSpot answers with 429.
     ATTEMPTS = 5
 
@@ -26,7 +20,7 @@ module Vidcache
     PAUSE = 10
     TOO_LONG = 60
 
-    private_constant :TIMEOUT, :ATTEMPTS, :PAUSE, :TOO_LONG
+    private_constant :ATTEMPTS, :PAUSE, :TOO_LONG
 
     # @return [Integer] how many calls were made
     attr_reader :calls
@@ -43,7 +37,7 @@ module Vidcache
     # @raise [RateLimited] for longer than a minute
     # @raise [HubspotError, NotConfigured, SystemCallError, Timeout::Error]
     def read(vids)
-      body = { inputs: vids.map { |vid| { id: vid.to_s } }, properties: PROPERTIES }
+      body = { inputs: vids.map { |vid| { id: vid.to_s } }, properties: HubspotHttp::PROPERTIES }
       observed, results = take { call("POST", "#{path}/batch/read", body) }
       found = results.to_h { |contact| [contact["id"].to_i, emails(contact)] }
       # An id that HubSpot leaves out without a word was merged into another, which a GET follows.
@@ -58,7 +52,7 @@ module Vidcache
     # @return [Hash{String => Integer}] which contacts have them, whether as their first or another one
     # @raise as {#read}
     def read_by_email(emails)
-      body = { idProperty: "email", inputs: emails.map { |email| { id: email } }, properties: PROPERTIES }
+      body = { idProperty: "email", inputs: emails.map { |email| { id: email } }, properties: HubspotHttp::PROPERTIES }
       _, results = take { call("POST", "#{path}/batch/read", body) }
       results.each_with_object({}) { |contact, found| emails(contact).each { |email| found[email] = contact["id"].to_i } }
     rescue Error => e
@@ -83,7 +77,7 @@ module Vidcache
     private
 
     def read_one(vid)
-      take { call("GET", "#{path}/#{vid}?properties=#{PROPERTIES.join(",")}") }.last.first
+      take { call("GET", "#{path}/#{vid}?properties=#{HubspotHttp::PROPERTIES.join(",")}") }.last.first
     rescue ContactMissing
       # HubSpot's words name no id: said as a batch says it, so that it is kept of which.
       gone = { category: "OBJECT_NOT_FOUND", context: { ids: [vid.to_s] } }
@@ -121,19 +115,12 @@ module Vidcache
     end
 
     def path
-      settings = Vidcache.settings
-      settings.respond_to?(:api_path) ? settings.api_path : "/crm/v3/objects/contacts"
+      Vidcache.settings.api_path
     end
 
     def call(method, path, body = nil)
-      token = Vidcache.settings.access_token or raise NotConfigured, "config.vidcache.access_token is not set"
-      url = URI(Vidcache.settings.api_url || "https://api.hubapi.com")
-      headers = { "Authorization" => "Bearer #{token}", "Content-Type" => "application/json" }
       @calls += 1
-      Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: TIMEOUT, read_timeout: TIMEOUT,
-                                          write_timeout: TIMEOUT, max_retries: 0) do |http|
-        http.send_request(method, path, body && JSON.generate(body), headers)
-      end
+      HubspotHttp.call(method, path, body)
     end
   end
 end

@@ -1,6 +1,5 @@
 # frozen_string_literal: true
 
-require "json"
 require "active_support/concern"
 require "active_support/notifications"
 
@@ -49,10 +48,7 @@ module Vidcache
 
     # @return [Boolean] whether a page or a job of this key could speak of anybody
     def self.known?(key)
-      cache = Vidcache.cache
-      return true if cache.resolve(key)
-
-      JSON.parse(cache.export(key)).fetch("changes").any? { |change| change["ended_at"].nil? }
+      !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any?
     end
 
     private

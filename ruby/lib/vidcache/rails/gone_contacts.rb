@@ -72,8 +72,8 @@ module Vidcache
     # @return [Array(Vidcache::Model, String), nil] a user whose pages say less because their contact is gone, and their email; nil
     #   where a change is on its way: its job looks for them
     def email_of(user, gone)
-      record = @model.find_by_vidcache_key(user)
-      return unless record && record.vidcache_key.to_s == user && @cache.resolve(user) == gone
+      record = @model.find_vidcache_user(user)
+      return unless record && @cache.resolve(user) == gone
       return unless record.vidcache_decision.reason == :email_unconfirmed
 
       [record, record.vidcache_email.downcase]

@@ -107,9 +107,8 @@ module Vidcache
 
         seconds = [older_than.to_f, Vidcache.settings.quiet_period].max
         Vidcache.cache.stale_changes(older_than: seconds, limit: MAX_CHANGES).count do |change|
-          record = find_by_vidcache_key(change.user_id)
-          # An integer column finds 6 for another model's "6a1f".
-          enqueue_vidcache_job(record, change.token, creates: create) if record && record.vidcache_key.to_s == change.user_id.to_s
+          record = find_vidcache_user(change.user_id)
+          enqueue_vidcache_job(record, change.token, creates: create) if record
         end
       end
 
@@ -121,6 +120,16 @@ module Vidcache
         return find_by(vidcache_key_method => key) unless vidcache_key_prefix
 
         find_by(vidcache_key_method => key.delete_prefix(vidcache_key_prefix)) if key.to_s.start_with?(vidcache_key_prefix)
+      end
+
+      # The user of that very key: an integer column finds 6 for another model's "6a1f".
+      #
+      # @param key [Integer, String]
+      # @return [Vidcache::Model, nil]
+      # @api private
+      def find_vidcache_user(key)
+        record = find_by_vidcache_key(key)
+        record if record && record.vidcache_key.to_s == key.to_s
       end
 
       # Of a class without rows of its own each model under it is one.
@@ -156,10 +165,7 @@ module Vidcache
     # @return [Boolean]
     # @raise [Vidcache::Error]
     def hubspot_email_due?(change)
-      return false unless vidcache_usable? && link_vidcache_known_vid
-      return Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil? if change.nil?
-
-      Vidcache.cache.change_outstanding?(vidcache_key, change)
+      vidcache_usable? && link_vidcache_known_vid && vidcache_untold?(change)
     rescue UnknownChange => e
       # The file was replaced, or this process has another one than the app. HubSpot is not told of anything.
       Failure.report(e, during: "a job did nothing: its change is not in this file")
@@ -168,6 +174,16 @@ module Vidcache
       # The row was destroyed, and another one has its key now.
       Failure.report(e, during: "a job did nothing: its change is another user's, or of one who was forgotten")
       false
+    end
+
+    # @param change [Integer, nil]
+    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user, and no refusal
+    # @raise [UnknownChange, ForeignChange]
+    # @api private
+    def vidcache_untold?(change)
+      return Vidcache.cache.change_outstanding?(vidcache_key, change) if change
+
+      Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil?
     end
 
     # @return [Integer, String] what the cache knows this user by

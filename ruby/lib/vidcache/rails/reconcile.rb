@@ -101,8 +101,7 @@ module Vidcache
     private
 
     def look_at(conflict, found)
-      user = @model.find_by_vidcache_key(conflict.user_id)
-      return unless user && user.vidcache_key.to_s == conflict.user_id
+      user = @model.find_vidcache_user(conflict.user_id) or return
       return @cache.end_conflict(conflict.user_id) if user.vidcache_decision.reason == :agreed
 
       email = user.vidcache_email&.downcase

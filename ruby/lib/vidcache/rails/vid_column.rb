@@ -28,6 +28,13 @@ module Vidcache
       end
     end
 
+    # @param value [Object] of a column
+    # @return [Integer, nil] the contact id that it is; nil: it is none
+    def self.vid(value)
+      text = value.to_s
+      text.to_i if text.match?(/\A[1-9]\d{0,18}\z/) && text.to_i < 2**63
+    end
+
     # Writes a user's contact to the column of the model that has the user. Never raises: HubSpot has been told by now.
     #
     # @param user_id [Integer, String]
@@ -35,8 +42,8 @@ module Vidcache
     # @return [void]
     def self.write_back(user_id, vid)
       models.each do |model|
-        record = model.find_by_vidcache_key(user_id)
-        next if record.nil? || record.vidcache_key.to_s != user_id.to_s || record.vidcache_known_vid == vid
+        record = model.find_vidcache_user(user_id)
+        next if record.nil? || record.vidcache_known_vid == vid
 
         # In a savepoint: PostgreSQL ends a transaction in which a statement failed.
         model.transaction(requires_new: true) { record.update_columns(model.vidcache_vid_attribute => vid) }
@@ -60,9 +67,8 @@ module Vidcache
 
     # @return [Integer, nil] the contact that the app's own column names; nil without a column, or where it holds no contact id
     def vidcache_known_vid
-      column = self.class.vidcache_vid_attribute or return
-      text = public_send(column).to_s
-      text.to_i if text.match?(/\A[1-9]\d{0,18}\z/) && text.to_i < 2**63
+      column = self.class.vidcache_vid_attribute
+      VidColumn.vid(public_send(column)) if column
     end
 
     # Links the user to the contact of the column, if the file knows none. It says nothing of the email, which is read later.

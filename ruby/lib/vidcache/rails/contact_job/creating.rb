@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "json"
-
 module Vidcache
   class ContactJob < ActiveJob::Base
     # When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went with a lost file or a
@@ -34,12 +32,12 @@ module Vidcache
       # @param linked [Boolean] whether the file knows a contact of the user
       def vidcache_may_create?(user, change, linked)
         memory = vidcache_memory(user)
-        creates = memory.creates
-        return creates if creates || (creates == false && change)
-        return linked || vidcache_younger?(user) || (change.nil? && [nil, user.vidcache_email].include?(memory.signed_up_as)) if creates.nil?
-
-        known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
-        known.nil? && vidcache_younger?(user, RECENT) && vidcache_changes(user).empty?
+        case memory.creates
+        when true then true
+        when nil then linked || vidcache_younger?(user) || (change.nil? && [nil, user.vidcache_email].include?(memory.signed_up_as))
+        else
+          change.nil? && user.vidcache_known_vid.nil? && vidcache_younger?(user, RECENT) && Change.outstanding(user.vidcache_key).empty?
+        end
       end
 
       # Whether the row was made after the file was.
@@ -86,7 +84,7 @@ module Vidcache
       # Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if none of them
       # finds anybody either, the oldest one's makes the contact.
       def vidcache_others_went_first?(user, change)
-        changes = vidcache_changes(user)
+        changes = Change.outstanding(user.vidcache_key)
         others = changes.reject { |other| other["token"] == change }
         return true if others.empty?
 
@@ -95,11 +93,6 @@ module Vidcache
 
         raise NotYet, "another change of the user goes first" unless vidcache_last_try?
         false
-      end
-
-      # @return [Array<Hash>] those that are outstanding
-      def vidcache_changes(user)
-        JSON.parse(Vidcache.cache.export(user.vidcache_key)).fetch("changes").reject { |change| change["ended_at"] }
       end
     end
   end

@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
-require "json"
-require "net/http"
 require "timeout"
+require "vidcache/rails/hubspot_http"
 
 module Vidcache
   class ContactJob < ActiveJob::Base
@@ -11,14 +10,10 @@ module Vidcache
     # returns what the client hands out, or lets its error out: {Cache#record} says which shapes it takes. No call may take longer than
     # {Lease::SECONDS}.
     module HubspotApi
-      # Seconds, for each of connecting, writing and reading.
-      TIMEOUT = 10
-
-      # Seconds, for a whole call: an answer that trickles in keeps to each of the above.
+      # Seconds, for a whole call: an answer that trickles in keeps to each of those of {HubspotHttp}.
       CALL = 30
 
-      # What is asked for by name, since HubSpot leaves it out otherwise.
-      PROPERTIES = "properties=email,hs_merged_object_ids,hs_additional_emails"
+      PROPERTIES = "properties=#{HubspotHttp::PROPERTIES.join(",")}".freeze
       private_constant :PROPERTIES
 
       private
@@ -52,15 +47,7 @@ module Vidcache
       # @raise [NotConfigured] no `access_token`
       # @raise [Timeout::Error] after {CALL} seconds
       def hubspot(method, path, body = nil)
-        token = Vidcache.settings.access_token or raise NotConfigured, "config.vidcache.access_token is not set"
-        url = URI(Vidcache.settings.api_url || "https://api.hubapi.com")
-        headers = { "Authorization" => "Bearer #{token}", "Content-Type" => "application/json" }
-        Timeout.timeout(CALL) do
-          Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: TIMEOUT, read_timeout: TIMEOUT,
-                                              write_timeout: TIMEOUT, max_retries: 0) do |http|
-            http.send_request(method, path, body && JSON.generate(body), headers)
-          end
-        end
+        Timeout.timeout(CALL) { HubspotHttp.call(method, path, body) }
       end
     end
   end

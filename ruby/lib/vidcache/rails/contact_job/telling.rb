@@ -71,7 +71,7 @@ module Vidcache
       #
       # @return [false, Object] false: the contact is another user's, and the app's word stands against making one
       def vidcache_adopt(user)
-        known = user.vidcache_known_vid if user.respond_to?(:vidcache_known_vid)
+        known = user.vidcache_known_vid
         return unless known && user.vidcache_email && Vidcache.cache.resolve(user.vidcache_key).nil?
 
         answer = vidcache_look_up { read(known) }
