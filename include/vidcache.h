@@ -19,7 +19,8 @@
  *   one write. Not in a signal handler.
  * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
  *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
- * - The file is the library's alone: no other SQLite, and no plain open and close, may touch it from the same process.
+ * - The file is the library's alone: no other SQLite may write to it. On Linux other code of the process may open, read
+ *   and close it; elsewhere that drops SQLite's locks.
  */
 
 #ifndef VIDCACHE_H
