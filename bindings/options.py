@@ -150,6 +150,13 @@ def rust_comment(option, language, indent):
     return wrapped(sentences(option, language), f"{indent}/// ")
 
 
+def c_type(option):
+    """32 bits for the times and the flag that fill whole words together; what came later fills one by itself, so that
+    the struct never ends with padding."""
+    together = ("busy_timeout", "page_deadline", "synchronous")
+    return "u32" if option.name in together else "u64"
+
+
 # The fields of C: type, and what the library's default is.
 def c_fields(_):
     text = ""
@@ -160,8 +167,8 @@ def c_fields(_):
                 text += comment + f"    pub {name}: *const c_char,\n    /// The bytes of {name}, at most 4096.\n    pub {name}_len: usize,\n"
             case "secrets":
                 text += f"    /// How many {name} there are, at most 16. Default: 0.\n    pub {name}_len: u32,\n" + comment + f"    pub {name}: *const vidcache_secret,\n"
-            case kind:
-                text += comment + f"    pub {name}: {'u64' if kind == 'bytes' else 'u32'},\n"
+            case _:
+                text += comment + f"    pub {name}: {c_type(option)},\n"
     return text
 
 
@@ -177,7 +184,8 @@ def c_defaults(_):
             case "bytes":
                 text += f"            {name}: defaults.{option.name} as u64,\n"
             case "time":
-                text += f"            {name}: milliseconds(defaults.{option.name}),\n"
+                value = f"milliseconds(defaults.{option.name})"
+                text += f"            {name}: {value if c_type(option) == 'u32' else f'{value}.into()'},\n"
             case "flag":
                 text += f"            {name}: VIDCACHE_SYNCHRONOUS_FULL,\n"
     return text
@@ -191,7 +199,7 @@ def c_values(_):
             "secret": f'given({field}, {field}_len).optional(input::MAX_OPTION, wrong("{name}"))?',
             "text": f'given({field}, {field}_len).text(input::MAX_OPTION, "{name}")?.unwrap_or(defaults.{name})',
             "bytes": f"usize::try_from({field}).unwrap_or(usize::MAX)",
-            "time": f"Duration::from_millis({field}.into())",
+            "time": f"Duration::from_millis({field}{'.into()' if c_type(option) == 'u32' else ''})",
             "flag": f"{name}({field})?",
         }.get(option.kind)
         line = f"            {name}: {value},\n" if value else f"            {name},\n"
