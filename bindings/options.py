@@ -19,7 +19,7 @@ class Option(NamedTuple):
     name: str
     kind: str
     default: str
-    """As Rust has it; of a time in milliseconds, of bytes the number, of a text the text."""
+    """The default as Rust has it; of a time in milliseconds, of bytes the number, of a text the text."""
     says: str
     """Without the default."""
     after: str
