@@ -342,7 +342,7 @@ export class Scene {
   }
 
   async #arrived(count) {
-    for (const until = Date.now() + 8_000; this.requests().length < this.#heard + count && Date.now() < until; await pause(10));
+    for (const until = Date.now() + 30_000; this.requests().length < this.#heard + count && Date.now() < until; await pause(10));
   }
 
   /** An event of the app's, and a click that HubSpot counts; both are to say the same. */
