@@ -101,7 +101,7 @@ inEveryEngine({}, (check) => {
 
   check('data that is handed over as such, or by a promise that was kept long ago, is as old as the document may be, however busy the page is', { ttl: TTL }, async (scene) => {
     await open(scene);
-    await pause(TTL);
+    await scene.until(TTL, Date.now());
     await scene.tab.evaluate((data) => window.vidcache.show(data), scene.site.data());
     await scene.acts(ANN_ALONE);
     for (const busy of [0, 20]) {

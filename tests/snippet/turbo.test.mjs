@@ -160,7 +160,7 @@ inEveryEngine({}, (check) => {
       document.querySelector('#b').dispatchEvent(new MouseEvent('mouseenter'));
     });
     await eventually(() => scene.site.times('/b') > 0);
-    await pause(TTL);
+    await scene.until(TTL, Date.now());
     await scene.tab.evaluate(() => {
       document.querySelector('#b').click();
     });
