@@ -17,6 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::index_locks::Seen;
+use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, Range, SHARED, is_taken, set_lock};
 use super::names::{FileId, INDEX, LOG, beside, file_id, id_of};
 use crate::error::{Error, Result};
@@ -75,8 +76,8 @@ impl Guards {
     /// there stays until [`Guards::close`].
     pub(crate) fn hold(&mut self, path: &Path, seen: Seen) -> Result<()> {
         let log_path = beside(path, LOG);
-        let file = open_for_locks(&log_path).map_err(|e| unguarded(&log_path, &e))?;
-        let log = Log { id: id_of(&file).map_err(|e| unguarded(&log_path, &e))?, file };
+        let file = open_for_locks(&log_path).map_err(|e| unguarded(&log_path, e))?;
+        let log = Log { id: id_of(&file).map_err(|e| unguarded(&log_path, e))?, file };
         // Of each connection SQLite opens the log anew, by its name: two of one process must have the same.
         let known = [self.log.as_ref().map(|log| log.id), seen.log, self.expected_log];
         if known.into_iter().flatten().any(|known| known != log.id)
@@ -96,7 +97,7 @@ impl Guards {
                 Err(e) if is_taken(&e) => return Err(Error::Busy),
                 // A kernel without such locks: SQLite's own must do.
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => guard.done = true,
-                Err(e) => return Err(unguarded(&path, &e)),
+                Err(e) => return Err(unguarded(&path, e)),
             }
         }
         self.log = Some(log);
@@ -110,8 +111,8 @@ impl Guards {
         if let Some(at) = self.held.iter().position(|guard| guard.id == id) {
             return Ok(Some(at));
         }
-        let file = open_for_locks(path).map_err(|e| unguarded(path, &e))?;
-        let id = id_of(&file).map_err(|e| unguarded(path, &e))?;
+        let file = open_for_locks(path).map_err(|e| unguarded(path, e))?;
+        let id = id_of(&file).map_err(|e| unguarded(path, e))?;
         self.held.push(Guard { file, id, range, done: false });
         Ok(Some(self.held.len() - 1))
     }
@@ -146,8 +147,9 @@ fn open_for_locks(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
-fn unguarded(path: &Path, error: &io::Error) -> Error {
+fn unguarded(path: &Path, error: io::Error) -> Error {
     match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => cannot_open(path, error),
         // Gone since a line ago: somebody is making or closing the file at this moment.
         io::ErrorKind::NotFound => Error::Busy,
         _ => Error::Storage(format!("cannot guard {}: {error}", path.display())),
