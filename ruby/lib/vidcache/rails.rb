@@ -3,6 +3,8 @@
 require "active_support"
 require "vidcache/rails/settings"
 require "vidcache/rails/failure"
+require "vidcache/rails/unavailable"
+require "vidcache/rails/boot"
 require "vidcache/rails/change"
 require "vidcache/rails/model"
 require "vidcache/rails/instrumentation"

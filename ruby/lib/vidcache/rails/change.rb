@@ -16,11 +16,12 @@ module Vidcache
   # @api private
   class Change
     # @param record [ActiveRecord::Base] the user
-    # @param token [Integer, nil] nil for a new user: nothing was agreed on before
+    # @param token [Integer, :not_begun, nil] nil for a new user: nothing was agreed on before. See {Unavailable}
     # @param before [String, nil] the email before the change
+    # @param saved_at [Float, nil] when the row was made, if the file could not be asked then whose key it was
     # @return [void]
-    def self.join_transaction(record, token, before = nil)
-      change = new(record, token, before)
+    def self.join_transaction(record, token, before = nil, saved_at: nil)
+      change = new(record, token, before, saved_at)
       with_connection(record.class) { |connection| connection.add_transaction_record(change) }
     end
 
@@ -36,10 +37,11 @@ module Vidcache
     end
     private_class_method :with_connection
 
-    def initialize(record, token, before)
+    def initialize(record, token, before, saved_at)
       @record = record
       @token = token
       @before = before
+      @saved_at = saved_at
       # Read now: a rollback takes the id of a record that it un-creates.
       @user_id = record.vidcache_key
       @commit_tried = false
@@ -74,14 +76,14 @@ module Vidcache
       once do
         if @commit_tried
           quietly("a job was not enqueued, so the change stays outstanding") { enqueue } if @token
-        elsif @token
+        elsif @token.is_a?(Integer)
           quietly("a change was not abandoned, so it stays outstanding") { Vidcache.cache.abandon_email_change(@user_id, @token) }
         end
       end
     end
 
     def add_to_transaction(*)
-      self.class.join_transaction(@record, @token, @before)
+      self.class.join_transaction(@record, @token, @before, saved_at: @saved_at)
     end
 
     # @!endgroup
@@ -97,7 +99,8 @@ module Vidcache
 
     # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.
     def enqueue
-      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && quiet_period, before: @before)
+      wait = quiet_period if @token.is_a?(Integer)
+      @record.class.enqueue_vidcache_job(@record, @token, wait: wait, before: @before, saved_at: @saved_at)
     rescue NotImplementedError => e
       Failure.report(e, during: "a job was not enqueued, so the change stays outstanding: the queue cannot wait")
     end

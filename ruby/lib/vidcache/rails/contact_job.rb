@@ -21,6 +21,7 @@ module Vidcache
   # - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
   # - a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose address may not be
   #   used yet (`has_vid if:`);
+  # - what was saved while the file could not be used ({Unavailable}) is begun once it can, and the job is tried until then;
   # - a change that the file does not know, since the file was lost or is an old copy, is begun anew;
   # - a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by those that
   #   HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too, which follows merges;
@@ -82,6 +83,7 @@ module Vidcache
     def perform(user, change = nil)
       early = nil
       exclusively(user) do
+        vidcache_forget_former(user)
         next unless vidcache_its?(user, change)
 
         @vidcache_change = vidcache_change_in_file(user, change)
@@ -106,6 +108,16 @@ module Vidcache
       memory.add(email)
       memory.signed_up_as ||= signed_up_as
       memory.creates = creates unless creates.nil?
+    end
+
+    # @param change [Boolean] whether a change is to be begun
+    # @param row_of [Float, nil] when the row was made, if it is to be found out whose its key was
+    # @return [void]
+    # @api private
+    def vidcache_make_up_for(user, change:, row_of:)
+      memory = vidcache_memory(user)
+      memory.unbegun = change
+      memory.row_of = row_of
     end
 
     # @return [Hash] with what the job keeps, encrypted, and when its row was made
@@ -155,16 +167,35 @@ module Vidcache
     # The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy) one of the job's own,
     # from whose beginning on it waits as long as any process could ask it to: what the file said of that was lost, too.
     def vidcache_change_in_file(user, change)
-      Vidcache.cache.change_outstanding?(user.vidcache_key, change) unless change.nil?
+      return vidcache_memory(user).unbegun ? vidcache_begin(user) : nil if change.nil?
+
+      Vidcache.cache.change_outstanding?(user.vidcache_key, change)
       change
     rescue UnknownChange => e
+      vidcache_begin(user).tap do
+        vidcache_memory(user).creates ||= false
+        Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
+      end
+    end
+
+    def vidcache_begin(user)
       own = Vidcache.cache.begin_email_change(user.vidcache_key)
       memory = vidcache_memory(user)
       memory.not_before = Time.now.to_f + Settings::LONGEST
-      memory.creates ||= false
+      memory.unbegun = false
+      self.executions = 1
       self.arguments = [user, own]
-      Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
       own
+    end
+
+    # Once, for a row that was made while the file could not be asked whose its key was.
+    def vidcache_forget_former(user)
+      memory = vidcache_memory(user)
+      return unless memory.row_of
+
+      Forgetting.make_up_for(user.vidcache_key, memory.row_of)
+      memory.row_of = nil
+      self.executions = 1
     end
 
     # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what the job remembers
@@ -213,6 +244,7 @@ module Vidcache
     end
 
     def vidcache_later(error)
+      return retry_job(wait: [LONGER.call(executions), 600].min, error: error) if Unavailable.of_the_file?(error) && vidcache_makes_up?
       raise error if vidcache_last_try?
 
       retry_job(wait: (error.retry_after if error.is_a?(RateLimited)) || LONGER.call(executions), error: error)
@@ -220,6 +252,12 @@ module Vidcache
 
     def vidcache_last_try?
       executions >= ATTEMPTS
+    end
+
+    # Whether nobody but this job knows of what was saved.
+    def vidcache_makes_up?
+      memory = vidcache_memory(arguments.first)
+      memory.unbegun || !memory.row_of.nil?
     end
 
     def vidcache_memory(user)

@@ -90,7 +90,7 @@ module Vidcache
       class_attribute :vidcache_email_attribute, :vidcache_key_method, :vidcache_key_prefix, :vidcache_job, instance_accessor: false
       before_update :begin_vidcache_change_of_email
       after_update :begin_vidcache_change_of_email_that_came_late
-      after_create :join_vidcache_transaction
+      after_create :join_vidcache_transaction_of_the_new_row
     end
 
     class_methods do
@@ -132,6 +132,14 @@ module Vidcache
         record if record && record.vidcache_key.to_s == key.to_s
       end
 
+      # @return [Boolean] whether the job can begin a change that was saved without the file ({Unavailable})
+      # @api private
+      def vidcache_job_makes_up?
+        vidcache_job_class.method_defined?(:vidcache_remember)
+      rescue NameError
+        false
+      end
+
       # Of a class without rows of its own each model under it is one.
       # @api private
       def inherited(subclass)
@@ -140,14 +148,21 @@ module Vidcache
       end
 
       # @api private
-      def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil)
-        job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
+      def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil, saved_at: nil)
+        without_file = token == Unavailable::NOT_BEGUN
+        job = vidcache_job_class.new(record, (token unless without_file))
         if job.respond_to?(:vidcache_remember)
           new = record.vidcache_email if token.nil? && creates.nil?
           job.vidcache_remember(record, before, creates: creates, signed_up_as: new)
+          job.vidcache_make_up_for(record, change: without_file, row_of: saved_at) if without_file || saved_at
         end
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+      end
+
+      # @api private
+      def vidcache_job_class
+        vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
       end
     end
 
@@ -216,7 +231,7 @@ module Vidcache
     private
 
     def begin_vidcache_change_of_email
-      @vidcache_change = nil
+      @vidcache_change = @vidcache_joined = nil
       return unless Vidcache.configured?
 
       @vidcache_before = vidcache_email_before
@@ -230,7 +245,7 @@ module Vidcache
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
     # committed yet: still in time.
     def begin_vidcache_change_of_email_that_came_late
-      return if @vidcache_change || !Vidcache.configured? || !vidcache_usable?
+      return if @vidcache_joined || !Vidcache.configured? || !vidcache_usable?
 
       return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
 
@@ -238,12 +253,19 @@ module Vidcache
     end
 
     def begin_vidcache_change(before)
-      @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
-      Change.join_transaction(self, @vidcache_change, before)
+      begin
+        @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
+      rescue Error, SystemCallError => e
+        raise unless Unavailable.save?(e, self.class)
+      end
+      Change.join_transaction(self, @vidcache_change || Unavailable::NOT_BEGUN, before)
+      @vidcache_joined = true
     end
 
-    def join_vidcache_transaction
-      Change.join_transaction(self, nil) if Vidcache.configured? && vidcache_usable?
+    def join_vidcache_transaction_of_the_new_row
+      return unless Vidcache.configured? && (vidcache_usable? || @vidcache_unforgotten)
+
+      Change.join_transaction(self, nil, saved_at: @vidcache_unforgotten)
     end
 
     def vidcache_email_column

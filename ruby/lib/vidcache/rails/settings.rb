@@ -118,6 +118,11 @@ module Vidcache
       @options.trust_proxy ? true : false
     end
 
+    # @return [Symbol] `:raise` or `:save`: what becomes of a user's save while the file cannot be used ({Unavailable})
+    def when_unavailable
+      (@options.when_unavailable.presence || (::Rails.env.development? ? :save : :raise)).to_sym
+    end
+
     # @return [String, nil] another address than HubSpot's, for {ContactJob}; a double's, in tests
     def api_url
       @options.api_url.presence
@@ -145,6 +150,7 @@ module Vidcache
     def check
       unknown = webhook_signatures - %w[v1 v2 v3]
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
+      raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
 
       wished = @options.quiet_period.presence&.to_f
       return self if !configured? || wished.nil? || wished > page_deadline
@@ -183,11 +189,11 @@ module Vidcache
     # Opens the file, making its folder if need be.
     #
     # @return [Vidcache::Cache]
-    # @raise [Vidcache::NotConfigured, Vidcache::Error, SystemCallError]
+    # @raise [Vidcache::NotConfigured, Vidcache::Error]
     def open
       raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
 
-      FileUtils.mkdir_p(path.dirname)
+      make_folder(path.dirname)
       Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
     end
 
@@ -216,6 +222,29 @@ module Vidcache
     private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
+
+    # What root makes belongs to the owner of the folder above, whose processes are to use it; as the file does.
+    def make_folder(folder)
+      return if folder.directory?
+
+      make_folder(folder.parent)
+      folder.mkdir
+      above = folder.parent.stat
+      folder.lchown(above.uid, above.gid) if Process.euid.zero?
+    rescue Errno::EEXIST
+      nil
+    rescue SystemCallError => e
+      raise CannotOpen, "cannot open #{path}: its folder cannot be made: #{e.class.new.message} (os error #{e.errno}): " \
+                        "#{folder.parent} #{rights(folder.parent)}; " \
+                        "this process is of user #{Process.euid} and group #{Process.egid}; the path is config.vidcache.path"
+    end
+
+    def rights(folder)
+      found = folder.stat
+      format("has mode %<mode>04o, owner %<uid>d and group %<gid>d", mode: found.mode & 0o7777, uid: found.uid, gid: found.gid)
+    rescue SystemCallError
+      "cannot be looked at"
+    end
 
     def derived(base)
       OpenSSL::HMAC.digest("SHA256", base, "vidcache: fingerprints of emails, 1")
