@@ -18,7 +18,7 @@ module Vidcache
   # | `busy_timeout` | 5 s |
   # | `access_token` | none: of a private app, for {ContactJob} |
   # | `client_secret` | none: what webhooks are signed with, for {Webhook} |
-  # | `webhook_url` | as the request says, and a warning in production: the whole address that HubSpot calls, for {Webhook} |
+  # | `webhook_url` | as the request says, and in production none, with a warning: the whole address that HubSpot calls, for {Webhook} |
   # | `webhook_signatures` | `%w[v3]`: the versions of signatures that webhooks may have (see {Webhook}) |
   # | `trust_proxy` | false: whether the proxy in front sets `Forwarded` or `X-Forwarded-Host` itself (see {WebhookAddress}) |
   # | `when_unavailable` | `:raise`, in development `:save`: what becomes of a user's save while the file cannot be used ({Unavailable}) |

@@ -217,8 +217,8 @@ module Vidcache
       "host: copy the one in the portal's own embed code (in HubSpot: Settings, Tracking code). Once it is set, even to this one, " \
       "nothing is said here."
     NO_WEBHOOK_URL =
-      "config.vidcache.webhook_url is not set, so the address that a webhook was signed for is told by the request: what HubSpot " \
-      "signed for another address of the same HubSpot app is taken here too. Set it to the address that is entered at HubSpot."
+      "config.vidcache.webhook_url is not set, so every webhook is refused: whoever sends one would say himself which address it " \
+      "was signed for. Set it to the whole address that is entered at HubSpot."
     private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
