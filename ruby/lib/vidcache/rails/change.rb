@@ -31,6 +31,12 @@ module Vidcache
       JSON.parse(Vidcache.cache.export(key)).fetch("changes").reject { |change| change["ended_at"] }
     end
 
+    # @param model [Class]
+    # @return [Boolean] whether what joins is told of an end
+    def self.transaction_open?(model)
+      with_connection(model, &:transaction_open?)
+    end
+
     # `connection` is deprecated from Rails 7.2 on. Within a save either is the connection that the save uses.
     def self.with_connection(model, &block)
       model.respond_to?(:with_connection) ? model.with_connection(&block) : yield(model.connection)

@@ -3,6 +3,7 @@
 require "active_support/concern"
 require "active_support/core_ext/object/blank"
 require "vidcache/rails/condition"
+require "vidcache/rails/email_elsewhere"
 require "vidcache/rails/forgetting"
 require "vidcache/rails/keys"
 require "vidcache/rails/vid_column"
@@ -47,6 +48,7 @@ module Vidcache
   module Model
     extend ActiveSupport::Concern
     include Condition
+    include EmailElsewhere
     include Forgetting
     include VidColumn
 
@@ -56,7 +58,9 @@ module Vidcache
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
-      # @param email [Symbol] the column (or an alias of it) that holds the email
+      # @param email [Symbol] the attribute (or an alias of it) that holds the email; or, with `told_by:`, a method that gives it
+      # @param told_by [String, :app, nil] where the email is no attribute: the model that says {#has_vid_email_of}, or the app itself
+      #   ({EmailElsewhere})
       # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID,
       #   that never changes. Models that share a cache must not share keys: the second one with bare ids raises
       # @param prefix [String, nil] what stands before the key, to tell this model's from another's: `"customer-"`
@@ -69,7 +73,7 @@ module Vidcache
       #   page names the email and no job tells HubSpot of it
       # @return [void]
       # @raise [ArgumentError] another model's keys are bare ids too
-      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, **condition) # rubocop:disable Naming/PredicateName
+      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, told_by: nil, **condition) # rubocop:disable Naming/PredicateName
         unknown = condition.keys - [:if]
         raise ArgumentError, "has_vid knows no #{unknown.join(", ")}" if unknown.any?
 
@@ -80,9 +84,20 @@ module Vidcache
         self.vidcache_job = job
         self.vidcache_vid_attribute = vid&.to_s
         self.vidcache_forget = forget
+        self.vidcache_told_by = told_by
         self.vidcache_condition = condition[:if]
         Keys.claim(self)
         VidColumn.add(self) if vid
+      end
+
+      # In the model that holds the email of another one, which says `has_vid told_by:` this one ({EmailElsewhere}).
+      #
+      # @param owner [Symbol] the association, or a method, that gives whose the email is; `:itself` where the email is made of
+      #   several columns of one model
+      # @return [void]
+      def has_vid_email_of(owner) # rubocop:disable Naming/PredicateName
+        include Vidcache::EmailElsewhere::Watched
+        self.vidcache_email_owner = owner
       end
     end
 
@@ -211,6 +226,7 @@ module Vidcache
     # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks, or it may
     #   not be used yet (`has_vid if:`)
     def vidcache_email
+      self.class.vidcache_email_in_row?
       return unless vidcache_usable?
 
       text = public_send(self.class.vidcache_email_attribute).to_s
@@ -237,7 +253,7 @@ module Vidcache
       @vidcache_before = vidcache_email_before
       @vidcache_was_usable = vidcache_usable?
       return unless @vidcache_was_usable
-      return unless will_save_change_to_attribute?(vidcache_email_column) || vidcache_becomes_usable?(@vidcache_before)
+      return unless vidcache_attribute_changes?(:will_save_change_to_attribute?) || vidcache_becomes_usable?(@vidcache_before)
 
       begin_vidcache_change(@vidcache_before)
     end
@@ -247,7 +263,7 @@ module Vidcache
     def begin_vidcache_change_of_email_that_came_late
       return if @vidcache_joined || !Vidcache.configured? || !vidcache_usable?
 
-      return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
+      return unless vidcache_attribute_changes?(:saved_change_to_attribute?) || @vidcache_was_usable == false
 
       begin_vidcache_change(@vidcache_before)
     end
@@ -263,9 +279,16 @@ module Vidcache
     end
 
     def join_vidcache_transaction_of_the_new_row
-      return unless Vidcache.configured? && (vidcache_usable? || @vidcache_unforgotten)
+      return unless Vidcache.configured?
+
+      self.class.vidcache_email_in_row?
+      return unless vidcache_usable? || @vidcache_unforgotten
 
       Change.join_transaction(self, nil, saved_at: @vidcache_unforgotten)
+    end
+
+    def vidcache_attribute_changes?(question)
+      self.class.vidcache_email_in_row? && public_send(question, vidcache_email_column)
     end
 
     def vidcache_email_column
