@@ -9,7 +9,7 @@ module Vidcache
   # | setting | default |
   # | --- | --- |
   # | `portal_id` | none: without it nothing is opened, rendered or tracked |
-  # | `path` | `storage/hubspot.vidcache` under the app's root; its folder is made |
+  # | `path` | `storage/hubspot.vidcache` under the app's root, elsewhere than in production with the environment in its name; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
   # | `old_secrets`, `old_secret_key_bases` | none: what those were before a rotation (see {Settings#old_secrets}) |
   # | `page_deadline` | 10 s: how long after it was rendered a page may still name an email |

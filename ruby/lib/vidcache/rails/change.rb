@@ -107,9 +107,12 @@ module Vidcache
     def enqueue
       wait = quiet_period if @token.is_a?(Integer)
       @record.class.enqueue_vidcache_job(@record, @token, wait: wait, before: @before, saved_at: @saved_at)
-    rescue NotImplementedError => e
-      Failure.report(e, during: "a job was not enqueued, so the change stays outstanding: the queue cannot wait")
+    rescue NotImplementedError
+      Failure.report(CANNOT_WAIT, during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
     end
+
+    CANNOT_WAIT = Error.new("config.active_job.queue_adapter (:inline?) cannot enqueue a job for later, and HubSpot must not be told sooner")
+    private_constant :CANNOT_WAIT
 
     # Where the file cannot say, the longest that any may be: the job is not lost, and comes in no case too early.
     def quiet_period

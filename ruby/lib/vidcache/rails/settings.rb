@@ -34,9 +34,10 @@ module Vidcache
       Integer(@options.portal_id, exception: false) || @options.portal_id
     end
 
+    # By default of the environment: tests do not touch development's file.
     # @return [Pathname]
     def path
-      @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
+      @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
     end
 
     # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was copied, where the
