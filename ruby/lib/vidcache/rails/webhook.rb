@@ -16,8 +16,8 @@ module Vidcache
   # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that says which email
   # the contact holds now: {ReconcileJob} is enqueued, which reads it.
   #
-  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405: no POST. 503: the file could not
-  # be written, and HubSpot sends it again.
+  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405: no POST.
+  # 503: the file could not be written, and HubSpot sends it again.
   #
   # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
   # is to say whoever sent it: what HubSpot signed for another address of the same HubSpot app (a staging server's) is then taken by
