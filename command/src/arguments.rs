@@ -19,12 +19,12 @@ const EXIT: &str = "Exit status:
   130  interrupted";
 
 const SECRET: &str = "The secret never is an argument, since every user of a system sees those: \
-    it is in the variable VIDCACHE_SECRET, or in a file (--secret-file). A line's end after it is not part of it.";
+    it is in the variable\nVIDCACHE_SECRET, or in a file (--secret-file). A line's end after it is not part of it.";
 
 /// Looks into the file of a vidcache, checks it, fills it, and mends what an operator can.
 #[derive(Parser)]
 #[command(name = "vidcache", version, after_help = EXIT, after_long_help = format!("{SECRET}\n\n{EXIT}"))]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) file: File,
@@ -39,13 +39,20 @@ pub(crate) struct Arguments {
 #[derive(Args)]
 pub(crate) struct File {
     /// The cache's file.
-    #[arg(long = "file", short, global = true, env = "VIDCACHE_FILE", value_name = "FILE")]
+    #[arg(
+        long = "file",
+        short = 'f',
+        global = true,
+        env = "VIDCACHE_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     pub(crate) path: Option<PathBuf>,
     /// The HubSpot portal that the file must belong to; without it whichever it belongs to.
-    #[arg(long, global = true, env = "VIDCACHE_PORTAL_ID", value_name = "ID")]
+    #[arg(long, global = true, env = "VIDCACHE_PORTAL_ID", hide_env_values = true, value_name = "ID")]
     pub(crate) portal: Option<i64>,
     /// A file with the secret, in place of the variable VIDCACHE_SECRET.
-    #[arg(long, global = true, env = "VIDCACHE_SECRET_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "VIDCACHE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
     /// The secret is a Rails app's secret_key_base: the file's is derived from it as the gem does.
     #[arg(long, global = true)]
@@ -64,6 +71,8 @@ pub(crate) enum Command {
     Conflicts(Some),
     /// Counts what is in the file, what waits, and what the file takes.
     Stats,
+    /// Looks at the file, its place, its secret, its waiting changes and the clock, and says what to do.
+    Doctor,
     /// Reads the whole file and names what is wrong with it; nobody waits for that.
     Verify,
     /// Takes out all that is held on a user who is gone. Lock their jobs out meanwhile.

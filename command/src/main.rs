@@ -3,10 +3,12 @@
 //! It uses the library's public interface alone. docs/guides/command.md is its guide.
 
 mod arguments;
+mod doctor;
 mod failure;
 mod file;
 mod lists;
 mod output;
+mod system;
 mod users;
 mod whole;
 mod words;
@@ -22,7 +24,8 @@ use output::Output;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = Output::new(arguments.json);
-    match run(&arguments, &mut out).and_then(|all_is_well| out.flush().map(|()| all_is_well)) {
+    let ended = run(&arguments, &mut out);
+    match out.flush().and(ended) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(failure::SOMETHING_IS_WRONG),
         Err(failure) => failure.tell(arguments.json),
@@ -39,6 +42,7 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::List(list) => lists::list(file, list, out),
         Command::Conflicts(some) => lists::conflicts(file, some.limit, out),
         Command::Stats => whole::stats(file, out),
+        Command::Doctor => doctor::doctor(file, out),
         Command::Verify => whole::verify(file, out),
         Command::Doubt(sure) => whole::doubt(file, sure, out),
         Command::MoveAside(sure) => whole::move_aside(file, sure, out),

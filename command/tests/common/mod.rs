@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use vidcache::{Email, Options, UserKey, Vidcache};
@@ -84,6 +85,13 @@ impl Place {
         fs::read_to_string(self.folder.path().join(name)).expect("a file of text")
     }
 
+    /// All changes were begun so much earlier. Nobody has the file open.
+    pub(crate) fn age_changes(&self, by: Duration) {
+        let db = rusqlite::Connection::open(self.path()).expect("the file");
+        let by = i64::try_from(by.as_millis()).expect("a time");
+        db.execute("UPDATE change SET begun_at = begun_at - ?1", [by]).expect("changes");
+    }
+
     pub(crate) fn open_to_its_group(&self) {
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o660)).expect("a mode");
     }
@@ -128,7 +136,14 @@ impl<'p> Run<'p> {
 
     /// Runs it, and it ends with that status.
     #[track_caller]
-    pub(crate) fn ends(mut self, status: i32) -> Told<'p> {
+    pub(crate) fn ends(self, status: i32) -> Told<'p> {
+        let (ended, told) = self.output();
+        assert_eq!(ended, Some(status), "{}\n{}", told.stdout, told.stderr);
+        told
+    }
+
+    /// Runs it, and tells how it ended.
+    pub(crate) fn output(mut self) -> (Option<i32>, Told<'p>) {
         if self.input.is_some() {
             self.command.stdin(Stdio::piped());
         }
@@ -140,10 +155,9 @@ impl<'p> Run<'p> {
         let ended = child.wait_with_output().expect("the command ends");
         let text = |bytes| String::from_utf8(bytes).expect("what it says is text");
         let told = Told { place: self.place, stdout: text(ended.stdout), stderr: text(ended.stderr) };
-        assert_eq!(ended.status.code(), Some(status), "{}\n{}", told.stdout, told.stderr);
         // Nobody's colours go into a pipe.
         assert!(!told.stdout.contains('\x1b') && !told.stderr.contains('\x1b'));
-        told
+        (ended.status.code(), told)
     }
 }
 
