@@ -6,11 +6,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::export::Export;
+use crate::import::Import;
+
 /// How each way of ending is told to a program; `failure` has the same table.
 const EXIT: &str = "Exit status:
   0    done
   1    done, and something is wrong, which the output names
-  2    the arguments are wrong
+  2    the arguments, or the rows that were to be imported, are wrong
   3    what the file knows, or HubSpot said, is against it
   4    the file cannot be opened as it is, where it is, or with this secret
   5    the file was busy: try again
@@ -75,6 +78,10 @@ pub(crate) enum Command {
     Doctor,
     /// Reads the whole file and names what is wrong with it; nobody waits for that.
     Verify,
+    /// Takes in users and their contacts, and emails that HubSpot held: of the app's table, or of HubSpot's export.
+    Import(Import),
+    /// Writes all users and their contacts, as import takes them. Emails are not in the file.
+    Export(Export),
     /// Takes out all that is held on a user who is gone. Lock their jobs out meanwhile.
     Forget(Gone),
     /// After an old copy of the file was put back: no page names an email until HubSpot says it anew.

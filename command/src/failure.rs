@@ -17,6 +17,12 @@ pub(crate) enum Failure {
     Library(vidcache::Error, Option<&'static str>),
     /// The arguments contradict each other, or one is missing.
     Usage(String),
+    /// What was to be taken in is not what it should be.
+    Input(String),
+    /// Another file than the cache's: what could not be done with it.
+    File(String),
+    /// Ctrl-C: what was done until then.
+    Interrupted(String),
     /// Standard output: most often a pipe whose reader is gone.
     Output(io::Error),
 }
@@ -32,7 +38,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Library(error, None) => error.fmt(f),
             Self::Library(error, Some(hint)) => write!(f, "{error}. {hint}"),
-            Self::Usage(what) => f.write_str(what),
+            Self::Usage(what) | Self::Input(what) | Self::File(what) => f.write_str(what),
+            Self::Interrupted(done) => write!(f, "interrupted: {done}"),
             Self::Output(error) => write!(f, "the output cannot be written: {error}"),
         }
     }
@@ -44,6 +51,9 @@ impl Failure {
         match self {
             Self::Library(error, _) => (error.code().name(), Some(error.code().number())),
             Self::Usage(_) => ("usage", None),
+            Self::Input(_) => ("input", None),
+            Self::File(_) => ("file", None),
+            Self::Interrupted(_) => ("interrupted", None),
             Self::Output(_) => ("output", None),
         }
     }
@@ -51,8 +61,9 @@ impl Failure {
     /// As the manual's table says.
     fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::Output(_) => 6,
+            Self::Usage(_) | Self::Input(_) => 2,
+            Self::Output(_) | Self::File(_) => 6,
+            Self::Interrupted(_) => 130,
             Self::Library(error, _) => match error.code().number() {
                 101..=199 => 2,
                 201..=299 => 3,

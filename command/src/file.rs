@@ -13,6 +13,13 @@ use vidcache::{Error, Options, Vidcache};
 use crate::arguments::File;
 use crate::failure::{Failure, Result};
 
+/// What is done where there is no file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Refuse,
+    Make,
+}
+
 /// The path that was given.
 pub(crate) fn path(file: &File) -> Result<&Path> {
     file.path
@@ -26,40 +33,75 @@ pub(crate) fn open(file: &File) -> Result<Vidcache> {
     open_under(file, &[])
 }
 
-/// Opens the file under the secret, or under one that it was before.
+/// Opens a file that is there under its secret, or under one that it was before.
 pub(crate) fn open_under(file: &File, old_secret_files: &[PathBuf]) -> Result<Vidcache> {
+    there(path(file)?)?;
+    let open = |options: &Options<'_>| match file.portal {
+        Some(portal) => Vidcache::open(path(file)?, portal, options).map_err(Failure::from),
+        // The file says whose it is.
+        None => match Vidcache::open(path(file)?, 1, options) {
+            Err(Error::WrongPortal { found, .. }) => Ok(Vidcache::open(path(file)?, found, options)?),
+            other => Ok(other?),
+        },
+    };
+    with_options(file, old_secret_files, Options::default().busy_timeout, open)
+}
+
+/// Opens the file to write many rows to it, or makes it. The portal must be said.
+pub(crate) fn open_to_fill(file: &File, missing: Missing) -> Result<Vidcache> {
     let path = path(file)?;
-    // The library makes a file where there is none; whoever asks about one has mistyped its name.
-    if fs::symlink_metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-        return Err(Error::CannotOpen { path: path.into(), why: "there is no such file".into() }.into());
+    let portal = file.portal.ok_or_else(|| {
+        Failure::Usage(
+            "which portal is not said: --portal ID, or the variable VIDCACHE_PORTAL_ID. Contact ids of one portal are \
+             other contacts in another"
+                .into(),
+        )
+    })?;
+    if missing == Missing::Refuse {
+        there(path).map_err(|failure| match failure {
+            Failure::Library(error, _) => Failure::Library(error, Some("--create makes one")),
+            other => other,
+        })?;
     }
+    with_options(file, &[], Duration::from_secs(60), |options| Ok(Vidcache::open(path, portal, options)?))
+}
+
+/// The library makes a file where there is none; whoever asks about one has mistyped its name.
+fn there(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::CannotOpen { path: path.into(), why: "there is no such file".into() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn with_options(
+    file: &File,
+    old_secret_files: &[PathBuf],
+    busy_timeout: Duration,
+    open: impl FnOnce(&Options<'_>) -> Result<Vidcache>,
+) -> Result<Vidcache> {
     let secret = secret(file)?;
     let old = old_secret_files.iter().map(|old| read_secret(old, file.rails)).collect::<Result<Vec<_>>>()?;
     let old: Vec<&[u8]> = old.iter().map(Vec::as_slice).collect();
     let options = Options {
         secret: secret.as_deref(),
         old_secrets: &old,
+        busy_timeout,
         // No page is rendered here, so none must be waited for: the shortest that there is.
         page_deadline: Duration::from_millis(100),
         ..Options::default()
     };
-    let opened = match file.portal {
-        Some(portal) => Vidcache::open(path, portal, &options),
-        // The file says whose it is.
-        None => match Vidcache::open(path, 1, &options) {
-            Err(Error::WrongPortal { found, .. }) => Vidcache::open(path, found, &options),
-            other => other,
-        },
-    };
-    opened.map_err(|error| match error {
-        Error::WrongSecret if secret.is_none() => {
+    open(&options).map_err(|failure| match failure {
+        Failure::Library(error @ Error::WrongSecret, _) if secret.is_none() => {
             Failure::Library(error, Some("No secret was given: set VIDCACHE_SECRET, or name a file by --secret-file"))
         }
-        Error::WrongSecret if !file.rails => Failure::Library(
+        Failure::Library(error @ Error::WrongSecret, _) if !file.rails => Failure::Library(
             error,
             Some("If the app is a Rails app without config.vidcache.secret: give its secret_key_base, and --rails"),
         ),
-        other => other.into(),
+        other => other,
     })
 }
 

@@ -4,10 +4,14 @@
 
 mod arguments;
 mod doctor;
+mod export;
 mod failure;
 mod file;
+mod import;
+mod interrupt;
 mod lists;
 mod output;
+mod progress;
 mod system;
 mod users;
 mod whole;
@@ -41,6 +45,8 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::Forget(whom) => users::forget(file, whom, out),
         Command::List(list) => lists::list(file, list, out),
         Command::Conflicts(some) => lists::conflicts(file, some.limit, out),
+        Command::Import(rows) => import::import(file, rows, out),
+        Command::Export(to) => export::export(file, to, out),
         Command::Stats => whole::stats(file, out),
         Command::Doctor => doctor::doctor(file, out),
         Command::Verify => whole::verify(file, out),

@@ -100,6 +100,13 @@ impl Place {
         self.command(arguments)
     }
 
+    /// Where the portal must be said.
+    pub(crate) fn fill(&self, arguments: &[&str]) -> Run<'_> {
+        let mut run = self.command(arguments);
+        run.command.env("VIDCACHE_PORTAL_ID", PORTAL.to_string());
+        run
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Run<'_> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vidcache"));
         for name in ["VIDCACHE_PORTAL_ID", "VIDCACHE_SECRET_FILE"] {
