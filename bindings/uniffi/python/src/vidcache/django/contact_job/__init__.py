@@ -1,0 +1,1 @@
+"""The job that tells HubSpot of a user."""
