@@ -7,13 +7,14 @@ its hooks after a rollback was rolled back with it, and its change is abandoned.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Optional
 
 from django.db import connections, transaction
 
 from .._page import report
-from . import get_cache, settings
+from . import get_cache
 from .declaration import Declaration
 
 
@@ -148,9 +149,14 @@ def sign_up(declaration: Declaration, user: Any, using: str) -> None:
 
 def changes_of(key: Any) -> list[dict[str, Any]]:
     """The user's outstanding changes, as `Cache.export` has them."""
-    import json
-
-    return [change for change in json.loads(get_cache().export(key))["changes"] if change.get("ended_at") is None]
+    return [change for change in _changes(key) if change["ended_at"] is None]
 
 
-__all__ = ["Member", "begin", "changes_of", "join", "quietly", "settings", "sign_up"]
+def is_refused(key: Any) -> bool:
+    """Whether HubSpot has refused the email of a user without a contact for good."""
+    return any(change["refused"] is not None for change in _changes(key))
+
+
+def _changes(key: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(get_cache().export(key))["changes"]
+    return found

@@ -24,6 +24,10 @@ OF_DJANGO = frozenset(
         "user",
         "no_store",
         "queue",
+        "quiet_period",
+        "access_token",
+        "api_url",
+        "api_path",
     )
 )
 """The others."""
@@ -66,3 +70,14 @@ def enqueue() -> Enqueue:
     if queue is None or not callable(queue):
         raise ImproperlyConfigured('VIDCACHE has no "queue": nobody tells HubSpot of changes')
     return queue
+
+
+def access_token() -> Optional[str]:
+    """What HubSpot is called with, without the line's end that files and secret stores put after it; None: there is none.
+
+    Raises ImproperlyConfigured: it cannot be one, and an HTTP client that was given it would repeat it in its error.
+    """
+    token = str(given("access_token") or "").strip()
+    if re.search(r"[^!-~]", token):
+        raise ImproperlyConfigured('VIDCACHE["access_token"] has a blank or a line\'s end in it')
+    return token or None
