@@ -24,6 +24,7 @@ OF_DJANGO = frozenset(
         "user",
         "no_store",
         "queue",
+        "rq_queue",
         "quiet_period",
         "access_token",
         "api_url",

@@ -41,6 +41,8 @@ from .telling import RowGone, Telling, is_another_row
 
 ATTEMPTS = 10
 """How often a job is tried. Its changes are found again after that."""
+EARLY = 1
+"""Seconds by which a queue may be early."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ def perform(payload: dict[str, Any]) -> Optional[Again]:
 
     Raises what the last try raised; LookupError: the model has no `has_vid` (any more).
     """
+    left = float(payload.get("at", 0)) - time.time()
+    if left > EARLY:
+        return Again(payload, left)
     tries = int(payload.get("tries", 0)) + 1
     last_try = tries >= ATTEMPTS
     declaration = named(payload["model"])
@@ -69,9 +74,9 @@ def perform(payload: dict[str, Any]) -> Optional[Again]:
             raise
         wait_for = error.retry_after if isinstance(error, errors.RateLimited) else None
         report(f"user {job.name}: a job is tried again", error)
-        return Again(job.kept(), tries**4 + 2 if wait_for is None else wait_for)
+        return job.again(tries, tries**4 + 2 if wait_for is None else wait_for)
     # To wait is not a try: nothing went wrong.
-    return None if wait is None else Again({**job.kept(), "tries": tries - 1}, wait)
+    return None if wait is None else job.again(tries - 1, wait)
 
 
 class _Job:
@@ -83,11 +88,12 @@ class _Job:
         self.key: Any = None
         self.memory: Optional[Memory] = None
 
-    def kept(self) -> dict[str, Any]:
-        """The payload for the next try."""
-        if self.memory is None:
-            return self.payload
-        return dict(self.payload, kept=self.memory.seal(self.key))
+    def again(self, tries: int, wait: float) -> Again:
+        """The next try, which knows itself when it is due: a queue may hand it out early."""
+        payload = dict(self.payload, tries=tries, at=time.time() + wait)
+        if self.memory is not None:
+            payload["kept"] = self.memory.seal(self.key)
+        return Again(payload, wait)
 
     def perform(self) -> Optional[float]:
         """Seconds to wait, or None."""
