@@ -74,6 +74,7 @@ def celery_app():
     from celery import Celery
 
     app = Celery("shop", set_as_current=True)
+    app.conf.worker_hijack_root_logger = False
     app.autodiscover_tasks(["vidcache.django"], force=True)
     yield app
     app.close()
@@ -84,7 +85,7 @@ def test_celery_tells_hubspot_after_the_quiet_period(portal, celery_app, redis_u
 
     celery_app.conf.update(broker_url=redis_url, task_ignore_result=True, broker_connection_retry_on_startup=True)
     configure(monkeypatch, queue="vidcache.django.celery.enqueue")
-    with start_worker(celery_app, pool="solo", perform_ping_check=False):
+    with start_worker(celery_app, pool="solo", perform_ping_check=False, loglevel="WARNING"):
         user = User.objects.create(username="ann", email="ann@shop.test")
         until(lambda: get_cache().resolve(user.pk))
         began = time.monotonic()

@@ -27,6 +27,9 @@ OF_DJANGO = frozenset(
         "rq_queue",
         "quiet_period",
         "access_token",
+        "client_secret",
+        "webhook_url",
+        "webhook_signatures",
         "api_url",
         "api_path",
     )

@@ -54,7 +54,7 @@ class Again:
 
 
 def perform(payload: dict[str, Any]) -> Optional[Again]:
-    """One try of a job. None: there is nothing left to do. Otherwise the queue is given what is returned.
+    """One try of a job, or the reading of contacts after a webhook. None: there is nothing left to do. Otherwise the queue is given what is returned.
 
     Raises what the last try raised; LookupError: the model has no `has_vid` (any more).
     """
@@ -63,6 +63,11 @@ def perform(payload: dict[str, Any]) -> Optional[Again]:
         return Again(payload, left)
     tries = int(payload.get("tries", 0)) + 1
     last_try = tries >= ATTEMPTS
+    if payload.get("read"):
+        from ..reconcile import Reconcile  # It enqueues jobs.
+
+        Reconcile().read()
+        return None
     declaration = named(payload["model"])
     job = _Job(declaration, dict(payload, tries=tries), last_try)
     try:
