@@ -7,8 +7,10 @@ wait, or its name: `vidcache.django.celery.enqueue`, `vidcache.django.rq.enqueue
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Optional
 
+from .._page import logger, report
 from . import get_cache, settings
 from .contact_job.memory import Memory
 from .declaration import Declaration
@@ -44,11 +46,24 @@ def enqueue(job: dict[str, Any], wait: float) -> None:
 
 
 def quiet_period() -> float:
-    """Seconds after the beginning of a change before which no job tells HubSpot: what the file says, or more where
-    VIDCACHE's "quiet_period" asks for it; the longest that any may be where the file cannot say.
+    """Seconds after the beginning of a change before which no job tells HubSpot: VIDCACHE's "quiet_period", or else what the file
+    says. Never so short that a page of any process could name the former email still: then what the file says counts, and
+    the log says so. The longest that any may be where the file cannot say.
     """
     wished = float(settings.given("quiet_period") or 0)
     try:
-        return max(wished, get_cache().quiet_period())
-    except Exception:
+        of_file = get_cache().quiet_period()
+    except Exception as error:
+        report("a job waits for the longest time that it may have to", error)
         return settings.LONGEST
+    if wished and wished <= of_file - settings.TRANSIT:
+        _warn(wished, of_file)
+    return wished if wished > of_file - settings.TRANSIT else of_file
+
+
+@lru_cache(maxsize=1)
+def _warn(wished: float, of_file: float) -> None:
+    """Once for a process."""
+    logger.warning(
+        "VIDCACHE's quiet_period is %g s, and a process has rendered pages that name an email for as long or longer: jobs wait %g s", wished, of_file
+    )
