@@ -1,6 +1,5 @@
-"""What everyone does, for SNIPPET=usual: save, and have a worker tell HubSpot as soon as there is one to do it. The contact's id is kept
-in vidcache's file, where others have a column for it.
-"""
+"""What everyone does, for SNIPPET=usual: save, and have a worker tell HubSpot as soon as there is one to do it. The
+contact's id is kept in vidcache's file, where others have a column for it. """
 
 from django.conf import settings
 from django.contrib.auth import get_user_model

@@ -1,5 +1,5 @@
-"""A change of email is begun before its UPDATE is sent, whoever sends it, and ends with its transaction: the real Django on real
-databases."""
+"""A change of email is begun before its UPDATE is sent, whoever sends it, and ends with its transaction: the real
+Django on real databases."""
 
 import datetime
 import json

@@ -1,4 +1,5 @@
-"""The contact job in the queues that Django's apps have: the real Celery and the real RQ, with a Redis of the tests' own."""
+"""The contact job in the queues that Django's apps have: the real Celery and the real RQ, with a Redis of the
+tests' own."""
 
 import json
 import shutil

@@ -2,7 +2,8 @@
 
     from vidcache.testing import *
 
-Each test that asks for `hubspot` has a cache of its own, in which HubSpot holds what the test says, and a queue that waits:
+Each test that asks for `hubspot` has a cache of its own, in which HubSpot holds what the test says, and a queue
+that waits:
 
     def test_a_page(client, hubspot, user):
         hubspot.confirm(user)
@@ -12,9 +13,8 @@ Each test that asks for `hubspot` has a cache of its own, in which HubSpot holds
         assert hubspot.emails(client.get("/").content) == []
         assert hubspot.jobs == 1
 
-Within Django's TestCase, and pytest-django's `db`, nothing commits: jobs are counted where the test is a TransactionTestCase
-(`transactional_db`) or within `django_capture_on_commit_callbacks(execute=True)`.
-"""
+Within Django's TestCase, and pytest-django's `db`, nothing commits: jobs are counted where the test is a
+TransactionTestCase (`transactional_db`) or within `django_capture_on_commit_callbacks(execute=True)`. """
 
 from __future__ import annotations
 
@@ -55,9 +55,8 @@ class Hubspot:
         return len(self.payloads)
 
     def confirm(self, user: Any, email: Optional[str] = None) -> None:
-        """Says that HubSpot holds this email for the user, the model's own if None, as if it had just answered so: that ends
-        the user's changes.
-        """
+        """Says that HubSpot holds this email for the user, the model's own if None, as if it had just answered so:
+        that ends the user's changes. """
         declared = declaration.declaration_of(user)
         if declared is None:
             raise LookupError(f"{user.__class__.__name__} is no model with has_vid")

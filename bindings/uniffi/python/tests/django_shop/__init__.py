@@ -1,4 +1,5 @@
-"""A small Django project for the tests: two databases of SQLite, and PostgreSQL where there is one. To import it sets Django up."""
+"""A small Django project for the tests: two databases of SQLite, and PostgreSQL where there is one. To import it
+sets Django up."""
 
 import tempfile
 from pathlib import Path

@@ -2,22 +2,22 @@
 
     VIDCACHE = {"path": "/var/lib/shop/hubspot.vidcache", "portal_id": 62515, "secret": "…"}
 
-whose other keys are `vidcache.Cache`'s options. `{% load vidcache %}{% hubspot_tracking %}` before `</body>` needs the
-request context processor, and names `request.user` by `pk` and `email`; VIDCACHE's `user` (a function of the request that
-returns the user key and the email, or None) has another way. On the page after a sign-out `{% hubspot_signed_out_tag %}`
-stands in its place. A page that the app makes itself, in the browser, gets `hubspot_tracking_data(request)` as JSON:
+whose other keys are `vidcache.Cache`'s options. `{% load vidcache %}{% hubspot_tracking %}` before `</body>` needs
+the request context processor, and names `request.user` by `pk` and `email`; VIDCACHE's `user` (a function of the
+request that returns the user key and the email, or None) has another way. On the page after a sign-out `{%
+hubspot_signed_out_tag %}` stands in its place. A page that the app makes itself, in the browser, gets
+`hubspot_tracking_data(request)` as JSON:
 
     def me(request):
         return JsonResponse({"name": request.user.first_name, "hubspot": hubspot_tracking_data(request)})
 
 Neither tag nor data belongs into a fragment cache: they say what is so at this moment.
 
-`vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's data,
-or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache in Firefox.
-VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox keeps the page for
-Back, and what keeps an old page from naming an email is the script alone. It must then stand above Django's
-ConditionalGetMiddleware, which gives an ETag to what has none; `manage.py check` says so.
-"""
+`vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's
+data, or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache
+in Firefox. VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox
+keeps the page for Back, and what keeps an old page from naming an email is the script alone. It must then stand
+above Django's ConditionalGetMiddleware, which gives an ETag to what has none; `manage.py check` says so. """
 
 from __future__ import annotations
 

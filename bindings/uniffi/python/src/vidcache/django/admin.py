@@ -17,7 +17,8 @@ from .explain import explain
 
 
 class VidcacheExplained:
-    """A mixin for the ModelAdmin of a model with `has_vid`: its change page has a section more, which nobody can edit."""
+    """A mixin for the ModelAdmin of a model with `has_vid`: its change page has a section more, which nobody can
+    edit."""
 
     def get_fieldsets(self, request: Any, obj: Optional[Any] = None) -> Any:
         found = list(super().get_fieldsets(request, obj))  # type: ignore[misc]

@@ -1,6 +1,5 @@
-"""Celery: `VIDCACHE["queue"] = "vidcache.django.celery.enqueue"`. `app.autodiscover_tasks()` finds the task, `vidcache.tell_hubspot`, by
-itself; `task_routes` sends it to a queue of its own.
-"""
+"""Celery: `VIDCACHE["queue"] = "vidcache.django.celery.enqueue"`. `app.autodiscover_tasks()` finds the task,
+`vidcache.tell_hubspot`, by itself; `task_routes` sends it to a queue of its own. """
 
 from __future__ import annotations
 
@@ -12,16 +11,15 @@ from .._page import logger
 from .contact_job import Again, perform
 
 LONGEST = 1800
-"""Seconds that a task is given to wait: brokers with a visibility timeout (Redis, SQS) deliver one that waits for longer again
-and again. One that has to wait for longer waits in parts."""
+"""Seconds that a task is given to wait: brokers with a visibility timeout (Redis, SQS) deliver one that waits for
+longer again and again. One that has to wait for longer waits in parts."""
 
 
 def enqueue(payload: dict[str, Any], wait: float) -> None:
     """Enqueues a job. Raises what Celery raises when its broker cannot be reached.
 
-    With `task_always_eager` a job runs at once, and one that has to wait cannot be enqueued: its change stays outstanding, as
-    the log says. The tests of an app use `vidcache.testing`.
-    """
+    With `task_always_eager` a job runs at once, and one that has to wait cannot be enqueued: its change stays
+    outstanding, as the log says. The tests of an app use `vidcache.testing`. """
     if wait > 0 and current_app.conf.task_always_eager:
         _cannot_wait(payload)
     else:

@@ -1,9 +1,8 @@
 """One change of an email, or one new user, as a member of the transaction that it is made in.
 
 Django calls hooks after a commit, and tells nobody of a rollback: it drops the hooks of what was rolled back, of a
-savepoint too. So a member is such a hook, and each connection that has one is watched: whichever member is no longer among
-its hooks after a rollback was rolled back with it, and its change is abandoned.
-"""
+savepoint too. So a member is such a hook, and each connection that has one is watched: whichever member is no
+longer among its hooks after a rollback was rolled back with it, and its change is abandoned. """
 
 from __future__ import annotations
 
@@ -109,9 +108,9 @@ def quietly(outcome: str, do: Callable[[], object]) -> None:
 
 
 def begin(declaration: Declaration, user: Any, using: str) -> int:
-    """Begins a change of this user in the connection's transaction. After the commit a job is enqueued, after a rollback the
-    change is abandoned. Returns its token. Raises as `Cache.begin_email_change`: then the email must not be written.
-    """
+    """Begins a change of this user in the connection's transaction. After the commit a job is enqueued, after a
+    rollback the change is abandoned. Returns its token. Raises as `Cache.begin_email_change`: then the email must
+    not be written. """
     from . import queue
 
     key = declaration.user_key(user)

@@ -1,4 +1,5 @@
-"""What `manage.py check` says of the settings, and `check --deploy` of those that production needs besides. Opens nothing."""
+"""What `manage.py check` says of the settings, and `check --deploy` of those that production needs besides. Opens
+nothing."""
 
 from __future__ import annotations
 
@@ -86,7 +87,8 @@ def check(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _changes() -> list[checks.CheckMessage]:
-    """Whether changes of email are begun, and told of: without both a page names what HubSpot may not hold any more."""
+    """Whether changes of email are begun, and told of: without both a page names what HubSpot may not hold any
+    more."""
     problems: list[checks.CheckMessage] = []
     named = None if given("user") else get_user_model()
     if not declared() or (named is not None and declaration_of(named) is None):

@@ -1,6 +1,5 @@
-"""Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing, so no page has to
-be waited for.
-"""
+"""Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing,
+so no page has to be waited for. """
 
 from __future__ import annotations
 
@@ -48,9 +47,8 @@ class ContactReader:
         return found
 
     def read_by_email(self, emails: list[str]) -> dict[str, int]:
-        """Which contacts have the emails (at most `BATCH`, in lower case), whether as their first or another one. Raises as
-        `read`.
-        """
+        """Which contacts have the emails (at most `BATCH`, in lower case), whether as their first or another one.
+        Raises as `read`. """
         try:
             _, results = self._take(lambda: hubspot_api.read_batch(emails, by_email=True))
         except errors.Refused:

@@ -112,14 +112,15 @@ def has_vid(
     forget: bool = True,
 ) -> Any:
     """Declares the model of the users that HubSpot has contacts for: as the class's decorator, `@has_vid` or
-    `@has_vid(usable="confirmed")`, or, of a model that is not the app's own, `has_vid(get_user_model())` in the `ready` of an
-    AppConfig. From then on each UPDATE of the email, whoever sends it through Django, begins a change first.
+    `@has_vid(usable="confirmed")`, or, of a model that is not the app's own, `has_vid(get_user_model())` in the
+    `ready` of an AppConfig. From then on each UPDATE of the email, whoever sends it through Django, begins a change
+    first.
 
-    `email`: the field with the email. `key`: the field that gives the user key, an integer, a text or a UUID that never
-    changes. `prefix`: what stands before the key, to tell this model's users from another's. `usable`: an attribute, a
-    method or a function of the user that says whether their email may be used, of an address that is not confirmed yet no;
-    what it asks has to be saved with the user's own row, or followed by `hubspot_email_will_change`. `forget`: whether a user
-    who is deleted is forgotten.
+    `email`: the field with the email. `key`: the field that gives the user key, an integer, a text or a UUID that
+    never changes. `prefix`: what stands before the key, to tell this model's users from another's. `usable`: an
+    attribute, a method or a function of the user that says whether their email may be used, of an address that is
+    not confirmed yet no; what it asks has to be saved with the user's own row, or followed by
+    `hubspot_email_will_change`. `forget`: whether a user who is deleted is forgotten.
 
     Raises ImproperlyConfigured: the model has no such fields, is abstract, or has bare ids as another model has.
     """

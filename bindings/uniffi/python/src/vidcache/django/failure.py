@@ -1,4 +1,5 @@
-"""What the app goes on without is told to the logger `vidcache`; what a stranger can cause as often as they like, seldom."""
+"""What the app goes on without is told to the logger `vidcache`; what a stranger can cause as often as they like,
+seldom."""
 
 from __future__ import annotations
 

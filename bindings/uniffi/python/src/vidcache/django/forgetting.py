@@ -1,8 +1,8 @@
 """A user key is one person: what the file knows of a key goes with the row that had it.
 
-A new row whose key the file knows (the database was reset or restored, or hands ids out again) takes nothing over: inside its
-transaction all that was known is forgotten. A deleted row's user is forgotten once that is committed and the row is gone.
-"""
+A new row whose key the file knows (the database was reset or restored, or hands ids out again) takes nothing over:
+inside its transaction all that was known is forgotten. A deleted row's user is forgotten once that is committed and
+the row is gone. """
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def _saved(sender: Any, instance: Any, created: bool, using: str, **_: Any) -> N
         _forget_whose_key_it_was(declaration, instance)
     except BaseException:
         if not connections[using].in_atomic_block:
-            # It is committed already, and its pages would speak of another person: no row is made, as in a transaction.
+            # It is committed already, and its pages would speak of another person: no row is made, as in a
+            # transaction.
             rows = declaration.rows(using).filter(pk=instance.pk)
             rows._raw_delete(using)
         raise

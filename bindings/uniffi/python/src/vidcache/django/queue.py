@@ -1,9 +1,8 @@
 """The jobs: what one is given, and how it comes into the app's queue.
 
-VIDCACHE's "queue" is a function of a payload (a dict that JSON can hold, without an email that can be read) and of seconds to
-wait, or its name: `vidcache.django.celery.enqueue`, `vidcache.django.rq.enqueue`, or the app's own, whose worker calls
-`vidcache.django.contact_job.perform(payload)`.
-"""
+VIDCACHE's "queue" is a function of a payload (a dict that JSON can hold, without an email that can be read) and of
+seconds to wait, or its name: `vidcache.django.celery.enqueue`, `vidcache.django.rq.enqueue`, or the app's own,
+whose worker calls `vidcache.django.contact_job.perform(payload)`. """
 
 from __future__ import annotations
 
@@ -46,10 +45,9 @@ def enqueue(job: dict[str, Any], wait: float) -> None:
 
 
 def quiet_period() -> float:
-    """Seconds after the beginning of a change before which no job tells HubSpot: VIDCACHE's "quiet_period", or else what the file
-    says. Never so short that a page of any process could name the former email still: then what the file says counts, and
-    the log says so. The longest that any may be where the file cannot say.
-    """
+    """Seconds after the beginning of a change before which no job tells HubSpot: VIDCACHE's "quiet_period", or else
+    what the file says. Never so short that a page of any process could name the former email still: then what the
+    file says counts, and the log says so. The longest that any may be where the file cannot say. """
     wished = float(settings.given("quiet_period") or 0)
     try:
         of_file = get_cache().quiet_period()

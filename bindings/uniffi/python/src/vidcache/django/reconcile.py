@@ -1,13 +1,14 @@
-"""The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as `manage.py
-vidcache_reconcile`. Each run begins where there is something to do, so one that is broken off, or runs twice, harms nothing.
+"""The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as
+`manage.py vidcache_reconcile`. Each run begins where there is something to do, so one that is broken off, or runs
+twice, harms nothing.
 
-1. Changes whose job was lost get another.
-2. Users who are not linked to a contact get a job. It looks for them by their email, and makes a contact for those alone who cannot
-   have one (`contact_job.creating`), or for everybody with `create`.
-3. Contacts are read whose email HubSpot has not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those that
-   were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds apart, is
-   looked for by their email, and linked to the contact that is found, unless it is another user's. Nobody is made or told.
-"""
+1. Changes whose job was lost get another. 2. Users who are not linked to a contact get a job. It looks for them by
+their email, and makes a contact for those alone who cannot
+   have one (`contact_job.creating`), or for everybody with `create`. 3. Contacts are read whose email HubSpot has
+   not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those that
+   were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some
+   seconds apart, is looked for by their email, and linked to the contact that is found, unless it is another
+   user's. Nobody is made or told. """
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ ALL = 2**32 - 1
 
 
 class Reconcile:
-    """`create`: whether jobs make contacts for users whom they do not find; after a file was lost these may be second ones."""
+    """`create`: whether jobs make contacts for users whom they do not find; after a file was lost these may be
+    second ones."""
 
     def __init__(self, *, rate: float = 5, again: float = AGAIN, old: float = OLD, grace: float = GRACE, create: bool = False) -> None:
         self._cache = get_cache()  # Raises before anything is read if there is none.
@@ -47,7 +49,8 @@ class Reconcile:
         self._heard_at = 0.0
 
     def run(self) -> dict[str, int]:
-        """How many contacts were read and by how many calls, how many changes and users got a job, how many users were linked anew.
+        """How many contacts were read and by how many calls, how many changes and users got a job, how many users
+        were linked anew.
 
         Raises `VidcacheError`, OSError, after the steps that need no HubSpot were done.
         """
@@ -62,9 +65,8 @@ class Reconcile:
         return self._read_all(False, self._again) + self._read_all(True, self._old)
 
     def retry_changes(self) -> int:
-        """Enqueues the job anew for every change that has been outstanding for so long that its own must be lost. Those of users who
-        are gone are left as they are.
-        """
+        """Enqueues the job anew for every change that has been outstanding for so long that its own must be lost.
+        Those of users who are gone are left as they are. """
         count = 0
         older_than = max(self._grace, queue.quiet_period())
         for change in self._cache.stale_changes(older_than=older_than, limit=ALL):
@@ -77,7 +79,8 @@ class Reconcile:
         return count
 
     def enqueue_unlinked(self) -> int:
-        """Enqueues a job for every user who is linked to no contact, has an email and is not so new that their own job is on its way."""
+        """Enqueues a job for every user who is linked to no contact, has an email and is not so new that their own
+        job is on its way."""
         count = 0
         for declaration in declared():
             for users in _batches(_all_users(declaration), SCAN):
@@ -93,7 +96,7 @@ class Reconcile:
         return made_at is not None and made_at > time.time() - self._grace
 
     def _read_all(self, confirmed: bool, older_than: float) -> int:
-        """As of its beginning: whoever is read now does not come again."""
+        """Reads whoever was due when it began: who is read now does not come again."""
         began, count = time.monotonic(), 0
         last: Optional[UserToRead] = None
         while True:
@@ -111,9 +114,8 @@ class Reconcile:
             last = users[-1]
 
     def _look_up_gone(self) -> int:
-        """Contacts that HubSpot says it does not have. Their people may have others: one that somebody deleted comes back through a
-        form, with a new id.
-        """
+        """Contacts that HubSpot says it does not have. Their people may have others: one that somebody deleted
+        comes back through a form, with a new id. """
         if not self._gone:
             return 0
         time.sleep(max(self._heard_at + GONE_AGAIN - time.monotonic(), 0))
@@ -144,9 +146,8 @@ class Reconcile:
         return True
 
     def _email_of(self, gone: UserToRead) -> tuple[Any, Optional[str]]:
-        """A user whose pages say less because their contact is gone, and their email in lower case; no email where a change is on its
-        way: its job looks for them.
-        """
+        """A user whose pages say less because their contact is gone, and their email in lower case; no email where
+        a change is on its way: its job looks for them. """
         for declaration in declared():
             user = declaration.with_key(gone.user)
             if user is not None and self._cache.resolve(gone.user) == gone.vid:
@@ -179,7 +180,8 @@ _soon = 0.0
 
 
 def read_soon() -> None:
-    """Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued one."""
+    """Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued
+    one."""
     global _soon
     now = time.monotonic()
     if now < _soon or settings.access_token() is None or not get_cache().users_to_read(older_than=AGAIN, limit=1):

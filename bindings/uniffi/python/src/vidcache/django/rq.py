@@ -1,6 +1,6 @@
-"""RQ: `VIDCACHE["queue"] = "vidcache.django.rq.enqueue"`, and `VIDCACHE["rq_queue"]`, a function that returns the `rq.Queue`, or its
-name: django-rq's `"django_rq.get_queue"` if nothing is said. Its worker needs a scheduler: `manage.py rqworker --with-scheduler`.
-"""
+"""RQ: `VIDCACHE["queue"] = "vidcache.django.rq.enqueue"`, and `VIDCACHE["rq_queue"]`, a function that returns the
+`rq.Queue`, or its name: django-rq's `"django_rq.get_queue"` if nothing is said. Its worker needs a scheduler:
+`manage.py rqworker --with-scheduler`. """
 
 from __future__ import annotations
 

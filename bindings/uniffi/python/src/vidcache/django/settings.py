@@ -77,7 +77,8 @@ def enqueue() -> Enqueue:
 
 
 def access_token() -> Optional[str]:
-    """What HubSpot is called with, without the line's end that files and secret stores put after it; None: there is none.
+    """What HubSpot is called with, without the line's end that files and secret stores put after it; None: there is
+    none.
 
     Raises ImproperlyConfigured: it cannot be one, and an HTTP client that was given it would repeat it in its error.
     """

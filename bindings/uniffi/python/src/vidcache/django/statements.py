@@ -1,6 +1,6 @@
-"""Sees every UPDATE of an email that is sent through Django, whoever sends it: `save`, `QuerySet.update`, `bulk_update`, the
-admin, `loaddata`, a migration, SQL of the app's own. A change is begun for each row that it is about, in its transaction,
-before it is sent; what cannot be understood is refused.
+"""Sees every UPDATE of an email that is sent through Django, whoever sends it: `save`, `QuerySet.update`,
+`bulk_update`, the admin, `loaddata`, a migration, SQL of the app's own. A change is begun for each row that it is
+about, in its transaction, before it is sent; what cannot be understood is refused.
 
 What Django does not send is not seen: another program, a trigger, COPY, a cursor of the driver's own.
 """
@@ -28,16 +28,16 @@ _SAID: ContextVar[bool] = ContextVar("vidcache_said", default=False)
 
 
 class UnseenEmailChange(RuntimeError):
-    """A statement would change emails of users whom it does not name in a way that can be understood, or of too many."""
+    """A statement would change emails of users whom it does not name in a way that can be understood, or of too
+    many."""
 
 
 @contextmanager
 def hubspot_emails_will_change(users: Iterable[Any], *, using: Optional[str] = None) -> Iterator[None]:
     """For SQL that is refused otherwise: within it the app may write these users' emails, and no others', in any way.
 
-    It is a transaction of its own (or a savepoint): changes are begun before the block, jobs enqueued after the commit,
-    and changes abandoned after a rollback. `using`: the database, the users' own if None.
-    """
+    It is a transaction of its own (or a savepoint): changes are begun before the block, jobs enqueued after the
+    commit, and changes abandoned after a rollback. `using`: the database, the users' own if None. """
     found = list(users)
     alias = using or next((_alias(user) for user in found), "default")
     with transaction.atomic(using=alias):
@@ -51,13 +51,12 @@ def hubspot_emails_will_change(users: Iterable[Any], *, using: Optional[str] = N
 
 
 def hubspot_email_will_change(user: Any, *, using: Optional[str] = None) -> int:
-    """Begins a change of a user's email, for what no UPDATE of their row tells: the email, or what `usable` asks for, stands in
-    another table. To be called in the transaction that writes it, before the write. When that commits a job is enqueued;
-    when it rolls back, the change is abandoned. Returns the change's token.
+    """Begins a change of a user's email, for what no UPDATE of their row tells: the email, or what `usable` asks
+    for, stands in another table. To be called in the transaction that writes it, before the write. When that
+    commits a job is enqueued; when it rolls back, the change is abandoned. Returns the change's token.
 
-    Raises LookupError (a model without `has_vid`), TransactionManagementError (no transaction: what is written afterwards
-    would not be in it), and as `Cache.begin_email_change`; then nothing may be written.
-    """
+    Raises LookupError (a model without `has_vid`), TransactionManagementError (no transaction: what is written
+    afterwards would not be in it), and as `Cache.begin_email_change`; then nothing may be written. """
     declaration = declaration_of(user)
     if declaration is None:
         raise LookupError(f"{user.__class__.__name__} is no model with has_vid")
@@ -98,7 +97,7 @@ class _Wrapper:
 
 
 def _text(sql: Any, context: Any) -> str:
-    """Of psycopg's composed SQL."""
+    """The text of psycopg's composed SQL."""
     try:
         return str(sql.as_string(context["connection"].connection))
     except Exception:
@@ -142,7 +141,8 @@ def _begin_first(
 
 
 def _users(declaration: Declaration, found: Written, params: tuple[Any, ...], connection: Any) -> list[Any]:
-    """The rows as they are before, locked as the UPDATE is about to lock them, so that nobody changes them in between."""
+    """The rows as they are before, locked as the UPDATE is about to lock them, so that nobody changes them in
+    between."""
     rows = declaration.rows(connection.alias)
     if found.where:
         rows = rows.extra(where=[found.where], params=params[found.placeholders :])
@@ -159,9 +159,8 @@ def _users(declaration: Declaration, found: Written, params: tuple[Any, ...], co
 
 
 def _become_usable(declaration: Declaration, users: list[Any], alias: str) -> None:
-    """Whose email could not be used before the UPDATE, and can be now: for HubSpot that is a change, begun in time since nobody
-    sees the row before the commit.
-    """
+    """Whose email could not be used before the UPDATE, and can be now: for HubSpot that is a change, begun in time
+    since nobody sees the row before the commit. """
     was_not = [user.pk for user in users if not declaration.is_usable(user)]
     if was_not:
         for user in declaration.rows(alias).filter(pk__in=was_not):
@@ -198,7 +197,8 @@ _NOT_UNDERSTOOD = Written(None, 0, None, True)
 
 @lru_cache(maxsize=1024)
 def written(sql: str, table: str, column: str, any_column: bool) -> Optional[Written]:
-    """What the statement writes of the table's column; None: nothing. `any_column`: every UPDATE of the table counts."""
+    """What the statement writes of the table's column; None: nothing. `any_column`: every UPDATE of the table
+    counts."""
     name, email = rf"(?:[\w\"`]+\.)?[\"`]?{re.escape(table)}[\"`]?", re.escape(column)
     sets = re.search(rf"\bUPDATE\s+(?:ONLY\s+)?{name}\s+(?:AS\s+\w+\s+)?SET\s", sql, re.IGNORECASE)
     if sets is None:
@@ -225,7 +225,8 @@ def written(sql: str, table: str, column: str, any_column: bool) -> Optional[Wri
 
 
 def _parts(rest: str) -> tuple[int, Optional[int], int, bool]:
-    """Where what follows SET ends, where its own WHERE begins and ends, and whether there is a part that is not understood."""
+    """Where what follows SET ends, where its own WHERE begins and ends, and whether there is a part that is not
+    understood."""
     depth, where_at, where_end = 0, None, 0
     for token in _TOKEN.finditer(rest):
         word = token[0].upper()

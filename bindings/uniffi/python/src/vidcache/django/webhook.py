@@ -2,18 +2,17 @@
 
     path("hubspot/webhooks", vidcache.django.webhook.receive)
 
-It checks the signature with VIDCACHE's "client_secret" and takes the events in: contacts that were merged, deleted, restored or erased
-in HubSpot, and emails that were changed there. Subscribe to `contact.merge`, `contact.deletion`, `contact.restore`,
-`contact.privacyDeletion` and `contact.propertyChange` of `email`; others are ignored. What a merge, a restoration or a deletion leaves
-of what was known is nothing, so a job is enqueued that reads the contact.
+It checks the signature with VIDCACHE's "client_secret" and takes the events in: contacts that were merged, deleted,
+restored or erased in HubSpot, and emails that were changed there. Subscribe to `contact.merge`, `contact.deletion`,
+`contact.restore`, `contact.privacyDeletion` and `contact.propertyChange` of `email`; others are ignored. What a
+merge, a restoration or a deletion leaves of what was known is nothing, so a job is enqueued that reads the contact.
 
-204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503: the file could not be
-written, and HubSpot sends it again.
+204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503:
+the file could not be written, and HubSpot sends it again.
 
-HubSpot signs the address that it calls, which is VIDCACHE's "webhook_url". Without it the request says which, which is to say whoever
-sent it (`manage.py check --deploy` refuses that). Signatures of version 3 count, which name their time; "webhook_signatures": ["v3", "v1"]
-takes deliveries that have version 1 alone too (or "v2").
-"""
+HubSpot signs the address that it calls, which is VIDCACHE's "webhook_url". Without it the request says which, which
+is to say whoever sent it (`manage.py check --deploy` refuses that). Signatures of version 3 count, which name their
+time; "webhook_signatures": ["v3", "v1"] takes deliveries that have version 1 alone too (or "v2"). """
 
 from __future__ import annotations
 

@@ -2,27 +2,28 @@
 
     again = perform(payload)
 
-is what a worker calls, of Celery (`vidcache.django.celery`), of RQ (`vidcache.django.rq`), or of the app's own. What it keeps, whatever
-they do:
+is what a worker calls, of Celery (`vidcache.django.celery`), of RQ (`vidcache.django.rq`), or of the app's own.
+What it keeps, whatever they do:
 
-- HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait, and even if a process with a
-  longer page deadline has come since the job was enqueued;
-- one job of a user at a time, by a `Lease`, each with the email as it is then. No lock of the app's database is held while HubSpot is
-  asked;
+- HubSpot is told no sooner than a quiet period after the change began, even if the queue does not wait, and even if
+  a process with a longer page deadline has come since the job was enqueued;
+- one job of a user at a time, by a `Lease`, each with the email as it is then. No lock of the app's database is
+  held while HubSpot is asked;
 - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
-- a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose address may not be
-  used yet (`has_vid(usable=…)`);
+- a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose
+  address may not be used yet (`has_vid(usable=…)`);
 - a change that the file does not know, since the file was lost or is an old copy, is begun anew;
-- a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by those that
-  HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too, which follows merges;
-- a 409 is tried again, since the contact that holds the email may let it go. With the last try it ends the change: what the user's
-  own contact holds is recorded. A new user is linked to the contact that holds their email. What HubSpot refuses for good ends the
-  change at once. 429, and whatever else names a time, is tried again then;
-- where neither the file nor a look-up knows a person, who is one that HubSpot may have under an email that was lost with a file or a
-  job, no contact is made (`creating` says when one is) unless the app says so. The change stays outstanding;
-- whatever else goes wrong is tried `ATTEMPTS` times over some hours. A change whose job gives up stays outstanding, and its pages
-  give the id alone, until `manage.py vidcache_reconcile` (hourly) makes another job.
-"""
+- a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by
+  those that HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too,
+  which follows merges;
+- a 409 is tried again, since the contact that holds the email may let it go. With the last try it ends the change:
+  what the user's own contact holds is recorded. A new user is linked to the contact that holds their email. What
+  HubSpot refuses for good ends the change at once. 429, and whatever else names a time, is tried again then;
+- where neither the file nor a look-up knows a person, who is one that HubSpot may have under an email that was lost
+  with a file or a job, no contact is made (`creating` says when one is) unless the app says so. The change stays
+  outstanding;
+- whatever else goes wrong is tried `ATTEMPTS` times over some hours. A change whose job gives up stays outstanding,
+  and its pages give the id alone, until `manage.py vidcache_reconcile` (hourly) makes another job. """
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ class Again:
 
 
 def perform(payload: dict[str, Any]) -> Optional[Again]:
-    """One try of a job, or the reading of contacts after a webhook. None: there is nothing left to do. Otherwise the queue is given what is returned.
+    """One try of a job, or the reading of contacts after a webhook. None: there is nothing left to do. Otherwise
+    the queue is given what is returned.
 
     Raises what the last try raised; LookupError: the model has no `has_vid` (any more).
     """
@@ -133,10 +135,9 @@ class _Job:
         return None
 
     def _is_its(self, user: Any) -> bool:
-        """Whether the job is this row's, and the address may be used. A key may be handed out again: what the job remembers is then the
-        former person's email. The change of one who was forgotten is nobody's, and a job without a change knows when its row was
-        made.
-        """
+        """Whether the job is this row's, and the address may be used. A key may be handed out again: what the job
+        remembers is then the former person's email. The change of one who was forgotten is nobody's, and a job
+        without a change knows when its row was made. """
         change = self.payload["change"]
         if is_another_row(self.payload.get("row_at"), self.declaration.made_at(user)):
             logger.error("user %s: a job did nothing: its user's key is another row's now", self.key)
@@ -152,9 +153,9 @@ class _Job:
         return self.declaration.is_usable(user)
 
     def _change_in_file(self) -> Optional[int]:
-        """The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy) one of the job's
-        own, from whose beginning on it waits as long as any process could ask it to: what the file said of that was lost, too.
-        """
+        """The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old
+        copy) one of the job's own, from whose beginning on it waits as long as any process could ask it to: what
+        the file said of that was lost, too. """
         change: Optional[int] = self.payload["change"]
         if change is None:
             return None
@@ -171,7 +172,8 @@ class _Job:
         return change
 
     def _is_untold(self, change: Optional[int]) -> bool:
-        """Whether the change is outstanding; without one, whether the file knows no contact of the user, and no refusal."""
+        """Whether the change is outstanding; without one, whether the file knows no contact of the user, and no
+        refusal."""
         if change is not None:
             return get_cache().is_change_outstanding(self.key, change)
         return get_cache().resolve(self.key) is None and not is_refused(self.key)

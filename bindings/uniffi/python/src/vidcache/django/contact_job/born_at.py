@@ -31,9 +31,8 @@ def _statx() -> Any:
 
 
 def born_at(path: Any) -> Optional[float]:
-    """Seconds since 1970; None: there is none, or its file system or C library does not say. Of a copy this is when it was
-    copied.
-    """
+    """Seconds since 1970; None: there is none, or its file system or C library does not say. Of a copy this is when
+    it was copied. """
     statx = _statx()
     found = _Statx()
     if statx is None or statx(_AT_FDCWD, os.fsencode(path), 0, _BTIME, ctypes.byref(found)) != 0:

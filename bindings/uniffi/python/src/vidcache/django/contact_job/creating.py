@@ -1,15 +1,15 @@
-"""When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went with a lost file or
-a lost job, or may have been erased. So one is made
+"""When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went
+with a lost file or a lost job, or may have been erased. So one is made
 
-- for a sign-up, by its own job; after the file was lost only as long as the email is the one that they signed up with, since a
-  queue may hand out a job again that has made a contact before;
-- for a change, by its own job (the one that knows the email before), if the file knows the user's contact, which is gone, or if the
-  row is younger than the file: then nothing that was known of the user went with another file;
-- for a user whose sign-up's job was lost, if the row is younger than the file and than `RECENT`, and no change is outstanding.
+- for a sign-up, by its own job; after the file was lost only as long as the email is the one that they signed up
+  with, since a queue may hand out a job again that has made a contact before;
+- for a change, by its own job (the one that knows the email before), if the file knows the user's contact, which is
+  gone, or if the row is younger than the file: then nothing that was known of the user went with another file;
+- for a user whose sign-up's job was lost, if the row is younger than the file and than `RECENT`, and no change is
+  outstanding.
 
-For everybody else the app has to say so (`--create`). Rows without a `date_joined`, `created_at` or `created` are never younger,
-and no row is where the file system does not say when a file was made.
-"""
+For everybody else the app has to say so (`--create`). Rows without a `date_joined`, `created_at` or `created` are
+never younger, and no row is where the file system does not say when a file was made. """
 
 from __future__ import annotations
 
@@ -93,9 +93,8 @@ def create(job: Telling) -> None:
 
 
 def _others_went_first(job: Telling) -> bool:
-    """Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if none of them
-    finds anybody either, the oldest one's makes the contact.
-    """
+    """Each change's job knows another email that HubSpot may have for the user, so those of other changes go first;
+    if none of them finds anybody either, the oldest one's makes the contact. """
     changes = changes_of(job.key)
     if all(change["token"] == job.change for change in changes):
         return True

@@ -27,8 +27,8 @@ CALL = 30
 DAY = 86_400.0
 """Seconds. HubSpot waits for no longer."""
 PROPERTIES = ("email", "hs_merged_object_ids", "hs_additional_emails")
-"""What is asked for by name of a contact, since HubSpot leaves it out otherwise: of the second a merge is learnt whose webhook was
-lost."""
+"""What is asked for by name of a contact, since HubSpot leaves it out otherwise: of the second a merge is learnt
+whose webhook was lost."""
 _WAIT = (423, 477, 503)
 
 
@@ -49,7 +49,8 @@ class Answer:
     body: bytes = field(repr=False)
 
     def take(self, read: Callable[[bytes], Result]) -> Result:
-        """`read` of the body, if the answer is a success or an error in HubSpot's own words, which says more than its status.
+        """`read` of the body, if the answer is a success or an error in HubSpot's own words, which says more than
+        its status.
 
         Raises as `read`, and `ContactConflict`, `RateLimited`, `HubspotError` by the status.
         """

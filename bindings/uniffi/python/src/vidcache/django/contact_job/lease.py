@@ -1,6 +1,6 @@
-"""The right to tell HubSpot of one user (`Cache.lease`), as a job has it: one job of a user at a time, on all processes that use
-the file, with no lock of the app's database. A process that dies with it keeps the user's other jobs waiting for `SECONDS`.
-"""
+"""The right to tell HubSpot of one user (`Cache.lease`), as a job has it: one job of a user at a time, on all
+processes that use the file, with no lock of the app's database. A process that dies with it keeps the user's other
+jobs waiting for `SECONDS`. """
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ class Lease:
         return None if token is None else cls(key, token)
 
     def during(self, call: Callable[[], Answer]) -> Answer:
-        """Runs a call that writes to HubSpot. If nobody knows what came of it (its answer never came, the thread was killed), it
-        may arrive yet, and must not meet the next job's: then the lease is left to run out. Raises `NotYet`: the lease has
-        ended, so HubSpot is not called.
-        """
+        """Runs a call that writes to HubSpot. If nobody knows what came of it (its answer never came, the thread
+        was killed), it may arrive yet, and must not meet the next job's: then the lease is left to run out. Raises
+        `NotYet`: the lease has ended, so HubSpot is not called. """
         if get_cache().lease(self._key, SECONDS, renew=self._token) is None:
             raise NotYet("the job was too slow: HubSpot was not told, for another job may be at it")
         self._calling = True

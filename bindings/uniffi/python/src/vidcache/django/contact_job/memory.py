@@ -1,7 +1,6 @@
-"""What a job keeps from try to try, and is given when it is enqueued: under which emails HubSpot may know the user besides
-their present one. The file holds no email, so this travels with the job and ends with it: encrypted under a key that is
-derived of VIDCACHE's secret and of the user, and readable for 30 days.
-"""
+"""What a job keeps from try to try, and is given when it is enqueued: under which emails HubSpot may know the user
+besides their present one. The file holds no email, so this travels with the job and ends with it: encrypted under a
+key that is derived of VIDCACHE's secret and of the user, and readable for 30 days. """
 
 from __future__ import annotations
 
@@ -23,12 +22,11 @@ MOST = 5
 
 
 class Memory:
-    """`formerly`: the email before the change, and those that HubSpot was told to make a contact with. `not_before`: seconds
-    since 1970, HubSpot is told no sooner. `none_found`: HubSpot said before that it knows nobody by any of the emails.
-    `signed_up_as`: the email of a new user, of the job of that. `creates`: whether a contact may be made. None: the job is
-    the own one of a change or a sign-up. False: it was made later, for one whose own job may be lost and knew more. True: the
-    app says so (`--create`).
-    """
+    """`formerly`: the email before the change, and those that HubSpot was told to make a contact with.
+    `not_before`: seconds since 1970, HubSpot is told no sooner. `none_found`: HubSpot said before that it knows
+    nobody by any of the emails. `signed_up_as`: the email of a new user, of the job of that. `creates`: whether a
+    contact may be made. None: the job is the own one of a change or a sign-up. False: it was made later, for one
+    whose own job may be lost and knew more. True: the app says so (`--create`). """
 
     def __init__(self, *, creates: Optional[bool] = None, signed_up_as: Optional[str] = None) -> None:
         self.formerly: list[str] = []

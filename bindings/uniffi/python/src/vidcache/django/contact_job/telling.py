@@ -1,6 +1,5 @@
-"""What the job does with HubSpot's answers, so that a person has one contact whatever they are. Expects the user's other jobs locked
-out, and the change's quiet period over.
-"""
+"""What the job does with HubSpot's answers, so that a person has one contact whatever they are. Expects the user's
+other jobs locked out, and the change's quiet period over. """
 
 from __future__ import annotations
 
@@ -73,9 +72,8 @@ class Telling:
         return None
 
     def _introduce(self) -> None:
-        """A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so their contact is
-        only read.
-        """
+        """A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so
+        their contact is only read. """
         if self._find() is None and self.email is not None and creating.may_create(self, linked=False):
             creating.create(self)
 
@@ -97,7 +95,8 @@ class Telling:
             self._settle(vid, conflict)
 
     def _settle(self, vid: int, conflict: errors.ContactConflict) -> None:
-        """Another contact holds the email. Somebody may have merged the two; or the other may let the email go later."""
+        """Another contact holds the email. Somebody may have merged the two; or the other may let the email go
+        later."""
         answer = self.answer(lambda: hubspot_api.read(vid))
         held = self._holds(answer)
         if not held and not self.is_last_try:
@@ -139,9 +138,8 @@ class Telling:
         return list(dict.fromkeys(email for email in found if email))
 
     def look_up(self, call: Callable[[], Answer]) -> Optional[Answer]:
-        """Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an email that is
-        refused. None: HubSpot has none.
-        """
+        """Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an
+        email that is refused. None: HubSpot has none. """
         answer = self.answer(call)
         try:
             answer.take(lambda body: get_cache().observe(body, asked_at_ms=self._asked_at_ms))
@@ -150,7 +148,8 @@ class Telling:
         return answer
 
     def _end(self, error: Exception, outcome: str) -> None:
-        """Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the read may fail."""
+        """Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the
+        read may fail."""
         vid = get_cache().resolve(self.key)
         if vid is None or self.change is None:
             return self.abandon(error, outcome)
@@ -170,9 +169,8 @@ class Telling:
             report(f"user {self.key}: {outcome}", error)
 
     def record(self, answer: Answer, vid: Optional[int] = None) -> None:
-        """Records an answer, which finishes the change. One that does not say which email the contact holds, and since when, is
-        followed by reading it.
-        """
+        """Records an answer, which finishes the change. One that does not say which email the contact holds, and
+        since when, is followed by reading it. """
         try:
             recorded = self._learn(answer, self.change)
             if not recorded.email_observed:
@@ -194,19 +192,18 @@ class Telling:
         self._learn(answer, self.change)
 
     def _holds(self, answer: Answer) -> Optional[bool]:
-        """As far as one can see: what an email is, and which are one, the core knows. A wrong no costs tries. None: the answer does
-        not say.
-        """
+        """Whether the contact holds the email, as far as one can see: what an email is, and which are one, the core
+        knows. A wrong no costs tries. None: the answer does not say. """
         properties = answer.json().get("properties")
         if not isinstance(properties, dict) or "email" not in properties:
             return None
         return str(properties["email"] or "").strip().lower() == (self.email or "").strip().lower()
 
     def _learn(self, answer: Answer, change: Optional[int] = None) -> Recorded:
-        """Records what an answer says of the user. The row may have gone while HubSpot was asked, and what was known of its key with
-        it: a link that is recorded afterwards would keep the contact from whoever signs up with that email. A row that goes
-        while this is recorded is forgotten here, or else by its own deletion, which comes later. Raises `RowGone`.
-        """
+        """Records what an answer says of the user. The row may have gone while HubSpot was asked, and what was
+        known of its key with it: a link that is recorded afterwards would keep the contact from whoever signs up
+        with that email. A row that goes while this is recorded is forgotten here, or else by its own deletion,
+        which comes later. Raises `RowGone`. """
         if not self._is_there():
             raise RowGone
         recorded = answer.take(
