@@ -710,6 +710,31 @@ vidcache_result vidcache_open(const char *path,
 vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vidcache_text **moved_to);
 
 /**
+ * Copies the file, as of one commit, to a new file of mode 0600 at `path`, without companions; its key stays wrapped
+ * under the secret. Nobody waits for it; the log grows meanwhile. A fork in this process begins it anew.
+ *
+ * Fails with VIDCACHE_CANNOT_OPEN where `path` is there already or cannot be made, and as vidcache_resolve. Then there
+ * is no new file.
+ */
+vidcache_result vidcache_backup(const struct vidcache_handle *handle, const char *path, size_t path_len);
+
+/**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
+ * of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
+ * is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
+ * nothing. The portal and the secret are looked at when the file is opened.
+ *
+ * Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
+ * VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
+ * VIDCACHE_UNSUPPORTED_FILESYSTEM. Then the file is as it was, or moved aside.
+ */
+vidcache_result vidcache_restore(const char *from,
+                                 size_t from_len,
+                                 const char *path,
+                                 size_t path_len,
+                                 struct vidcache_text **moved_to);
+
+/**
  * Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other
  * threads may be using it; their calls end first or fail. Closing again does nothing.
  */

@@ -165,6 +165,17 @@ inline std::string move_aside(std::string_view path)
 }
 
 /**
+ * Puts a copy of a backup in the place of a file that nobody has open, and says where that was moved to, if there was
+ * one: see vidcache_restore.
+ */
+inline std::string restore(std::string_view from, std::string_view path)
+{
+  vidcache_text *moved_to = nullptr;
+  detail::check(vidcache_restore(detail::data(from), from.size(), detail::data(path), path.size(), &moved_to));
+  return detail::take(moved_to);
+}
+
+/**
  * An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and
  * destruction are of use.
  */
@@ -458,6 +469,12 @@ public:
     std::size_t count = 0;
     detail::check(vidcache_verify(handle_.get(), &raw, &count));
     return detail::take(raw);
+  }
+
+  /** Copies the file, as of one commit, to a new file at `path`: see vidcache_backup. */
+  void backup(std::string_view path) const
+  {
+    detail::check(vidcache_backup(handle_.get(), detail::data(path), path.size()));
   }
 
   std::int64_t portal() const

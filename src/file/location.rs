@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::names;
 use crate::error::{Error, Result};
@@ -33,6 +34,9 @@ const UNSUPPORTED: &[(i64, &str)] = &[
     (0x7C7C_6673, "prl_fs"),
     (0xBACB_ACBC, "vmhgfs"),
 ];
+
+/// After how long without a byte a file that has not got its name yet is left over.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// What names the path, in the words of each binding's user.
 const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
@@ -115,6 +119,28 @@ pub(super) fn has_one_name(path: &Path) -> Result<()> {
         )),
         Ok(_) => Ok(()),
         Err(e) => Err(cannot_open(path, e)),
+    }
+}
+
+/// A name beside `path` for a file that is to bear that one once it is whole.
+pub(super) fn unnamed(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?.to_string_lossy();
+    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+    Ok(path.with_file_name(format!(".{name}.{random:016x}.new")))
+}
+
+/// Takes away what a creation, a backup or a copy of a log left under such a name when its process was killed. None
+/// takes longer than a few minutes from one byte to the next.
+pub(super) fn clean_up(path: &Path) {
+    let own = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(entries) = fs::read_dir(path.parent().unwrap_or(Path::new("."))) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.starts_with(&own) && (name.ends_with(".new") || name.ends_with(".new-journal"));
+        let age = entry.metadata().and_then(|found| found.modified()).map(|written| written.elapsed());
+        if is_ours && age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod lookup;
 mod signature;
 
 pub use account::{Explanation, Stats};
-pub use cache::{OpenOptions, Vidcache, move_aside};
+pub use cache::{OpenOptions, Vidcache, move_aside, restore};
 pub use changes::StaleChange;
 pub use error::VidcacheError;
 pub use hot::{

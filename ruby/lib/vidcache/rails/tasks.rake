@@ -119,6 +119,28 @@ namespace :vidcache do
     plainly.call { puts Vidcache.cache.explain(key.call, ENV["EMAIL"].presence) }
   end
 
+  desc "Copy the file, while the app goes on: FILE=where to"
+  task backup: :environment do
+    to = ENV["FILE"].presence || abort("vidcache: say where to with FILE=…")
+    plainly.call do
+      Vidcache.cache.backup(to)
+      puts "vidcache: #{to} is a whole copy, of mode 0600"
+    end
+  end
+
+  # Opens no cache: nobody may have the file open, this process included.
+  desc "Put a backup back, with the app stopped: FILE=the backup. No page names an email of it until HubSpot was read again"
+  task restore: :environment do
+    from = ENV["FILE"].presence || abort("vidcache: say which backup with FILE=…")
+    plainly.call do
+      old = Vidcache.restore(from, Vidcache.settings.path)
+      puts "vidcache: #{old} is what was there" if old
+      puts "vidcache: restored; once the app runs, vidcache:reconcile reads all of HubSpot's contacts again"
+    rescue Vidcache::Busy
+      abort "vidcache: the file is in use: stop every process of the app, on all terminals too, and call this again"
+    end
+  end
+
   desc "Check the file; ends non-zero if anything is wrong"
   task verify: :environment do
     plainly.call do

@@ -412,6 +412,14 @@ public class Cache @JvmOverloads constructor(
     /** What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users. */
     public fun verify(): List<String> = call { core.verify() }
 
+    /**
+     * Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped under
+     * the secret.
+     *
+     * @throws CannotOpen where the new file is there already or cannot be made
+     */
+    public fun backup(path: Path): Unit = call { core.backup(Input.path(path)) }
+
     /** What this cache has done in this process. */
     public fun stats(): Stats {
         val found = call { core.stats() }

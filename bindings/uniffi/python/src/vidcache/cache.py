@@ -38,6 +38,18 @@ def move_aside(path: Path) -> str:
     return os.fsdecode(call(native.move_aside, _input.path(path)))
 
 
+def restore(backup: Path, path: Path) -> Optional[str]:
+    """Puts a copy of a backup in the place of the file at `path`, while nobody has that open.
+
+    All that HubSpot said of every contact is doubted in it first: no page names an email until the contact was read
+    again. What was at `path` is moved aside; returns where it is now, or None where there was nothing. Raises `Busy`
+    while any process has the file open, `NotACache`, `NewerSchema`, `Corrupt` for what is in the backup, `CannotOpen`,
+    `UnsupportedFilesystem`; then the file is as it was, or moved aside.
+    """
+    old = call(native.restore, _input.path(backup), _input.path(path))
+    return None if old is None else os.fsdecode(old)
+
+
 def _decision(found: Any) -> Decision:
     return Decision(found.email, found.id, found.reason)
 
@@ -407,6 +419,12 @@ class Cache:
     def verify(self) -> list[str]:
         """What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users."""
         return list(call(self._core.verify))
+
+    def backup(self, path: Path) -> None:
+        """Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped
+        under the secret. Raises `CannotOpen` where the new file is there already or cannot be made.
+        """
+        call(self._core.backup, _input.path(path))
 
     def stats(self) -> Stats:
         """What this handle has done in this process."""
