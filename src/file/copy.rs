@@ -1,7 +1,8 @@
 //! A whole copy of the file, beside its use or in its place.
 //!
-//! Both are made under another name, by SQLite, as of one commit (`VACUUM INTO`, <https://sqlite.org/lang_vacuum.html>),
-//! reach the disk, and then get their name, which nobody may have: there is never half a copy of that name.
+//! Both are made under another name, by SQLite, as of one commit (`VACUUM INTO`,
+//! <https://sqlite.org/lang_vacuum.html>), reach the disk, and then get their name, which nobody may have: there is
+//! never half a copy of that name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -25,8 +26,9 @@ pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<()> {
     new.name(to)
 }
 
-/// Puts a copy of `from` in the place of the file at `path`, after `doubt` has taken from it what may not be believed of
-/// an old copy. Whatever is there is moved aside, which is refused while anybody has it open; returned is where it is.
+/// Puts a copy of `from` in the place of the file at `path`, after `doubt` has taken from it what may not be believed
+/// of an old copy. Whatever is there is moved aside, which is refused while anybody has it open; returned is where it
+/// is.
 pub(crate) fn restore(
     from: &Path,
     path: &Path,

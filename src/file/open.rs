@@ -129,7 +129,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Busy,
-        _ => Error::CannotOpen { path: path.into(), why: e.to_string() },
+        _ => refuse(path, &format!("{e}; {}", location::rights(path))),
     })?;
     // Waiting is `turn::retry`'s work: it is fairer, and it can be cancelled.
     connection.busy_timeout(std::time::Duration::ZERO)?;
@@ -202,6 +202,7 @@ fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
 
 fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(|e| cannot_open(new, e))?;
+    location::give_to_folders_owner(new);
     let mut connection = connect(new)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for schema in SCHEMAS {

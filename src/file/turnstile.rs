@@ -31,8 +31,8 @@ const TURNSTILE: Range = (0x4000_0200, 1);
 /// the log has its name again.
 const MARK_AT: u64 = 132;
 const MARK: [u8; 4] = *b"left";
-/// What a log without a commit has for a header: to SQLite it is empty, and that there is one says that it was not
-/// deleted.
+/// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was
+/// not deleted.
 const NO_FRAMES: [u8; 32] = [0; 32];
 
 impl Guards {
