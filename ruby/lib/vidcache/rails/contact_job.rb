@@ -27,6 +27,7 @@ module Vidcache
   # - a 409 is tried again, since the contact that holds the email may let it go. With the last try it ends the change: what the user's
   #   own contact holds is recorded. A new user is linked to the contact that holds their email. What HubSpot refuses for good ends the
   #   change at once. 429, and whatever else names a time, is tried again then;
+  # - of a user whose contact was erased for privacy HubSpot is not told again: their changes end, with a report;
   # - where neither the file nor a look-up knows a person, who is one that HubSpot may have under an email that was lost with a file or a
   #   job, no contact is made ({Creating} says when one is) unless the app says so (`CREATE=1`). The change stays outstanding;
   # - whatever else goes wrong is tried {ATTEMPTS} times over some hours. A change whose job gives up stays outstanding, and its pages
@@ -86,7 +87,7 @@ module Vidcache
 
         @vidcache_change = vidcache_change_in_file(user, change)
         next if vidcache_adopt(user) == false && @vidcache_change.nil?
-        next unless user.vidcache_untold?(@vidcache_change)
+        next vidcache_end_of_erased(user) unless user.vidcache_untold?(@vidcache_change)
         next if (early = vidcache_early(user, @vidcache_change))
 
         vidcache_tell(user, @vidcache_change)
@@ -205,6 +206,16 @@ module Vidcache
       left = [begun.to_f + Vidcache.settings.quiet_period, vidcache_memory(user).not_before.to_f].max - Time.now.to_f
       left if left.positive?
     end
+
+    # A change of a user whose contact was erased for privacy ends: no contact is made for them, and they have none.
+    def vidcache_end_of_erased(user)
+      return unless @vidcache_change && Vidcache.cache.change_outstanding?(user.vidcache_key, @vidcache_change)
+
+      vidcache_abandon(user, @vidcache_change, Refused.new("the user's contact was erased for privacy"), ERASED)
+    end
+
+    ERASED = "a change ended, and HubSpot was not told: `rails vidcache:forget USER_ID=` lets the app make the user a contact again"
+    private_constant :ERASED
 
     # Not a try: nothing went wrong.
     def vidcache_wait(seconds)

@@ -46,7 +46,7 @@ namespace :vidcache do
   task reconcile: :environment do
     plainly.call do
       done = Vidcache::Reconcile.new(model.call, rate: rate.call, create: create.call).run
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
            "#{done[:conflicts]} conflicts are over"
     end
     Vidcache::Backfill.finish_jobs
