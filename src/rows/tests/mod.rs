@@ -146,9 +146,20 @@ fn unlogged(db: &Connection, before: [UserState; 3]) -> Vec<String> {
 /// Every row of every table that is not a log.
 fn rows(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in
-        ["user", "link", "contact", "sharer", "past", "merge", "secondary", "erased", "buried", "erased_user", "change", "conflict"]
-    {
+    for table in [
+        "user",
+        "link",
+        "contact",
+        "sharer",
+        "past",
+        "merge",
+        "secondary",
+        "erased",
+        "buried",
+        "erased_user",
+        "change",
+        "conflict",
+    ] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).expect("a table");
         let columns = statement.column_count();
         let mut found = statement.query([]).expect("rows");
