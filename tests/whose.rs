@@ -6,7 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use vidcache::{ChangeToken, Email, Error, ErrorCode, Imported, Options, Reason, Refusal, Synchronous, UserKey, Vid, Vidcache};
+use vidcache::{
+    ChangeToken, Email, Error, ErrorCode, Imported, Options, Reason, Refusal, Synchronous, UserKey, Vid, Vidcache,
+};
 
 const PORTAL: i64 = 62515;
 const ANN: i64 = 1;

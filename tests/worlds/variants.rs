@@ -2,8 +2,8 @@
 
 use crate::acts::Act;
 use crate::acts::Act::{
-    Begin, Commit, CopyFile, Crash, Deliver, Double, Erase, Leave, LoseFile, LoseJob, Merge, PutCopyBack, Record, Render,
-    SayMissing, Send, SignUp, Start, Wait,
+    Begin, Commit, CopyFile, Crash, Deliver, Double, Erase, Leave, LoseFile, LoseJob, Merge, PutCopyBack, Record,
+    Render, SayMissing, Send, SignUp, Start, Wait,
 };
 use crate::rules::{Rules, Start as Linked, Ways};
 use crate::table::APP;
