@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "vidcache/rails/reconcile"
+require "vidcache/rails/task_queue"
 
 module Vidcache
   # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already
@@ -14,14 +15,6 @@ module Vidcache
   # @api private
   class Backfill
     BATCH = 1000
-
-    # Active Job's `:async`, which a new app has, keeps its jobs in this process, and they would end with it: so they are
-    # waited for. Whatever is enqueued afterwards runs at once.
-    # @return [void]
-    def self.finish_jobs
-      adapter = ActiveJob::Base.queue_adapter if defined?(ActiveJob::Base)
-      adapter.shutdown(wait: true) if adapter.instance_of?(ActiveJob::QueueAdapters::AsyncAdapter)
-    end
 
     # @param model [Class] with `has_vid`
     # @param vid [String, nil] a column: only users are looked at who have something in it; nil: the model's own, if it has one
@@ -42,6 +35,12 @@ module Vidcache
 
     # @return [Hash{Symbol => Integer}] what became of how many users
     def run
+      TaskQueue.around(@model, @output) { fill }
+    end
+
+    private
+
+    def fill
       scope = @only_linked ? @model.where.not(@vid => nil) : @model
       total = scope.count
       scope.find_in_batches(batch_size: BATCH) do |users|
@@ -53,11 +52,8 @@ module Vidcache
       end
       @output.puts "vidcache: no users" if total.zero?
       confirm if @vid && total.positive?
-      self.class.finish_jobs
       @counts
     end
-
-    private
 
     def link(users)
       rows = users.map { |user| [user.vidcache_key, user.public_send(@vid)] }
