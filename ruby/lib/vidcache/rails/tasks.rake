@@ -47,7 +47,7 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
            "#{done[:conflicts]} conflicts are over"
     end
   end
