@@ -223,8 +223,10 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
   end
 
   def test_whatever_is_given_for_a_user_the_page_goes_out
-    assert_fails(Object.new, NoMethodError)
-    assert_fails(User.new(email: "ann@shop.test"), Vidcache::InvalidUserKey)
+    assert_fails(Object.new, Vidcache::NoUser)
+    assert_includes vidcache_lines.last, "hubspot_tracking_tag was given Object, which has no `has_vid`"
+    assert_fails(User.new(email: "ann@shop.test"), Vidcache::NoUser)
+    assert_includes vidcache_lines.last, "it is not saved yet"
     broken = Object.new
     broken.define_singleton_method(:vidcache_key) { raise NotImplementedError, "ann@shop.test" }
     assert_fails(broken, Vidcache::Withheld)

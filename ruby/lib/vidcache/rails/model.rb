@@ -151,7 +151,7 @@ module Vidcache
       # @api private
       def vidcache_job_makes_up?
         vidcache_job_class.method_defined?(:vidcache_remember)
-      rescue NameError
+      rescue NotConfigured
         false
       end
 
@@ -175,9 +175,14 @@ module Vidcache
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end
 
+      # @raise [NotConfigured] there is no such class
       # @api private
       def vidcache_job_class
-        vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
+        return vidcache_job unless vidcache_job.is_a?(String)
+
+        vidcache_job.safe_constantize ||
+          raise(NotConfigured, "#{name} says `has_vid job: #{vidcache_job.inspect}`, and there is no such class: " \
+                               "`rails generate vidcache:install` writes app/jobs/hubspot_contact_job.rb")
       end
     end
 

@@ -49,7 +49,7 @@ module Vidcache
       vidcache_data("hubspot_tracking_data") do |cache|
         next cache.anonymous_page_data unless user && !impersonated && consent && !hubspot_do_not_track?
 
-        vidcache_data_of(cache, user.vidcache_key, user.vidcache_email)
+        vidcache_data_of(cache, vidcache_key_of(user, "hubspot_tracking_data"), user.vidcache_email)
       end
     end
 
@@ -104,6 +104,15 @@ module Vidcache
       Vidcache.cache.anonymous_page_data
     rescue StandardError
       {}
+    end
+
+    def vidcache_key_of(user, name)
+      raise NoUser, "#{name} was given #{user.class.name}, which has no `has_vid`" unless user.respond_to?(:vidcache_key)
+
+      key = user.vidcache_key
+      raise NoUser, "#{name} was given #{user.class.name} without a key: it is not saved yet" if key.nil?
+
+      key
     end
 
     # What is written into a fragment cache tells everybody who the first visitor was.

@@ -150,7 +150,8 @@ module Vidcache
     end
 
     def vidcache_nonce(nonce)
-      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
+      # A view that is rendered without a request (`ApplicationController.helpers`) has the method too, and no policy.
+      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce) && respond_to?(:request) && request
       nonce if nonce && nonce != ""
     end
 
@@ -160,7 +161,7 @@ module Vidcache
       cache = Vidcache.cache
       return html.safe_concat(cache.anonymous_snippet(nonce: nonce)) unless user
 
-      key = user.vidcache_key
+      key = vidcache_key_of(user, "hubspot_tracking_tag")
       reason = begin
         cache.append_snippet(html, key, user.vidcache_email, nonce: nonce)
       rescue InvalidEmail
