@@ -17,6 +17,7 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :Explanation, "vidcache/rails/explanation"
   autoload :HubspotHttp, "vidcache/rails/hubspot_http"
   autoload :Check, "vidcache/rails/check"
   autoload :ContactReader, "vidcache/rails/contact_reader"

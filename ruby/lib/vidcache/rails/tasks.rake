@@ -131,9 +131,12 @@ namespace :vidcache do
     plainly.call { puts Vidcache.cache.forget(key.call) ? "vidcache: forgotten" : "vidcache: nothing was held" }
   end
 
-  desc "Say why a page says what it says: USER_ID=their key, EMAIL=the app's"
+  desc "Say why a page says what it says of a user: USER_ID=their key, or EMAIL=their email; MODEL=User"
   task explain: :environment do
-    plainly.call { puts Vidcache.cache.explain(key.call, ENV["EMAIL"].presence) }
+    plainly.call do
+      email = ENV["EMAIL"].presence
+      puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
+    end
   end
 
   desc "Check the file; ends non-zero if anything is wrong"

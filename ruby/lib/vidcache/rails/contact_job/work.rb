@@ -41,6 +41,7 @@ module Vidcache
           next if (early = vidcache_early(user, @vidcache_change))
 
           vidcache_tell(user, @vidcache_change)
+          Explanation::Traces.job(user.vidcache_key, nil)
         end
         return unless early
 
@@ -209,6 +210,7 @@ module Vidcache
       end
 
       def vidcache_later(error)
+        Explanation::Traces.job(arguments.first.vidcache_key, Failure.without_email(error)) if arguments.first.respond_to?(:vidcache_key)
         return retry_job(wait: [LONGER.call(executions), 600].min, error: error) if Unavailable.of_the_file?(error) && vidcache_makes_up?
         raise error if vidcache_last_try?
 
