@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::guard;
+use super::names;
 use crate::error::{Error, Result};
 
 /// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
@@ -127,7 +127,7 @@ pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
 pub(super) fn may_be_written(path: &Path) -> Result<()> {
     access(path, libc::R_OK | libc::W_OK).map_err(|e| cannot_open(path, e))?;
     // What is beside it already need not be made.
-    if [guard::LOG, guard::INDEX].iter().any(|suffix| fs::symlink_metadata(guard::beside(path, suffix)).is_err()) {
+    if [names::LOG, names::INDEX].iter().any(|suffix| fs::symlink_metadata(names::beside(path, suffix)).is_err()) {
         let folder = path.parent().unwrap_or(Path::new("."));
         access(folder, libc::W_OK | libc::X_OK).map_err(|e| cannot_open(path, e))?;
     }
@@ -137,7 +137,7 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
 /// What others of this system may change about the file, in words: for `verify`.
 pub(crate) fn exposed(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for file in [path.to_owned(), guard::beside(path, guard::LOG), guard::beside(path, guard::INDEX)] {
+    for file in [path.to_owned(), names::beside(path, names::LOG), names::beside(path, names::INDEX)] {
         let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
         for (bit, who) in [(0o002, "every user of this system"), (0o020, "its whole group")] {
             if mode & bit != 0 {

@@ -16,8 +16,8 @@ module Vidcache
   # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that says which email
   # the contact holds now: {ReconcileJob} is enqueued, which reads it.
   #
-  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503: the file could not
-  # be written, and HubSpot sends it again.
+  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405: no POST.
+  # 503: the file could not be written, and HubSpot sends it again.
   #
   # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
   # is to say whoever sent it, and what HubSpot signed for another address of the same HubSpot app (a staging server's) would be taken
@@ -48,7 +48,7 @@ module Vidcache
     def call(env)
       return respond(405) unless env["REQUEST_METHOD"] == "POST"
 
-      body = env["rack.input"]&.read(MAX_BODY + 1).to_s
+      body = read(env) or return respond(400)
       # Services for errors send what a request holds; there are emails in this one.
       env.update("rack.input" => StringIO.new, "CONTENT_LENGTH" => "0")
       return respond(413) if body.bytesize > MAX_BODY
@@ -67,6 +67,13 @@ module Vidcache
       fail_with(400, e)
     rescue Error, SystemCallError => e
       fail_with(503, e)
+    end
+
+    # Nil: the sender left before the end, as everybody can.
+    def read(env)
+      env["rack.input"]&.read(MAX_BODY + 1).to_s
+    rescue IOError, SystemCallError
+      nil
     end
 
     def verify(env, body)
@@ -104,6 +111,6 @@ module Vidcache
       [status, headers, [text].compact]
     end
 
-    private_class_method :verify, :read_soon, :refuse, :fail_with, :respond
+    private_class_method :read, :verify, :read_soon, :refuse, :fail_with, :respond
   end
 end
