@@ -143,7 +143,7 @@ module Vidcache
       # @return [Vidcache::Model, nil]
       # @api private
       def find_vidcache_user(key)
-        record = find_by_vidcache_key(key)
+        record = unscoped { find_by_vidcache_key(key) } # Whoever is deleted softly, or of another tenant, is there all the same.
         record if record && record.vidcache_key.to_s == key.to_s
       end
 

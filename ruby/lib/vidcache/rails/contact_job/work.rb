@@ -92,6 +92,16 @@ module Vidcache
 
       private
 
+      # To be overridden where several rows of the app are one person: whether this user shares a contact that is another user's already.
+      # Then a change of either's email keeps both from being named until it has ended. Without it the second is a conflict.
+      #
+      # @param _user [Vidcache::Model]
+      # @param _vid [Integer] the contact; {Cache#users_of} says whose it is
+      # @return [Boolean]
+      def share_contact?(_user, _vid)
+        false
+      end
+
       # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
       # the file, and with the user as they are in the database now; or has the job tried again.
       def exclusively(user)
