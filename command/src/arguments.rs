@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::export::Export;
 use crate::import::Import;
+use crate::serve::Serve;
 
 /// How each way of ending is told to a program; `failure` has the same table.
 const EXIT: &str = "Exit status:
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Writes all users and their contacts, as import takes them. Emails are not in the file.
     Export(Export),
+    /// Takes in HubSpot's webhooks, for apps that have no place for them: an HTTP server behind a proxy.
+    Serve(Serve),
     /// Takes out all that is held on a user who is gone. Lock their jobs out meanwhile.
     Forget(Gone),
     /// After an old copy of the file was put back: no page names an email until HubSpot says it anew.

@@ -12,6 +12,7 @@ mod interrupt;
 mod lists;
 mod output;
 mod progress;
+mod serve;
 mod system;
 mod users;
 mod whole;
@@ -47,6 +48,7 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::Conflicts(some) => lists::conflicts(file, some.limit, out),
         Command::Import(rows) => import::import(file, rows, out),
         Command::Export(to) => export::export(file, to, out),
+        Command::Serve(how) => serve::serve(file, how, out),
         Command::Stats => whole::stats(file, out),
         Command::Doctor => doctor::doctor(file, out),
         Command::Verify => whole::verify(file, out),
