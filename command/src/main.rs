@@ -15,6 +15,7 @@ mod progress;
 mod serve;
 mod system;
 mod users;
+mod watch;
 mod whole;
 mod words;
 
@@ -49,6 +50,7 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::Import(rows) => import::import(file, rows, out),
         Command::Export(to) => export::export(file, to, out),
         Command::Serve(how) => serve::serve(file, how, out),
+        Command::Watch(how) => watch::watch(file, how, out),
         Command::Stats => whole::stats(file, out),
         Command::Doctor => doctor::doctor(file, out),
         Command::Verify => whole::verify(file, out),
