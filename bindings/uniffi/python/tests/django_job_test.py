@@ -335,6 +335,29 @@ def test_an_email_that_may_not_be_used_is_told_to_nobody(portal):
     assert get_cache().decide(f"member-{member.pk}", "meg@shop.test").agreed
 
 
+def test_a_contact_of_the_apps_own_field_is_linked_and_written_back(portal):
+    vid = portal.add("elsewhere@shop.test")
+    member = Member.objects.create(mail="meg@shop.test", confirmed=True, hubspot_vid=vid)
+    drain()
+    # The person has a contact, under another email: none is made, and a job without a change tells nothing.
+    assert portal.emails() == ["elsewhere@shop.test"] and get_cache().resolve(f"member-{member.pk}") == vid
+    member.mail = "mag@shop.test"
+    member.save()
+    drain()
+    assert portal.emails() == ["mag@shop.test"]
+    other = Member.objects.create(mail="new@shop.test", confirmed=True)
+    drain()
+    other.refresh_from_db()
+    assert other.hubspot_vid == get_cache().resolve(f"member-{other.pk}")
+
+
+def test_a_contact_of_the_apps_own_field_that_is_another_users_makes_none(portal, caplog):
+    user = signed_up()
+    Member.objects.create(mail="meg@shop.test", confirmed=True, hubspot_vid=linked(user))
+    drain()
+    assert portal.emails() == ["ann@shop.test"] and "the app says is theirs" in caplog.text
+
+
 def test_the_time_at_which_a_file_was_made(tmp_path):
     born = creating.born_at(tmp_path)
     if born is None:

@@ -388,6 +388,8 @@ def test_a_declaration_that_cannot_be_kept_raises():
         has_vid(User, email="mail")
     with pytest.raises(ImproperlyConfigured, match="no field uuid"):
         has_vid(User, key="uuid")
+    with pytest.raises(ImproperlyConfigured, match="no field hubspot_vid"):
+        has_vid(User, vid="hubspot_vid")
     with pytest.raises(ImproperlyConfigured, match="no is_confirmed"):
         has_vid(User, usable="is_confirmed")
     with pytest.raises(ImproperlyConfigured, match="bare ids"):
