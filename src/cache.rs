@@ -1,6 +1,7 @@
 //! The facade: one type that every binding wraps.
 
 pub(crate) mod account;
+mod copies;
 pub(crate) mod intake;
 mod lists;
 pub(crate) mod options;
@@ -10,6 +11,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use self::intake::CLOCKS_APART;
 use self::options::Options;
 use crate::decision::{self, Decision};
 use crate::email::Email;
@@ -237,14 +239,16 @@ impl Vidcache {
         self.store.read(|rows| rows::outstanding_since(rows, user, token, now()))
     }
 
-    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.
+    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`; after them
+    /// those begun in the future, by a clock that has gone back since.
     /// Their users' pages give the id alone until an answer read now is recorded with the token.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
         let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
-        self.store.read(|rows| rows::stale_changes(rows, now().saturating_sub(age), limit))
+        let at = now();
+        self.store.read(|rows| rows::stale_changes(rows, at.saturating_sub(age), at + CLOCKS_APART, limit))
     }
 
     /// Takes the user's lease for that long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job

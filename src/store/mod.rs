@@ -11,6 +11,7 @@ mod reader;
 mod stamp;
 mod stats;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
@@ -222,6 +223,20 @@ impl Store {
             let mut found = file::exposed(&self.shared.place.path);
             found.extend(rows::verify(&connection)?);
             Ok(found)
+        }))
+    }
+
+    /// Copies the file as of one commit, through a connection of its own: nobody waits for it, and the log grows
+    /// meanwhile. Who waits for a fork ends it, and it begins again.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        let look = || self.shared.look_at_files();
+        self.noting(retry(self.busy_timeout, look, || {
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let mut connection = self.shared.connect(open::Access::Write)?;
+            connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
+            file::backup(&connection, to)
         }))
     }
 

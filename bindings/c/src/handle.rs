@@ -166,6 +166,52 @@ pub unsafe extern "C" fn vidcache_move_aside(
     })
 }
 
+/// Copies the file, as of one commit, to a new file of mode 0600 at `path`, without companions; its key stays wrapped
+/// under the secret. Nobody waits for it; the log grows meanwhile. A fork in this process begins it anew.
+///
+/// Fails with VIDCACHE_CANNOT_OPEN where `path` is there already or cannot be made, and as vidcache_resolve. Then there
+/// is no new file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_backup(
+    handle: *const vidcache_handle,
+    path: *const c_char,
+    path_len: usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, path) = unsafe { (made(handle, "handle")?, self::path(given(path, path_len))?) };
+        Ok(handle.0.backup(path)?)
+    })
+}
+
+/// Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
+/// of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
+/// is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
+/// nothing. The portal and the secret are looked at when the file is opened.
+///
+/// Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
+/// VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
+/// VIDCACHE_UNSUPPORTED_FILESYSTEM. Then the file is as it was, or moved aside.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_restore(
+    from: *const c_char,
+    from_len: usize,
+    path: *const c_char,
+    path_len: usize,
+    moved_to: *mut *mut vidcache_text,
+) -> vidcache_result {
+    keep_panics_quiet();
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (moved_to, from, path) = unsafe {
+            (out(moved_to, "moved_to")?, self::path(given(from, from_len))?, self::path(given(path, path_len))?)
+        };
+        let old = Vidcache::restore(from, path)?;
+        moved_to.write(vidcache_text::new(old.map_or_else(String::new, |old| old.to_string_lossy().into_owned())));
+        Ok(())
+    })
+}
+
 /// The most that an app has reason to remember.
 const MAX_OLD_SECRETS: u32 = 16;
 

@@ -103,3 +103,18 @@ pub fn move_aside(path: Vec<u8>) -> Result<Vec<u8>, VidcacheError> {
     keep_panics_quiet();
     edge(|| Ok(vidcache::Vidcache::move_aside(OsString::from_vec(path))?.into_os_string().into_vec()))
 }
+
+/// Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. Returns where what
+/// was there is now, the bytes of a file name, if there was anything.
+///
+/// # Errors
+/// `busy`, `cannot_open`, `unsupported_filesystem`, `not_a_cache`, `newer_schema`, `corrupt`. Then the file is as it
+/// was, or moved aside.
+#[uniffi::export]
+pub fn restore(from: Vec<u8>, path: Vec<u8>) -> Result<Option<Vec<u8>>, VidcacheError> {
+    keep_panics_quiet();
+    edge(|| {
+        let old = vidcache::Vidcache::restore(OsString::from_vec(from), OsString::from_vec(path))?;
+        Ok(old.map(|old| old.into_os_string().into_vec()))
+    })
+}

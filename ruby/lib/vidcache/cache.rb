@@ -73,6 +73,19 @@ module Vidcache
     native_move_aside(path)
   end
 
+  # Puts a copy of a backup ({Cache#backup}) in the place of the file at +path+, while nobody has that open. All that HubSpot
+  # said of every contact is doubted in it first: no page names an email until the contact was read again. What was at
+  # +path+ is moved aside.
+  #
+  # @param backup [String, Pathname]
+  # @param path [String, Pathname]
+  # @return [String, nil] where what was at +path+ is now
+  # @raise [Busy] while any process, this one included, has the file open
+  # @raise [Error] for what is in the backup, and for the places; then the file is as it was, or moved aside
+  def self.restore(backup, path)
+    native_restore(backup, path)
+  end
+
   # The script that a page of the app's own loads, to be served as a static file: it takes what {Cache#page_data} says.
   # Its types stand beside it. In a Rails app with Propshaft or Sprockets it is an asset.
   #
@@ -243,6 +256,13 @@ module Vidcache
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
     #   Other threads run meanwhile.
     #   @return [Array<String>] what is wrong; empty when nothing is
+
+    # @!method backup(path)
+    #   Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped under
+    #   the secret. See {Vidcache.restore}.
+    #   @param path [String, Pathname]
+    #   @return [nil]
+    #   @raise [CannotOpen] where the new file is there already or cannot be made
 
     # @!method close
     #   Closes the file, for this process. Closing again does nothing. A cache that nobody refers to any more is

@@ -82,6 +82,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
     class.define_method("stats", method!(Cache::stats, 0))?;
     class.define_method("verify", method!(Cache::verify, 0))?;
+    class.define_method("backup", method!(Cache::backup, 1))?;
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
@@ -359,6 +360,13 @@ impl Cache {
     fn verify(ruby: &Ruby, this: &Self) -> Result<Vec<String>, Error> {
         // Reads the whole file.
         edge(ruby, || gvl::at_length(ruby, this.busy_timeout, || this.core.verify()))
+    }
+
+    fn backup(ruby: &Ruby, this: &Self, path: Value) -> Result<(), Error> {
+        edge(ruby, || {
+            let path = convert::path(path)?;
+            this.write(ruby, |core| core.backup(&path))
+        })
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {

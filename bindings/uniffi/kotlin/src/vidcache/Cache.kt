@@ -326,8 +326,9 @@ public class Cache @JvmOverloads constructor(
         call { core.isChangeOutstanding(Input.user(user), change) }
 
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; null once it has ended. For a worker
-     * whose queue may hand it a job before the quiet period is over.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was begun, or
+     * when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by the app's clock; null
+     * once it has ended. A worker asks when it runs, and waits until it is a [quietPeriod] ago.
      *
      * @throws UnknownChange
      * @throws ForeignChange
@@ -395,6 +396,54 @@ public class Cache @JvmOverloads constructor(
         return found.map { UserToRead(UserKey(it.user), it.vid, it.readAtMs) }
     }
 
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, as [record] was told by [ContactConflict] and
+     * [VidTaken]: in the order of their keys, those after the user `after`. One is out of the list once HubSpot has merged the two,
+     * the user was forgotten, or [endConflict].
+     *
+     * @param limit the most that are returned: from 0
+     * @throws InvalidUserKey
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun conflicts(after: UserKey? = null, limit: Int = 100): List<Conflict> {
+        val most = Input.count(limit.toLong(), "limit", Int.MAX_VALUE.toLong()).toUInt()
+        val found = call { core.conflicts(after?.let { Input.user(it) }, most) }
+        return found.map { Conflict(UserKey(it.user), it.vid, it.holder, it.why, it.sinceMs) }
+    }
+
+    /**
+     * Says that the user's conflict is over: they are agreed, or somebody has decided.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun endConflict(user: UserKey): Unit = call { core.endConflict(Input.user(user)) }
+
+    /**
+     * Why a worker must make no contact for a user who has none: `privacy_deletion`, `invalid_email` or `required_property`, where
+     * HubSpot refused their email for good and no change is outstanding; `privacy_deletion` too, with or without a change, where the
+     * user's own contact was erased for privacy, until the app links or forgets them. Null: there is no reason.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun refusal(user: UserKey): String? = call { core.refusal(Input.user(user)) }
+
+    /**
+     * All users of a contact, by any of the ids that were merged into it.
+     *
+     * @param vid from 1 to 2^63 - 1
+     * @throws InvalidVid
+     */
+    public fun usersOf(vid: Long): List<UserKey> = call { core.usersOf(vid) }.map { UserKey(it) }
+
+    /**
+     * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything renders
+     * pages. On return no page names an email until HubSpot says something newer of the contact or a read says it that is begun 5 s
+     * later ([usersToRead] lists them). Some 20 s for a million contacts, with others' writes in between; after an error, call it
+     * again.
+     */
+    public fun doubtAll(): Unit = call { core.doubtAll() }
+
     /** Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as [decide]. */
     public fun explain(user: UserKey, email: String?): Explanation {
         val found = call { core.explain(Input.user(user), Input.email(email)) }
@@ -418,6 +467,14 @@ public class Cache @JvmOverloads constructor(
 
     /** What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users. */
     public fun verify(): List<String> = call { core.verify() }
+
+    /**
+     * Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped under
+     * the secret.
+     *
+     * @throws CannotOpen where the new file is there already or cannot be made
+     */
+    public fun backup(path: Path): Unit = call { core.backup(Input.path(path)) }
 
     /** What this cache has done in this process. */
     public fun stats(): Stats {

@@ -624,6 +624,14 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 public protocol CacheProtocol: AnyObject, Sendable {
     
     /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+    func backup(path: Data) throws 
+    
+    /**
      * Why a page says of the user what it says.
      *
      * # Errors
@@ -969,6 +977,21 @@ public convenience init(path: Data, portalId: Int64, options: OpenOptions)throws
 
     
 
+    
+    /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+open func backup(path: Data)throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_backup(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+}
+}
     
     /**
      * Why a page says of the user what it says.
@@ -3257,6 +3280,23 @@ public func moveAside(path: Data)throws  -> Data  {
 })
 }
 /**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. Returns where what
+ * was there is now, the bytes of a file name, if there was anything.
+ *
+ * # Errors
+ * `busy`, `cannot_open`, `unsupported_filesystem`, `not_a_cache`, `newer_schema`, `corrupt`. Then the file is as it
+ * was, or moved aside.
+ */
+public func restore(from: Data, path: Data)throws  -> Data?  {
+    return try  FfiConverterOptionData.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_func_restore(
+        FfiConverterData.lower(from),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+})
+}
+/**
  * Checks that a request was signed by HubSpot with the app's client secret within five minutes of `now_ms`; by v1 and
  * v2, where they are taken, that the newest event of the body is at most 25 hours old.
  *
@@ -3294,7 +3334,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_func_move_aside() != 27203) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_func_restore() != 15334) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 40110) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_backup() != 6908) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_explain() != 3225) {
