@@ -11,7 +11,6 @@
 
 use std::sync::atomic::Ordering;
 
-
 use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
