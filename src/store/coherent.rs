@@ -80,7 +80,8 @@ impl Store {
                 let reader = self.shared.reader(&mut slot)?;
                 if reader.stamped {
                     self.shared.catch_up(reader)?;
-                    // What others committed was mostly about others; or another thread has fetched it meanwhile.
+                    // Most commits are about other users, so this one may be in the table still; or another thread has
+                    // put the user in meanwhile.
                     if let Some(state) = self.shared.hot.state(&user) {
                         self.shared.stats.hit();
                         return Ok(state);

@@ -390,7 +390,8 @@ impl Shared {
         Ok(Turn(&self.guards))
     }
 
-    /// What SQLite says of files that are gone is no news of the file: to be looked at, and tried again.
+    /// Does the work. Where SQLite fails, the files are looked at: if they were replaced or deleted, the error tells of
+    /// files that are gone, so it becomes one that is tried again.
     fn unless_moved<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = work();
         if let Err(Error::Storage(_) | Error::Corrupt(_) | Error::NotACache { .. } | Error::CannotOpen { .. }) = &result
