@@ -101,7 +101,10 @@ mod store;
 #[doc = include_str!("../docs/guides/rust.md")]
 struct Guide;
 
-pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
+pub use cache::Vidcache;
+pub use cache::account::Explanation;
+pub use cache::intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
+pub use cache::options::Options;
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

@@ -160,12 +160,15 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Who else may write, by the bit that says so.
+const OTHERS: [(u32, &str); 2] = [(0o002, "every user of this system"), (0o020, "its whole group")];
+
 /// What others of this system may change about the file, in words: for `verify`.
 pub(crate) fn exposed(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for file in [path.to_owned(), names::beside(path, names::LOG), names::beside(path, names::INDEX)] {
         let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
-        for (bit, who) in [(0o002, "every user of this system"), (0o020, "its whole group")] {
+        for (bit, who) in OTHERS {
             if mode & bit != 0 {
                 let file = file.display();
                 found.push(format!("{who} may write to {file} (mode {mode:04o}): chmod go-w {file}"));
@@ -173,14 +176,16 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
             }
         }
     }
-    // The folder itself was looked at when the file was opened. Where a name above it can be replaced, so can all
-    // below; a sticky folder, such as /tmp, lets only the owner of an entry do that.
-    for folder in path.ancestors().skip(2) {
-        let Ok(mode) = fs::metadata(folder).map(|found| found.mode() & 0o7777) else { continue };
-        if mode & 0o1002 == 0o002 {
+    // Where a name on the way can be replaced, so can all below. A sticky folder, such as /tmp, lets only the owner of
+    // an entry do that; and who is in root's own group is root, or a container's user whom nobody else is beside.
+    for folder in path.ancestors().skip(1) {
+        let Ok(is) = fs::metadata(folder) else { continue };
+        let mode = is.mode() & 0o7777;
+        let others = OTHERS.iter().find(|(bit, _)| mode & bit != 0 && (*bit != 0o020 || is.gid() != 0));
+        if let Some((_, who)) = others.filter(|_| mode & 0o1000 == 0) {
             let folder = folder.display();
             found.push(format!(
-                "every user of this system may replace what is in {folder}, above the file (mode {mode:04o}): chmod o-w {folder}"
+                "{who} may replace what is in {folder}, above the file (mode {mode:04o}): chmod go-w {folder}"
             ));
         }
     }

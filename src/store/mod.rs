@@ -7,6 +7,7 @@
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod coherent;
+mod reader;
 mod stamp;
 mod stats;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::reader::Reader;
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
@@ -40,7 +42,7 @@ pub(crate) struct Store {
 /// What `fork` must reach: the connections and what it takes to open them again.
 struct Shared {
     place: Place,
-    reader: Mutex<Option<coherent::Reader>>,
+    reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
     turns: turn::Turns,

@@ -16,6 +16,7 @@ from .cache import Cache, move_aside, restore
 from .errors import *
 from .signature import verify_signature
 from .values import (
+    Conflict,
     Decision,
     Explanation,
     Identity,
@@ -31,6 +32,7 @@ from .values import (
 
 __all__ = [
     "Cache",
+    "Conflict",
     "Decision",
     "Explanation",
     "Identity",

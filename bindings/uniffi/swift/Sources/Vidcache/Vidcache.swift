@@ -2097,67 +2097,83 @@ public func FfiConverterTypeObserved_lower(_ value: Observed) -> RustBuffer {
  */
 public struct OpenOptions: Equatable, Hashable {
     /**
-     * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+     * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+     * the file, so whoever has the file can test a guessed email against it.
      */
     public let secret: Data?
     /**
-     * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-     * `secret`.
+     * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+     * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+     * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
      */
-    public let oldSecrets: [Data]
+    public let loaderHost: String?
     /**
-     * Whether a write that returned survives a power failure.
-     */
-    public let full: Bool
-    /**
-     * How long a call waits for other processes' writes, in milliseconds.
-     */
-    public let busyTimeoutMs: UInt64?
-    /**
-     * The most bytes that the in-process table takes.
+     * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
      */
     public let memory: UInt64?
     /**
-     * How long after it was rendered a page may name an email, in milliseconds.
+     * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+     * 5000.
+     */
+    public let busyTimeoutMs: UInt64?
+    /**
+     * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+     * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+     * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
      */
     public let pageDeadlineMs: UInt64?
     /**
-     * The host of HubSpot's loader, copied from the portal's own embed code.
+     * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+     * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+     * HubSpot holds no more. Default: true.
      */
-    public let loaderHost: String?
+    public let full: Bool
+    /**
+     * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+     * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+     */
+    public let oldSecrets: [Data]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+         * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+         * the file, so whoever has the file can test a guessed email against it.
          */secret: Data? = nil, 
         /**
-         * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-         * `secret`.
-         */oldSecrets: [Data] = [], 
+         * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+         * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+         * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
+         */loaderHost: String? = nil, 
         /**
-         * Whether a write that returned survives a power failure.
-         */full: Bool = true, 
-        /**
-         * How long a call waits for other processes' writes, in milliseconds.
-         */busyTimeoutMs: UInt64? = nil, 
-        /**
-         * The most bytes that the in-process table takes.
+         * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
          */memory: UInt64? = nil, 
         /**
-         * How long after it was rendered a page may name an email, in milliseconds.
+         * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+         * 5000.
+         */busyTimeoutMs: UInt64? = nil, 
+        /**
+         * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+         * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+         * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
          */pageDeadlineMs: UInt64? = nil, 
         /**
-         * The host of HubSpot's loader, copied from the portal's own embed code.
-         */loaderHost: String? = nil) {
+         * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+         * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+         * HubSpot holds no more. Default: true.
+         */full: Bool = true, 
+        /**
+         * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+         * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+         */oldSecrets: [Data] = []) {
         self.secret = secret
-        self.oldSecrets = oldSecrets
-        self.full = full
-        self.busyTimeoutMs = busyTimeoutMs
-        self.memory = memory
-        self.pageDeadlineMs = pageDeadlineMs
         self.loaderHost = loaderHost
+        self.memory = memory
+        self.busyTimeoutMs = busyTimeoutMs
+        self.pageDeadlineMs = pageDeadlineMs
+        self.full = full
+        self.oldSecrets = oldSecrets
     }
 
     
@@ -2177,23 +2193,23 @@ public struct FfiConverterTypeOpenOptions: FfiConverterRustBuffer {
         return
             try OpenOptions(
                 secret: FfiConverterOptionData.read(from: &buf), 
-                oldSecrets: FfiConverterSequenceData.read(from: &buf), 
-                full: FfiConverterBool.read(from: &buf), 
-                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
+                loaderHost: FfiConverterOptionString.read(from: &buf), 
                 memory: FfiConverterOptionUInt64.read(from: &buf), 
+                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
                 pageDeadlineMs: FfiConverterOptionUInt64.read(from: &buf), 
-                loaderHost: FfiConverterOptionString.read(from: &buf)
+                full: FfiConverterBool.read(from: &buf), 
+                oldSecrets: FfiConverterSequenceData.read(from: &buf)
         )
     }
 
     public static func write(_ value: OpenOptions, into buf: inout [UInt8]) {
         FfiConverterOptionData.write(value.secret, into: &buf)
-        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
-        FfiConverterBool.write(value.full, into: &buf)
-        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
-        FfiConverterOptionUInt64.write(value.memory, into: &buf)
-        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
         FfiConverterOptionString.write(value.loaderHost, into: &buf)
+        FfiConverterOptionUInt64.write(value.memory, into: &buf)
+        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
+        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
+        FfiConverterBool.write(value.full, into: &buf)
+        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
     }
 }
 
