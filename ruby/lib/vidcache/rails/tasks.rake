@@ -34,7 +34,7 @@ namespace :vidcache do
     ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look others up, CREATE=1 makes contacts"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids; jobs look others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
@@ -47,8 +47,8 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
-           "#{done[:conflicts]} conflicts are over"
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, " \
+           "#{done[:users]} users linked or given a job, #{done[:conflicts]} conflicts are over"
     end
   end
 
