@@ -87,7 +87,7 @@ def test_a_sign_up_makes_a_contact_and_a_change_tells_of_it(portal):
 def test_whose_contact_was_erased_is_made_none_again(portal):
     user = signed_up()
     vid = linked(user)
-    event = {"portalId": get_cache().portal_id(), "occurredAt": 1, "subscriptionType": "contact.privacyDeletion", "objectId": vid}
+    event = {"portalId": get_cache().portal_id, "occurredAt": 1, "subscriptionType": "contact.privacyDeletion", "objectId": vid}
     get_cache().apply_webhook(json.dumps([event]).encode())
     known = portal.emails()
     change(user, "new@shop.test")
