@@ -259,22 +259,22 @@ typedef struct vidcache_options {
    */
   size_t size;
   /**
-   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
-   * file, so whoever has the file can test a guessed email against it.
+   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+   * the file, so whoever has the file can test a guessed email against it.
    */
   const char *secret;
   /**
-   * The bytes of `secret`, at most 4096.
+   * The bytes of secret, at most 4096.
    */
   size_t secret_len;
   /**
-   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
-   * src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
-   * elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
+   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+   * whose src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and
+   * others elsewhere. Default: js.hs-scripts.com, which is not every portal's.
    */
   const char *loader_host;
   /**
-   * The bytes of `loader_host`.
+   * The bytes of loader_host, at most 4096.
    */
   size_t loader_host_len;
   /**
@@ -282,26 +282,29 @@ typedef struct vidcache_options {
    */
   uint64_t memory;
   /**
-   * How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
+   * How long a call waits for other processes' writes before VIDCACHE_BUSY. In milliseconds, at most 3600000.
    * Default: 5000.
    */
   uint32_t busy_timeout_ms;
   /**
-   * How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
-   * Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
+   * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+   * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+   * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
    */
   uint32_t page_deadline_ms;
   /**
-   * VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
+   * Whether a write that returned survives a power failure. VIDCACHE_SYNCHRONOUS_FULL (the default): it does.
+   * VIDCACHE_SYNCHRONOUS_NORMAL: it survives a crash of the process, and a power failure may take the last writes,
+   * the beginning of a change among them: then a page may name an email that HubSpot holds no more.
    */
   uint32_t synchronous;
   /**
-   * How many `old_secrets` there are, at most 16. Default: 0.
+   * How many old_secrets there are, at most 16. Default: 0.
    */
   uint32_t old_secrets_len;
   /**
-   * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
-   * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+   * What secret was before, the newest first. A file that was made or last opened with one of these is opened, and
+   * its key is wrapped anew under secret, which is one row: afterwards the old ones are not needed.
    */
   const struct vidcache_secret *old_secrets;
 } vidcache_options;
@@ -710,7 +713,7 @@ static inline vidcache_user vidcache_user_text(const char *text, size_t len)
 }
 
 /**
- * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
+ * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". Every language has this name.
  * VIDCACHE_OK is "ok", and a number that is no code is "unknown".
  */
 const char *vidcache_error_name(vidcache_result code);
@@ -777,6 +780,31 @@ vidcache_result vidcache_open(const char *path,
  * nothing at `path` or it may not be moved; VIDCACHE_UNSUPPORTED_FILESYSTEM. Then nothing was moved.
  */
 vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vidcache_text **moved_to);
+
+/**
+ * Copies the file, as of one commit, to a new file of mode 0600 at `path`, without companions; its key stays wrapped
+ * under the secret. Nobody waits for it; the log grows meanwhile. A fork in this process begins it anew.
+ *
+ * Fails with VIDCACHE_CANNOT_OPEN where `path` is there already or cannot be made, and as vidcache_resolve. Then there
+ * is no new file.
+ */
+vidcache_result vidcache_backup(const struct vidcache_handle *handle, const char *path, size_t path_len);
+
+/**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
+ * of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
+ * is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
+ * nothing. The portal and the secret are looked at when the file is opened.
+ *
+ * Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
+ * VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
+ * VIDCACHE_UNSUPPORTED_FILESYSTEM. Then the file is as it was, or moved aside.
+ */
+vidcache_result vidcache_restore(const char *from,
+                                 size_t from_len,
+                                 const char *path,
+                                 size_t path_len,
+                                 struct vidcache_text **moved_to);
 
 /**
  * Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other

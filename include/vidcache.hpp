@@ -144,12 +144,14 @@ struct stale_change {
 
 /** How to open a cache; what is left as it is has the library's default. */
 struct options {
+  // Made by bindings/tables.
   std::optional<std::string_view> secret;
   std::optional<std::string_view> loader_host;
   std::optional<std::uint64_t> memory;
   std::optional<std::chrono::milliseconds> busy_timeout;
   std::optional<std::chrono::milliseconds> page_deadline;
   bool synchronous_full = true;
+  std::vector<std::string_view> old_secrets;
 };
 
 namespace detail {
@@ -178,6 +180,17 @@ inline std::string move_aside(std::string_view path)
 }
 
 /**
+ * Puts a copy of a backup in the place of a file that nobody has open, and says where that was moved to, if there was
+ * one: see vidcache_restore.
+ */
+inline std::string restore(std::string_view from, std::string_view path)
+{
+  vidcache_text *moved_to = nullptr;
+  detail::check(vidcache_restore(detail::data(from), from.size(), detail::data(path), path.size(), &moved_to));
+  return detail::take(moved_to);
+}
+
+/**
  * An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and
  * destruction are of use.
  */
@@ -189,6 +202,7 @@ public:
     vidcache_options raw{};
     raw.size = sizeof raw;
     detail::check(vidcache_options_init(&raw));
+    // Made by bindings/tables.
     raw.secret = detail::data(chosen.secret);
     raw.secret_len = detail::size(chosen.secret);
     raw.loader_host = detail::data(chosen.loader_host);
@@ -197,6 +211,10 @@ public:
     if (chosen.busy_timeout) raw.busy_timeout_ms = milliseconds(*chosen.busy_timeout);
     if (chosen.page_deadline) raw.page_deadline_ms = milliseconds(*chosen.page_deadline);
     raw.synchronous = chosen.synchronous_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;
+    std::vector<vidcache_secret> old_secrets;
+    for (const auto &secret : chosen.old_secrets) old_secrets.push_back({secret.data(), secret.size()});
+    raw.old_secrets = old_secrets.data();
+    raw.old_secrets_len = static_cast<std::uint32_t>(old_secrets.size());
     vidcache_handle *opened = nullptr;
     detail::check(vidcache_open(detail::data(path), path.size(), portal, &raw, &opened));
     handle_.reset(opened);
@@ -516,6 +534,12 @@ public:
     std::size_t count = 0;
     detail::check(vidcache_verify(handle_.get(), &raw, &count));
     return detail::take(raw);
+  }
+
+  /** Copies the file, as of one commit, to a new file at `path`: see vidcache_backup. */
+  void backup(std::string_view path) const
+  {
+    detail::check(vidcache_backup(handle_.get(), detail::data(path), path.size()));
   }
 
   std::int64_t portal() const

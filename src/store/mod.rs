@@ -7,9 +7,11 @@
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod coherent;
+mod reader;
 mod stamp;
 mod stats;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::reader::Reader;
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
@@ -39,7 +42,7 @@ pub(crate) struct Store {
 /// What `fork` must reach: the connections and what it takes to open them again.
 struct Shared {
     place: Place,
-    reader: Mutex<Option<coherent::Reader>>,
+    reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
     turns: turn::Turns,
@@ -223,6 +226,20 @@ impl Store {
         }))
     }
 
+    /// Copies the file as of one commit, through a connection of its own: nobody waits for it, and the log grows
+    /// meanwhile. Who waits for a fork ends it, and it begins again.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        let look = || self.shared.look_at_files();
+        self.noting(retry(self.busy_timeout, look, || {
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let mut connection = self.shared.connect(open::Access::Write)?;
+            connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
+            file::backup(&connection, to)
+        }))
+    }
+
     /// What this handle has done in this process.
     pub(crate) fn stats(&self) -> Stats {
         // A child must not inherit a lock that is taken here.
@@ -373,7 +390,8 @@ impl Shared {
         Ok(Turn(&self.guards))
     }
 
-    /// What SQLite says of files that are gone is no news of the file: to be looked at, and tried again.
+    /// Does the work. Where SQLite fails, the files are looked at: if they were replaced or deleted, the error tells of
+    /// files that are gone, so it becomes one that is tried again.
     fn unless_moved<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = work();
         if let Err(Error::Storage(_) | Error::Corrupt(_) | Error::NotACache { .. } | Error::CannotOpen { .. }) = &result

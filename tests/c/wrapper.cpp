@@ -96,6 +96,15 @@ int main(int count, char **arguments)
   CHECK(failure([&] { cache.decide(42, std::string_view()); }).code() == VIDCACHE_INVALID_EMAIL);
   CHECK(failure([&] { cache.record(42, answer("901", "a@x.test", "00"), 0); }).code() == VIDCACHE_UNKNOWN_CHANGE);
   CHECK(failure([&] { vidcache::cache(path, 1, options); }).code() == VIDCACHE_WRONG_PORTAL);
+  {
+    const std::string_view before = *options.secret;
+    options.secret = "another secret of sixteen or more";
+    CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_WRONG_SECRET);
+    options.old_secrets = {"a secret that it never was", before};
+    CHECK(vidcache::cache(path, 62515, options).portal() == 62515);
+    options.old_secrets.clear();
+    CHECK(vidcache::cache(path, 62515, options).portal() == 62515);
+  }
   options.busy_timeout = std::chrono::milliseconds(-1);
   CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_INVALID_OPTION);
 

@@ -155,12 +155,10 @@ fn constant(code: &ErrorCode) -> String {
 
 /// The comment above a variant of `Error`, or of `Reason`.
 fn documentation(source: &str, variant: &str) -> String {
-    let (mut comment, mut attribute) = (String::new(), false);
+    let (mut comment, mut in_attribute) = (String::new(), false);
     for line in source.lines().map(str::trim) {
-        // One of several lines says nothing of where a comment ends.
-        attribute |= line.starts_with("#[");
-        if attribute {
-            attribute = !line.ends_with(']');
+        if in_attribute || line.starts_with("#[") {
+            in_attribute = !line.ends_with(']');
         } else if let Some(text) = line.strip_prefix("/// ") {
             comment = comment + " " + text;
         } else if line.strip_prefix(variant).is_some_and(|rest| rest.starts_with([',', '(', ' ']))

@@ -16,7 +16,7 @@ mod lookup;
 mod signature;
 
 pub use account::{Explanation, Stats};
-pub use cache::{OpenOptions, Vidcache, move_aside};
+pub use cache::{OpenOptions, Vidcache, move_aside, restore};
 pub use changes::StaleChange;
 pub use conflicts::Conflict;
 pub use error::VidcacheError;

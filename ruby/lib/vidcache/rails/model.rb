@@ -143,7 +143,7 @@ module Vidcache
       # @return [Vidcache::Model, nil]
       # @api private
       def find_vidcache_user(key)
-        record = find_by_vidcache_key(key)
+        record = unscoped { find_by_vidcache_key(key) } # Whoever is deleted softly, or of another tenant, is there all the same.
         record if record && record.vidcache_key.to_s == key.to_s
       end
 
@@ -151,7 +151,7 @@ module Vidcache
       # @api private
       def vidcache_job_makes_up?
         vidcache_job_class.method_defined?(:vidcache_remember)
-      rescue NameError
+      rescue NotConfigured
         false
       end
 
@@ -175,9 +175,14 @@ module Vidcache
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end
 
+      # @raise [NotConfigured] there is no such class
       # @api private
       def vidcache_job_class
-        vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
+        return vidcache_job unless vidcache_job.is_a?(String)
+
+        vidcache_job.safe_constantize ||
+          raise(NotConfigured, "#{name} says `has_vid job: #{vidcache_job.inspect}`, and there is no such class: " \
+                               "`rails generate vidcache:install` writes app/jobs/hubspot_contact_job.rb")
       end
     end
 

@@ -39,6 +39,18 @@ def move_aside(path: Path) -> str:
     return os.fsdecode(call(native.move_aside, _input.path(path)))
 
 
+def restore(backup: Path, path: Path) -> Optional[str]:
+    """Puts a copy of a backup in the place of the file at `path`, while nobody has that open.
+
+    All that HubSpot said of every contact is doubted in it first: no page names an email until the contact was read
+    again. What was at `path` is moved aside; returns where it is now, or None where there was nothing. Raises `Busy`
+    while any process has the file open, `NotACache`, `NewerSchema`, `Corrupt` for what is in the backup, `CannotOpen`,
+    `UnsupportedFilesystem`; then the file is as it was, or moved aside.
+    """
+    old = call(native.restore, _input.path(backup), _input.path(path))
+    return None if old is None else os.fsdecode(old)
+
+
 def _decision(found: Any) -> Decision:
     return Decision(found.email, found.id, found.reason)
 
@@ -61,26 +73,31 @@ class Cache:
         path: Path,
         portal_id: int,
         *,
+        # From here on: made by bindings/tables.
         secret: Union[bytes, str, None] = None,
-        old_secrets: Sequence[Union[bytes, str]] = (),
-        durable: bool = True,
-        busy_timeout: float = 5.0,
-        memory: int = 32 << 20,
-        page_deadline: float = 10.0,
         loader_host: str = "js.hs-scripts.com",
+        memory: int = 32 << 20,
+        busy_timeout: float = 5.0,
+        page_deadline: float = 10.0,
+        durable: bool = True,
+        old_secrets: Sequence[Union[bytes, str]] = (),
     ) -> None:
         """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is
         none. The folder must exist, on a local disk.
 
-        `secret`: what the file's key is wrapped under, at least 16 bytes, kept outside the file; without one the key lies
-        open in the file. `old_secrets`: what the secret was before, the newest first; a file that was made or last opened
-        with one of these is opened, and its key wrapped anew under `secret`, which is one row: afterwards they are not
-        needed. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
-        `busy_timeout`: seconds that a call waits for other processes' writes, at most 3600. `memory`: the most bytes
-        that the in-process table takes. `page_deadline`: seconds from rendering for which a page may name an email, 0.1
-        to 3600. `loader_host`: the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
-        Settings, Tracking code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
-        elsewhere.
+        `secret`: What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
+        lies open in the file, so whoever has the file can test a guessed email against it. `loader_host`: The host of
+        HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose src is
+        `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1` and others
+        elsewhere. `memory`: The most bytes that the in-process table takes. `busy_timeout`: How long a call waits for
+        other processes' writes before `Busy`. In seconds, at most 3600. `page_deadline`: How long after it was rendered
+        a page may name an email; a page that runs later gives the id alone. A worker tells HubSpot of a change when
+        pages rendered before the change are older than this. Where processes that share a file have different ones, the
+        longest counts. In seconds, from 0.1 to 3600. `durable`: Whether a write that returned survives a power failure.
+        If not, it survives a crash of the process, and a power failure may take the last writes, the beginning of a
+        change among them: then a page may name an email that HubSpot holds no more. `old_secrets`: What `secret` was
+        before, the newest first. A file that was made or last opened with one of these is opened, and its key is
+        wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
 
         Raises `InvalidPortal`, `InvalidSecret`, `InvalidOption` for the arguments; `CannotOpen`, `UnsupportedFilesystem`
         for the place; `NotACache`, `NewerSchema`, `WrongPortal`, `WrongSecret`, `Corrupt` for what is in the file, which
@@ -91,13 +108,14 @@ class Cache:
         if not isinstance(durable, bool):
             raise errors.InvalidOption("invalid option durable: it must be a bool")
         options = native.OpenOptions(
+            # Made by bindings/tables.
             secret=_input.secret(secret),
-            old_secrets=_input.secrets(old_secrets),
-            full=durable,
-            busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
-            memory=_input.count(memory, "memory", HIGHEST),
-            page_deadline_ms=_input.milliseconds(page_deadline, "page_deadline"),
             loader_host=_input.optional_text(loader_host, "loader_host"),
+            memory=_input.count(memory, "memory", HIGHEST),
+            busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
+            page_deadline_ms=_input.milliseconds(page_deadline, "page_deadline"),
+            full=durable,
+            old_secrets=_input.secrets(old_secrets),
         )
         self._core: Any = call(native.Vidcache.open, _input.path(path), int(portal_id), options)
         # Good as long as `_core` is, which is never given away or let go.
@@ -447,6 +465,12 @@ class Cache:
     def verify(self) -> list[str]:
         """What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users."""
         return list(call(self._core.verify))
+
+    def backup(self, path: Path) -> None:
+        """Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped
+        under the secret. Raises `CannotOpen` where the new file is there already or cannot be made.
+        """
+        call(self._core.backup, _input.path(path))
 
     def stats(self) -> Stats:
         """What this handle has done in this process."""

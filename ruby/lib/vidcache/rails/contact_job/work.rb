@@ -41,6 +41,7 @@ module Vidcache
           next if (early = vidcache_early(user, @vidcache_change))
 
           vidcache_tell(user, @vidcache_change)
+          Explanation::Traces.job(user.vidcache_key, nil)
         end
         return unless early
 
@@ -90,6 +91,16 @@ module Vidcache
       end
 
       private
+
+      # To be overridden where several rows of the app are one person: whether this user shares a contact that is another user's already.
+      # Then a change of either's email keeps both from being named until it has ended. Without it the second is a conflict.
+      #
+      # @param _user [Vidcache::Model]
+      # @param _vid [Integer] the contact; {Cache#users_of} says whose it is
+      # @return [Boolean]
+      def share_contact?(_user, _vid)
+        false
+      end
 
       # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
       # the file, and with the user as they are in the database now; or has the job tried again.
@@ -219,6 +230,7 @@ module Vidcache
       end
 
       def vidcache_later(error)
+        Explanation::Traces.job(arguments.first.vidcache_key, Failure.without_email(error)) if arguments.first.respond_to?(:vidcache_key)
         return retry_job(wait: [LONGER.call(executions), 600].min, error: error) if Unavailable.of_the_file?(error) && vidcache_makes_up?
         raise error if vidcache_last_try?
 
