@@ -139,6 +139,20 @@ class Vidcache::TasksTest < Vidcache::RailsTest
     assert_equal :not_configured, Vidcache::Health.problem
   end
 
+  def test_a_backup_is_put_back_with_the_app_stopped
+    backup = "#{@dir}/backup"
+    confirm(1, "ann@shop.test")
+    assert_includes run_task("backup", "FILE" => backup), "whole copy"
+    capture_io do
+      error = assert_raises(SystemExit) { run_task("restore", "FILE" => backup) }
+      assert_includes error.message, "stop every process"
+    end
+    @cache.close
+    assert_includes run_task("restore", "FILE" => backup), "restored"
+    @cache = Vidcache.cache = Vidcache.open(Vidcache.settings.path, portal_id: 62_515)
+    assert_equal :email_unconfirmed, @cache.decide(1, "ann@shop.test").reason
+  end
+
   private
 
   def run_task(name, env = {})

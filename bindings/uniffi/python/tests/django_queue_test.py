@@ -72,9 +72,8 @@ def portal(double, monkeypatch, tmp_path):
 
 @pytest.fixture
 def celery_app():
-    from celery import Celery
-
-    app = Celery("shop", set_as_current=True)
+    celery = pytest.importorskip("celery", reason="skipped because Celery is not installed")
+    app = celery.Celery("shop", set_as_current=True)
     app.conf.worker_hijack_root_logger = False
     app.autodiscover_tasks(["vidcache.django"], force=True)
     yield app
@@ -110,12 +109,12 @@ def test_celery_that_runs_tasks_at_once_does_what_can_be_done_and_ends(portal, c
 
 
 def test_rq_tells_hubspot_after_the_quiet_period(portal, redis_url, monkeypatch):
-    import redis
-    from rq import Queue, SimpleWorker
+    redis = pytest.importorskip("redis")
+    rq = pytest.importorskip("rq", reason="skipped because RQ is not installed")
     from rq.scheduler import RQScheduler
 
     server = redis.Redis.from_url(redis_url)
-    jobs = Queue("hubspot", connection=server)
+    jobs = rq.Queue("hubspot", connection=server)
     configure(monkeypatch, queue="vidcache.django.rq.enqueue", rq_queue=lambda: jobs)
 
     def work():
@@ -123,7 +122,7 @@ def test_rq_tells_hubspot_after_the_quiet_period(portal, redis_url, monkeypatch)
         scheduler.acquire_locks()
         scheduler.enqueue_scheduled_jobs()
         scheduler.release_locks()
-        SimpleWorker([jobs], connection=server).work(burst=True)
+        rq.SimpleWorker([jobs], connection=server).work(burst=True)
         return get_cache().decide(user.pk, user.email).agreed
 
     user = User.objects.create(username="ann", email="ann@shop.test")

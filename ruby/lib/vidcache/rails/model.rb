@@ -191,7 +191,8 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good; nor has it erased their contact for
+    # privacy, after which they have none until the app forgets them or links them to one. To be asked under a lock that
     # the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own column is linked
     # first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no, none is: its change
     # stays outstanding.
@@ -212,13 +213,14 @@ module Vidcache
     end
 
     # @param change [Integer, nil]
-    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user, and no refusal
+    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user. False, too, if
+    #   HubSpot refused them for good: the email of who has neither, or of who has no contact since theirs was erased for privacy
     # @raise [UnknownChange, ForeignChange]
     # @api private
     def vidcache_untold?(change)
-      return Vidcache.cache.change_outstanding?(vidcache_key, change) if change
+      return false unless change ? Vidcache.cache.change_outstanding?(vidcache_key, change) : Vidcache.cache.resolve(vidcache_key).nil?
 
-      Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil?
+      Vidcache.cache.refusal(vidcache_key).nil?
     end
 
     # @return [Integer, String] what the cache knows this user by

@@ -60,7 +60,7 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
            "#{done[:conflicts]} conflicts are over"
     end
   end
@@ -136,6 +136,28 @@ namespace :vidcache do
     plainly.call do
       email = ENV["EMAIL"].presence
       puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
+    end
+  end
+
+  desc "Copy the file, while the app goes on: FILE=where to"
+  task backup: :environment do
+    to = ENV["FILE"].presence || abort("vidcache: say where to with FILE=…")
+    plainly.call do
+      Vidcache.cache.backup(to)
+      puts "vidcache: #{to} is a whole copy, of mode 0600"
+    end
+  end
+
+  # Opens no cache: nobody may have the file open, this process included.
+  desc "Put a backup back, with the app stopped: FILE=the backup. No page names an email of it until HubSpot was read again"
+  task restore: :environment do
+    from = ENV["FILE"].presence || abort("vidcache: say which backup with FILE=…")
+    plainly.call do
+      old = Vidcache.restore(from, Vidcache.settings.path)
+      puts "vidcache: #{old} is what was there" if old
+      puts "vidcache: restored; once the app runs, vidcache:reconcile reads all of HubSpot's contacts again"
+    rescue Vidcache::Busy
+      abort "vidcache: the file is in use: stop every process of the app, on all terminals too, and call this again"
     end
   end
 

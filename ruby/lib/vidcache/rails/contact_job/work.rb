@@ -37,7 +37,7 @@ module Vidcache
 
           @vidcache_change = vidcache_change_in_file(user, change)
           next if vidcache_adopt(user) == false && @vidcache_change.nil?
-          next unless user.vidcache_untold?(@vidcache_change)
+          next vidcache_end_of_erased(user) unless user.vidcache_untold?(@vidcache_change)
           next if (early = vidcache_early(user, @vidcache_change))
 
           vidcache_tell(user, @vidcache_change)
@@ -201,6 +201,16 @@ module Vidcache
         left = [begun.to_f + Vidcache.settings.quiet_period, vidcache_memory(user).not_before.to_f].max - Time.now.to_f
         left if left.positive?
       end
+
+      # A change of a user whose contact was erased for privacy ends: no contact is made for them, and they have none.
+      def vidcache_end_of_erased(user)
+        return unless @vidcache_change && Vidcache.cache.change_outstanding?(user.vidcache_key, @vidcache_change)
+
+        vidcache_abandon(user, @vidcache_change, Refused.new("the user's contact was erased for privacy"), ERASED)
+      end
+
+      ERASED = "a change ended, and HubSpot was not told: `rails vidcache:forget USER_ID=` lets the app make the user a contact again"
+      private_constant :ERASED
 
       # Not a try: nothing went wrong. Of a queue that runs at once what is to wait (tests that perform their jobs) the job ends: its
       # change stays outstanding, and `retry_email_changes` makes another.

@@ -124,13 +124,14 @@ class _Job:
         if not self._is_its(user):
             return None
         change = self._change_in_file()
-        if not self._is_untold(change):
+        telling = Telling(self.declaration, user, change, memory, self.payload["tries"], self.last_try)
+        telling.lease = lease
+        adopted = telling.adopt()
+        if not self._is_untold(change) or (change is None and not adopted):
             return None
         early = self._early(change, memory)
         if early > 0:
             return early
-        telling = Telling(self.declaration, user, change, memory, self.payload["tries"], self.last_try)
-        telling.lease = lease
         telling.tell()
         return None
 

@@ -42,7 +42,8 @@ def may_create(job: Telling, *, linked: bool) -> bool:
     if memory.creates is None:
         signs_up = job.change is None and memory.signed_up_as in (None, job.email)
         return linked or signs_up or _is_younger(job)
-    return job.change is None and _is_younger(job, RECENT) and not changes_of(job.key)
+    is_known = job.declaration.known_vid(job.user) is not None
+    return job.change is None and not is_known and _is_younger(job, RECENT) and not changes_of(job.key)
 
 
 def _is_younger(job: Telling, recent: Optional[float] = None) -> bool:
