@@ -11,8 +11,6 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::Connection;
-
 use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
