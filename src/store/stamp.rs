@@ -207,10 +207,9 @@ impl Drop for Page {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use std::os::fd::AsRawFd;
 
     use super::*;
