@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 import vidcache
@@ -29,17 +31,16 @@ DATABASES = ["default", "other", "postgres"]
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     """A PostgreSQL of the tests' own, reached by a socket; None where it cannot be had."""
     if not os.path.exists(f"{PG}/initdb") or importlib.util.find_spec("psycopg") is None:
         yield None
         return
-    folder = tmp_path_factory.mktemp("pg")
+    # Of its own: pytest's folders are for one user, and PostgreSQL does not run as root.
+    folder = Path(tempfile.mkdtemp(prefix="vidcache-pg-"))
     as_user = {}
     if os.geteuid() == 0:
         as_user = {"user": "postgres"}
-        for parent in (folder, *list(folder.parents)[:3]):
-            parent.chmod(0o755)
         shutil.chown(folder, "postgres")
     data = folder / "data"
 
@@ -55,6 +56,7 @@ def postgres(tmp_path_factory):
             if alias == "postgres":
                 connections[alias].close()
         run(f"{PG}/pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
