@@ -285,6 +285,20 @@ fn verify_names_what_others_may_write_to() {
     );
     assert!(found[1].starts_with("every user of this system may write to") && found[1].ends_with("-wal"));
     assert!(found[2].starts_with("every user of this system may replace what is in") && found[2].ends_with("/above"));
+    // So may a group, of the file's own folder or one above; root's is root's.
+    let above = dir.path().join("above");
+    for (group, name) in [(Some(12_345), true), (Some(0), false)] {
+        if std::os::unix::fs::chown(&above, None, group).is_err() {
+            println!("folders of other groups: skipped because only root may give a folder to a group");
+            break;
+        }
+        mode(&above, 0o770);
+        let found = cache.verify().unwrap();
+        assert_eq!(found.len(), if name { 3 } else { 2 }, "{found:?}");
+        assert!(
+            !name || found[2].starts_with("its whole group may replace what is in") && found[2].ends_with("/above")
+        );
+    }
     // A sticky folder, as /tmp is, lets nobody replace what is another's.
     mode(&dir.path().join("above"), 0o1777);
     assert_eq!(cache.verify().unwrap().len(), 2);

@@ -170,8 +170,8 @@ fn the_manual_and_the_completions_name_every_command() {
     let place = Place::nowhere();
     let manual = place.run(&["manual"]).ends(0).stdout;
     let bash = place.run(&["completions", "bash"]).ends(0).stdout;
-    for command in ["show", "explain", "list", "conflicts", "stats", "verify", "forget", "doubt", "move-aside", "rekey"]
-    {
+    let all = "show explain list conflicts stats watch doctor verify import export serve forget doubt move-aside rekey";
+    for command in all.split(' ') {
         assert!(manual.contains(&format!("VIDCACHE {}", command.to_uppercase())), "{command}");
         assert!(bash.contains(command), "{command}");
     }

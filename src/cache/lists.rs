@@ -11,7 +11,7 @@ use crate::rows::learn::{self, Clock};
 use crate::rows::{self, Conflict, UserToRead, Which};
 
 /// How many contacts are doubted in one transaction, so that others need not wait: some 20 ms.
-const DOUBTED_AT_ONCE: u32 = 1000;
+pub(super) const DOUBTED_AT_ONCE: u32 = 1000;
 
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `limit`; those that

@@ -73,9 +73,11 @@ impl Seen {
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 mod imp {
+    use crate::file::index_locks::Seen;
+
     pub(super) fn begin(_may_make: bool) {}
-    pub(super) fn seen() -> super::Seen {
-        super::Seen::default()
+    pub(super) fn seen() -> Seen {
+        Seen::default()
     }
     pub(super) fn end() {}
 }
@@ -90,7 +92,7 @@ mod imp {
 
     use rusqlite::ffi;
 
-    use super::Seen;
+    use crate::file::index_locks::Seen;
     use crate::file::names::{FileId, INDEX, LOG};
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;

@@ -68,6 +68,7 @@ pub(crate) fn find(settings: &Settings<'_>) -> Result<PathBuf> {
         }
         make(&path, portal, secret)?;
     }
+    location::clean_up(&path);
     location::has_one_name(&path)?;
     Ok(path)
 }
@@ -120,7 +121,7 @@ fn is_the_one(connection: &Connection, place: &Place, access: Access) -> Result<
     Ok(())
 }
 
-fn connect(path: &Path) -> Result<Connection> {
+pub(super) fn connect(path: &Path) -> Result<Connection> {
     location::may_be_written(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -182,9 +183,7 @@ fn prepare_file(connection: &Connection, path: &Path, synchronous: Synchronous) 
 /// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
 /// meantime. So a file of that name is never half made: an empty one is not ours.
 fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
-    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
+    let new = location::unnamed(path)?;
     let filled = fill(&new, portal, secret).map_err(|error| match error {
         // The name of the moment means nothing to anybody.
         Error::CannotOpen { why, .. } => refuse(path, &why),

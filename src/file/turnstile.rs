@@ -2,9 +2,9 @@
 //!
 //! SQLite's own locks for that are in the index. Where the index is deleted, whoever still has the old one and whoever
 //! makes a new one no longer exclude one another; where the log is, two have a log each. So on Linux one byte of the
-//! database, which SQLite does not lock, is a turnstile. A writer passes it, and looks then whether the names still lead
-//! to what it has open; if so, that stays right until its commit, since nobody makes another log or index meanwhile
-//! (`index_locks` sees to it). What it acknowledges is in its log, wherever that log's name went.
+//! database, which SQLite does not lock, is a turnstile. A writer passes it, and looks then whether the names still
+//! lead to what it has open; if so, that stays right until its commit, since nobody makes another log or index
+//! meanwhile (`index_locks` sees to it). What it acknowledges is in its log, wherever that log's name went.
 //!
 //! # Coming back
 //! Whoever notices that a log or an index is gone leaves its connections and keeps the descriptor of the log. Under the
@@ -28,11 +28,11 @@ use crate::error::{Error, Result};
 /// Behind SQLite's SHARED range.
 const TURNSTILE: Range = (0x4000_0200, 1);
 /// Four bytes of the index that SQLite keeps for later (<https://sqlite.org/walformat.html>), and what says there that
-/// its log has its name again.
+/// the log has its name again.
 const MARK_AT: u64 = 132;
 const MARK: [u8; 4] = *b"left";
-/// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was not
-/// deleted.
+/// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was
+/// not deleted.
 const NO_FRAMES: [u8; 32] = [0; 32];
 
 impl Guards {

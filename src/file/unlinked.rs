@@ -35,7 +35,7 @@ fn of_process(path: &Path, database: FileId, descriptors: fs::ReadDir) -> Option
     if has_database { open(log).zip(open(index)) } else { None }
 }
 
-/// As the system shows the name of a file that was deleted.
+/// The name of a file that was deleted, as the system shows it.
 fn gone(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(" (deleted)");

@@ -18,12 +18,7 @@ use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::identity::Vid;
-
-/// The most events of a batch. HubSpot sends 100 at most; a batch that is larger than this is not HubSpot's.
-const MAX_EVENTS: usize = 1000;
-
-/// HubSpot merges at most 250 contacts into one, two at a time.
-const MAX_MERGED: usize = 1000;
+use crate::limits::{MAX_EVENTS, MAX_MERGED};
 
 /// Something that happened to a contact, by HubSpot's clock.
 // An email is 255 bytes where it is, and a batch has a hundred: boxing them all would cost more.

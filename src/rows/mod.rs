@@ -27,6 +27,7 @@ pub(crate) use apply::apply;
 pub use conflict::Conflict;
 pub(crate) use conflict::conflicts;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
+pub(crate) use forget::was_erased;
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lists::UserToRead;

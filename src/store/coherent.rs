@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
+use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
 use crate::decision::UserState;
@@ -21,35 +22,6 @@ use crate::file::turn::retry;
 use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
-
-/// The connection that the table is filled through.
-pub(super) struct Reader {
-    pub(super) connection: Connection,
-    /// The newest revision whose changes have left the table; `None`: nothing that is in it may be believed.
-    seen: Option<i64>,
-    /// Whether the stamp could be had.
-    stamped: bool,
-}
-
-/// Several reads as of one commit, at the price of one: a third of a read is in taking SQLite's lock for it.
-struct Snapshot<'c>(&'c Connection);
-
-impl<'c> Snapshot<'c> {
-    fn begin(connection: &'c Connection) -> Result<Self> {
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for Snapshot<'_> {
-    fn drop(&mut self) {
-        // Nothing was written, so nothing is lost whatever it says; after some errors SQLite has ended it by itself.
-        let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        if !self.0.is_autocommit() {
-            let _ = self.0.execute_batch("ROLLBACK");
-        }
-    }
-}
 
 impl Store {
     /// Which contact the user is, as of the last commit.

@@ -7,9 +7,11 @@
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod coherent;
+mod reader;
 mod stamp;
 mod stats;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::reader::Reader;
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
@@ -39,7 +42,7 @@ pub(crate) struct Store {
 /// What `fork` must reach: the connections and what it takes to open them again.
 struct Shared {
     place: Place,
-    reader: Mutex<Option<coherent::Reader>>,
+    reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
     turns: turn::Turns,
@@ -220,6 +223,20 @@ impl Store {
             let mut found = file::exposed(&self.shared.place.path);
             found.extend(rows::verify(&connection)?);
             Ok(found)
+        }))
+    }
+
+    /// Copies the file as of one commit, through a connection of its own: nobody waits for it, and the log grows
+    /// meanwhile. Who waits for a fork ends it, and it begins again.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        let look = || self.shared.look_at_files();
+        self.noting(retry(self.busy_timeout, look, || {
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let mut connection = self.shared.connect(open::Access::Write)?;
+            connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
+            file::backup(&connection, to)
         }))
     }
 

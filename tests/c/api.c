@@ -90,6 +90,17 @@ static void a_user_changes_their_email(void)
   EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@home.test"), &decision));
   EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
 
+  vidcache_key keys[2];
+  EQUAL(VIDCACHE_OK, vidcache_users_of(cache, 901, keys, 2, &count));
+  CHECK(count == 1 && strcmp(keys[0].user, "42") == 0 && keys[0].user_len == 2);
+  EQUAL(VIDCACHE_OK, vidcache_users_of(cache, 901, NULL, 0, &count));
+  EQUAL(1, count); /* there are more than were asked for */
+  int32_t why = 9;
+  EQUAL(VIDCACHE_OK, vidcache_refusal(cache, &user, &why));
+  EQUAL(0, why);
+  EQUAL(VIDCACHE_OK, vidcache_conflicts(cache, NULL, NULL, 0, &count));
+  EQUAL(0, count);
+
   EQUAL(VIDCACHE_OK, vidcache_begin_email_change(cache, &user, &token));
   EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
   EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
@@ -259,6 +270,9 @@ static struct outputs {
   vidcache_recorded recorded;
   vidcache_import_report report;
   vidcache_stale_change change;
+  vidcache_conflict conflict;
+  vidcache_key key;
+  int32_t why;
   bool flag;
   int64_t number;
   size_t length;
@@ -379,6 +393,20 @@ static void null_is_a_code_in_every_place(void)
   REFUSED(option, vidcache_lease(cache, &user, 60000, 0, NULL));
   REFUSED(option, vidcache_lease(cache, &user, 0, 0, &out.number));
   REFUSED(option, vidcache_lease(cache, &user, UINT64_MAX, 0, &out.number));
+  REFUSED(option, vidcache_conflicts(NULL, NULL, &out.conflict, 1, &out.length));
+  REFUSED(option, vidcache_conflicts(cache, NULL, NULL, 1, &out.length));
+  REFUSED(option, vidcache_conflicts(cache, NULL, &out.conflict, 1, NULL));
+  REFUSED(key, vidcache_conflicts(cache, &none, &out.conflict, 1, &out.length));
+  REFUSED(option, vidcache_end_conflict(NULL, &user));
+  REFUSED(key, vidcache_end_conflict(cache, NULL));
+  REFUSED(key, vidcache_end_conflict(cache, &none));
+  USER_CALL(vidcache_refusal, &out.why);
+  REFUSED(option, vidcache_refusal(cache, &user, NULL));
+  REFUSED(option, vidcache_users_of(NULL, 1, &out.key, 1, &out.length));
+  REFUSED(option, vidcache_users_of(cache, 1, NULL, 1, &out.length));
+  REFUSED(option, vidcache_users_of(cache, 1, &out.key, 1, NULL));
+  REFUSED(VIDCACHE_INVALID_VID, vidcache_users_of(cache, 0, &out.key, 1, &out.length));
+  REFUSED(option, vidcache_doubt_all(NULL));
   USER_CALL(vidcache_release, 1, &out.flag);
   REFUSED(option, vidcache_release(cache, &user, 1, NULL));
   USER_CALL(vidcache_change_outstanding_since, 1, &out.number, &out.flag);
@@ -531,6 +559,11 @@ static void a_closed_handle_answers_with_a_code(void)
   REFUSED(closed, vidcache_abandon_email_change(cache, &user, 1));
   REFUSED(closed, vidcache_is_change_outstanding(cache, &user, 1, &out.flag));
   REFUSED(closed, vidcache_stale_changes(cache, 0, &out.change, 1, &out.length));
+  REFUSED(closed, vidcache_conflicts(cache, NULL, &out.conflict, 1, &out.length));
+  REFUSED(closed, vidcache_end_conflict(cache, &user));
+  REFUSED(closed, vidcache_refusal(cache, &user, &out.why));
+  REFUSED(closed, vidcache_users_of(cache, 1, &out.key, 1, &out.length));
+  REFUSED(closed, vidcache_doubt_all(cache));
   REFUSED(closed, vidcache_verify(cache, &out.text, &out.length));
   REFUSED(closed, vidcache_link_shared(cache, &user, 1));
   REFUSED(closed, vidcache_observe(cache, STR(ANSWER("901", "ann@shop.test", "00")), &out.observed));

@@ -78,6 +78,7 @@ fn header() -> String {
         "observe",
         "changes",
         "lists",
+        "conflicts",
         "signature",
         "account",
         "maintenance",

@@ -624,6 +624,14 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 public protocol CacheProtocol: AnyObject, Sendable {
     
     /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+    func backup(path: Data) throws 
+    
+    /**
      * Why a page says of the user what it says.
      *
      * # Errors
@@ -969,6 +977,21 @@ public convenience init(path: Data, portalId: Int64, options: OpenOptions)throws
 
     
 
+    
+    /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+open func backup(path: Data)throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_backup(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+}
+}
     
     /**
      * Why a page says of the user what it says.
@@ -2074,67 +2097,83 @@ public func FfiConverterTypeObserved_lower(_ value: Observed) -> RustBuffer {
  */
 public struct OpenOptions: Equatable, Hashable {
     /**
-     * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+     * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+     * the file, so whoever has the file can test a guessed email against it.
      */
     public let secret: Data?
     /**
-     * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-     * `secret`.
+     * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+     * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+     * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
      */
-    public let oldSecrets: [Data]
+    public let loaderHost: String?
     /**
-     * Whether a write that returned survives a power failure.
-     */
-    public let full: Bool
-    /**
-     * How long a call waits for other processes' writes, in milliseconds.
-     */
-    public let busyTimeoutMs: UInt64?
-    /**
-     * The most bytes that the in-process table takes.
+     * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
      */
     public let memory: UInt64?
     /**
-     * How long after it was rendered a page may name an email, in milliseconds.
+     * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+     * 5000.
+     */
+    public let busyTimeoutMs: UInt64?
+    /**
+     * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+     * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+     * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
      */
     public let pageDeadlineMs: UInt64?
     /**
-     * The host of HubSpot's loader, copied from the portal's own embed code.
+     * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+     * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+     * HubSpot holds no more. Default: true.
      */
-    public let loaderHost: String?
+    public let full: Bool
+    /**
+     * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+     * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+     */
+    public let oldSecrets: [Data]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+         * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+         * the file, so whoever has the file can test a guessed email against it.
          */secret: Data? = nil, 
         /**
-         * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-         * `secret`.
-         */oldSecrets: [Data] = [], 
+         * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+         * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+         * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
+         */loaderHost: String? = nil, 
         /**
-         * Whether a write that returned survives a power failure.
-         */full: Bool = true, 
-        /**
-         * How long a call waits for other processes' writes, in milliseconds.
-         */busyTimeoutMs: UInt64? = nil, 
-        /**
-         * The most bytes that the in-process table takes.
+         * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
          */memory: UInt64? = nil, 
         /**
-         * How long after it was rendered a page may name an email, in milliseconds.
+         * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+         * 5000.
+         */busyTimeoutMs: UInt64? = nil, 
+        /**
+         * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+         * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+         * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
          */pageDeadlineMs: UInt64? = nil, 
         /**
-         * The host of HubSpot's loader, copied from the portal's own embed code.
-         */loaderHost: String? = nil) {
+         * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+         * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+         * HubSpot holds no more. Default: true.
+         */full: Bool = true, 
+        /**
+         * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+         * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+         */oldSecrets: [Data] = []) {
         self.secret = secret
-        self.oldSecrets = oldSecrets
-        self.full = full
-        self.busyTimeoutMs = busyTimeoutMs
-        self.memory = memory
-        self.pageDeadlineMs = pageDeadlineMs
         self.loaderHost = loaderHost
+        self.memory = memory
+        self.busyTimeoutMs = busyTimeoutMs
+        self.pageDeadlineMs = pageDeadlineMs
+        self.full = full
+        self.oldSecrets = oldSecrets
     }
 
     
@@ -2154,23 +2193,23 @@ public struct FfiConverterTypeOpenOptions: FfiConverterRustBuffer {
         return
             try OpenOptions(
                 secret: FfiConverterOptionData.read(from: &buf), 
-                oldSecrets: FfiConverterSequenceData.read(from: &buf), 
-                full: FfiConverterBool.read(from: &buf), 
-                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
+                loaderHost: FfiConverterOptionString.read(from: &buf), 
                 memory: FfiConverterOptionUInt64.read(from: &buf), 
+                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
                 pageDeadlineMs: FfiConverterOptionUInt64.read(from: &buf), 
-                loaderHost: FfiConverterOptionString.read(from: &buf)
+                full: FfiConverterBool.read(from: &buf), 
+                oldSecrets: FfiConverterSequenceData.read(from: &buf)
         )
     }
 
     public static func write(_ value: OpenOptions, into buf: inout [UInt8]) {
         FfiConverterOptionData.write(value.secret, into: &buf)
-        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
-        FfiConverterBool.write(value.full, into: &buf)
-        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
-        FfiConverterOptionUInt64.write(value.memory, into: &buf)
-        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
         FfiConverterOptionString.write(value.loaderHost, into: &buf)
+        FfiConverterOptionUInt64.write(value.memory, into: &buf)
+        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
+        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
+        FfiConverterBool.write(value.full, into: &buf)
+        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
     }
 }
 
@@ -3241,6 +3280,23 @@ public func moveAside(path: Data)throws  -> Data  {
 })
 }
 /**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. Returns where what
+ * was there is now, the bytes of a file name, if there was anything.
+ *
+ * # Errors
+ * `busy`, `cannot_open`, `unsupported_filesystem`, `not_a_cache`, `newer_schema`, `corrupt`. Then the file is as it
+ * was, or moved aside.
+ */
+public func restore(from: Data, path: Data)throws  -> Data?  {
+    return try  FfiConverterOptionData.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_func_restore(
+        FfiConverterData.lower(from),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+})
+}
+/**
  * Checks that a request was signed by HubSpot with the app's client secret within five minutes of `now_ms`; by v1 and
  * v2, where they are taken, that the newest event of the body is at most 25 hours old.
  *
@@ -3278,7 +3334,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_func_move_aside() != 27203) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_func_restore() != 15334) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 40110) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_backup() != 6908) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_explain() != 3225) {

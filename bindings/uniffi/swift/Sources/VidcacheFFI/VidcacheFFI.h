@@ -258,6 +258,11 @@ void uniffi_vidcache_uniffi_fn_free_vidcache(uint64_t handle, RustCallStatus *_N
 uint64_t uniffi_vidcache_uniffi_fn_constructor_vidcache_open(RustBuffer path, int64_t portal_id, RustBuffer options, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_BACKUP
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_BACKUP
+void uniffi_vidcache_uniffi_fn_method_vidcache_backup(uint64_t ptr, RustBuffer path, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_EXPLAIN
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_EXPLAIN
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_explain(uint64_t ptr, RustBuffer user, RustBuffer email, RustCallStatus *_Nonnull out_status
@@ -427,6 +432,11 @@ RustBuffer uniffi_vidcache_uniffi_fn_func_library_version(RustCallStatus *_Nonnu
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MOVE_ASIDE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MOVE_ASIDE
 RustBuffer uniffi_vidcache_uniffi_fn_func_move_aside(RustBuffer path, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_RESTORE
+RustBuffer uniffi_vidcache_uniffi_fn_func_restore(RustBuffer from, RustBuffer path, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_VERIFY_SIGNATURE
@@ -706,9 +716,21 @@ uint16_t uniffi_vidcache_uniffi_checksum_func_move_aside(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_RESTORE
+uint16_t uniffi_vidcache_uniffi_checksum_func_restore(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_VERIFY_SIGNATURE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_VERIFY_SIGNATURE
 uint16_t uniffi_vidcache_uniffi_checksum_func_verify_signature(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_backup(void
     
 );
 #endif
