@@ -129,6 +129,8 @@ WRITES = {
     "update_or_create": lambda user, rows: rows.update_or_create(username="ann", defaults={"email": "ann@home.test"}),
     "SQL": lambda user, rows: sql(rows.db, "UPDATE auth_user SET email = %s WHERE username = %s", ["ann@home.test", "ann"]),
     "SQL with a literal": lambda user, rows: sql(rows.db, "update auth_user set email = 'WHERE (' where username = 'ann'"),
+    "SQL that ends": lambda user, rows: sql(rows.db, "UPDATE auth_user SET email = 'x' WHERE username LIKE 'a%%' AND 1 = %s;", [1]),
+    "SQL with a sign": lambda user, rows: sql(rows.db, "UPDATE auth_user SET email = 'x' WHERE username LIKE 'a%' ;"),
     "a fixture": lambda user, rows: fixture(user, rows.db),
 }
 
