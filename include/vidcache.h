@@ -713,7 +713,7 @@ static inline vidcache_user vidcache_user_text(const char *text, size_t len)
 }
 
 /**
- * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
+ * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". Every language has this name.
  * VIDCACHE_OK is "ok", and a number that is no code is "unknown".
  */
 const char *vidcache_error_name(vidcache_result code);

@@ -52,8 +52,8 @@ impl Drop for Opening {
     }
 }
 
-/// What SQLite opened for a connection. Of the log and the index only what it has opened: it has one index for all of
-/// a process's connections.
+/// Which log and which index SQLite opened for a connection. A process has one index for all of its connections, so the
+/// index is known only of the connection that opened it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen {
     pub(super) log: Option<FileId>,

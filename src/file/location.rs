@@ -176,8 +176,9 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
             }
         }
     }
-    // Where a name on the way can be replaced, so can all below. A sticky folder, such as /tmp, lets only the owner of an
-    // entry do that; and who is in root's own group is root, or a container's user whom nobody else is beside.
+    // Whoever may replace a folder above the file may replace the file with it. Two folders that others may write to
+    // are harmless: a sticky one, such as /tmp, where only the owner of an entry may replace it; and one of group 0,
+    // since only root is in that group, or the one user of a container.
     for folder in path.ancestors().skip(1) {
         let Ok(is) = fs::metadata(folder) else { continue };
         let mode = is.mode() & 0o7777;

@@ -86,8 +86,9 @@ pub(crate) fn first(settings: &Settings<'_>, path: &Path, may_make: bool) -> Res
     Ok(Opened { connection, key, seen: opening.seen() })
 }
 
-/// Where a log or an index was deleted while they were opened, what SQLite says of them is no news of the file. To be
-/// asked before the connection is closed, which deletes both if it was the only one.
+/// Makes an error `Busy`, so that the opening is tried again, where the log or the index was deleted meanwhile: then
+/// SQLite's error tells nothing of the file itself. Must be called before the connection is closed, since closing a
+/// file's only connection deletes both.
 fn settled<T>(path: &Path, opening: &index_locks::Opening, opened: Result<T>) -> Result<T> {
     opened.map_err(|error| if opening.seen().is_passing(path) { Error::Busy } else { error })
 }

@@ -207,8 +207,9 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// `None` for an event that says nothing here; only what such an event is, is read of it, and what is not text there is
-    /// nothing that matters.
+    /// What the event says of a contact, or `None` where it is not about a contact of this portal, or not of a kind that
+    /// matters here. Of such an event only the type, the object and the property's name are read, and one that is not text is
+    /// passed over, so that a field of another object can never refuse the batch.
     fn notice(&self, portal: Vid) -> Read<Option<Notice>> {
         let kind = words(&self.subscription_type).or(words(&self.event_type));
         let Some((object, kind)) = kind.and_then(|kind| kind.split_once('.')) else { return Ok(None) };

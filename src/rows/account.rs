@@ -127,8 +127,8 @@ fn contact(db: &Connection, vid: i64) -> Result<Contact> {
 }
 
 impl Account {
-    /// What the account says, a sentence each, to somebody who asks why a page does not name that email, or names it. No
-    /// email, no fingerprint.
+    /// The account in sentences, for somebody who asks why a page names that email or does not. No sentence holds an
+    /// email or a fingerprint.
     pub(crate) fn sentences(&self, email: Option<Fingerprint>, named: bool) -> Vec<String> {
         let mut all = Vec::new();
         match (self.vid, first_of(&self.links)) {

@@ -293,11 +293,11 @@ pub(crate) fn conflicted(
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
 /// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
 ///
-/// Which email HubSpot holds is not known any more: another call may have been carried out and its answer be lost or still
-/// on its way, and then what it says, or what was confirmed before, is held no more, although the app may be back at it.
-/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead; nor what a read says that
-/// was begun before such a call must have ended. Without a change there is
-/// no other call, and only what is refused of the email itself says anything of it.
+/// Which email HubSpot holds is not known after a refusal. Another call for the same change may have been carried out,
+/// and its answer be lost or still on its way; then HubSpot no longer holds what was confirmed before, although the app
+/// may have gone back to that email. So nothing counts that HubSpot said up to `until`, which is now and as much as
+/// HubSpot's clock may be ahead, and no read that was begun before such a call must have ended. Without a change there
+/// is no other call, and only a refusal of the email itself says anything of the email.
 pub(crate) fn refused(
     tx: &Connection,
     user: UserKey<'_>,

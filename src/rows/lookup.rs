@@ -22,7 +22,7 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         .query_row([user], |row| {
             Ok(UserState {
                 identity: match vid(row, 0)? {
-                    // Below zero: another user gives it.
+                    // A negative `first_vid` is an id that another user gives to pages: `Vid::new` makes it None.
                     Some(vid) => Some(Identity { vid, external_id: Vid::new(row.get(1)?) }),
                     None => None,
                 },

@@ -11,8 +11,6 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::Connection;
-
 use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
@@ -82,7 +80,8 @@ impl Store {
                 let reader = self.shared.reader(&mut slot)?;
                 if reader.stamped {
                     self.shared.catch_up(reader)?;
-                    // What others committed was mostly about others; or another thread has fetched it meanwhile.
+                    // Most commits are about other users, so this one may be in the table still; or another thread has
+                    // put the user in meanwhile.
                     if let Some(state) = self.shared.hot.state(&user) {
                         self.shared.stats.hit();
                         return Ok(state);
@@ -152,6 +151,10 @@ impl Shared {
         let gate = fork::enter()?;
         let moved = wait_for(&self.guards)?.moved(&self.place.path);
         if !moved.any() {
+            if self.owes_empty_log.load(Ordering::Relaxed) && !cancel::is_impatient() {
+                // Whoever reads is in the way still; the next look tries again.
+                let _ = self.empty_log_now();
+            }
             return Ok(());
         }
         if cancel::is_impatient() {
@@ -180,7 +183,8 @@ impl Shared {
     fn glance_at_files(&self) {
         let looked = (|| {
             let _gate = fork::try_enter()?;
-            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any();
+            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any()
+                || self.owes_empty_log.load(Ordering::Relaxed);
             if moved {
                 // Held by whoever publishes a stamp.
                 let _reader = self.reader.try_lock().ok()?;

@@ -207,10 +207,8 @@ impl Drop for Page {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use std::os::fd::AsRawFd;
 
     use super::*;

@@ -180,7 +180,7 @@ pub unsafe extern "C" fn vidcache_backup(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, path) = unsafe { (made(handle, "handle")?, self::path(given(path, path_len))?) };
-        Ok(handle.0.backup(path)?)
+        handle.0.backup(path)
     })
 }
 

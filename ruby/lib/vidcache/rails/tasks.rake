@@ -47,7 +47,7 @@ namespace :vidcache do
     abort "vidcache: #{wrong} to be mended" if wrong.positive?
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look others up, CREATE=1 makes contacts"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's ids; jobs look others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
@@ -60,8 +60,8 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
-           "#{done[:conflicts]} conflicts are over"
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, " \
+           "#{done[:users]} users linked or given a job, #{done[:conflicts]} conflicts are over"
     end
   end
 
