@@ -1,4 +1,6 @@
-"""After an old copy of the file was put back: no page names an email until HubSpot says it anew. Then vidcache_reconcile."""
+"""After an old copy of the file was put back: no page names an email until HubSpot says it anew. Then comes
+vidcache_reconcile.
+"""
 
 from __future__ import annotations
 
