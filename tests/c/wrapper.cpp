@@ -123,7 +123,9 @@ int main(int count, char **arguments)
   CHECK(cache.export_user(42).front() == '{' && cache.forget(42) && !cache.forget(42));
 
   CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
+  cache.backup(path + std::string(".backup"));
   cache.close();
+  CHECK(vidcache::restore(path + std::string(".backup"), path).find("wrapper.aside-") != std::string::npos);
   CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);
   cache = vidcache::cache(std::string(arguments[1]) + "/other", 62515);
   CHECK(vidcache::move_aside(path).find("wrapper.aside-") != std::string::npos);
