@@ -231,12 +231,14 @@ module Vidcache
     #   users need not try again. {#explain} tells of every user.
     #   @param user_id [Integer, String]
     #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a contact,
-    #     or with a change outstanding
+    #     or with a change outstanding. +:privacy_deletion+ with or without one where the user's contact was erased for
+    #     privacy and they have none now: no job may make them one until the app links or forgets them
     #   @raise [InvalidUserKey]
 
     # @!method forget(user_id)
     #   Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too: from the
-    #   file, its free pages and its log. A change that is outstanding goes with it.
+    #   file, its free pages and its log. A change that is outstanding goes with it, and so does that their contact was
+    #   erased for privacy.
     #   @param user_id [Integer, String]
     #   @return [Boolean] whether anything was held
     #   @raise [InvalidUserKey]
