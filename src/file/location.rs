@@ -154,8 +154,8 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
             }
         }
     }
-    // Where a name on the way can be replaced, so can all below. A sticky folder, such as /tmp, lets only the owner of an
-    // entry do that; and who is in root's own group is root, or a container's user whom nobody else is beside.
+    // Where a name on the way can be replaced, so can all below. A sticky folder, such as /tmp, lets only the owner of
+    // an entry do that; and who is in root's own group is root, or a container's user whom nobody else is beside.
     for folder in path.ancestors().skip(1) {
         let Ok(is) = fs::metadata(folder) else { continue };
         let mode = is.mode() & 0o7777;

@@ -4,8 +4,8 @@ require_relative "helper"
 require "socket"
 require "rack/mock"
 
-# What an error service makes of our failures, jobs, webhooks and calls of HubSpot, by Sentry's own code as Debian has it. Honeybadger's
-# is in no Debian.
+# What an error service makes of our failures, jobs, webhooks and calls of HubSpot, by Sentry's own code as Debian has
+# it. Honeybadger's is in no Debian.
 class Vidcache::ErrorServiceTest < Vidcache::RailsTest
   SENTRY = begin
     verbose = $VERBOSE
