@@ -46,6 +46,28 @@ fn the_name_under_which_a_file_was_made_goes_when_its_maker_was_killed() {
     assert!(!left.exists());
 }
 
+#[test]
+fn what_killed_creations_left_is_gone_after_an_hour_and_nothing_else() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    let names = |prefix: &str| {
+        [".0123456789abcdef.new", ".0123456789abcdef.new-journal", ".log.new"]
+            .map(|end| dir.path().join(format!("{prefix}{end}")))
+    };
+    let (left, young) = (names(".hubspot.vidcache"), dir.path().join(".hubspot.vidcache.fedcba9876543210.new"));
+    let others = names(".another");
+    for file in left.iter().chain(&others).chain([&young]) {
+        fs::write(file, "").unwrap();
+    }
+    for file in left.iter().chain(&others) {
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(3700);
+        fs::File::open(file).unwrap().set_modified(before).unwrap();
+    }
+    drop(open(&path));
+    assert!(!left.iter().any(|file| file.exists()), "{left:?}");
+    assert!(others.iter().chain([&young]).all(|file| file.exists()));
+}
+
 /// In a container whose only mount is the file, the log and the index stay inside: two containers have a log each, and
 /// each acknowledges what the other never sees.
 #[test]
@@ -120,4 +142,38 @@ fn what_may_not_be_written_is_named_with_its_mode_its_owner_and_the_user_of_the_
     assert!(told(&["(os error 13)", "mode 0755, owner 0", "user 65534", &folder]), "a folder of another user");
     fs::remove_file(&path).unwrap();
     assert!(told(&["(os error 13)", "mode 0755, owner 0", "user 65534", &folder]), "where the file is to be made");
+}
+
+#[test]
+fn a_file_that_root_makes_is_of_its_folders_owner_with_its_log_and_its_index() {
+    let _alone = common::alone();
+    // SAFETY: takes and changes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped because only root can give a file away");
+        return;
+    }
+    let (dir, path) = temporary();
+    std::os::unix::fs::chown(dir.path(), Some(65_534), Some(65_533)).unwrap();
+    let by_root = open(&path);
+    link(&by_root, 1);
+    let folder = fs::read_dir(dir.path()).unwrap();
+    let owners: Vec<_> = folder.map(|file| file.unwrap().metadata().unwrap()).map(|m| (m.uid(), m.gid())).collect();
+    assert_eq!(owners, [(65_534, 65_533); 3]);
+    assert!(in_fork(|| {
+        // SAFETY: of this child only.
+        let other = unsafe { libc::setgid(65_533) == 0 && libc::setuid(65_534) == 0 };
+        other && linked(&open(&path), 1)
+    }));
+}
+
+/// Whatever the reason is, the setting that names the path is named.
+#[test]
+fn every_refusal_of_a_place_names_the_setting() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    for place in [dir.path().to_owned(), dir.path().join("none/x"), Path::new("/proc/x").to_owned()] {
+        assert!(refusal(&place).contains("config.vidcache.path in Rails"), "{}", refusal(&place));
+    }
+    std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
+    assert!(refusal(&dir.path().join("link")).contains("config.vidcache.path in Rails"));
 }

@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::event::{Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::rows::learn::{self, Clock};
-use crate::rows::{self, Conflict, UserToRead, Which};
+use crate::rows::{self, Conflict, StaleChange, UserToRead, Which};
 
 /// How many contacts are doubted in one transaction, so that others need not wait: some 20 ms.
-const DOUBTED_AT_ONCE: u32 = 1000;
+pub(super) const DOUBTED_AT_ONCE: u32 = 1000;
 
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `limit`; those that
@@ -42,12 +42,33 @@ impl Vidcache {
         self.store.read(|rows| rows::users_to_read(rows, which, before, after, limit))
     }
 
+    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`; after them
+    /// those begun in the future, by a clock that has gone back since.
+    /// Their users' pages give the id alone until an answer read now is recorded with the token.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
+        let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
+        let at = now();
+        self.store.read(|rows| rows::stale_changes(rows, at.saturating_sub(age), at + CLOCKS_APART, limit))
+    }
+
     /// All users of a contact, by any of the ids that were merged into it, as text (an integer key in decimal).
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn users_of(&self, vid: Vid) -> Result<Vec<String>> {
         self.store.read_at_once(|rows| rows::users_of_contact(rows, vid))
+    }
+
+    /// The users who are linked to a contact, as text (an integer key in decimal), with that contact, after merges: in the
+    /// order of their keys, those after `after`, at most `limit`. Each list is as of one commit.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn linked_users(&self, after: Option<UserKey<'_>>, limit: u32) -> Result<Vec<(String, Vid)>> {
+        self.store.read_at_once(|rows| rows::linked_users(rows, after, limit))
     }
 
     /// Doubts all that HubSpot has said of every contact. Once this has returned no page names an email, until HubSpot

@@ -5,8 +5,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::guard;
+use super::names;
 use crate::error::{Error, Result};
 
 /// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
@@ -34,9 +35,8 @@ const UNSUPPORTED: &[(i64, &str)] = &[
     (0xBACB_ACBC, "vmhgfs"),
 ];
 
-/// What names the path, in the words of each binding's user.
-const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
-                       VIDCACHE_PATH in Flask";
+/// After how long without a byte a file that has not got its name yet is left over.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The absolute path, in a folder that exists, on a file system that can carry it.
 pub(super) fn place(path: &Path) -> Result<PathBuf> {
@@ -46,7 +46,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         _ => Path::new("."),
     };
     let folder = folder.canonicalize().map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => refuse(path, &format!("its folder does not exist; {SETTING}")),
+        io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
         _ => cannot_open(path, e),
     })?;
     let path = folder.join(name);
@@ -56,7 +56,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         return Err(refuse(
             &path,
             &format!(
-                "every user of this system may write to its folder, {} (mode {:04o})",
+                "every user of this system may write to its folder: chmod o-w {} (its mode is {:04o})",
                 folder.display(),
                 mode & 0o7777
             ),
@@ -118,6 +118,28 @@ pub(super) fn has_one_name(path: &Path) -> Result<()> {
     }
 }
 
+/// A name beside `path` for a file that is to bear that one once it is whole.
+pub(super) fn unnamed(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?.to_string_lossy();
+    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+    Ok(path.with_file_name(format!(".{name}.{random:016x}.new")))
+}
+
+/// Takes away what a creation, a backup or a copy of a log left under such a name when its process was killed. None
+/// takes longer than a few minutes from one byte to the next.
+pub(super) fn clean_up(path: &Path) {
+    let own = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(entries) = fs::read_dir(path.parent().unwrap_or(Path::new("."))) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.starts_with(&own) && (name.ends_with(".new") || name.ends_with(".new-journal"));
+        let age = entry.metadata().and_then(|found| found.modified()).map(|written| written.elapsed());
+        if is_ours && age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Gives a file that was made under another name its own, unless that is taken: at no moment has it two, where the file
 /// system can do so.
 pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
@@ -131,7 +153,7 @@ pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
 pub(super) fn may_be_written(path: &Path) -> Result<()> {
     access(path, libc::R_OK | libc::W_OK).map_err(|e| cannot_open(path, e))?;
     // What is beside it already need not be made.
-    if [guard::LOG, guard::INDEX].iter().any(|suffix| fs::symlink_metadata(guard::beside(path, suffix)).is_err()) {
+    if [names::LOG, names::INDEX].iter().any(|suffix| fs::symlink_metadata(names::beside(path, suffix)).is_err()) {
         let folder = path.parent().unwrap_or(Path::new("."));
         access(folder, libc::W_OK | libc::X_OK).map_err(|e| cannot_open(path, e))?;
     }
@@ -144,7 +166,7 @@ const OTHERS: [(u32, &str); 2] = [(0o002, "every user of this system"), (0o020, 
 /// What others of this system may change about the file, in words: for `verify`.
 pub(crate) fn exposed(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for file in [path.to_owned(), guard::beside(path, guard::LOG), guard::beside(path, guard::INDEX)] {
+    for file in [path.to_owned(), names::beside(path, names::LOG), names::beside(path, names::INDEX)] {
         let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
         for (bit, who) in OTHERS {
             if mode & bit != 0 {
@@ -154,8 +176,9 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
             }
         }
     }
-    // Where a name on the way can be replaced, so can all below. A sticky folder, such as /tmp, lets only the owner of
-    // an entry do that; and who is in root's own group is root, or a container's user whom nobody else is beside.
+    // Whoever may replace a folder above the file may replace the file with it. Two folders that others may write to
+    // are harmless: a sticky one, such as /tmp, where only the owner of an entry may replace it; and one of group 0,
+    // since only root is in that group, or the one user of a container.
     for folder in path.ancestors().skip(1) {
         let Ok(is) = fs::metadata(folder) else { continue };
         let mode = is.mode() & 0o7777;
@@ -189,19 +212,35 @@ pub(super) fn refuse(path: &Path, why: &str) -> Error {
 pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
     let mut why = error.to_string();
     if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        for (what, of) in [("its folder", folder), ("the file", path)] {
-            if let Ok(found) = fs::metadata(of) {
-                let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
-                why += &format!("; {what} {} has mode {mode:04o}, owner {uid} and group {gid}", of.display());
-            }
-        }
-        // SAFETY: neither takes or changes anything.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        why +=
-            &format!("; this process is of user {uid} and group {gid}, and must be able to write to both; {SETTING}");
+        why += &format!("; {}", rights(path));
     }
     Error::CannotOpen { path: path.into(), why }
+}
+
+/// Whose the file and its folder are, and who asks.
+pub(super) fn rights(path: &Path) -> String {
+    let mut said = String::new();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for (what, of) in [("its folder", folder), ("the file", path)] {
+        if let Ok(found) = fs::metadata(of) {
+            let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
+            said += &format!("{what} {} has mode {mode:04o}, owner {uid} and group {gid}; ", of.display());
+        }
+    }
+    // SAFETY: neither takes or changes anything.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    said + &format!("this process is of user {uid} and group {gid}, and must be able to write to both")
+}
+
+/// Gives a file that root has made to the owner of its folder: who opens first may be a console or a task that was run
+/// as root, and the app's own processes could not open what is root's. SQLite gives the log and the index to the file's
+/// owner. Where root may not do so, those processes are told whose the file is.
+pub(super) fn give_to_folders_owner(new: &Path) {
+    // SAFETY: takes and changes nothing.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if let (true, Ok(folder)) = (is_root, fs::metadata(new.parent().unwrap_or(Path::new(".")))) {
+        let _ = std::os::unix::fs::lchown(new, Some(folder.uid()), Some(folder.gid()));
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -9,50 +9,17 @@
 //! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
 //! older than the stamp beside it, and any later commit changes the stamp before it returns.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use rusqlite::Connection;
-use rusqlite::config::DbConfig;
-
+use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
 use crate::decision::UserState;
 use crate::error::{Error, Result};
-use crate::file::guard::{self, Abandoned};
 use crate::file::turn::retry;
 use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
-
-/// The connection that the table is filled through.
-pub(super) struct Reader {
-    pub(super) connection: Connection,
-    /// The newest revision whose changes have left the table; `None`: nothing that is in it may be believed.
-    seen: Option<i64>,
-    /// Whether the stamp could be had.
-    stamped: bool,
-}
-
-/// Several reads as of one commit, at the price of one: a third of a read is in taking SQLite's lock for it.
-struct Snapshot<'c>(&'c Connection);
-
-impl<'c> Snapshot<'c> {
-    fn begin(connection: &'c Connection) -> Result<Self> {
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for Snapshot<'_> {
-    fn drop(&mut self) {
-        // Nothing was written, so nothing is lost whatever it says; after some errors SQLite has ended it by itself.
-        let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        if !self.0.is_autocommit() {
-            let _ = self.0.execute_batch("ROLLBACK");
-        }
-    }
-}
 
 impl Store {
     /// Which contact the user is, as of the last commit.
@@ -108,24 +75,27 @@ impl Store {
     fn load(&self, user: UserKey<'_>) -> Result<UserState> {
         let look = || self.shared.check_files();
         self.noting(retry(self.busy_timeout, look, || {
-            let mut slot = self.shared.lock(&self.shared.reader)?;
-            let reader = self.shared.reader(&mut slot)?;
-            if reader.stamped {
-                self.shared.catch_up(reader)?;
-                // What others committed was mostly about others; or another thread has fetched it meanwhile.
-                if let Some(state) = self.shared.hot.state(&user) {
-                    self.shared.stats.hit();
-                    return Ok(state);
+            self.shared.unless_moved(|| {
+                let mut slot = self.shared.lock(&self.shared.reader)?;
+                let reader = self.shared.reader(&mut slot)?;
+                if reader.stamped {
+                    self.shared.catch_up(reader)?;
+                    // Most commits are about other users, so this one may be in the table still; or another thread has
+                    // put the user in meanwhile.
+                    if let Some(state) = self.shared.hot.state(&user) {
+                        self.shared.stats.hit();
+                        return Ok(state);
+                    }
+                } else {
+                    schema::check_version(&reader.connection)?;
                 }
-            } else {
-                schema::check_version(&reader.connection)?;
-            }
-            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
-            let state = rows::user_state(&reader.connection, user)?;
-            if reader.stamped {
-                self.shared.hot.put(user, &state);
-            }
-            Ok(state)
+                self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
+                let state = rows::user_state(&reader.connection, user)?;
+                if reader.stamped {
+                    self.shared.hot.put(user, &state);
+                }
+                Ok(state)
+            })
         }))
     }
 }
@@ -176,25 +146,33 @@ impl Shared {
         if self.stats.is_due() { self.look_at_files() } else { Ok(()) }
     }
 
-    /// Looks at the files now: also before each write, which costs a hundred times as much and must not go to a log
-    /// that is gone. Fails as [`Shared::check_files`].
+    /// Looks at the files now. Fails as [`Shared::check_files`].
     pub(super) fn look_at_files(&self) -> Result<()> {
         let gate = fork::enter()?;
         let moved = wait_for(&self.guards)?.moved(&self.place.path);
         if !moved.any() {
+            if self.owes_empty_log.load(Ordering::Relaxed) && !cancel::is_impatient() {
+                // Whoever reads is in the way still; the next look tries again.
+                let _ = self.empty_log_now();
+            }
             return Ok(());
         }
         if cancel::is_impatient() {
-            // To leave the files takes a checkpoint, and everybody out of SQLite.
+            // To leave the files takes everybody out of SQLite.
             self.stats.make_due();
             return Err(Error::Cancelled);
         }
-        if self.leave(moved) {
-            self.stats.reopened.fetch_add(1, Ordering::Relaxed);
-            self.announce_anew.store(true, Ordering::Relaxed);
-            drop(gate);
-            fork::close_all();
+        if !moved.log && !moved.index {
+            // The log beside the new database is still the old one's, and SQLite would read the one through the
+            // other. Emptied, it is right for both.
+            self.each_connection(|connection| {
+                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            });
         }
+        self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+        self.announce_anew.store(true, Ordering::Relaxed);
+        drop(gate);
+        fork::leave_all();
         Ok(())
     }
 
@@ -205,7 +183,8 @@ impl Shared {
     fn glance_at_files(&self) {
         let looked = (|| {
             let _gate = fork::try_enter()?;
-            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any();
+            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any()
+                || self.owes_empty_log.load(Ordering::Relaxed);
             if moved {
                 // Held by whoever publishes a stamp.
                 let _reader = self.reader.try_lock().ok()?;
@@ -217,48 +196,4 @@ impl Shared {
             self.stats.make_due();
         }
     }
-
-    /// Takes leave of files that are no longer the ones at our path, so that closing them does no harm to those that
-    /// are: SQLite works by name there. False: somebody writes at this moment, and we must come back.
-    fn leave(&self, moved: guard::Moved) -> bool {
-        let (reader, writer) = (
-            self.reader.lock().unwrap_or_else(PoisonError::into_inner),
-            self.writer.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        let each = || writer.iter().chain(reader.iter().map(|reader| &reader.connection));
-        if !moved.log && !moved.index {
-            // The log beside the new database is still the old one's, and SQLite would read the one through the
-            // other. Emptied, it is right for both.
-            for connection in each() {
-                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            }
-            return true;
-        }
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        match guards.abandon() {
-            Abandoned::ByUs if !moved.database => {
-                guards.save(&self.place.path, || each().next().is_some_and(empties_log));
-            }
-            Abandoned::NotYet if self.stats.deferred.fetch_add(1, Ordering::Relaxed) < 5 => {
-                self.stats.make_due();
-                return false;
-            }
-            Abandoned::ByUs | Abandoned::ByOthers | Abandoned::NotYet => {}
-        }
-        self.stats.deferred.store(0, Ordering::Relaxed);
-        // The log of that name may be another process's by now. The last one out would delete it, with
-        // whatever was acknowledged in it.
-        for connection in each() {
-            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
-        true
-    }
-}
-
-/// Copies all of the log into the database. `PASSIVE` asks for no writers' lock, which the guards hold.
-fn empties_log(connection: &Connection) -> bool {
-    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    result.is_ok_and(|(busy, frames, copied)| busy == 0 && frames == copied)
 }

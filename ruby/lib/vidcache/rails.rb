@@ -3,6 +3,8 @@
 require "active_support"
 require "vidcache/rails/settings"
 require "vidcache/rails/failure"
+require "vidcache/rails/unavailable"
+require "vidcache/rails/boot"
 require "vidcache/rails/change"
 require "vidcache/rails/model"
 require "vidcache/rails/instrumentation"
@@ -15,9 +17,13 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :Explanation, "vidcache/rails/explanation"
+  autoload :HubspotHttp, "vidcache/rails/hubspot_http"
+  autoload :Check, "vidcache/rails/check"
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"
+  autoload :TaskQueue, "vidcache/rails/task_queue"
   autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)
@@ -28,6 +34,19 @@ module Vidcache
     # @return [Symbol] not one of the core's codes: it is about the app's configuration, not about a file
     def code
       :not_configured
+    end
+
+    # @return [nil]
+    def code_number
+      nil
+    end
+  end
+
+  # What was given for a user is none that `has_vid` knows.
+  class NoUser < Error
+    # @return [Symbol] not one of the core's codes
+    def code
+      :no_user
     end
 
     # @return [nil]
@@ -70,6 +89,18 @@ module Vidcache
         @cache = cache
         @failed_open = nil
       end
+    end
+
+    # Has HubSpot's part played by what tests have in memory, and jobs wait for nothing.
+    #
+    # @param contacts [#call, nil] nil: as it is in production
+    # @return [void]
+    # @api private
+    def tests_jobs(contacts)
+      return unless defined?(::ActiveJob)
+
+      ContactJob.waits = contacts.nil?
+      HubspotHttp.stand_in = contacts
     end
 
     # Whether there is a cache to ask. Where there is none (no `portal_id`, as in most test environments) the view

@@ -227,7 +227,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
     own = User.vidcache_job
     User.vidcache_job = job
     user.update!(email: "new@shop.test")
-    assert_equal ["new@shop.test", :change_outstanding, [NotImplementedError]], [user.reload.email, reason(user), @reported.map(&:class)]
+    assert_equal ["new@shop.test", :change_outstanding, [Vidcache::Error]], [user.reload.email, reason(user), @reported.map(&:class)]
   ensure
     User.vidcache_job = own
   end

@@ -2,6 +2,7 @@
 
 require_relative "helper"
 require "digest"
+require "minitest/mock"
 require "rack/mock"
 
 class Vidcache::WebhookTest < Vidcache::RailsTest
@@ -71,6 +72,17 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
       assert_equal 401, post(merge, uri: staging, env: forged.merge("HTTP_HOST" => "staging.test"))
       with_options(trust_proxy: true) { assert_equal 401, post(merge, uri: staging, env: forged) }
       assert_equal 204, post(merge, uri: "https://shop.test/hubspot/webhooks")
+    end
+  end
+
+  def test_in_production_there_is_no_webhook_whose_address_the_request_says
+    Rails.env.stub(:production?, true) do
+      own = "http://example.org/hubspot/webhooks"
+      assert_equal 503, post(merge, uri: own)
+      assert_equal [901, [Vidcache::NotConfigured]], [@cache.resolve(@user.id), @reported.map(&:class)]
+      assert_includes logged.join, "config.vidcache.webhook_url is not set, so who sends a webhook would say"
+      with_options(trust_proxy: true) { assert_equal 503, post(merge, uri: own) }
+      with_options(webhook_url: own) { assert_equal 204, post(merge, uri: own) }
     end
   end
 

@@ -20,8 +20,9 @@ module Vidcache
   # 503: the file could not be written, and HubSpot sends it again.
   #
   # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
-  # is to say whoever sent it: what HubSpot signed for another address of the same HubSpot app (a staging server's) is then taken by
-  # whom it was not meant for. See {WebhookAddress}.
+  # is to say whoever sent it, and what HubSpot signed for another address of the same HubSpot app (a staging server's) would be taken
+  # by whom it was not meant for: so in production every webhook is then refused with 503, and HubSpot sends it again for a day. See
+  # {WebhookAddress}.
   #
   # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes deliveries
   # that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
@@ -36,7 +37,9 @@ module Vidcache
       signature_v3: "HTTP_X_HUBSPOT_SIGNATURE_V3", timestamp: "HTTP_X_HUBSPOT_REQUEST_TIMESTAMP",
       signature: "HTTP_X_HUBSPOT_SIGNATURE", version: "HTTP_X_HUBSPOT_SIGNATURE_VERSION"
     }.freeze
-    private_constant :HEADERS
+    NO_ADDRESS = "config.vidcache.webhook_url is not set, so who sends a webhook would say which address it was signed for: " \
+                 "set it to the whole address that is entered at HubSpot"
+    private_constant :HEADERS, :NO_ADDRESS
 
     module_function
 
@@ -53,6 +56,7 @@ module Vidcache
       verify(env, body)
       report = Vidcache.cache.apply_webhook(body)
       ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
+      Explanation::Traces.webhook
       read_soon if report.applied.positive?
       respond(204)
     rescue InvalidSignature => e
@@ -74,6 +78,8 @@ module Vidcache
 
     def verify(env, body)
       secret = Vidcache.settings.client_secret or raise NotConfigured, "config.vidcache.client_secret is not set"
+      raise NotConfigured, NO_ADDRESS if ::Rails.env.production? && Vidcache.settings.webhook_url.nil?
+
       given = HEADERS.transform_values { |name| env[name] }
       listed = Vidcache.settings.webhook_signatures
       Vidcache.verify_signature(secret, method: "POST", uri: WebhookAddress.of(env), body: body, **given,

@@ -4,9 +4,10 @@ module Vidcache
   # The address that a webhook of HubSpot's was signed for: `config.vidcache.webhook_url`, the whole address that is entered at
   # HubSpot.
   #
-  # Without it the address is put together of the request: its `Host`, and the scheme as the app's server or `config.assume_ssl`
-  # say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are read only where `config.vidcache.trust_proxy` is set: say so
-  # if the proxy in front of the app sets these itself and lets none of the sender's through.
+  # Without it production takes no webhook; elsewhere the address is put together of the request: its `Host`, and the
+  # scheme as the app's server or `config.assume_ssl` say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are
+  # read only where `config.vidcache.trust_proxy` is set: say so if the proxy in front of the app sets these itself and
+  # lets none of the sender's through.
   #
   # @api private
   module WebhookAddress

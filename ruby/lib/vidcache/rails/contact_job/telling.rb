@@ -37,6 +37,10 @@ module Vidcache
       def vidcache_update(user, vid, change, missed: nil)
         answer = vidcache_write { update(vid, user.vidcache_email) }
         vidcache_record(user, answer, change, vid)
+      rescue VidTaken => e
+        raise if e.vid == vid
+        # Another user has the id that HubSpot answered with. If somebody merged the two contacts, a read by the user's own id tells.
+        vidcache_read_again(user, change, vid)
       rescue ContactMissing => e
         # A 404 may pass. It is asked for in every other way before anything is made of it.
         raise if missed
@@ -144,8 +148,8 @@ module Vidcache
       def vidcache_read_again(user, change, vid)
         recorded = begin
           vidcache_record_read(user, change, vidcache_answer { read(vid) })
-        rescue AnswerWithoutEmail
-          raise unless Vidcache.settings.access_token
+        rescue AnswerWithoutEmail, VidTaken
+          raise unless Vidcache.settings.access_token && method(:read).owner != HubspotApi
         end
         return if recorded&.email_observed? || !Vidcache.settings.access_token
 
@@ -184,11 +188,24 @@ module Vidcache
       def vidcache_learn(user, answer, change = nil)
         raise RowGone unless vidcache_still_there?(user)
 
-        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        recorded = vidcache_share(user) { Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at) }
         return recorded if vidcache_still_there?(user)
 
         Vidcache.cache.forget(user.vidcache_key) if user.class.vidcache_forget
         raise RowGone
+      end
+
+      # Again, where the contact is another user's and the app says that the two share it. Pages of the other one may name its email
+      # still, so HubSpot is told of a change only after another quiet period.
+      def vidcache_share(user)
+        yield
+      rescue VidTaken => e
+        raise unless share_contact?(user, e.vid)
+
+        Vidcache.cache.link_shared(user.vidcache_key, e.vid)
+        raise NotYet, "the contact is another user's too from now on" if @vidcache_change
+
+        yield
       end
 
       def vidcache_write(&call)
