@@ -1,6 +1,6 @@
 //! The fork gate: nobody is inside SQLite while connections are closed, and whatever meets, nobody waits for ever. The
-//! locks are loom's, in the order in which `src/file/fork.rs` takes std's. (With the list taken before the gate loom finds
-//! that everybody waits, and says so by an abort, so that is no test.)
+//! locks are loom's, in the order in which `src/file/fork.rs` takes std's. (With the list taken before the gate loom
+//! finds that everybody waits, and says so by an abort, so that is no test.)
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::{Arc, Mutex, RwLock};
