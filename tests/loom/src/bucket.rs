@@ -129,26 +129,29 @@ fn an_entry_is_whole_while_it_is_moved() {
     crate::explore(2, as_it_is::removed_and_put);
 }
 
+/// An entry that is overwritten, and one that is moved.
+type Walks = [fn(); 2];
+
 /// The variants, each with both of its walks.
-const WEAKENED: [(&str, fn(), fn()); 6] = [
-    ("first_load_relaxed", first_load_relaxed::overwritten, first_load_relaxed::removed_and_put),
-    ("no_fence_of_the_reader", no_fence_of_the_reader::overwritten, no_fence_of_the_reader::removed_and_put),
-    ("no_second_look", no_second_look::overwritten, no_second_look::removed_and_put),
-    ("odd_is_read", odd_is_read::overwritten, odd_is_read::removed_and_put),
-    ("no_fence_of_the_writer", no_fence_of_the_writer::overwritten, no_fence_of_the_writer::removed_and_put),
-    ("last_store_relaxed", last_store_relaxed::overwritten, last_store_relaxed::removed_and_put),
+const WEAKENED: [(&str, Walks); 6] = [
+    ("first_load_relaxed", [first_load_relaxed::overwritten, first_load_relaxed::removed_and_put]),
+    ("no_fence_of_the_reader", [no_fence_of_the_reader::overwritten, no_fence_of_the_reader::removed_and_put]),
+    ("no_second_look", [no_second_look::overwritten, no_second_look::removed_and_put]),
+    ("odd_is_read", [odd_is_read::overwritten, odd_is_read::removed_and_put]),
+    ("no_fence_of_the_writer", [no_fence_of_the_writer::overwritten, no_fence_of_the_writer::removed_and_put]),
+    ("last_store_relaxed", [last_store_relaxed::overwritten, last_store_relaxed::removed_and_put]),
 ];
 
 #[test]
 fn each_ordering_of_the_sequence_lock_is_needed() {
-    for (name, overwritten, _) in WEAKENED {
+    for (name, [overwritten, _]) in WEAKENED {
         assert!(crate::fails(3, overwritten), "{name}: no run was found in which it matters");
     }
 }
 
 #[test]
 fn each_ordering_is_needed_where_an_entry_is_moved() {
-    for (name, _, removed_and_put) in WEAKENED {
+    for (name, [_, removed_and_put]) in WEAKENED {
         assert!(crate::fails(2, removed_and_put), "{name}: no run was found in which it matters");
     }
 }
