@@ -1,5 +1,5 @@
-//! The table `log`: whose state changed, oldest first. The in-process tables of all processes learn from it whom to forget,
-//! and `explain` tells of it.
+//! The table `log`: whose state changed, oldest first. The in-process tables of all processes learn from it whom to
+//! forget, and `explain` tells of it.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -62,8 +62,8 @@ pub(crate) enum Changes {
 /// How many revisions are read one by one. To empty the table costs less than to read more.
 const READ_AT_MOST: i64 = 4096;
 
-/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in one
-/// snapshot.
+/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in
+/// one snapshot.
 pub(crate) fn changes_since(
     connection: &Connection,
     seen: Option<i64>,

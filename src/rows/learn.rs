@@ -200,7 +200,8 @@ fn observe_email(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Mill
     Ok(changed)
 }
 
-/// What HubSpot said of the contact up to `to` is not believed any more, until it says something newer or is read again.
+/// What HubSpot said of the contact up to `to` is not believed any more, until it says something newer or is read
+/// again.
 fn doubt(tx: &Connection, vid: Vid, to: Option<Millis>, at: Millis, read_at: Option<Millis>) -> Result<()> {
     apply(tx, &Event::Doubted { vid, to, at, read_at }).map(drop)
 }
@@ -276,8 +277,9 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
     }
 }
 
-/// HubSpot said that another contact holds the user's email, or named one that is another user's. What is heard after the
-/// conflict was said to be over opens it again, in the same millisecond too, and when the clock has gone back since.
+/// HubSpot said that another contact holds the user's email, or named one that is another user's. What is heard after
+/// the conflict was said to be over opens it again, in the same millisecond too, and when the clock has gone back
+/// since.
 pub(crate) fn conflicted(
     tx: &Connection,
     user: UserKey<'_>,
@@ -290,8 +292,9 @@ pub(crate) fn conflicted(
     apply(tx, &Event::Conflicted { user, holder, why, since, at }).map(drop)
 }
 
-/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
-/// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
+/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change;
+/// without one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is
+/// old.
 ///
 /// Which email HubSpot holds is not known after a refusal. Another call for the same change may have been carried out,
 /// and its answer be lost or still on its way; then HubSpot no longer holds what was confirmed before, although the app

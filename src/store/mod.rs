@@ -165,7 +165,8 @@ impl Store {
         }))
     }
 
-    /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of opening.
+    /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of
+    /// opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
         let named = |error| open::named(&self.shared.place.path, error);
         self.shared.announced_at.store(at, Ordering::Relaxed);

@@ -27,7 +27,8 @@ namespace :vidcache do
     number&.positive? ? number : abort("vidcache: RATE has to be a number of calls a second")
   end
 
-  # Contacts of users whom HubSpot does not have under an email that is known: who has one under another gets a second one.
+  # Contacts of users whom HubSpot does not have under an email that is known: who has one under another gets a second
+  # one.
   create = -> { ENV["CREATE"] == "1" }
 
   key = lambda do
@@ -47,7 +48,8 @@ namespace :vidcache do
     abort "vidcache: #{wrong} to be mended" if wrong.positive?
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look others up, CREATE=1 makes contacts"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look " \
+       "others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
@@ -60,8 +62,8 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, #{done[:users]} users linked or given a job, " \
-           "#{done[:conflicts]} conflicts are over"
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, " \
+           "#{done[:users]} users linked or given a job, #{done[:conflicts]} conflicts are over"
     end
   end
 

@@ -5,12 +5,13 @@ require "vidcache/rails/failure"
 require "vidcache/rails/vid_column"
 
 module Vidcache
-  # Users who are linked to no contact, and whose own jobs are over or were lost. The contact that their column names is linked; of the others HubSpot is
-  # asked by their present emails, a hundred a call, so that somebody whom it does not have costs a hundredth of a call each time, and no state is kept.
-  # Whoever is found is linked, unless the contact is another user's. Of those who are not found a job is made for whom it may make a contact.
+  # Users who are linked to no contact, and whose own jobs are over or were lost. The contact that their column names is
+  # linked; of the others HubSpot is asked by their present emails, a hundred a call, so that somebody whom it does not
+  # have costs a hundredth of a call each time, and no state is kept. Whoever is found is linked, unless the contact is
+  # another user's. Of those who are not found a job is made for whom it may make a contact.
   #
-  # Left out is whose change is on its way: its job looks for them by the email before, too. So is whose email HubSpot refused for good, and whose contact was
-  # erased for privacy.
+  # Left out is whose change is on its way: its job looks for them by the email before, too. So is whose email HubSpot
+  # refused for good, and whose contact was erased for privacy.
   #
   # @api private
   class Unlinked

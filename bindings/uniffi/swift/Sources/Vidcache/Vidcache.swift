@@ -702,7 +702,9 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func beginEmailChange(user: String) throws  -> Int64
     
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was
+     * begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+     * the app's clock; none once it has ended.
      *
      * # Errors
      * As `is_change_outstanding`.
@@ -751,6 +753,48 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * As `resolve`.
      */
     func staleChanges(olderThanMs: UInt64, limit: UInt32) throws  -> [StaleChange]
+    
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, in the order of their keys, those
+     * after the user `after`, at most `limit`.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+    func conflicts(after: String?, limit: UInt32) throws  -> [Conflict]
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, after an old copy of the file was put back.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+    func doubtAll() throws 
+    
+    /**
+     * Says that the user's conflict is over.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+    func endConflict(user: String) throws 
+    
+    /**
+     * Why HubSpot refused the email of a user for good who has no contact, or that their contact was erased for
+     * privacy (`privacy_deletion`, `invalid_email`, `required_property`); none: no worker is kept from telling it.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+    func refusal(user: String) throws  -> String?
+    
+    /**
+     * All users of a contact as text, by any of the ids that were merged into it.
+     *
+     * # Errors
+     * `invalid_vid`, and as `resolve`.
+     */
+    func usersOf(vid: Int64) throws  -> [String]
     
     /**
      * Takes in the body of a webhook, whose signature was checked: all of it, or what of it erases a contact.
@@ -1132,7 +1176,9 @@ open func beginEmailChange(user: String)throws  -> Int64  {
 }
     
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was
+     * begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+     * the app's clock; none once it has ended.
      *
      * # Errors
      * As `is_change_outstanding`.
@@ -1231,6 +1277,86 @@ open func staleChanges(olderThanMs: UInt64, limit: UInt32)throws  -> [StaleChang
             self.uniffiCloneHandle(),
         FfiConverterUInt64.lower(olderThanMs),
         FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, in the order of their keys, those
+     * after the user `after`, at most `limit`.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+open func conflicts(after: String?, limit: UInt32)throws  -> [Conflict]  {
+    return try  FfiConverterSequenceTypeConflict.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_conflicts(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(after),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, after an old copy of the file was put back.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+open func doubtAll()throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_doubt_all(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Says that the user's conflict is over.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+open func endConflict(user: String)throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_end_conflict(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Why HubSpot refused the email of a user for good who has no contact, or that their contact was erased for
+     * privacy (`privacy_deletion`, `invalid_email`, `required_property`); none: no worker is kept from telling it.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+open func refusal(user: String)throws  -> String?  {
+    return try  FfiConverterOptionString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_refusal(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * All users of a contact as text, by any of the ids that were merged into it.
+     *
+     * # Errors
+     * `invalid_vid`, and as `resolve`.
+     */
+open func usersOf(vid: Int64)throws  -> [String]  {
+    return try  FfiConverterSequenceString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_users_of(
+            self.uniffiCloneHandle(),
+        FfiConverterInt64.lower(vid),uniffiCallStatus
     )
 })
 }
@@ -1577,6 +1703,105 @@ public func FfiConverterTypeCache_lower(_ value: Cache) -> UInt64 {
 }
 
 
+
+
+/**
+ * A user whose contact is in question.
+ */
+public struct Conflict: Equatable, Hashable {
+    /**
+     * The user as text, an integer in decimal.
+     */
+    public let user: String
+    /**
+     * Their contact, after merges; none where they are linked to none.
+     */
+    public let vid: Int64?
+    /**
+     * The contact that holds their email, or that another user has, after merges; none where HubSpot did not name it.
+     */
+    public let holder: Int64?
+    /**
+     * `email_held`: HubSpot holds the user's email for another contact; `vid_taken`: its answer named another user's.
+     */
+    public let why: String
+    /**
+     * Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
+     */
+    public let sinceMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The user as text, an integer in decimal.
+         */user: String, 
+        /**
+         * Their contact, after merges; none where they are linked to none.
+         */vid: Int64?, 
+        /**
+         * The contact that holds their email, or that another user has, after merges; none where HubSpot did not name it.
+         */holder: Int64?, 
+        /**
+         * `email_held`: HubSpot holds the user's email for another contact; `vid_taken`: its answer named another user's.
+         */why: String, 
+        /**
+         * Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
+         */sinceMs: Int64) {
+        self.user = user
+        self.vid = vid
+        self.holder = holder
+        self.why = why
+        self.sinceMs = sinceMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Conflict: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeConflict: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Conflict {
+        return
+            try Conflict(
+                user: FfiConverterString.read(from: &buf), 
+                vid: FfiConverterOptionInt64.read(from: &buf), 
+                holder: FfiConverterOptionInt64.read(from: &buf), 
+                why: FfiConverterString.read(from: &buf), 
+                sinceMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Conflict, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.user, into: &buf)
+        FfiConverterOptionInt64.write(value.vid, into: &buf)
+        FfiConverterOptionInt64.write(value.holder, into: &buf)
+        FfiConverterString.write(value.why, into: &buf)
+        FfiConverterInt64.write(value.sinceMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflict_lift(_ buf: RustBuffer) throws -> Conflict {
+    return try FfiConverterTypeConflict.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflict_lower(_ value: Conflict) -> RustBuffer {
+    return FfiConverterTypeConflict.lower(value)
+}
 
 
 /**
@@ -3134,6 +3359,31 @@ fileprivate struct FfiConverterSequenceData: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeConflict: FfiConverterRustBuffer {
+    typealias SwiftType = [Conflict]
+
+    public static func write(_ value: [Conflict], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeConflict.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Conflict] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Conflict]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeConflict.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeDecision: FfiConverterRustBuffer {
     typealias SwiftType = [Decision]
 
@@ -3370,7 +3620,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_begin_email_change() != 64992) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since() != 5987) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since() != 57555) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding() != 35264) {
@@ -3386,6 +3636,21 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_conflicts() != 24514) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_doubt_all() != 13782) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_end_conflict() != 57674) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_refusal() != 44956) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_of() != 32856) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_apply_webhook() != 44036) {

@@ -338,6 +338,31 @@ int8_t uniffi_vidcache_uniffi_fn_method_vidcache_release(uint64_t ptr, RustBuffe
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_stale_changes(uint64_t ptr, uint64_t older_than_ms, uint32_t limit, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CONFLICTS
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_conflicts(uint64_t ptr, RustBuffer after, uint32_t limit, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_DOUBT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_DOUBT_ALL
+void uniffi_vidcache_uniffi_fn_method_vidcache_doubt_all(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_END_CONFLICT
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_END_CONFLICT
+void uniffi_vidcache_uniffi_fn_method_vidcache_end_conflict(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_REFUSAL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_REFUSAL
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_refusal(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_OF
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_OF
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_users_of(uint64_t ptr, int64_t vid, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_APPLY_WEBHOOK
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_APPLY_WEBHOOK
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_apply_webhook(uint64_t ptr, RustBuffer body, RustCallStatus *_Nonnull out_status
@@ -821,6 +846,36 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_release(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_STALE_CHANGES
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_STALE_CHANGES
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CONFLICTS
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_conflicts(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_DOUBT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_DOUBT_ALL
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_doubt_all(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_END_CONFLICT
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_END_CONFLICT
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_end_conflict(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_REFUSAL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_REFUSAL
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_refusal(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_OF
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_OF
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_users_of(void
     
 );
 #endif
