@@ -11,7 +11,6 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use self::intake::CLOCKS_APART;
 use self::options::Options;
 use crate::decision::{self, Decision};
 use crate::email::Email;
@@ -20,7 +19,7 @@ use crate::event::{ChangeToken, Event, Millis};
 use crate::file::{self, Settings};
 use crate::identity::{Identity, UserKey, Vid};
 use crate::rows::lease::{self, LeaseToken};
-use crate::rows::{self, StaleChange, learn};
+use crate::rows::{self, learn};
 use crate::snippet::{Page, Template};
 use crate::store::{Stats, Store};
 
@@ -237,18 +236,6 @@ impl Vidcache {
     /// As [`Vidcache::is_change_outstanding`].
     pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
         self.store.read(|rows| rows::outstanding_since(rows, user, token, now()))
-    }
-
-    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`; after them
-    /// those begun in the future, by a clock that has gone back since.
-    /// Their users' pages give the id alone until an answer read now is recorded with the token.
-    ///
-    /// # Errors
-    /// As [`Vidcache::resolve`].
-    pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
-        let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
-        let at = now();
-        self.store.read(|rows| rows::stale_changes(rows, at.saturating_sub(age), at + CLOCKS_APART, limit))
     }
 
     /// Takes the user's lease for that long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job

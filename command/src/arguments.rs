@@ -94,6 +94,10 @@ pub(crate) enum Command {
     Doubt(Sure),
     /// Moves a file that will not open out of the way, while no process has it open.
     MoveAside(Sure),
+    /// Copies the file, as of one commit, while the app goes on. Other copies of a file in use are not whole.
+    Backup(Backup),
+    /// Puts a backup in the place of the file, while no process has it open. What was there is moved aside.
+    Restore(Restore),
     /// Wraps the file's key under the secret, where it is wrapped under the one before. Nothing is lost.
     Rekey(Rekey),
     /// Prints the manual, for man: vidcache manual > vidcache.1
@@ -169,6 +173,20 @@ pub(crate) struct Sure {
     /// Does not ask whether it is meant.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// A new file, which gets the copy.
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The backup, which stays as it is.
+    pub(crate) from: PathBuf,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
 }
 
 #[derive(Args)]

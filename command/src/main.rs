@@ -56,6 +56,8 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::Verify => whole::verify(file, out),
         Command::Doubt(sure) => whole::doubt(file, sure, out),
         Command::MoveAside(sure) => whole::move_aside(file, sure, out),
+        Command::Backup(copy) => whole::backup(file, copy, out),
+        Command::Restore(copy) => whole::restore(file, copy, out),
         Command::Rekey(secrets) => whole::rekey(file, secrets, out),
         Command::Manual => manual(out),
         Command::Completions { shell } => {

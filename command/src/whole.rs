@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vidcache::{StaleChange, Vidcache};
 
-use crate::arguments::{File, Rekey, Sure};
+use crate::arguments::{Backup, File, Rekey, Restore, Sure};
 use crate::failure::{Failure, Result};
 use crate::file;
 use crate::lists;
@@ -121,6 +121,30 @@ pub(crate) fn move_aside(file: &File, meant: &Sure, out: &mut Output) -> Result<
     out.say(
         || format!("It is {} now. How the new one is filled: docs/operations.md.", plain(&aside.display().to_string())),
         || json!({"moved_to": aside.display().to_string()}),
+    )?;
+    Ok(true)
+}
+
+pub(crate) fn backup(file: &File, copy: &Backup, out: &mut Output) -> Result<bool> {
+    file::open(file)?.backup(&copy.to)?;
+    let to = copy.to.display().to_string();
+    out.say(|| format!("{} is a copy as of one commit.", plain(&to)), || json!({"copy": to}))?;
+    Ok(true)
+}
+
+pub(crate) fn restore(file: &File, copy: &Restore, out: &mut Output) -> Result<bool> {
+    let path = file::path(file)?;
+    sure(
+        copy.sure.yes,
+        "The backup takes the place of the file, and no page names an email until HubSpot says it anew",
+    )?;
+    let aside = Vidcache::restore(&copy.from, path)?.map(|aside| aside.display().to_string());
+    out.say(
+        || {
+            let was = aside.as_ref().map_or(String::new(), |aside| format!(" What was there is {} now.", plain(aside)));
+            format!("Restored.{was} Forget anew whoever was forgotten since; all contacts are to be read again.")
+        },
+        || json!({"restored": true, "moved_to": aside}),
     )?;
     Ok(true)
 }

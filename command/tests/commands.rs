@@ -102,6 +102,35 @@ fn what_cannot_be_taken_back_is_asked_for_first() {
 }
 
 #[test]
+fn a_backup_is_whole_and_put_back_it_believes_nothing_of_the_past() {
+    let place = Place::filled();
+    let copy = place.folder().join("copy.vidcache");
+    let copy = copy.to_str().expect("a path");
+    place.run(&["backup", copy]).ends(0).said("backup");
+    // It is not written over.
+    place.run(&["backup", copy]).ends(4);
+    place.run(&["forget", "3", "--yes"]).ends(0);
+
+    place.run(&["restore", copy]).ends(2);
+    let cache = place.cache();
+    place.run(&["restore", copy, "--yes"]).ends(5);
+    drop(cache);
+    let told = place.run(&["restore", copy, "--yes", "--json"]).ends(0).json();
+    assert!(std::path::Path::new(told["moved_to"].as_str().expect("a path")).exists());
+    assert_eq!(place.reason(1, ANN), "email_unconfirmed");
+    place.run(&["show", "3"]).ends(0);
+
+    // Where nothing is, nothing is moved; a file that is no backup is not put there.
+    let other = Place::nowhere();
+    other.run(&["restore", copy, "--yes"]).ends(0).said("restore");
+    assert_eq!(other.reason(1, ANN), "email_unconfirmed");
+    let notes = place.file("notes.txt", b"These are no rows of a database, but some sentences.\n");
+    let nowhere = Place::nowhere();
+    nowhere.run(&["restore", &notes, "--yes"]).ends(4);
+    assert!(!nowhere.path().exists());
+}
+
+#[test]
 fn a_rotated_secret_costs_the_file_nothing() {
     let place = Place::filled();
     let (old, new) = (place.file("old", SECRET), place.file("new", b"another secret of thirty-two b.\n"));
@@ -170,7 +199,7 @@ fn the_manual_and_the_completions_name_every_command() {
     let place = Place::nowhere();
     let manual = place.run(&["manual"]).ends(0).stdout;
     let bash = place.run(&["completions", "bash"]).ends(0).stdout;
-    let all = "show explain list conflicts stats watch doctor verify import export serve forget doubt move-aside rekey";
+    let all = "show explain list conflicts stats watch doctor verify import export serve forget doubt move-aside backup restore rekey";
     for command in all.split(' ') {
         assert!(manual.contains(&format!("VIDCACHE {}", command.to_uppercase())), "{command}");
         assert!(bash.contains(command), "{command}");

@@ -87,7 +87,9 @@ impl Vidcache {
     ///
     /// # Errors
     /// As [`Vidcache::begin_email_change`]. After [`Error::Busy`] the rows may be gone and the log not emptied yet,
-    /// because somebody was reading it: call again.
+    /// because somebody was reading it: `log_bytes` of [`Vidcache::stats`] is not 0 then. It is emptied by a later call
+    /// of any kind of this handle, once they have ended, by the last process that closes the file, or by calling this
+    /// again.
     ///
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy

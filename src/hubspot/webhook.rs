@@ -25,14 +25,14 @@ use crate::limits::{MAX_EVENTS, MAX_MERGED};
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Notice {
-    /// It holds that email now, or none that a page could name.
+    /// The contact holds that email now, or none that a page could name.
     EmailChanged {
         vid: Vid,
         email: Option<Email>,
         at: Millis,
     },
-    /// These ids, at least one and none of them `into`, stand for that contact, which this merge made (`born`) or which
-    /// was one of those merged.
+    /// A merge: the ids in `from`, at least one and none of them `into`, stand for the contact `into`, which the merge
+    /// made (`born`) or which was one of those merged.
     Merged {
         from: Vec<Vid>,
         into: Vid,

@@ -53,7 +53,7 @@ fn prune_log(tx: &Connection, added: i64) -> Result<()> {
 
 /// Whose state changed after a revision.
 pub(crate) enum Changes {
-    /// These users', each named at least once.
+    /// The state of these users, each of whom is named at least once.
     Users,
     /// More than the log remembers.
     Everybody,

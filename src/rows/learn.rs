@@ -56,7 +56,7 @@ pub(crate) struct Described {
     pub(crate) deleted: bool,
     /// Which email it holds (or none that a page could name), and a time of HubSpot's clock at which it held that.
     pub(crate) email: Option<(Option<Fingerprint>, Millis)>,
-    /// Its other emails.
+    /// The contact's other emails.
     pub(crate) secondary: Vec<Fingerprint>,
     /// A time of HubSpot's clock at which all this was so.
     pub(crate) at: Option<Millis>,
@@ -96,10 +96,11 @@ impl Erased {
 /// Whether the user may have the contact that an answer names.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// It is theirs; or HubSpot has said something newer of the contact that they have, and they keep that one.
+    /// The contact is the user's; or HubSpot has said something newer of the contact that the user has, and the user
+    /// keeps that one.
     Settled,
-    /// It is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of the user
-    /// is.
+    /// The contact is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of
+    /// the user is.
     Refused(Error),
 }
 

@@ -151,6 +151,10 @@ impl Shared {
         let gate = fork::enter()?;
         let moved = wait_for(&self.guards)?.moved(&self.place.path);
         if !moved.any() {
+            if self.owes_empty_log.load(Ordering::Relaxed) && !cancel::is_impatient() {
+                // Whoever reads is in the way still; the next look tries again.
+                let _ = self.empty_log_now();
+            }
             return Ok(());
         }
         if cancel::is_impatient() {
@@ -179,7 +183,8 @@ impl Shared {
     fn glance_at_files(&self) {
         let looked = (|| {
             let _gate = fork::try_enter()?;
-            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any();
+            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any()
+                || self.owes_empty_log.load(Ordering::Relaxed);
             if moved {
                 // Held by whoever publishes a stamp.
                 let _reader = self.reader.try_lock().ok()?;

@@ -54,6 +54,8 @@ struct Shared {
     announced_at: AtomicI64,
     /// Whether the next connection may be to another file, which was not told.
     announce_anew: AtomicBool,
+    /// Whether what was to leave the log is still in it.
+    owes_empty_log: AtomicBool,
 }
 
 impl Store {
@@ -94,6 +96,7 @@ impl Store {
                 stats: stats::Counters::default(),
                 announced_at: AtomicI64::new(0),
                 announce_anew: AtomicBool::new(false),
+                owes_empty_log: AtomicBool::new(false),
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
             let opener: Weak<dyn AtFork> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn AtFork>));
@@ -203,12 +206,12 @@ impl Store {
 
     /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.
     ///
-    /// Waits like a write, and for whoever is reading.
+    /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it,
+    /// once they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        self.in_turn(|connection| {
-            let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if busy { Err(Error::Busy) } else { Ok(()) }
-        })
+        let result = self.in_turn(|connection| empty(connection));
+        self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);
+        result
     }
 
     /// Everything that is wrong with the file; empty when nothing is. Reads all of it, through a connection of its own,
@@ -282,6 +285,11 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
     }
+}
+
+fn empty(connection: &Connection) -> Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(Error::Busy) } else { Ok(()) }
 }
 
 /// The log of that name may be another process's by now. The last one out would delete it, with whatever was
@@ -389,6 +397,17 @@ impl Shared {
             return Err(Error::Busy);
         }
         Ok(Turn(&self.guards))
+    }
+
+    /// Empties the log where that could not be done when it was asked for. The caller is inside the gate.
+    fn empty_log_now(&self) -> Result<()> {
+        let writer = self.lock(&self.writer)?;
+        if let Some(connection) = &*writer {
+            let _turn = self.turn()?;
+            empty(connection)?;
+            self.owes_empty_log.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Does the work. Where SQLite fails, the files are looked at: if they were replaced or deleted, the error tells of

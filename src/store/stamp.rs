@@ -207,10 +207,8 @@ impl Drop for Page {
     }
 }
 
-#[cfg(target_os = "linux")]
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
-
     use std::os::fd::AsRawFd;
 
     use super::*;

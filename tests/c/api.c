@@ -849,6 +849,38 @@ static void a_file_is_moved_aside(void)
   REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(path, strlen(path), NULL));
 }
 
+static void a_backup_is_put_back_while_nobody_has_the_file_open(void)
+{
+  char backup[4096];
+  snprintf(backup, sizeof backup, "%s", path_in(folder, "whole-copy"));
+  const char *path = path_in(folder, "restored");
+  vidcache_handle *cache = open_cache(path);
+  vidcache_user user = vidcache_user_id(42);
+  EQUAL(VIDCACHE_OK, vidcache_link(cache, &user, 901));
+  EQUAL(VIDCACHE_OK, vidcache_backup(cache, backup, strlen(backup)));
+  EQUAL(VIDCACHE_CANNOT_OPEN, vidcache_backup(cache, backup, strlen(backup)));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(cache, NULL, 0));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(cache, backup, SIZE_MAX));
+  REFUSED(VIDCACHE_BUSY, vidcache_restore(backup, strlen(backup), path, strlen(path), &out.text));
+  vidcache_free(&cache);
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(NULL, backup, strlen(backup)));
+  vidcache_text *moved_to = NULL;
+  EQUAL(VIDCACHE_OK, vidcache_restore(backup, strlen(backup), path, strlen(path), &moved_to));
+  const char *bytes;
+  size_t length;
+  EQUAL(VIDCACHE_OK, vidcache_text_get(moved_to, &bytes, &length));
+  CHECK(memmem(bytes, length, STR("restored.aside-")) != NULL);
+  vidcache_text_free(&moved_to);
+  cache = open_cache(path);
+  vidcache_identity identity;
+  memset(&identity, 0, sizeof identity);
+  CHECK(vidcache_resolve(cache, &user, &identity) == VIDCACHE_OK && identity.vid == 901);
+  vidcache_free(&cache);
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(NULL, 0, path, strlen(path), &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(backup, strlen(backup), NULL, 0, &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(backup, strlen(backup), path, strlen(path), NULL));
+}
+
 static void a_secret_is_rotated(void)
 {
   const char *path = path_in(folder, "rotated");
@@ -984,6 +1016,7 @@ int main(int count, char **arguments)
   what_hubspot_says_of_contacts_is_taken_in();
   a_program_of_a_newer_header_is_served_unless_it_sets_what_is_new();
   a_file_is_moved_aside();
+  a_backup_is_put_back_while_nobody_has_the_file_open();
   a_secret_is_rotated();
   a_request_is_signed_or_not();
   puts("api: sound");

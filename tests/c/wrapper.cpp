@@ -92,8 +92,6 @@ int main(int count, char **arguments)
   CHECK(cache.conflicts(&cid).empty());
   cache.end_conflict("cid");
   CHECK(cache.conflicts().empty());
-  cache.doubt_all();
-  CHECK(cache.decide(42, "ann@home.test").reason == VIDCACHE_REASON_EMAIL_UNCONFIRMED);
   CHECK(!failure([&] { cache.decide(42, ""); }).vid());
   CHECK(failure([&] { cache.decide(42, std::string_view()); }).code() == VIDCACHE_INVALID_EMAIL);
   CHECK(failure([&] { cache.record(42, answer("901", "a@x.test", "00"), 0); }).code() == VIDCACHE_UNKNOWN_CHANGE);
@@ -120,10 +118,14 @@ int main(int count, char **arguments)
   CHECK(cache.apply_webhook("[]").applied == 0);
   CHECK(failure([&] { cache.apply_webhook("x"); }).code() == VIDCACHE_INVALID_WEBHOOK);
   CHECK(cache.explain(42, "ann@home.test").find("The page names the email") == 0);
+  cache.doubt_all();
+  CHECK(cache.decide(42, "ann@home.test").reason == VIDCACHE_REASON_EMAIL_UNCONFIRMED);
   CHECK(cache.export_user(42).front() == '{' && cache.forget(42) && !cache.forget(42));
 
   CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
+  cache.backup(path + std::string(".backup"));
   cache.close();
+  CHECK(vidcache::restore(path + std::string(".backup"), path).find("wrapper.aside-") != std::string::npos);
   CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);
   cache = vidcache::cache(std::string(arguments[1]) + "/other", 62515);
   CHECK(vidcache::move_aside(path).find("wrapper.aside-") != std::string::npos);

@@ -55,7 +55,7 @@ module Vidcache
       end
     end
 
-    # As private methods: no request can name one of them as its action.
+    # Controllers get them as private methods, so no request can name one of them as its action.
     initializer "vidcache.action_controller" do
       ActiveSupport.on_load(:action_controller) do
         include Vidcache::TrackingData

@@ -263,6 +263,21 @@ def test_move_aside(path):
         vidcache.move_aside(path.parent / "nothing")
 
 
+def test_a_backup_is_put_back_while_nobody_has_the_file_open(path):
+    backup = path.with_name("backup")
+    with vidcache.Cache(path, PORTAL) as cache:
+        cache.link(42, 901)
+        cache.backup(backup)
+        with pytest.raises(vidcache.CannotOpen):
+            cache.backup(backup)
+        with pytest.raises(vidcache.Busy):
+            vidcache.restore(backup, path)
+    assert os.path.exists(vidcache.restore(backup, path))
+    assert vidcache.restore(backup, path.with_name("other")) is None
+    with vidcache.Cache(path, PORTAL) as cache:
+        assert cache.resolve(42) == 901
+
+
 def test_threads_share_one(cache):
     cache.link(42, 1)
 

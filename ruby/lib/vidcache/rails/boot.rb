@@ -44,7 +44,7 @@ module Vidcache
       "whoever signs up or saves an email is shown an error"
     end
 
-    # Those that are loaded: in production all.
+    # Looks at the models that are loaded: in production all.
     def look_at_models
       Keys.models.flat_map { |model| Check.model(model) }.uniq.each do |problem|
         Failure.report(NotConfigured.new(problem), during: "`has_vid` cannot work as it is")

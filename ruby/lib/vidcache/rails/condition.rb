@@ -24,7 +24,7 @@ module Vidcache
       return true if condition.nil?
       return !!__send__(condition) unless condition.is_a?(Proc)
 
-      # As Rails asks: a lambda without arguments takes none.
+      # A lambda without arguments is called without any, as Rails does it.
       !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition))
     end
 

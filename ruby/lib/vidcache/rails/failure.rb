@@ -59,7 +59,7 @@ module Vidcache
     end
     private_class_method :tells_email?
 
-    # As an email stands in a text, an address or JSON.
+    # An email, as it stands in a text, an address or JSON.
     EMAIL = /[^\s@"'<>(]{1,64}(?:@|%40)[\w-]+\./n
     private_constant :EMAIL
 
@@ -106,8 +106,8 @@ module Vidcache
       attr_reader :seldom
     end
 
-    # This library's own messages never hold personal data; those of others can: a NoMethodError inspects its receiver,
-    # with the user's email and all. Of those only the class and the place are logged.
+    # Messages of this library never hold personal data. Messages of others can: a NoMethodError inspects its receiver,
+    # with the user's email and all. So of others' failures only the class and the place are logged.
     def self.describe(error)
       return "#{error.class}: #{error.message}" if error.is_a?(Vidcache::Error)
 

@@ -55,7 +55,7 @@ module Vidcache
       users.count { |user, vid| link(user, vid, found) }
     end
 
-    # As they are now: HubSpot was asked meanwhile.
+    # The user's row is read anew, since HubSpot was asked meanwhile.
     def link(user, gone, found)
       record, email = email_of(user, gone)
       vid = found[email]

@@ -125,7 +125,7 @@ module Vidcache
       end
     end
 
-    # As of its beginning: whoever is read now does not come again.
+    # Reads the users who are to be read as of its beginning: whoever is read meanwhile does not come again.
     def read_all(confirmed:, older_than:)
       began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
       read = 0

@@ -48,8 +48,7 @@ namespace :vidcache do
     abort "vidcache: #{wrong} to be mended" if wrong.positive?
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look " \
-       "others up, CREATE=1 makes contacts"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's ids; jobs look others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call

@@ -169,7 +169,8 @@ module Vidcache
         vidcache_learn(user, answer, change)
       end
 
-      # As far as one can see: what an email is, and which are one, the core knows. A wrong no costs tries.
+      # Whether they are one email, as far as one can see: what an email is, and which are one, the core knows. A wrong
+      # no costs tries.
       #
       # @return [Boolean, nil] nil: the answer does not say
       def vidcache_holds(answer, email)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .telling import Telling
 
 RECENT = 7 * 86_400
-"""Seconds. Whoever signed up earlier and has no contact may have been erased; of that the file keeps nothing."""
+"""Seconds. Whoever signed up earlier and has no contact is none whose job was lost a moment ago."""
 PATIENCE = 5
 """The try with which a job waits for those of other changes no more: minutes after its first."""
 
