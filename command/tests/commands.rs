@@ -69,12 +69,25 @@ fn the_file_is_counted_and_checked() {
     assert_eq!((stats["portal"].as_i64(), stats["changes_outstanding"].as_i64()), (Some(common::PORTAL), Some(1)));
     assert_eq!((stats["unconfirmed"].as_i64(), stats["conflicts"].as_i64()), (Some(2), Some(1)));
     place.run(&["verify"]).ends(0).said("verify");
-    // The app's own quiet period is not longer for it that somebody looked.
     assert_eq!(stats["quiet_period_ms"].as_i64(), Some(15_000));
 
     place.open_to_its_group();
     let told = place.run(&["verify", "--json"]).ends(1).json();
     assert!(told["problems"][0].as_str().is_some_and(|problem| problem.contains("group may write")), "{told}");
+}
+
+#[test]
+fn the_quiet_period_of_an_app_is_no_longer_for_it_that_somebody_looked() {
+    let place = Place::nowhere();
+    let options = vidcache::Options {
+        secret: Some(SECRET),
+        page_deadline: std::time::Duration::from_secs(2),
+        ..vidcache::Options::default()
+    };
+    drop(vidcache::Vidcache::open(place.path(), common::PORTAL, &options).unwrap());
+    for _ in 0..2 {
+        assert_eq!(place.run(&["stats", "--json"]).ends(0).json()["quiet_period_ms"], 7_000);
+    }
 }
 
 #[test]
