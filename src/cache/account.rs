@@ -78,8 +78,8 @@ impl Vidcache {
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
-    /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log. That their
-    /// contact was erased for privacy goes with the rest ([`Vidcache::refusal`]).
+    /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log. That
+    /// their contact was erased for privacy goes with the rest ([`Vidcache::refusal`]).
     ///
     /// A change that is outstanding goes with it, and a job that asks for it is told [`Error::UnknownChange`]: it must
     /// not tell HubSpot. One that has asked already may be doing so, so call this with the user's jobs locked out. Who
