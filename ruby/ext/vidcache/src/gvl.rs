@@ -56,7 +56,7 @@ fn until_done<T>(
     loop {
         tries = tries.wrapping_add(1);
         // Now and then a try may wait a little: a file that was replaced is opened anew by no other.
-        let patient = !scheduled || tries % PATIENT_EVERY == 0;
+        let patient = !scheduled || tries.is_multiple_of(PATIENT_EVERY);
         let until = scheduled.then(|| Instant::now() + PATIENT_FOR);
         match if patient { once(&work, until) } else { once(&at_once, None) } {
             None => ruby.thread_check_ints()?,
