@@ -1,10 +1,13 @@
 //! The facade: one type that every binding wraps.
 
 mod account;
+#[cfg(any(test, feature = "database"))]
+pub mod database;
 mod intake;
 mod lists;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -47,6 +47,7 @@
 //! | HubSpot never said which email it holds; or not since the contact was merged or deleted; or named two at one time | id alone | `EmailUnconfirmed` |
 //! | HubSpot holds another email; one of the contact's secondary emails, too | id alone | `EmailDiffers` |
 //! | both have the same email | email and id | `Agreed` |
+//! | nothing that is as new as a page must be; never with a file | id alone, or nothing | `Stale` |
 //!
 //! The id is left out where another user, of another contact, gives it.
 //!
@@ -78,6 +79,8 @@
 
 mod cache;
 mod cancel;
+#[cfg(any(test, feature = "database"))]
+mod database;
 mod decision;
 mod email;
 mod error;
@@ -101,6 +104,9 @@ mod store;
 #[doc = include_str!("../docs/guides/rust.md")]
 struct Guide;
 
+#[cfg(any(test, feature = "database"))]
+#[doc(hidden)]
+pub use cache::database as in_database;
 pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};

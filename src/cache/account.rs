@@ -104,6 +104,7 @@ fn sentence(decision: &Decision<'_>) -> String {
         Reason::EmailUnconfirmed => "HubSpot has not said which email it holds for the contact now",
         Reason::EmailAbsent => "the app has no email for the user",
         Reason::NotLinked => "the user is linked to no contact",
+        Reason::Stale => "what is known is older than a page may be, or nobody could be asked",
     };
     format!("{says}: {why}.")
 }

@@ -1,7 +1,7 @@
 //! Who may touch the file: where it may be, what it must be, and the locks, turns and forks around it. Knows no rows.
 
 mod aside;
-mod envelope;
+pub(crate) mod envelope;
 pub(crate) mod fork;
 pub(crate) mod guard;
 mod index_locks;

@@ -1,0 +1,160 @@
+//! What the database is asked: one statement, whose answer is one row of one column, a JSON object as text.
+//!
+//! A statement has no parameters. Keys and fingerprints are hexadecimal digits and ids are numbers, so nothing in it has to
+//! be quoted, and it can be sent as it is by whatever client the app has, prepared or not, through a pooler too.
+//!
+//! A decision about one user depends on their *component*: their links, those contacts, what was merged with them, all
+//! users of all of those, and so on until nothing is added. Most users have a contact that nobody else ever had, so a page
+//! asks for that much first ([`flat`]), with whether there is more; only then for the whole ([`walk`]).
+
+use std::fmt::Write;
+
+use super::schema::{GRAVE, Tables};
+use crate::rows::facts::Key;
+
+/// The most users and contacts that a component may have for a page, and for a worker.
+const PAGE_LIMIT: usize = 1_000;
+const WORK_LIMIT: usize = 50_000;
+
+/// Who and what a component is begun from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) users: Vec<Key>,
+    pub(crate) vids: Vec<i64>,
+    /// Changes that are asked for, whosever they are.
+    pub(crate) tokens: Vec<i64>,
+    /// Hashes of the fingerprints of emails that are new, to be asked whether they are buried.
+    pub(crate) graves: Vec<[u8; 32]>,
+}
+
+/// How much of a component is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What a decision depends on.
+    Page,
+    /// All of it, for whoever writes or explains.
+    Work,
+}
+
+/// The bytes as a literal that does not depend on a setting of the server.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    format!("decode('{}', 'hex')", data_encoding::HEXLOWER.encode(bytes))
+}
+
+const HEAD: &str = "'head', json_build_object(
+    'meta', (SELECT json_build_object('portal', portal, 'key_check', encode(key_check, 'hex'), 'min_reader', min_reader,
+      'doubted_to', doubted_to, 'doubted_at', doubted_at) FROM {meta} WHERE id = 1),
+    'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
+    'isolation', current_setting('transaction_isolation'),
+    'clock', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+    'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint,
+    'deadline', (SELECT max(ms) FROM {deadlines}
+      WHERE seen_at >= extract(epoch FROM clock_timestamp()) * 1000 - 86400000))";
+
+/// A contact as an answer has it: `c` of the contacts.
+const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
+    c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)";
+
+/// A change as an answer has it.
+const CHANGE: &str =
+    "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
+
+/// One user whose contacts nobody else has or ever had, and which were never merged: then this is their component.
+/// Otherwise the answer says that there is more.
+pub(crate) fn flat(tables: &Tables, user: &Key) -> String {
+    let key = bytes(user.tagged());
+    tables.named(&format!(
+        "WITH l AS MATERIALIZED (SELECT vid, first_at, last_at FROM {{links}} WHERE user_key = {key}),
+           c AS MATERIALIZED (SELECT c.* FROM {{contacts}} c
+             WHERE c.vid = ANY ((SELECT array_agg(vid) FROM l)::bigint[]))
+         SELECT json_build_object({HEAD},
+           'links', (SELECT json_agg(json_build_array(encode({key}, 'hex'), vid, first_at, last_at)) FROM l),
+           'contacts', (SELECT json_agg({CONTACT}) FROM c),
+           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h WHERE h.user_key = {key} AND h.ended_at IS NULL),
+           'buried', (SELECT json_agg(encode(b.email, 'hex'))
+             FROM {{buried}} b
+             WHERE b.email = ANY ((SELECT array_agg({GRAVE}c.email)) FROM c)::bytea[])),
+           'more', EXISTS (SELECT FROM l JOIN {{links}} o USING (vid) WHERE o.user_key <> {key})
+             OR EXISTS (SELECT FROM l JOIN {{merges}} m ON m.old_vid = l.vid)
+             OR EXISTS (SELECT FROM l JOIN {{merges}} m ON m.into_vid = l.vid)
+             OR EXISTS (SELECT FROM l JOIN {{erased}} e USING (vid)))::text"
+    ))
+}
+
+/// The whole component of some users and contacts.
+///
+/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole tables,
+/// or compile the statement anew each time. An array it takes for ten.
+pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
+    let work = depth == Depth::Work;
+    let mut seeds = String::from("(NULL::bytea, NULL::bigint)");
+    for user in &names.users {
+        write!(seeds, ", ({}, NULL)", bytes(user.tagged())).expect("a String takes all");
+    }
+    for vid in &names.vids {
+        write!(seeds, ", (NULL, {vid})").expect("a String takes all");
+    }
+    let limit = limit(depth) + 1;
+    let (us, vs) = ("(SELECT us FROM k)::bytea[]", "(SELECT vs FROM k)::bigint[]");
+    // Who holds a conflict's email decides nothing, but whether it is over.
+    let holders = if work { "UNION ALL SELECT NULL, x.holder FROM {conflicts} x WHERE x.user_key = n.u" } else { "" };
+    let of_users = if work { "" } else { "AND h.ended_at IS NULL" };
+    let tokens = list(names.tokens.iter().map(i64::to_string));
+    let graves = list(names.graves.iter().map(|grave| bytes(grave)));
+    let for_work = match work {
+        false => String::new(),
+        true => format!(
+            "'secondaries', (SELECT json_agg(json_build_array(s.vid, encode(s.email, 'hex'), s.at))
+               FROM {{secondaries}} s WHERE s.vid = ANY ({vs})),
+             'conflicts', (SELECT json_agg(json_build_array(encode(x.user_key, 'hex'), x.holder, x.why, x.since, x.last_at,
+               x.ended_at)) FROM {{conflicts}} x WHERE x.user_key = ANY ({us})),"
+        ),
+    };
+    tables.named(&format!(
+        "WITH RECURSIVE n (u, v) AS (
+           SELECT * FROM (VALUES {seeds}) seed
+           UNION
+           SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
+             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u
+             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v
+             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v
+             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v
+             {holders}) m),
+           k (us, vs, names) AS MATERIALIZED (
+             SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),
+               count(*) FILTER (WHERE u IS NOT NULL OR v IS NOT NULL) FROM (SELECT u, v FROM n LIMIT {limit}) n),
+           c AS MATERIALIZED (
+             SELECT c.* FROM {{contacts}} c WHERE c.vid = ANY ({vs})),
+           g (g) AS MATERIALIZED (
+             SELECT unnest(ARRAY[{graves}]::bytea[])
+             UNION SELECT {GRAVE}c.email) FROM c WHERE c.email IS NOT NULL)
+         SELECT json_build_object({HEAD},
+           'names', (SELECT names FROM k),
+           'links', (SELECT json_agg(json_build_array(encode(l.user_key, 'hex'), l.vid, l.first_at, l.last_at))
+             FROM {{links}} l WHERE l.user_key = ANY ({us})),
+           'contacts', (SELECT json_agg({CONTACT}) FROM c),
+           'merges', (SELECT json_agg(json_build_array(m.old_vid, m.into_vid, m.at, m.born, m.heard_at))
+             FROM {{merges}} m WHERE m.old_vid = ANY ({vs})),
+           {for_work}
+           'changes', (SELECT json_agg({CHANGE}) FROM (
+             SELECT h.* FROM {{changes}} h WHERE h.user_key = ANY ({us}) {of_users}
+             UNION SELECT * FROM {{changes}} WHERE token IN ({tokens})) h),
+           'erased', (SELECT json_agg(e.vid) FROM {{erased}} e WHERE e.vid = ANY ({vs})),
+           'buried', (SELECT json_agg(encode(b.email, 'hex'))
+             FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text"
+    ))
+}
+
+/// How many names a component may have.
+pub(crate) const fn limit(depth: Depth) -> usize {
+    match depth {
+        Depth::Page => PAGE_LIMIT,
+        Depth::Work => WORK_LIMIT,
+    }
+}
+
+/// A list that is never empty: SQL has none.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    let all: Vec<_> = items.collect();
+    if all.is_empty() { "NULL".into() } else { all.join(", ") }
+}
