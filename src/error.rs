@@ -14,6 +14,10 @@ use std::time::Duration;
 use crate::identity::Vid;
 use crate::refusal::Refusal;
 
+/// What names the path, in the words of each binding's user.
+const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
+                       VIDCACHE_PATH in Flask";
+
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -157,7 +161,7 @@ pub enum Error {
         known: i64,
     },
     /// The file cannot be opened or created.
-    #[error("cannot open {path}: {why}", path = .path.display())]
+    #[error("cannot open {path}: {why}; {SETTING}", path = .path.display())]
     CannotOpen {
         /// The file.
         path: PathBuf,
@@ -165,7 +169,11 @@ pub enum Error {
         why: String,
     },
     /// The file system cannot carry a database that several processes share.
-    #[error("{path} is on {kind}, where SQLite's write-ahead log is not safe; use a local disk", path = .path.display())]
+    #[error(
+        "{path} is on {kind}, where SQLite's write-ahead log is not safe; use a local disk (Docker Desktop: a named volume \
+         and not a folder of the host; WSL: a folder of Linux's own, not one below /mnt); {SETTING}",
+        path = .path.display()
+    )]
     UnsupportedFilesystem {
         /// The file.
         path: PathBuf,

@@ -59,7 +59,7 @@
 //! | the worker | [`Vidcache::change_outstanding_since`], [`Vidcache::quiet_period`], then [`Vidcache::record`]; [`Vidcache::stale_changes`] for jobs that were lost |
 //! | the webhook | [`signature::verify`], then [`Vidcache::apply_webhook`] |
 //! | a first fill | [`Vidcache::import`], [`Vidcache::link`], [`Vidcache::observe`] |
-//! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
+//! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::linked_users`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
 //!
 //! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`],
 //! [`Vidcache::recall`], [`Vidcache::close_later`] and [`Page::render_into`].

@@ -268,6 +268,32 @@ fn changes_that_were_never_finished_are_listed_oldest_first() {
 }
 
 #[test]
+fn linked_users_are_listed_in_parts_and_each_once() {
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let uuid = "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d";
+    for (user, vid) in [("10", 910), ("9", 909), ("ann", 900), (uuid, 901), ("-3", 903)] {
+        cache.link(UserKey::text(user).unwrap(), Vid::try_from(vid).unwrap()).unwrap();
+    }
+    // Shared, and linked to nobody.
+    cache.link_shared(UserKey::from(11), Vid::try_from(910).unwrap()).unwrap();
+    cache.begin_email_change(UserKey::from(12)).unwrap();
+
+    let mut listed: Vec<(String, i64)> = Vec::new();
+    loop {
+        let after = listed.last().map(|(user, _)| user.clone());
+        let after = after.as_deref().map(|user| UserKey::text(user).unwrap());
+        let part = cache.linked_users(after, 2).unwrap();
+        listed.extend(part.iter().map(|(user, vid)| (user.clone(), vid.get())));
+        if part.len() < 2 {
+            break;
+        }
+    }
+    let expected = [("-3", 903), ("9", 909), ("10", 910), ("11", 910), ("ann", 900), (uuid, 901)];
+    assert_eq!(listed, expected.map(|(user, vid)| (user.to_owned(), vid)));
+}
+
+#[test]
 fn another_handle_sees_a_write_as_soon_as_it_returned() {
     let (_dir, path) = temporary();
     let (writer, reader) = (open(&path), open(&path));

@@ -89,6 +89,68 @@ fn a_deleted_index_is_noticed_and_nothing_is_lost() {
     a_clean_up_loses_nothing(&["-shm"]);
 }
 
+/// Whoever comes before the others have noticed must not begin with an empty log, nor read the old index by one.
+fn who_comes_first_waits_for_what_was_in_the_log(deleted: &[&str]) {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    (1..41).for_each(|user| link(&cache, user));
+    for suffix in deleted {
+        fs::remove_file(beside(&path, suffix)).unwrap();
+    }
+    let mut newcomer = Other::start(&path);
+    writeln!(newcomer.0.stdin.as_mut().unwrap(), "41").unwrap();
+    // As long as it takes to open and to link where nobody waits.
+    std::thread::sleep(Duration::from_millis(300));
+    until("it is noticed", || {
+        assert_eq!(vid(&cache, 1), 1);
+        cache.stats().reopened > 0
+    });
+    newcomer.link(42);
+    until("what the newcomer wrote", || linked(&cache, 41) && linked(&cache, 42));
+    newcomer.end();
+    cache.close();
+    let again = open(&path);
+    assert_eq!(again.verify().unwrap(), [""; 0]);
+    assert_eq!((1..43).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+}
+
+#[test]
+fn who_comes_first_after_the_log_was_deleted_waits_for_what_was_in_it() {
+    who_comes_first_waits_for_what_was_in_the_log(&["-wal"]);
+}
+
+#[test]
+fn who_comes_first_after_log_and_index_were_deleted_waits_for_what_was_in_the_log() {
+    who_comes_first_waits_for_what_was_in_the_log(&["-shm", "-wal"]);
+}
+
+#[test]
+fn who_comes_first_after_the_index_was_deleted_reads_the_log() {
+    who_comes_first_waits_for_what_was_in_the_log(&["-shm"]);
+}
+
+/// A fork, or an end, is an occasion too.
+#[test]
+fn what_is_in_a_deleted_log_outlives_a_fork_and_the_end_of_its_only_process() {
+    let _alone = common::alone();
+    for forks in [true, false] {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        (1..41).for_each(|user| link(&cache, user));
+        for suffix in ["-wal", "-shm"] {
+            fs::remove_file(beside(&path, suffix)).unwrap();
+        }
+        if forks {
+            assert!(common::in_fork(|| linked(&cache, 40)), "in a child");
+        }
+        drop(cache);
+        let again = open(&path);
+        assert_eq!(again.verify().unwrap(), [""; 0]);
+        assert_eq!((1..41).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0], "forks: {forks}");
+    }
+}
+
 /// By time, and not by how many look-ups there were.
 #[test]
 fn a_quiet_process_notices_as_soon_as_a_busy_one() {

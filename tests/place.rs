@@ -121,3 +121,37 @@ fn what_may_not_be_written_is_named_with_its_mode_its_owner_and_the_user_of_the_
     fs::remove_file(&path).unwrap();
     assert!(told(&["(os error 13)", "mode 0755, owner 0", "user 65534", &folder]), "where the file is to be made");
 }
+
+#[test]
+fn a_file_that_root_makes_is_of_its_folders_owner_with_its_log_and_its_index() {
+    let _alone = common::alone();
+    // SAFETY: takes and changes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped because only root can give a file away");
+        return;
+    }
+    let (dir, path) = temporary();
+    std::os::unix::fs::chown(dir.path(), Some(65_534), Some(65_533)).unwrap();
+    let by_root = open(&path);
+    link(&by_root, 1);
+    let folder = fs::read_dir(dir.path()).unwrap();
+    let owners: Vec<_> = folder.map(|file| file.unwrap().metadata().unwrap()).map(|m| (m.uid(), m.gid())).collect();
+    assert_eq!(owners, [(65_534, 65_533); 3]);
+    assert!(in_fork(|| {
+        // SAFETY: of this child only.
+        let other = unsafe { libc::setgid(65_533) == 0 && libc::setuid(65_534) == 0 };
+        other && linked(&open(&path), 1)
+    }));
+}
+
+/// Whatever the reason is, the setting that names the path is named.
+#[test]
+fn every_refusal_of_a_place_names_the_setting() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    for place in [dir.path().to_owned(), dir.path().join("none/x"), Path::new("/proc/x").to_owned()] {
+        assert!(refusal(&place).contains("config.vidcache.path in Rails"), "{}", refusal(&place));
+    }
+    std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
+    assert!(refusal(&dir.path().join("link")).contains("config.vidcache.path in Rails"));
+}

@@ -192,4 +192,70 @@ class WaitingTest < CacheTest
       assert_equal 1, opener.value
     end
   end
+
+  # As little of a scheduler as Ruby asks for: fibers that sleep, one thread.
+  class Reactor
+    def initialize
+      @sleeping = {}
+    end
+
+    def fiber(&block)
+      Fiber.new(blocking: false, &block).tap(&:resume)
+    end
+
+    def kernel_sleep(seconds = nil)
+      @sleeping[Fiber.current] = now + seconds.to_f
+      Fiber.yield
+    end
+
+    def close
+      until @sleeping.empty?
+        fiber, due = @sleeping.min_by { |_, at| at }
+        Kernel.sleep(due - now) if due > now # In the thread's own fiber, which may block.
+        @sleeping.delete(fiber)
+        fiber.resume
+      end
+    end
+
+    def io_wait(*) = raise(NotImplementedError)
+    def block(*) = raise(NotImplementedError)
+    def unblock(*) = raise(NotImplementedError)
+
+    private
+
+    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+  end
+
+  # Who lets the lock go is another fiber of the same thread: a write that stopped the reactor would end as busy.
+  test "a write of a fiber that waits lets the other fibers of its scheduler run" do
+    cache = open_cache(busy_timeout: 60)
+    cache.link(1, 1)
+    ended = []
+    locked do |release|
+      Thread.new do
+        Fiber.set_scheduler(Reactor.new)
+        Fiber.schedule { cache.link(1, 2); ended << :write }
+        Fiber.schedule do
+          20.times { sleep 0.001 }
+          ended << :others
+          Thread.new { release.call }
+        end
+      end.join(50)
+    end
+    assert_equal %i[others write], ended
+    assert_equal 2, cache.resolve(1)
+  end
+
+  test "a write of a fiber that waits for longer than busy_timeout is refused" do
+    cache = open_cache(busy_timeout: 0.2)
+    error = nil
+    locked do
+      Thread.new do
+        Fiber.set_scheduler(Reactor.new)
+        Fiber.schedule { cache.link(1, 2) rescue error = $! } # rubocop:disable Style/RescueModifier
+      end.join(50)
+      assert_equal [], open_cache(busy_timeout: 0.2).verify
+    end
+    assert_kind_of Vidcache::Busy, error
+  end
 end

@@ -50,6 +50,15 @@ impl Vidcache {
         self.store.read_at_once(|rows| rows::users_of_contact(rows, vid))
     }
 
+    /// The users who are linked to a contact, as text (an integer key in decimal), with that contact, after merges: in the
+    /// order of their keys, those after `after`, at most `limit`. Each list is as of one commit.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn linked_users(&self, after: Option<UserKey<'_>>, limit: u32) -> Result<Vec<(String, Vid)>> {
+        self.store.read_at_once(|rows| rows::linked_users(rows, after, limit))
+    }
+
     /// Doubts all that HubSpot has said of every contact. Once this has returned no page names an email, until HubSpot
     /// says something newer of the contact or it is read again ([`Vidcache::users_to_read`] lists all of them; a read counts
     /// that is begun 5 s later). Who has which contact stays. For an old copy of the file that was put back, which knows

@@ -2,12 +2,12 @@
 //! nothing of the old one is lost.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::guard::{self, INDEX, LOG, beside};
-use super::location;
+use super::names::{INDEX, LOG, beside, file_id, id_of};
+use super::{location, lock};
 use crate::error::{Error, Result};
 
 const DATABASE: &str = "";
@@ -23,7 +23,7 @@ pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
         return Err(location::refuse(&path, "there is no such file"));
     }
     let mut held = Vec::new();
-    for (suffix, range) in [(DATABASE, guard::SHARED), (INDEX, guard::INDEX_IN_USE)] {
+    for (suffix, range) in [(DATABASE, lock::SHARED), (INDEX, lock::INDEX_IN_USE)] {
         if there.contains(&suffix) {
             held.push(alone(&beside(&path, suffix), range)?);
         }
@@ -41,14 +41,14 @@ pub(crate) fn move_aside(path: &Path) -> Result<PathBuf> {
 }
 
 /// Holds a file as nobody can who has not got it alone.
-fn alone(file: &Path, range: guard::Range) -> Result<fs::File> {
+fn alone(file: &Path, range: lock::Range) -> Result<fs::File> {
     let opened = OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(libc::O_NOFOLLOW)
         .open(file)
         .map_err(|e| location::cannot_open(file, e))?;
-    match guard::set_lock(&opened, libc::F_WRLCK as libc::c_short, range) {
+    match lock::set_lock(&opened, libc::F_WRLCK as libc::c_short, range) {
         // A system without such locks has no guards either: there the caller's word must do.
         Ok(()) => {}
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
@@ -56,8 +56,8 @@ fn alone(file: &Path, range: guard::Range) -> Result<fs::File> {
         Err(e) => return Err(location::cannot_open(file, e)),
     }
     // Somebody else may have moved it while we opened it.
-    let held = opened.metadata().map_err(|e| location::cannot_open(file, e))?;
-    if guard::file_id(file) == Some((held.dev(), held.ino())) { Ok(opened) } else { Err(Error::Busy) }
+    let held = id_of(&opened).map_err(|e| location::cannot_open(file, e))?;
+    if file_id(file) == Some(held) { Ok(opened) } else { Err(Error::Busy) }
 }
 
 /// Milliseconds, for a name that sorts.

@@ -27,6 +27,9 @@ pub(crate) trait AtFork: Send + Sync {
     /// Just before: closes connections and the descriptors that hold locks. Nobody is inside SQLite.
     fn before(&self);
 
+    /// Closes connections because a file is gone, and keeps what is in an unlinked log. Nobody is inside SQLite.
+    fn leave(&self);
+
     /// Closes for good, without a fork. The caller is alone in the gate.
     fn retire(&self);
 
@@ -113,11 +116,13 @@ pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     Ok(())
 }
 
-/// Closes every connection of this process, as before a fork; whoever needs one opens it again. A file that is not
-/// where it was can be left in no other way: while any connection to a database is open, SQLite gives a new one the
-/// same index.
-pub(crate) fn close_all() {
-    drop(closed());
+/// Closes every connection of this process; whoever needs one opens it again. A file that is not where it was can be
+/// left in no other way: while any connection to a database is open, SQLite gives a new one the same index.
+pub(crate) fn leave_all() {
+    let _gate = enter_alone();
+    for opener in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        opener.leave();
+    }
 }
 
 /// Leaves it to the next who may wait ([`close_forgotten`]), or to a fork, to close this one. For a caller who must not

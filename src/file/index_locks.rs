@@ -25,14 +25,26 @@
 //! the named arguments in the register that it would be passed in as a named one, so the call arrives whole. Apple's
 //! ABI of arm64 puts it on the stack; Apple's kernel has no such locks either. Other processors keep SQLite's own.
 
+use std::path::Path;
+
+use super::names::{FileId, INDEX, LOG, beside, file_id};
+
 /// Makes the calling thread's indexes ours, for as long as the value lives: to be held while a connection is opened,
-/// up to the first read, which opens the index.
-pub(super) fn opening() -> Opening {
-    imp::begin();
+/// up to the first read, which opens the index. Unless the thread `may_make` them, a log and an index that are not
+/// there are not made, and SQLite cannot open the file.
+pub(super) fn opening(may_make: bool) -> Opening {
+    imp::begin(may_make);
     Opening(())
 }
 
 pub(super) struct Opening(());
+
+impl Opening {
+    /// What was opened so far.
+    pub(super) fn seen(&self) -> Seen {
+        imp::seen()
+    }
+}
 
 impl Drop for Opening {
     fn drop(&mut self) {
@@ -40,9 +52,31 @@ impl Drop for Opening {
     }
 }
 
+/// What SQLite opened for a connection. Of the log and the index only what it has opened: it has one index for all of
+/// a process's connections.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(super) log: Option<FileId>,
+    pub(super) index: Option<FileId>,
+    /// Whether one of them was not there, and was not to be made.
+    pub(super) missing: bool,
+}
+
+impl Seen {
+    /// Whether these are not, or no longer, the log and the index beside the file: what SQLite says of them then is no
+    /// news of the file.
+    pub(super) fn is_passing(&self, path: &Path) -> bool {
+        let is_other = |seen: Option<FileId>, suffix| seen.is_some() && seen != file_id(&beside(path, suffix));
+        self.missing || is_other(self.log, LOG) || is_other(self.index, INDEX)
+    }
+}
+
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 mod imp {
-    pub(super) fn begin() {}
+    pub(super) fn begin(_may_make: bool) {}
+    pub(super) fn seen() -> super::Seen {
+        super::Seen::default()
+    }
     pub(super) fn end() {}
 }
 
@@ -50,31 +84,39 @@ mod imp {
 mod imp {
     use std::cell::Cell;
     use std::ffi::{CStr, c_char, c_int, c_void};
-    use std::ptr;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+    use std::{io, ptr};
 
     use rusqlite::ffi;
 
-    use crate::file::guard::INDEX;
+    use super::Seen;
+    use crate::file::names::{FileId, INDEX, LOG};
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
     type Close = unsafe extern "C" fn(c_int) -> c_int;
     type Fcntl = unsafe extern "C" fn(c_int, c_int, ...) -> c_int;
 
     thread_local! {
-        /// How many [`super::Opening`]s this thread holds.
-        static DEPTH: Cell<u32> = const { Cell::new(0) };
+        /// Whether this thread holds an [`super::Opening`], and may make what is not there.
+        static OPENING: Cell<Option<bool>> = const { Cell::new(None) };
+        static SEEN: Cell<Seen> = const { Cell::new(Seen { log: None, index: None, missing: false }) };
     }
 
-    pub(super) fn begin() {
+    pub(super) fn begin(may_make: bool) {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         INSTALLED.get_or_init(install);
-        DEPTH.set(DEPTH.get() + 1);
+        debug_assert_eq!(OPENING.get(), None, "a thread opens one file at a time");
+        OPENING.set(Some(may_make));
+        SEEN.set(Seen::default());
+    }
+
+    pub(super) fn seen() -> Seen {
+        SEEN.get()
     }
 
     pub(super) fn end() {
-        DEPTH.set(DEPTH.get() - 1);
+        OPENING.set(None);
     }
 
     /// A bit for each descriptor: whether it is an index of ours. Whoever has opened more than 65,536 descriptors keeps
@@ -120,17 +162,36 @@ mod imp {
     }
 
     unsafe extern "C" fn ours_open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+        // SAFETY: SQLite gives a path that ends in a zero.
+        let name = unsafe { CStr::from_ptr(path) }.to_bytes();
+        let (is_log, is_index) = (name.ends_with(LOG.as_bytes()), name.ends_with(INDEX.as_bytes()));
+        let opening = OPENING.get().filter(|_| is_log || is_index);
+        let flags = if opening == Some(false) { flags & !libc::O_CREAT } else { flags };
         // SAFETY: `install` stored SQLite's own function before it put this one in; the arguments are SQLite's.
         let descriptor = unsafe {
             let open = std::mem::transmute::<*mut (), Open>(OPEN.load(Ordering::Acquire));
             open(path, flags, mode)
         };
-        // SAFETY: SQLite gives a path that ends in a zero.
-        if DEPTH.get() > 0 && descriptor >= 0 && unsafe { CStr::from_ptr(path) }.to_bytes().ends_with(INDEX.as_bytes())
-        {
-            note(descriptor);
+        if opening.is_some() {
+            let mut seen = SEEN.get();
+            if descriptor < 0 {
+                seen.missing |= opening == Some(false) && io::Error::last_os_error().kind() == io::ErrorKind::NotFound;
+            } else if is_index {
+                note(descriptor);
+                seen.index = id(descriptor);
+            } else {
+                seen.log = id(descriptor);
+            }
+            SEEN.set(seen);
         }
         descriptor
+    }
+
+    fn id(descriptor: c_int) -> Option<FileId> {
+        let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: an open descriptor, and room for the answer, which is there if it returned 0.
+        let found = unsafe { (libc::fstat(descriptor, found.as_mut_ptr()) == 0).then(|| found.assume_init()) }?;
+        Some((found.st_dev, found.st_ino))
     }
 
     /// Remembers an index of ours, if its locks can be had: not on a kernel, or in a sandbox, that does not know them.

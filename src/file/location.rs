@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::guard;
+use super::names;
 use crate::error::{Error, Result};
 
 /// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
@@ -34,10 +34,6 @@ const UNSUPPORTED: &[(i64, &str)] = &[
     (0xBACB_ACBC, "vmhgfs"),
 ];
 
-/// What names the path, in the words of each binding's user.
-const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
-                       VIDCACHE_PATH in Flask";
-
 /// The absolute path, in a folder that exists, on a file system that can carry it.
 pub(super) fn place(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
@@ -46,7 +42,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         _ => Path::new("."),
     };
     let folder = folder.canonicalize().map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => refuse(path, &format!("its folder does not exist; {SETTING}")),
+        io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
         _ => cannot_open(path, e),
     })?;
     let path = folder.join(name);
@@ -56,7 +52,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         return Err(refuse(
             &path,
             &format!(
-                "every user of this system may write to its folder, {} (mode {:04o})",
+                "every user of this system may write to its folder: chmod o-w {} (its mode is {:04o})",
                 folder.display(),
                 mode & 0o7777
             ),
@@ -131,7 +127,7 @@ pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
 pub(super) fn may_be_written(path: &Path) -> Result<()> {
     access(path, libc::R_OK | libc::W_OK).map_err(|e| cannot_open(path, e))?;
     // What is beside it already need not be made.
-    if [guard::LOG, guard::INDEX].iter().any(|suffix| fs::symlink_metadata(guard::beside(path, suffix)).is_err()) {
+    if [names::LOG, names::INDEX].iter().any(|suffix| fs::symlink_metadata(names::beside(path, suffix)).is_err()) {
         let folder = path.parent().unwrap_or(Path::new("."));
         access(folder, libc::W_OK | libc::X_OK).map_err(|e| cannot_open(path, e))?;
     }
@@ -141,7 +137,7 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
 /// What others of this system may change about the file, in words: for `verify`.
 pub(crate) fn exposed(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for file in [path.to_owned(), guard::beside(path, guard::LOG), guard::beside(path, guard::INDEX)] {
+    for file in [path.to_owned(), names::beside(path, names::LOG), names::beside(path, names::INDEX)] {
         let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
         for (bit, who) in [(0o002, "every user of this system"), (0o020, "its whole group")] {
             if mode & bit != 0 {
@@ -184,19 +180,35 @@ pub(super) fn refuse(path: &Path, why: &str) -> Error {
 pub(super) fn cannot_open(path: &Path, error: io::Error) -> Error {
     let mut why = error.to_string();
     if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        for (what, of) in [("its folder", folder), ("the file", path)] {
-            if let Ok(found) = fs::metadata(of) {
-                let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
-                why += &format!("; {what} {} has mode {mode:04o}, owner {uid} and group {gid}", of.display());
-            }
-        }
-        // SAFETY: neither takes or changes anything.
-        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        why +=
-            &format!("; this process is of user {uid} and group {gid}, and must be able to write to both; {SETTING}");
+        why += &format!("; {}", rights(path));
     }
     Error::CannotOpen { path: path.into(), why }
+}
+
+/// Whose the file and its folder are, and who asks.
+pub(super) fn rights(path: &Path) -> String {
+    let mut said = String::new();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for (what, of) in [("its folder", folder), ("the file", path)] {
+        if let Ok(found) = fs::metadata(of) {
+            let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
+            said += &format!("{what} {} has mode {mode:04o}, owner {uid} and group {gid}; ", of.display());
+        }
+    }
+    // SAFETY: neither takes or changes anything.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    said + &format!("this process is of user {uid} and group {gid}, and must be able to write to both")
+}
+
+/// Gives a file that root has made to the owner of its folder: who opens first may be a console or a task that was run
+/// as root, and the app's own processes could not open what is root's. SQLite gives the log and the index to the file's
+/// owner. Where root may not do so, those processes are told whose the file is.
+pub(super) fn give_to_folders_owner(new: &Path) {
+    // SAFETY: takes and changes nothing.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if let (true, Ok(folder)) = (is_root, fs::metadata(new.parent().unwrap_or(Path::new(".")))) {
+        let _ = std::os::unix::fs::lchown(new, Some(folder.uid()), Some(folder.gid()));
+    }
 }
 
 #[cfg(target_os = "linux")]

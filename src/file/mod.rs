@@ -6,10 +6,14 @@ pub(crate) mod fork;
 pub(crate) mod guard;
 mod index_locks;
 mod location;
+mod lock;
+pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod schema;
 mod settings;
 pub(crate) mod turn;
+mod turnstile;
+mod unlinked;
 
 pub(crate) use aside::move_aside;
 pub(crate) use location::exposed;

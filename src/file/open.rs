@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
+use super::index_locks::{self, Seen};
 use super::location::{self, cannot_open, exists, refuse};
 use super::schema::{APPLICATION_ID, check_schema};
 use super::settings::{Place, Settings, Synchronous};
-use super::{envelope, guard, index_locks};
+use super::{envelope, names};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::limits::MIN_SECRET;
@@ -27,8 +28,8 @@ const LOG_KEPT: i64 = 8 << 20;
 
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
-    pub(crate) path: PathBuf,
     pub(crate) key: FingerprintKey,
+    pub(crate) seen: Seen,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,9 +38,9 @@ pub(crate) enum Access {
     Write,
 }
 
-/// Opens the file, creating it where there is none, and checks that it belongs to this portal and secret.
-pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
-    let &Settings { path, portal, secret, old_secrets, synchronous, .. } = settings;
+/// Where the file is, which is made where there is none.
+pub(crate) fn find(settings: &Settings<'_>) -> Result<PathBuf> {
+    let &Settings { path, portal, secret, old_secrets, .. } = settings;
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::CannotOpen {
             path: path.into(),
@@ -48,18 +49,17 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
     }
     let path = location::place(path)?;
     // Checked first, so that a bad secret makes no file.
-    let secrets: Vec<&[u8]> = secret.into_iter().chain(old_secrets.iter().copied()).collect();
-    if secret.is_none() && !secrets.is_empty() {
+    if secret.is_none() && !old_secrets.is_empty() {
         return Err(Error::InvalidOption { name: "old_secrets", why: "there must be a secret that they were before" });
     }
-    if secrets.iter().any(|secret| secret.len() < MIN_SECRET) {
+    if settings.secrets().any(|secret| secret.len() < MIN_SECRET) {
         return Err(Error::InvalidSecret);
     }
 
     if !exists(&path)? {
-        for suffix in [guard::LOG, guard::INDEX] {
+        for suffix in [names::LOG, names::INDEX] {
             // SQLite would read the new file through it.
-            if fs::symlink_metadata(guard::beside(&path, suffix)).is_ok() && !exists(&path)? {
+            if fs::symlink_metadata(names::beside(&path, suffix)).is_ok() && !exists(&path)? {
                 return Err(refuse(
                     &path,
                     "the log of a file of that name is there and the file is not: move it aside too",
@@ -69,13 +69,26 @@ pub(crate) fn create(settings: &Settings<'_>) -> Result<Opened> {
         make(&path, portal, secret)?;
     }
     location::has_one_name(&path)?;
-    let _ours = index_locks::opening();
-    let connection = connect(&path)?;
-    let checked = check_schema(&connection, &path)
-        .and_then(|()| prepare_file(&connection, &path, synchronous))
-        .and_then(|()| check_owner(&connection, portal, &secrets));
-    let key = checked.map_err(|error| named(&path, error))?;
-    Ok(Opened { connection, path, key })
+    Ok(path)
+}
+
+/// Opens the file at `path`, and checks that it belongs to this portal and secret. Whether it `may_make` the log and
+/// the index: `guard::Guards::admit`.
+pub(crate) fn first(settings: &Settings<'_>, path: &Path, may_make: bool) -> Result<Opened> {
+    let secrets: Vec<&[u8]> = settings.secrets().collect();
+    let opening = index_locks::opening(may_make);
+    let connection = connect(path)?;
+    let key = check_schema(&connection, path)
+        .and_then(|()| prepare_file(&connection, path, settings.synchronous))
+        .and_then(|()| check_owner(&connection, settings.portal, &secrets));
+    let key = settled(path, &opening, key).map_err(|error| named(path, error))?;
+    Ok(Opened { connection, key, seen: opening.seen() })
+}
+
+/// Where a log or an index was deleted while they were opened, what SQLite says of them is no news of the file. To be
+/// asked before the connection is closed, which deletes both if it was the only one.
+fn settled<T>(path: &Path, opening: &index_locks::Opening, opened: Result<T>) -> Result<T> {
+    opened.map_err(|error| if opening.seen().is_passing(path) { Error::Busy } else { error })
 }
 
 /// The error of opening a file, which says which file is damaged.
@@ -86,20 +99,25 @@ pub(crate) fn named(path: &Path, error: Error) -> Error {
     }
 }
 
-/// Opens a file that `create` has seen before: after a fork, or for the other connection.
-pub(crate) fn reopen(place: &Place, access: Access) -> Result<Connection> {
-    let _ours = index_locks::opening();
+/// Opens a file that [`first`] has seen before: after a fork, or for the other connection.
+pub(crate) fn reopen(place: &Place, access: Access, may_make: bool) -> Result<(Connection, Seen)> {
+    let opening = index_locks::opening(may_make);
     let connection = connect(&place.path)?;
-    check_schema(&connection, &place.path)?;
-    prepare_file(&connection, &place.path, place.synchronous)?;
-    check_portal(&connection, place.portal)?;
-    if meta::<[u8; 8]>(&connection, "key_check")? != Some(place.key_check) {
+    settled(&place.path, &opening, is_the_one(&connection, place, access))?;
+    Ok((connection, opening.seen()))
+}
+
+fn is_the_one(connection: &Connection, place: &Place, access: Access) -> Result<()> {
+    check_schema(connection, &place.path)?;
+    prepare_file(connection, &place.path, place.synchronous)?;
+    check_portal(connection, place.portal)?;
+    if meta::<[u8; 8]>(connection, "key_check")? != Some(place.key_check) {
         return Err(Error::WrongSecret);
     }
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
     }
-    Ok(connection)
+    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection> {
@@ -110,7 +128,7 @@ fn connect(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseBusy) => Error::Busy,
-        _ => Error::CannotOpen { path: path.into(), why: e.to_string() },
+        _ => refuse(path, &format!("{e}; {}", location::rights(path))),
     })?;
     // Waiting is `turn::retry`'s work: it is fairer, and it can be cancelled.
     connection.busy_timeout(std::time::Duration::ZERO)?;
@@ -185,6 +203,7 @@ fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
 
 fn fill(new: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(|e| cannot_open(new, e))?;
+    location::give_to_folders_owner(new);
     let mut connection = connect(new)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for schema in SCHEMAS {

@@ -28,6 +28,13 @@ pub(crate) struct Settings<'a> {
     pub(crate) memory: usize,
 }
 
+impl<'a> Settings<'a> {
+    /// The newest first.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.secret.into_iter().chain(self.old_secrets.iter().copied())
+    }
+}
+
 /// A file that was opened before, and what must still be so of it: after a fork, say, the path may lead to another
 /// file.
 pub(crate) struct Place {

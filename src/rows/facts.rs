@@ -2,7 +2,7 @@
 //!
 //! Each fact joins with another of the same name, as `apply` joins an event with the rows, so facts can be kept in tables
 //! that several hosts write at the same time (`database`). Here they are taken out of the rows, and put into empty ones
-//! by way of `apply`, which derives the rest anew. docs/adr/0018.
+//! by way of `apply`, which derives the rest anew. docs/adr/0020.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

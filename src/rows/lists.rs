@@ -3,11 +3,12 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::base::key;
 use super::link::users_of;
 use super::lookup::{canonical, key_text, user_text};
 use crate::error::{Error, Result};
 use crate::event::Millis;
-use crate::identity::Vid;
+use crate::identity::{UserKey, Vid};
 
 /// A user whose contact is to be read, and where they stand in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,25 @@ pub(crate) fn users_to_read(
             Ok(UserToRead { user, vid, read_at })
         })
         .collect()
+}
+
+/// The users who are linked to a contact, in the order of their keys, those after one.
+pub(crate) fn linked_users(rows: &Connection, after: Option<UserKey<'_>>, limit: u32) -> Result<Vec<(String, Vid)>> {
+    // Two statements, so that each walks the table from its place on.
+    let list = |bound| format!("SELECT key, vid FROM user WHERE vid IS NOT NULL {bound} ORDER BY key LIMIT ?1");
+    let read = |row: &Row<'_>| Ok((user_text(row, 0)?, row.get::<_, i64>(1)?));
+    let found: Vec<_> = match after {
+        Some(after) => rows
+            .prepare_cached(&list("AND key > ?2"))?
+            .query_map(params![limit, key(after)], read)?
+            .collect::<rusqlite::Result<_>>()?,
+        None => rows.prepare_cached(&list(""))?.query_map([limit], read)?.collect::<rusqlite::Result<_>>()?,
+    };
+    let with_vid = |(user, vid)| {
+        let vid = Vid::new(vid).ok_or_else(|| Error::Corrupt("a contact's id is not positive".into()))?;
+        Ok((user, vid))
+    };
+    found.into_iter().map(with_vid).collect()
 }
 
 /// All users of a contact, by any of its ids.

@@ -36,7 +36,7 @@ pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lists::UserToRead;
-pub(crate) use lists::{Which, users_of_contact, users_to_read};
+pub(crate) use lists::{Which, linked_users, users_of_contact, users_to_read};
 pub use lookup::StaleChange;
 pub(crate) use lookup::{identities, is_outstanding, outstanding_since, refusal, stale_changes, user_state};
 pub(crate) use verify::verify;

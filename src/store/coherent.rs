@@ -9,17 +9,14 @@
 //! from the file after the stamp was taken, by the only thread that holds the reader's lock. So an entry is never
 //! older than the stamp beside it, and any later commit changes the stamp before it returns.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::{Shared, Store, wait_for};
 use crate::cancel;
 use crate::decision::UserState;
 use crate::error::{Error, Result};
-use crate::file::guard::{self, Abandoned};
 use crate::file::turn::retry;
 use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
@@ -108,24 +105,26 @@ impl Store {
     fn load(&self, user: UserKey<'_>) -> Result<UserState> {
         let look = || self.shared.check_files();
         self.noting(retry(self.busy_timeout, look, || {
-            let mut slot = self.shared.lock(&self.shared.reader)?;
-            let reader = self.shared.reader(&mut slot)?;
-            if reader.stamped {
-                self.shared.catch_up(reader)?;
-                // What others committed was mostly about others; or another thread has fetched it meanwhile.
-                if let Some(state) = self.shared.hot.state(&user) {
-                    self.shared.stats.hit();
-                    return Ok(state);
+            self.shared.unless_moved(|| {
+                let mut slot = self.shared.lock(&self.shared.reader)?;
+                let reader = self.shared.reader(&mut slot)?;
+                if reader.stamped {
+                    self.shared.catch_up(reader)?;
+                    // What others committed was mostly about others; or another thread has fetched it meanwhile.
+                    if let Some(state) = self.shared.hot.state(&user) {
+                        self.shared.stats.hit();
+                        return Ok(state);
+                    }
+                } else {
+                    schema::check_version(&reader.connection)?;
                 }
-            } else {
-                schema::check_version(&reader.connection)?;
-            }
-            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
-            let state = rows::user_state(&reader.connection, user)?;
-            if reader.stamped {
-                self.shared.hot.put(user, &state);
-            }
-            Ok(state)
+                self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
+                let state = rows::user_state(&reader.connection, user)?;
+                if reader.stamped {
+                    self.shared.hot.put(user, &state);
+                }
+                Ok(state)
+            })
         }))
     }
 }
@@ -176,8 +175,7 @@ impl Shared {
         if self.stats.is_due() { self.look_at_files() } else { Ok(()) }
     }
 
-    /// Looks at the files now: also before each write, which costs a hundred times as much and must not go to a log
-    /// that is gone. Fails as [`Shared::check_files`].
+    /// Looks at the files now. Fails as [`Shared::check_files`].
     pub(super) fn look_at_files(&self) -> Result<()> {
         let gate = fork::enter()?;
         let moved = wait_for(&self.guards)?.moved(&self.place.path);
@@ -185,16 +183,21 @@ impl Shared {
             return Ok(());
         }
         if cancel::is_impatient() {
-            // To leave the files takes a checkpoint, and everybody out of SQLite.
+            // To leave the files takes everybody out of SQLite.
             self.stats.make_due();
             return Err(Error::Cancelled);
         }
-        if self.leave(moved) {
-            self.stats.reopened.fetch_add(1, Ordering::Relaxed);
-            self.announce_anew.store(true, Ordering::Relaxed);
-            drop(gate);
-            fork::close_all();
+        if !moved.log && !moved.index {
+            // The log beside the new database is still the old one's, and SQLite would read the one through the
+            // other. Emptied, it is right for both.
+            self.each_connection(|connection| {
+                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            });
         }
+        self.stats.reopened.fetch_add(1, Ordering::Relaxed);
+        self.announce_anew.store(true, Ordering::Relaxed);
+        drop(gate);
+        fork::leave_all();
         Ok(())
     }
 
@@ -217,48 +220,4 @@ impl Shared {
             self.stats.make_due();
         }
     }
-
-    /// Takes leave of files that are no longer the ones at our path, so that closing them does no harm to those that
-    /// are: SQLite works by name there. False: somebody writes at this moment, and we must come back.
-    fn leave(&self, moved: guard::Moved) -> bool {
-        let (reader, writer) = (
-            self.reader.lock().unwrap_or_else(PoisonError::into_inner),
-            self.writer.lock().unwrap_or_else(PoisonError::into_inner),
-        );
-        let each = || writer.iter().chain(reader.iter().map(|reader| &reader.connection));
-        if !moved.log && !moved.index {
-            // The log beside the new database is still the old one's, and SQLite would read the one through the
-            // other. Emptied, it is right for both.
-            for connection in each() {
-                let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            }
-            return true;
-        }
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        match guards.abandon() {
-            Abandoned::ByUs if !moved.database => {
-                guards.save(&self.place.path, || each().next().is_some_and(empties_log));
-            }
-            Abandoned::NotYet if self.stats.deferred.fetch_add(1, Ordering::Relaxed) < 5 => {
-                self.stats.make_due();
-                return false;
-            }
-            Abandoned::ByUs | Abandoned::ByOthers | Abandoned::NotYet => {}
-        }
-        self.stats.deferred.store(0, Ordering::Relaxed);
-        // The log of that name may be another process's by now. The last one out would delete it, with
-        // whatever was acknowledged in it.
-        for connection in each() {
-            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
-        true
-    }
-}
-
-/// Copies all of the log into the database. `PASSIVE` asks for no writers' lock, which the guards hold.
-fn empties_log(connection: &Connection) -> bool {
-    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    });
-    result.is_ok_and(|(busy, frames, copied)| busy == 0 && frames == copied)
 }

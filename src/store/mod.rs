@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::cancel;
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::file::fork::{self, AtFork};
 use crate::file::turn::{self, retry};
-use crate::file::{self, Place, Settings, guard, open, schema};
+use crate::file::{self, Place, Settings, guard, names, open, schema};
 use crate::hot::Hot;
 use crate::rows;
 
@@ -58,21 +59,31 @@ impl Store {
         fork::close_forgotten();
         // Nothing is open yet, so there is nothing to look at.
         let look = || Ok(());
-        let (shared, key) = retry(settings.busy_timeout, look, || {
+        let mut guards = guard::Guards::default();
+        let opened = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
             let stamp =
                 stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
-            let opened = open::create(settings)?;
+            let path = open::find(settings)?;
+            let may_make = guards.admit(&path)?;
+            let opened = open::first(settings, &path, may_make).and_then(|opened| {
+                guards.hold(&path, opened.seen).inspect_err(|_| keep_names(&opened.connection))?;
+                Ok(opened)
+            });
+            if may_make {
+                guards.end_turn();
+            }
+            let opened = opened?;
             let shared = Arc::new(Shared {
                 place: Place {
-                    path: opened.path,
+                    path,
                     portal: settings.portal,
                     synchronous: settings.synchronous,
                     key_check: opened.key.check(),
                 },
                 reader: Mutex::new(None),
                 writer: Mutex::new(Some(opened.connection)),
-                guards: Mutex::default(),
+                guards: Mutex::new(std::mem::take(&mut guards)),
                 turns: turn::Turns::default(),
                 closed: AtomicBool::new(false),
                 hot,
@@ -85,12 +96,13 @@ impl Store {
             let opener: Weak<dyn AtFork> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn AtFork>));
             fork::register(opener)?;
             Ok((shared, opened.key))
-        })?;
-        let store = Self { shared, busy_timeout: settings.busy_timeout, key };
-        // In a second gate on purpose. If this fails, `store` is dropped here, and its `Drop` closes the descriptors
-        // alone in the gate; closing them inside the first gate would drop other handles' POSIX locks.
-        retry(settings.busy_timeout, look, || store.shared.guard())?;
-        Ok(store)
+        });
+        if opened.is_err() {
+            // Closing them drops the POSIX locks of other handles, which must not be in a transaction.
+            let _gate = fork::enter_alone();
+            guards.close();
+        }
+        opened.map(|(shared, key)| Self { shared, busy_timeout: settings.busy_timeout, key })
     }
 
     pub(crate) fn key(&self) -> &FingerprintKey {
@@ -104,10 +116,12 @@ impl Store {
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         let look = || self.shared.check_files();
         self.noting(retry(self.busy_timeout, look, || {
-            let mut slot = self.shared.lock(&self.shared.reader)?;
-            let connection = &self.shared.reader(&mut slot)?.connection;
-            schema::check_version(connection)?;
-            work(connection)
+            self.shared.unless_moved(|| {
+                let mut slot = self.shared.lock(&self.shared.reader)?;
+                let connection = &self.shared.reader(&mut slot)?.connection;
+                schema::check_version(connection)?;
+                work(connection)
+            })
         }))
     }
 
@@ -123,18 +137,28 @@ impl Store {
         if !cancel::is_impatient() {
             fork::close_forgotten();
         }
-        let look = || self.shared.look_at_files();
-        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
-            let mut slot = self.shared.lock(&self.shared.writer)?;
-            let connection = match &mut *slot {
-                Some(connection) => connection,
-                none => none.insert(self.shared.connect(open::Access::Write)?),
-            };
+        self.in_turn(|connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             schema::check_version(&tx)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
+        })
+    }
+
+    /// Does `work` through the writing connection, as the only one of all processes that writes.
+    fn in_turn<T>(&self, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+        let look = || self.shared.check_files();
+        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
+            self.shared.unless_moved(|| {
+                let mut slot = self.shared.lock(&self.shared.writer)?;
+                let connection = match &mut *slot {
+                    Some(connection) => connection,
+                    none => none.insert(self.shared.connect(open::Access::Write)?),
+                };
+                let _turn = self.shared.turn()?;
+                work(connection)
+            })
         }))
     }
 
@@ -177,16 +201,10 @@ impl Store {
     ///
     /// Waits like a write, and for whoever is reading.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        let look = || self.shared.look_at_files();
-        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
-            let mut slot = self.shared.lock(&self.shared.writer)?;
-            let connection = match &mut *slot {
-                Some(connection) => connection,
-                none => none.insert(self.shared.connect(open::Access::Write)?),
-            };
+        self.in_turn(|connection| {
             let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             if busy { Err(Error::Busy) } else { Ok(()) }
-        }))
+        })
     }
 
     /// Everything that is wrong with the file; empty when nothing is. Reads all of it, through a connection of its own,
@@ -197,7 +215,7 @@ impl Store {
             if self.shared.closed.load(Ordering::SeqCst) {
                 return Err(Error::Closed);
             }
-            let mut connection = open::reopen(&self.shared.place, open::Access::Read)?;
+            let mut connection = self.shared.connect(open::Access::Read)?;
             connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
             let mut found = file::exposed(&self.shared.place.path);
             found.extend(rows::verify(&connection)?);
@@ -209,7 +227,7 @@ impl Store {
     pub(crate) fn stats(&self) -> Stats {
         // A child must not inherit a lock that is taken here.
         let _gate = fork::enter();
-        let log = guard::beside(&self.shared.place.path, guard::LOG);
+        let log = names::beside(&self.shared.place.path, names::LOG);
         let log_bytes = std::fs::metadata(log).map_or(0, |found| found.len());
         self.shared.stats.read(self.shared.hot.size(), log_bytes)
     }
@@ -239,6 +257,21 @@ impl Store {
     }
 }
 
+/// The turn to write, or to make a log and an index, until it is dropped.
+struct Turn<'a>(&'a Mutex<guard::Guards>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
+    }
+}
+
+/// The log of that name may be another process's by now. The last one out would delete it, with whatever was
+/// acknowledged in it.
+fn keep_names(connection: &Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
 /// A panic in a transaction has rolled it back when its guard was dropped, so the connection is sound.
 fn wait_for<T>(slot: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     match slot.try_lock() {
@@ -252,15 +285,34 @@ fn wait_for<T>(slot: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
 
 impl AtFork for Shared {
     fn before(&self) {
-        self.disconnect();
+        self.leave();
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.bring_back(&self.place.path);
         // A lock of an open file description would be shared with the child, and either side's letting go would
         // take it from the other.
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner).close();
+        guards.close();
+    }
+
+    fn leave(&self) {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = guards.moved(&self.place.path);
+        if moved.any() {
+            self.each_connection(keep_names);
+        }
+        self.disconnect();
+        guards.part(moved);
     }
 
     /// Closes both connections and the guards beside them.
     fn retire(&self) {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = guards.moved(&self.place.path);
+        if moved.any() {
+            self.each_connection(keep_names);
+            self.disconnect();
+            guards.part(moved);
+        }
+        guards.bring_back(&self.place.path);
         guards.let_go();
         self.disconnect();
         // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
@@ -289,13 +341,19 @@ impl Shared {
     }
 
     fn connect(&self, access: open::Access) -> Result<Connection> {
+        let path = &self.place.path;
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
         // A second connection through a log that is not the first one's would read it by the other's index.
-        if self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path).any() {
+        if guards.moved(path).any() {
             self.stats.make_due();
             return Err(Error::Busy);
         }
-        let connection = open::reopen(&self.place, access)?;
-        self.guard()?;
+        let may_make = guards.admit(path)?;
+        drop(guards);
+        let _turn = may_make.then_some(Turn(&self.guards));
+        let (connection, seen) = open::reopen(&self.place, access, may_make)?;
+        let held = self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(path, seen);
+        held.inspect_err(|_| keep_names(&connection))?;
         // It may be another file than the one that this was written to.
         if self.announce_anew.swap(false, Ordering::Relaxed) {
             self.announced_at.store(0, Ordering::Relaxed);
@@ -303,9 +361,34 @@ impl Shared {
         Ok(connection)
     }
 
-    /// Holds the files that a connection has open. See `guard`.
-    fn guard(&self) -> Result<()> {
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(&self.place.path)
+    /// The turn to write, while the files are those that we have open.
+    fn turn(&self) -> Result<Turn<'_>> {
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.take_turn()?;
+        if guards.moved(&self.place.path).any() {
+            guards.end_turn();
+            self.stats.make_due();
+            return Err(Error::Busy);
+        }
+        Ok(Turn(&self.guards))
+    }
+
+    /// What SQLite says of files that are gone is no news of the file: to be looked at, and tried again.
+    fn unless_moved<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = work();
+        if let Err(Error::Storage(_) | Error::Corrupt(_) | Error::NotACache { .. } | Error::CannotOpen { .. }) = &result
+            && self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path).any()
+        {
+            self.stats.make_due();
+            return Err(Error::Busy);
+        }
+        result
+    }
+
+    fn each_connection(&self, mut work: impl FnMut(&Connection)) {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.iter().for_each(|reader| work(&reader.connection));
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(work);
     }
 
     /// Closes both connections; whoever needs one next opens it again. The caller is inside the gate.

@@ -42,8 +42,6 @@ pub(super) struct Counters {
     pub(super) reopened: AtomicU64,
     /// When the files were last looked at, in seconds of a clock that starts anywhere.
     looked_at: AtomicI64,
-    /// How often in a row they could not be left: somebody wrote.
-    pub(super) deferred: AtomicU64,
     fallback: Mutex<Option<&'static str>>,
     last_error: Mutex<Option<ErrorCode>>,
 }

@@ -13,11 +13,19 @@ const commands = {
   duplicate: ({ id }) => api.tabs.duplicate(id),
   discard: ({ id }) => api.tabs.discard(id),
   show: ({ id }) => api.tabs.update(id, { active: true }),
-  reopen: () => api.sessions.restore(),
+  // A tab that was just closed is remembered a moment later.
+  async reopen(_, url) {
+    for (let tries = 0; tries < 400; tries++) {
+      const [last] = await api.sessions.getRecentlyClosed({ maxResults: 1 });
+      if (last?.tab?.url === url) return api.sessions.restore(last.tab.sessionId);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new Error('the browser does not remember that the tab was closed');
+  },
   quit: ({ windowId }) => api.windows.remove(windowId),
 };
 api.runtime.onMessage.addListener(({ command, url }, sender, answer) => {
-  api.tabs.query({}).then((tabs) => commands[command](tabs.findLast((tab) => tab.url === url) ?? {})).then(() => answer('done'), (error) => answer(String(error)));
+  api.tabs.query({}).then((tabs) => commands[command](tabs.findLast((tab) => tab.url === url) ?? {}, url)).then(() => answer('done'), (error) => answer(String(error)));
   return true;
 });
 `;

@@ -6,7 +6,7 @@
 //   HubSpot's contacts API, v1 and v3, with any bearer token     api_v1.mjs, api_v3.mjs
 //   GET /PORTAL.js     the tracking code (js.hs-scripts.com)     loader.js
 //     ?loader_delay_ms=…  it takes so long   ?order=older  the queue as in the older copy
-//     ?beacon=http  the page's own scheme
+//     ?beacon=http  the page's own scheme   ?held  it takes until `releaseLoaders()`, after `holdLoaders()`
 //   GET /__ptq.gif, /__ptbe.gif, /__pto.gif   its requests (track.hubspot.com)   beacon.mjs, tracking.mjs
 //   GET /              contacts, page views and duplicates, for people
 //   POST /_double/reset, PUT /_double/config, GET /_double/state     controls for tests; no such thing at HubSpot
@@ -56,6 +56,9 @@ export class HubSpotDouble {
   #store;
   /** @type {Tracking} */
   #tracking;
+  /** Ends when the loaders that are asked for with `?held` may go out. */
+  #released = Promise.resolve();
+  #release = () => {};
   /** What the tracking code swallowed and told. */
   #errors;
   #apis;
@@ -86,6 +89,17 @@ export class HubSpotDouble {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
     await closed;
+  }
+
+  /** From now on a loader that is asked for with `?held` waits for `releaseLoaders()`, not for a time. */
+  holdLoaders() {
+    this.#released = new Promise((release) => {
+      this.#release = release;
+    });
+  }
+
+  releaseLoaders() {
+    this.#release();
   }
 
   /** What `GET /_double/state` answers. */
@@ -172,6 +186,7 @@ export class HubSpotDouble {
   }
 
   async #loader(url) {
+    if (url.searchParams.has('held')) await this.#released;
     await sleep(Number(url.searchParams.get('loader_delay_ms') ?? this.#config.loader_delay_ms));
     const values = {
       __PORTAL__: String(this.#portal),

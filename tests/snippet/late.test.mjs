@@ -6,11 +6,24 @@ import { ANN, ANN_ALONE, ANN_NAMED, BOB, inEveryEngine, pause } from './site.mjs
 
 const TURBO = '<meta name="turbo-prefetch" content="false"><script src="/turbo8.js"></script>';
 
-/** A page that visits others by itself: the driver of WebKit touches no page that still waits for a script. */
-const going = (...paths) => ({ head: `<script>
-  const paths = ${JSON.stringify(paths)};
-  document.addEventListener('turbo:load', () => setTimeout(() => paths.length > 0 && Turbo.visit(paths.shift()), 50));
-</script>` });
+/**
+ * The first page visits the others by itself, since the driver of WebKit touches no page that still waits for a script.
+ * HubSpot's script goes out when the last of them is shown, however slow the machine is.
+ */
+async function visitAll(scene, ...paths) {
+  const { site, double } = scene;
+  double.holdLoaders();
+  site.pages['/a'] = { head: `<script>
+    const paths = ${JSON.stringify(paths)};
+    document.addEventListener('turbo:load', () => setTimeout(() => paths.length > 0 ? Turbo.visit(paths.shift()) : fetch('/shown'), 50));
+  </script>` };
+  site.pages['/shown'] = (_, response) => {
+    double.releaseLoaders();
+    response.writeHead(204).end();
+  };
+  await scene.goto('/a');
+  await shown(scene, paths.at(-1));
+}
 
 /** The page is there, body and all: Turbo sets the title before it. */
 const shown = (scene, path) => scene.tab.waitFor((to) => document.querySelector('h1')?.textContent === to && document.readyState === 'complete', path);
@@ -34,29 +47,24 @@ async function saidAtLast(scene) {
 }
 
 inEveryEngine({}, (check) => {
-  check('the newer copy comes after two visits with Turbo: of three pages only the one that is shown counts', { head: TURBO, loader: '?loader_delay_ms=2000' }, async (scene) => {
+  check('the newer copy comes after two visits with Turbo: of three pages only the one that is shown counts', { head: TURBO, loader: '?held' }, async (scene) => {
     const { site } = scene;
     const as = (user) => (_, response) => {
       site.user = user;
       site.send(response, user === BOB ? '/c' : '/b');
     };
-    Object.assign(site.pages, { '/a': going('/b', '/c'), '/b': as({ id: ANN.id, email: 'ann@former.test' }), '/c': as(BOB) });
-    await scene.goto('/a');
-    await shown(scene, '/c');
+    Object.assign(site.pages, { '/b': as({ id: ANN.id, email: 'ann@former.test' }), '/c': as(BOB) });
+    await visitAll(scene, '/b', '/c');
     assert.deepEqual(await saidAtLast(scene), [`${BOB.id} ${BOB.email}`]);
   });
 
-  check('the older copy comes after a sign-out with Turbo: nobody', { head: TURBO, loader: '?order=older&loader_delay_ms=2000' }, async (scene) => {
+  check('the older copy comes after a sign-out with Turbo: nobody', { head: TURBO, loader: '?order=older&held' }, async (scene) => {
     const { site } = scene;
-    Object.assign(site.pages, {
-      '/a': going('/b'),
-      '/b': (_, response) => {
-        Object.assign(site, { user: null, out: true });
-        site.send(response, '/b');
-      },
-    });
-    await scene.goto('/a');
-    await shown(scene, '/b');
+    site.pages['/b'] = (_, response) => {
+      Object.assign(site, { user: null, out: true });
+      site.send(response, '/b');
+    };
+    await visitAll(scene, '/b');
     assert.deepEqual(await saidAtLast(scene), ['null null']);
   });
 

@@ -50,7 +50,7 @@ inEveryEngine({}, (check) => {
   });
 
   check("a sign-out and the next user before HubSpot's script comes: no view of the former browser names the next user", {
-    head: '<script src="/turbo8.js"></script>', loader: '?loader_delay_ms=2500',
+    head: '<script src="/turbo8.js"></script>', loader: '?held',
   }, async (scene) => {
     const visit = async (path, commands) => {
       await scene.tab.evaluate((to) => window.Turbo.visit(to), path);
@@ -58,12 +58,14 @@ inEveryEngine({}, (check) => {
     };
     // From a page without the tag, so that no `load` waits for the script.
     scene.site.pages['/start'] = { snippet: '' };
+    scene.double.holdLoaders();
     await scene.goto('/start');
     await visit('/a', 1);
     Object.assign(scene.site, { user: null, out: true });
     await visit('/b', 5);
     Object.assign(scene.site, { user: BOB, out: false });
     await visit('/c', 8);
+    scene.double.releaseLoaders();
     // Views of one millisecond are one request: a browser asks for a picture once.
     await scene.tab.waitFor(() => window._hsq.length === 0);
     await scene.settle();

@@ -86,7 +86,7 @@ class Gone extends Error {}
 class Home {
   #engine;
   #options;
-  #double;
+  double;
   #hubspot;
   #anchor;
   #isSpare = true;
@@ -97,15 +97,15 @@ class Home {
   }
 
   async open() {
-    this.#double = new HubSpotDouble({ portal: PORTAL });
-    this.#hubspot = await this.#double.listen();
+    this.double = new HubSpotDouble({ portal: PORTAL });
+    this.#hubspot = await this.double.listen();
     await this.#launch();
     console.log(`${this.#engine} ${this.browser.version}`);
   }
 
   async close() {
     await this.browser?.close();
-    await this.#double?.close();
+    await this.double?.close();
   }
 
   /** Before each case: whether the browser is still there. */
@@ -259,6 +259,11 @@ export class Scene {
 
   get browser() {
     return this.#home.browser;
+  }
+
+  /** HubSpot's double. */
+  get double() {
+    return this.#home.double;
   }
 
   get profile() {

@@ -1,13 +1,16 @@
 """The customers are Django's own users. What there is besides: jobs for the worker."""
 
-from django.conf import settings
+from datetime import timedelta
+
 from django.db import models
+from django.utils import timezone
 
 
 class Job(models.Model):
-    """HubSpot is to be told of the user's email: the one they have by then."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    # The token of the change that this finishes.
-    change = models.BigIntegerField(null=True)
+    payload = models.JSONField()
     due = models.DateTimeField(db_index=True)
+
+
+def enqueue(payload, wait):
+    """VIDCACHE's "queue": others have Celery or RQ."""
+    Job.objects.create(payload=payload, due=timezone.now() + timedelta(seconds=wait))

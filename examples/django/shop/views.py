@@ -7,7 +7,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
-from . import shop
 from .models import Job
 
 
@@ -48,7 +47,8 @@ def page(request, number):
 def settings(request):
     form = EmailForm(request.POST or {"email": request.user.email})
     if request.method == "POST" and form.is_valid():
-        shop.change_email(request.vidcache, request.user, form.cleaned_data["email"])
+        request.user.email = form.cleaned_data["email"]
+        request.user.save(update_fields=["email"])
         return redirect("settings")
     return render(request, "shop/settings.html", {"title": "Settings", "form": form})
 

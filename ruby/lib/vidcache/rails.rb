@@ -3,6 +3,8 @@
 require "active_support"
 require "vidcache/rails/settings"
 require "vidcache/rails/failure"
+require "vidcache/rails/unavailable"
+require "vidcache/rails/boot"
 require "vidcache/rails/change"
 require "vidcache/rails/model"
 require "vidcache/rails/instrumentation"
@@ -15,9 +17,11 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :HubspotHttp, "vidcache/rails/hubspot_http"
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"
+  autoload :TaskQueue, "vidcache/rails/task_queue"
   autoload :Webhook, "vidcache/rails/webhook"
 
   Cache.prepend(Instrumentation::Recording)
@@ -70,6 +74,18 @@ module Vidcache
         @cache = cache
         @failed_open = nil
       end
+    end
+
+    # Has HubSpot's part played by what tests have in memory, and jobs wait for nothing.
+    #
+    # @param contacts [#call, nil] nil: as it is in production
+    # @return [void]
+    # @api private
+    def tests_jobs(contacts)
+      return unless defined?(::ActiveJob)
+
+      ContactJob.waits = contacts.nil?
+      HubspotHttp.stand_in = contacts
     end
 
     # Whether there is a cache to ask. Where there is none (no `portal_id`, as in most test environments) the view

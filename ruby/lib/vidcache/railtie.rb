@@ -9,7 +9,7 @@ module Vidcache
   # | setting | default |
   # | --- | --- |
   # | `portal_id` | none: without it nothing is opened, rendered or tracked |
-  # | `path` | `storage/hubspot.vidcache` under the app's root; its folder is made |
+  # | `path` | `storage/hubspot.vidcache` under the app's root, elsewhere than in production with the environment in its name; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
   # | `old_secrets`, `old_secret_key_bases` | none: what those were before a rotation (see {Settings#old_secrets}) |
   # | `page_deadline` | 10 s: how long after it was rendered a page may still name an email |
@@ -18,9 +18,10 @@ module Vidcache
   # | `busy_timeout` | 5 s |
   # | `access_token` | none: of a private app, for {ContactJob} |
   # | `client_secret` | none: what webhooks are signed with, for {Webhook} |
-  # | `webhook_url` | as the request says, and a warning in production: the whole address that HubSpot calls, for {Webhook} |
+  # | `webhook_url` | as the request says, and in production none, with a warning: the whole address that HubSpot calls, for {Webhook} |
   # | `webhook_signatures` | `%w[v3]`: the versions of signatures that webhooks may have (see {Webhook}) |
   # | `trust_proxy` | false: whether the proxy in front sets `Forwarded` or `X-Forwarded-Host` itself (see {WebhookAddress}) |
+  # | `when_unavailable` | `:raise`, in development `:save`: what becomes of a user's save while the file cannot be used ({Unavailable}) |
   # | `api_url` | HubSpot's, for {ContactJob} |
   # | `api_path` | `/crm/v3/objects/contacts`, for {ContactJob} |
   # | `respect_do_not_track` | false: whether browsers that say `DNT: 1` or `Sec-GPC: 1` get no tracking code |
@@ -76,10 +77,11 @@ module Vidcache
 
     rake_tasks { load "vidcache/rails/tasks.rake" }
 
-    # After the app's own initializers, where `config.vidcache` is usually set. The file itself is opened at its first use, so
-    # that `rails assets:precompile` and the like need none.
+    # After the app's own initializers, where `config.vidcache` is usually set. The file is opened by servers alone ({Boot}), and
+    # else at its first use, so that `rails assets:precompile` and the like need none.
     config.after_initialize do |app|
       Vidcache.settings = Settings.new(app).check.advise
+      Boot.look
     end
   end
 end

@@ -5,6 +5,7 @@ require "fileutils"
 require "json"
 require "time"
 require "tmpdir"
+require "uri"
 require "vidcache"
 
 module Vidcache
@@ -25,6 +26,14 @@ module Vidcache
   #     assert_names_no_unconfirmed_email response.body    expect(response.body).to name_no_unconfirmed_email
   #
   # A response of JSON does as well, with what `hubspot_tracking_data` gave anywhere in it.
+  #
+  # The job of `has_vid` works too, and waits for nothing: `perform_enqueued_jobs`, `Sidekiq::Testing.inline!` or
+  # `drain_all` tell HubSpot at once, whose contacts are in memory ({Contacts}) unless the job has a client of the app's
+  # own:
+  #
+  #     perform_enqueued_jobs { user.update!(email: "new@example.test") }
+  #     assert_equal ["new@example.test"], vidcache_hubspot.emails
+  #     get "/" and assert_names_email "new@example.test", response.body
   module Testing
     # The portal of the caches here.
     PORTAL = 62_515
@@ -45,6 +54,67 @@ module Vidcache
       def remove
         @cache.close
         FileUtils.rm_rf(@folder)
+      end
+    end
+
+    # HubSpot's contacts in memory, for the calls that the job makes. An email is one contact's.
+    class Contacts
+      # An answer in the shape of Net::HTTP's.
+      Answer = Struct.new(:code, :body)
+      private_constant :Answer
+
+      def initialize
+        @emails = {}
+        @next = 900
+      end
+
+      # @return [Array<String>] what the contacts hold
+      def emails
+        @emails.values.compact.sort
+      end
+
+      # Makes a contact, or changes what one holds, as somebody inside HubSpot would.
+      #
+      # @param email [String, nil]
+      # @param vid [Integer, nil] nil: a new one
+      # @return [Integer] its id
+      def add(email, vid: nil)
+        (vid || (@next += 1)).tap { |id| @emails[id] = email }
+      end
+
+      # @api private
+      def call(method, path, body = nil)
+        name = path[%r{([^/?]+)(?:\?|\z)}, 1]
+        email = body && (body[:properties] || {})[:email]
+        return create(email) if method == "POST"
+
+        vid = path.include?("idProperty=email") ? @emails.key(URI.decode_www_form_component(name)) : name.to_i
+        return refuse(404, "OBJECT_NOT_FOUND", "resource not found") unless @emails.key?(vid)
+        return contact(vid) unless method == "PATCH"
+
+        taken?(email, vid) ? conflict : contact(add(email, vid: vid))
+      end
+
+      private
+
+      def create(email)
+        taken?(email) ? conflict : contact(add(email))
+      end
+
+      def taken?(email, vid = nil)
+        !email.nil? && @emails.any? { |other, held| other != vid && held.to_s.casecmp?(email) }
+      end
+
+      def conflict
+        refuse(409, "CONFLICT", "Contact already exists.")
+      end
+
+      def contact(vid)
+        Answer.new("200", JSON.generate(id: vid.to_s, properties: { email: @emails[vid] }, updatedAt: Time.now.utc.iso8601(3), archived: false))
+      end
+
+      def refuse(status, category, message)
+        Answer.new(status.to_s, JSON.generate(status: "error", category: category, message: message))
       end
     end
 
@@ -111,6 +181,11 @@ module Vidcache
         @vidcache_temporary.cache
       end
 
+      # @return [Contacts] HubSpot's, of this test alone
+      def vidcache_hubspot
+        @vidcache_hubspot ||= Contacts.new
+      end
+
       # Says that HubSpot holds this email for the user, as if it had just answered so.
       #
       # @param user [Vidcache::Model, Integer, String] a model with `has_vid`, or a user key
@@ -120,7 +195,7 @@ module Vidcache
       def vidcache_confirm(user, email: nil, vid: nil)
         key = vidcache_key_of(user)
         email ||= user.vidcache_email
-        vid ||= vidcache.resolve(key) || (@vidcache_next_vid = (@vidcache_next_vid || 900) + 1)
+        vid = vidcache_hubspot.add(email, vid: vid || vidcache.resolve(key))
         sleep 0.002 # The clock of the file counts milliseconds.
         changes = vidcache.stale_changes(older_than: 0).select { |change| change.user_id == key.to_s }
         vidcache_users << key
@@ -142,12 +217,19 @@ module Vidcache
 
       # @api private
       def vidcache_start
-        Vidcache.cache = vidcache if Vidcache.respond_to?(:cache=)
+        return unless Vidcache.respond_to?(:cache=)
+
+        Vidcache.cache = vidcache
+        Vidcache.tests_jobs(vidcache_hubspot)
       end
 
       # @api private
       def vidcache_stop
-        Vidcache.cache = nil if Vidcache.respond_to?(:cache=)
+        if Vidcache.respond_to?(:cache=)
+          Vidcache.tests_jobs(nil)
+          Vidcache.cache = nil
+        end
+        @vidcache_hubspot = nil
         @vidcache_temporary&.remove
         @vidcache_temporary = nil
       end

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require "rake"
+require "minitest/mock"
 require_relative "support/processes"
 require_relative "support/app_folder"
 
@@ -38,6 +40,77 @@ class Vidcache::BootTest < Minitest::Test
     assert_equal "62515", @app.run(script)
     assert_path_exists @app.file("storage/hubspot.vidcache")
     assert_equal "901", @app.run("require './config/environment'; print Vidcache.cache.resolve(1)"), "the same secret every time"
+  end
+
+  UNUSABLE = "vidcache: the file cannot be used, so pages go out without HubSpot's tracking code, and whoever signs up"
+
+  def test_a_server_that_cannot_open_the_file_boots_and_says_so_and_other_programs_do_not_look
+    configure "Rails.application.config.vidcache.loader_host = 'js.hs-scripts.com'"
+    @app.write("storage", "a file where the folder should be")
+    said = lambda do |script|
+      File.write(@app.file("log/production.log"), "")
+      @app.run(script)
+      File.read(@app.file("log/production.log")).scan(/^.*vidcache: the file cannot be used.*$/)
+    end
+    assert_equal 1, said.call("$PROGRAM_NAME = 'sidekiq 6.4.1 shop [0 of 5 busy]'; require './config/environment'").size
+    assert_empty said.call("require './config/environment'")
+
+    port = @app.serve(@processes)
+    log = File.read(@app.file("log/production.log"))
+    assert_includes log, UNUSABLE
+    assert_includes log, "#{File.realpath(@app.path)}/storage"
+    assert_includes log, "config.vidcache.path"
+    visitor = Visitor.new(port)
+    visitor.get("/settings")
+    assert_equal 200, visitor.status
+  end
+
+  def test_servers_and_workers_are_known_by_what_they_are_called
+    was = $0
+    named = ->(name) { ($0 = name) && Vidcache::Boot.server? }
+    ["/usr/bin/puma", "puma 5.6.5 (tcp://0.0.0.0:3000) [shop]", "puma: cluster worker 0: 12 [shop]", "unicorn master -c config/unicorn.rb",
+     "bin/falcon", "bin/jobs", "sidekiq 6.4.1 shop [0 of 5 busy]", "good_job"].each { |name| assert named.call(name), name }
+    ["bin/rails", "-e", "", "rake", "/usr/bin/irb", "spring app    | shop", "puma_test.rb"].each { |name| refute named.call(name), name }
+    rake = lambda do |*tasks|
+      Rake.stub(:application, Struct.new(:top_level_tasks).new(tasks)) { named.call("/usr/bin/rake") }
+    end
+    assert rake.call("environment", "resque:work")
+    refute rake.call("assets:precompile")
+  ensure
+    $0 = was
+  end
+
+  def test_a_server_opens_the_file_when_it_boots
+    configure
+    @app.serve(@processes)
+    assert_path_exists @app.file("storage/hubspot.vidcache")
+  end
+
+  def test_what_cannot_be_made_is_named_with_owner_mode_and_user
+    skip "only root can be another user" unless Process.uid.zero?
+    configure
+    FileUtils.chmod(0o755, [SCRATCH, @app.path])
+    said = @app.run(<<~RUBY)
+      require "./config/environment"
+      Process::Sys.setgid(65_534)
+      Process::Sys.setuid(65_534)
+      begin
+        Vidcache.cache
+      rescue Vidcache::CannotOpen => e
+        puts e.message
+      end
+    RUBY
+    ["(os error 13)", File.realpath(@app.path), "mode 0755, owner 0", "user 65534", "config.vidcache.path"].each { |word| assert_includes said, word }
+  end
+
+  def test_what_root_opens_first_belongs_to_the_owner_of_the_folder
+    skip "only root can give a file away" unless Process.uid.zero?
+    configure "Rails.application.config.vidcache.path = 'shared/deep/hubspot.vidcache'"
+    FileUtils.mkdir(@app.file("shared"))
+    File.chown(65_534, 65_533, @app.file("shared"))
+    @app.run("require './config/environment'; Vidcache.cache.link(1, 901)")
+    owners = ["deep", *Dir.children(@app.file("shared/deep")).map { |name| "deep/#{name}" }].map { |name| File.stat(@app.file("shared/#{name}")) }
+    assert_equal [[65_534, 65_533]] * 4, owners.map { |stat| [stat.uid, stat.gid] }
   end
 
   def test_the_secret_does_not_change_with_load_defaults

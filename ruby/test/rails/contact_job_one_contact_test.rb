@@ -61,6 +61,35 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
     assert_equal [["new@shop.test"], merged], [@portal.emails, linked(user)]
   end
 
+  def test_of_two_users_whose_contacts_were_merged_without_a_webhook_the_second_is_told_at_once_too
+    ann = signed_up
+    bob = signed_up("bob@shop.test")
+    merged = @portal.merge(linked(ann), linked(bob))
+    @portal.update_follows = true
+    ann.update!(email: "ann@new.test")
+    drain
+    assert_equal [merged, :agreed], [linked(ann), reason(ann)]
+    bob.update!(email: "bob@new.test")
+    perform_next
+    assert_empty jobs, "nobody has to let it go: the contact is both users'"
+    assert_equal [merged, merged, ["bob@new.test"]], [linked(ann), linked(bob), @portal.emails]
+    assert_empty outstanding
+    assert_equal [:agreed, :email_differs], [reason(bob), reason(ann)], "as of any contact that is shared"
+    assert_empty @cache.conflicts
+  end
+
+  def test_what_was_answered_by_another_user_s_contact_without_a_merge_waits_for_that_one
+    ann = signed_up
+    bob = signed_up("bob@shop.test")
+    bob.update!(email: "bob@new.test")
+    @portal.answer_with(:update, { id: linked(ann).to_s, properties: { email: "bob@new.test" }, updatedAt: Time.now.utc.iso8601(3) })
+    perform_next
+    assert_equal 1, jobs.size, "it is tried again"
+    drain
+    assert_equal %w[ann@shop.test bob@new.test], @portal.emails
+    assert_equal :agreed, reason(bob)
+  end
+
   def test_a_404_that_passes_makes_no_contact
     user = signed_up
     user.update!(email: "new@shop.test")

@@ -31,6 +31,7 @@ class TestApp < Rails::Application
   config.active_job.queue_adapter = :test
   config.cache_store = :memory_store
   config.hosts.clear
+  config.vidcache.when_unavailable = :raise # As it is outside development.
 
   # Besides those of the other tests' controllers, which `draw` alone would take away.
   def self.add_routes(&block)

@@ -56,6 +56,16 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     assert_includes output, "add `vid: :other_vid` to it"
   end
 
+  def test_where_devise_confirms_addresses_the_model_asks_for_that
+    @app.write("app/models/user.rb", "class User < ApplicationRecord\n  devise :database_authenticatable,\n         :confirmable\nend\n")
+    without_devise = GENERATE.sub('"./config/environment"', '"./config/application"')
+    @app.run(without_devise)
+    assert_includes File.read(@app.file("app/models/user.rb")), %(has_vid email: :email, key: :id, if: :confirmed?, job: "HubspotContactJob")
+    @app.write("app/models/customer.rb", "class Customer < ApplicationRecord\n  # devise :confirmable, one day\nend\n")
+    @app.run(without_devise.sub("ARGV", %(["Customer"])))
+    refute_includes File.read(@app.file("app/models/customer.rb")), "confirmed?"
+  end
+
   def test_a_model_or_layout_that_is_not_there_is_said_and_costs_nothing
     File.delete(@app.file("app/views/layouts/application.html.erb"))
     output = @app.run(GENERATE.sub("ARGV + [\"--quiet\"]", "[\"Customer\"]"))

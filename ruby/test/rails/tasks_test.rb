@@ -33,6 +33,34 @@ class Vidcache::TasksTest < Vidcache::RailsTest
     assert_equal "vidcache: no users\n", run_task("backfill", "MODEL" => "Person")
   end
 
+  def test_a_queue_that_the_task_would_take_with_it_is_performed_by_the_task_and_it_says_so
+    %i[async inline].each do |adapter|
+      performed = []
+      job = Class.new(ActiveJob::Base) do
+        define_method(:perform) do |user, _change|
+          performed << user.email
+          raise "no" if user.email.start_with?("bad")
+          next retry_job(wait: 3600) if user.email.start_with?("later")
+
+          retry_job(wait: 0.01) if performed.count(user.email) < 2
+        end
+      end
+      self.class.send(:remove_const, :AdapterJob) if self.class.const_defined?(:AdapterJob, false)
+      self.class.const_set(:AdapterJob, job).queue_adapter = adapter
+      own_job = User.vidcache_job
+      User.vidcache_job = job
+      User.insert_all!(%w[ann bad later].map { |name| { email: "#{name}@#{adapter}.test" } })
+      output = run_task("backfill")
+      assert_equal %w[ann ann bad later], performed.map { |email| email[/\w+/] }.sort
+      assert_includes output, "so the task performs them itself\n" \
+                              "vidcache: 3 jobs were performed, 1 failed, 1 have to wait and are left to the next vidcache:reconcile\n"
+      assert_equal adapter.to_s, job.queue_adapter_name, "as it was"
+      User.delete_all
+    ensure
+      User.vidcache_job = own_job
+    end
+  end
+
   def test_a_model_without_has_vid_is_named
     error = assert_raises(SystemExit) { run_task("backfill", "MODEL" => "ActiveRecord::Base") }
     assert_includes error.message, "ActiveRecord::Base is no model with has_vid"

@@ -48,6 +48,17 @@ class Vidcache::VidColumnTest < Vidcache::RailsTest
     assert_equal 901, @cache.resolve(ann.vidcache_key), "the job tells of the contact that the column names"
   end
 
+  def test_a_backfill_takes_the_ids_of_the_column_without_being_told_and_has_the_others_looked_up
+    ann, bob = %w[ann@shop.test bob@shop.test].map { |email| Member.create!(email: email) }
+    ann.update_columns(hubspot_vid: 901)
+    jobs.clear
+    output = StringIO.new
+    Vidcache::Backfill.new(Member, output: output).run
+    assert_equal "vidcache: 2 of 2 users, 1 linked, 1 enqueued", output.string.lines.first.chomp
+    assert_equal [901, nil], [ann, bob].map { |user| @cache.resolve(user.vidcache_key) }
+    assert_equal [bob.to_global_id.to_s], jobs.map { |job| job["arguments"][0]["_aj_globalid"] }
+  end
+
   def test_what_the_file_knows_stands_against_the_column
     ann = Member.create!(email: "ann@shop.test", hubspot_vid: 901)
     @cache.link(ann.vidcache_key, 902)

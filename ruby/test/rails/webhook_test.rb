@@ -2,6 +2,7 @@
 
 require_relative "helper"
 require "digest"
+require "minitest/mock"
 require "rack/mock"
 
 class Vidcache::WebhookTest < Vidcache::RailsTest
@@ -74,6 +75,17 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
     end
   end
 
+  def test_in_production_there_is_no_webhook_whose_address_the_request_says
+    Rails.env.stub(:production?, true) do
+      own = "http://example.org/hubspot/webhooks"
+      assert_equal 503, post(merge, uri: own)
+      assert_equal [901, [Vidcache::NotConfigured]], [@cache.resolve(@user.id), @reported.map(&:class)]
+      assert_includes logged.join, "config.vidcache.webhook_url is not set, so who sends a webhook would say"
+      with_options(trust_proxy: true) { assert_equal 503, post(merge, uri: own) }
+      with_options(webhook_url: own) { assert_equal 204, post(merge, uri: own) }
+    end
+  end
+
   def test_what_a_trusted_proxy_says_is_believed
     uri = "https://shop.test/hubspot/webhooks?a=b"
     path = "/hubspot/webhooks?a=b"
@@ -85,6 +97,35 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
       assert_equal 204, post(merge, uri: uri, path: path, env: both), "the nearest proxy adds its word at the end"
     end
     assert_equal 204, post(merge, uri: "https://example.org/hubspot/webhooks", env: { "HTTPS" => "on", "HTTP_HOST" => "example.org" })
+  end
+
+  def test_whatever_a_stranger_puts_into_headers_is_refused_like_any_other_signature
+    uri = "https://shop.test/in"
+    [{ "QUERY_STRING" => "\xFF=\xFE" }, { "QUERY_STRING" => "\xFF=\xFE".b }, { "HTTP_X_HUBSPOT_SIGNATURE_V3" => "\xFF" },
+     { "HTTP_X_HUBSPOT_SIGNATURE_V3" => "eHg=, eHg=" }, { "HTTP_X_HUBSPOT_REQUEST_TIMESTAMP" => "\xFF".b }, { "HTTP_HOST" => "\xFF\xFE.test" },
+     { "HTTP_FORWARDED" => "host=\xFF;proto=\xFE" }, { "HTTP_X_FORWARDED_PROTO" => "\xFF" }].each do |env|
+      [{ webhook_url: uri }, { trust_proxy: true }].each do |options|
+        with_options(**options) { assert_equal 401, post(merge, uri: uri, secret: "guessed", env: env), env }
+      end
+    end
+    # What is no scheme and no host makes no address of another's with our path behind it.
+    with_options(trust_proxy: true) do
+      [{ "HTTP_X_FORWARDED_PROTO" => "https://staging.test/in?x=" }, { "HTTP_FORWARDED" => "proto=https://staging.test/in?x=" }].each do |forged|
+        signed = "https://staging.test/in?x=://shop.test/hubspot/webhooks"
+        assert_equal 401, post(merge, uri: signed, env: { "HTTP_HOST" => "shop.test", **forged }), forged
+      end
+    end
+    assert_equal 401, post(merge, uri: "http://staging.test/in?x=/hubspot/webhooks", env: { "HTTP_HOST" => "staging.test/in?x=" })
+  end
+
+  def test_a_body_that_ends_too_soon_is_answered_and_reported_to_nobody
+    [EOFError.new("bad content body"), IOError.new("closed"), Errno::ECONNRESET.new].each do |error|
+      input = Object.new
+      input.define_singleton_method(:read) { |*| raise error }
+      env = Rack::MockRequest.env_for("/hubspot/webhooks", method: "POST").merge("rack.input" => input)
+      assert_equal 400, Vidcache::Webhook.call(env).first, error.class
+    end
+    assert_empty @reported
   end
 
   def test_a_401_names_the_address_that_was_assumed_and_no_query

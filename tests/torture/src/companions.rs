@@ -29,9 +29,16 @@ enum Kind {
     Deleted(&'static [&'static str]),
 }
 
-// Both deleted at once under such a load still loses some writes (425 of 76,268), so that is not held to here.
-const KINDS: [Kind; 6] =
-    [Kind::Opened, Kind::Copied, Kind::Linked, Kind::Queried, Kind::Deleted(&["-wal"]), Kind::Deleted(&["-shm"])];
+const KINDS: [Kind; 8] = [
+    Kind::Opened,
+    Kind::Copied,
+    Kind::Linked,
+    Kind::Queried,
+    Kind::Deleted(&["-wal"]),
+    Kind::Deleted(&["-shm"]),
+    Kind::Deleted(&["-wal", "-shm"]),
+    Kind::Deleted(&["-shm", "-wal"]),
+];
 
 const PROCESSES: usize = 3;
 const THREADS: usize = 2;

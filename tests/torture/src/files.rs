@@ -1,14 +1,19 @@
-//! Files that are not what they were: truncated, overwritten, empty, foreign. Refused by name and left alone, or opened
-//! and found wrong by `verify`; never deleted, never a crash.
+//! Files that are not what they were: truncated, overwritten, mutated where SQLite keeps its own records, empty,
+//! foreign. Refused by name and left alone, or opened and found wrong by `verify`, and every call of the facade's
+//! answers or fails; never deleted, never a crash, and no email in an error. `bin/torture` runs this under
+//! AddressSanitizer, too, with SQLite's C instrumented.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use vidcache::{Error, UserKey};
+use vidcache::{Error, UserKey, Vidcache};
 
 use crate::random::Random;
-use crate::world::{Model, open, open_impatient, verify, vid};
+use crate::world::{Model, answer, email, open, open_impatient, verify, vid};
 use crate::{Outcome, Run};
 
 #[derive(Default)]
@@ -47,8 +52,7 @@ fn examine(path: &Path, model: &Model, counts: &mut Counts) -> Result<(), String
             if sound && !right {
                 return Err("opened, wrong, and nothing is found".into());
             }
-            let _ = cache.link(UserKey::from(77), vid(77));
-            let _ = cache.begin_email_change(UserKey::from(78));
+            everything(&cache)?;
             drop(cache);
             if !path.exists() {
                 return Err("opened and gone".into());
@@ -60,6 +64,98 @@ fn examine(path: &Path, model: &Model, counts: &mut Counts) -> Result<(), String
         let _ = fs::remove_file(format!("{name}{suffix}"));
     }
     Ok(())
+}
+
+/// Every call that reads rows, and one of each kind that writes them.
+fn everything(cache: &Vidcache) -> Result<(), String> {
+    let silent = |code: Error| match code.to_string().contains("@shop.test") {
+        true => Err(format!("an error has an email in it: {}", code.code().name())),
+        false => Ok(()),
+    };
+    let mut failed = Vec::new();
+    let mut called = |ended: Result<(), Error>| failed.extend(ended.err());
+    for user in [1, 2, 3, 5, 10_000, 10_019, 77] {
+        let (key, email) = (UserKey::from(user), email(user));
+        called(cache.explain(key, Some(&email)).map(drop));
+        called(cache.export(key).map(drop));
+        called(cache.snippet(key, Some(&email), None).map(drop));
+        called(cache.refusal(key).map(drop));
+        called(cache.users_of(vid(user * 100)).map(drop));
+    }
+    called(cache.resolve_many(&[1, 2, 3, 10_001].map(UserKey::from)).map(drop));
+    called(cache.stale_changes(Duration::ZERO, 100).map(drop));
+    called(cache.users_to_read(false, Duration::ZERO, None, 100).map(drop));
+    called(cache.conflicts(None, 100).map(drop));
+    called(cache.quiet_period().map(drop));
+    called(cache.link(UserKey::from(77), vid(77)));
+    called(cache.record(UserKey::from(4), &answer(400, 7, 90_000_000), None).map(drop));
+    called(cache.begin_email_change(UserKey::from(78)).map(drop));
+    called(cache.apply_webhook(TOLD.as_bytes()).map(drop));
+    called(cache.forget(UserKey::from(6)).map(drop));
+    called(cache.doubt_all());
+    failed.into_iter().try_for_each(silent)
+}
+
+/// A merge, a deletion and an erasure.
+const TOLD: &str = r#"[
+ {"subscriptionType":"contact.merge","portalId":62515,"occurredAt":1769900000000,"primaryObjectId":100,
+  "mergedObjectIds":[200],"newObjectId":20000},
+ {"subscriptionType":"contact.deletion","portalId":62515,"occurredAt":1769900000000,"objectId":300},
+ {"subscriptionType":"contact.privacyDeletion","portalId":62515,"occurredAt":1769900000000,"objectId":500}]"#;
+
+/// SQLite's page.
+const PAGE: usize = 4096;
+
+/// Changes the file as somebody would who knows SQLite's format: bits, the file's header, pages' headers, the pointers
+/// to their cells, pages in each other's place, lengths that say far too much. Says where.
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) -> String {
+    let mut done = Vec::new();
+    for _ in 0..=random.below(4) {
+        let pages = (bytes.len() / PAGE).max(1) as u64;
+        let page = random.below(pages) as usize * PAGE;
+        let kind = random.below(8);
+        let (at, change) = match kind {
+            0 => (random.below(bytes.len() as u64) as usize, vec![0]),
+            1 => (random.below(100) as usize, vec![random.next() as u8]),
+            2 => (page + random.below(16) as usize, vec![random.next() as u8]),
+            3 => (page + 8 + random.below(120) as usize, vec![random.next() as u8]),
+            4 => {
+                let other = random.below(pages) as usize * PAGE;
+                (other, bytes[page..bytes.len().min(page + PAGE)].to_vec())
+            }
+            5 => (bytes.len().saturating_sub(1 + random.below(9000) as usize).max(PAGE), Vec::new()),
+            6 => {
+                let value: u64 = *random.pick(&[u64::MAX, 0, u64::MAX >> 1, 0x8080_8080_8080_8080]);
+                (random.below(bytes.len() as u64) as usize, value.to_be_bytes().to_vec())
+            }
+            _ => (random.below(bytes.len() as u64) as usize, vec![random.next() as u8; random.below(64) as usize]),
+        };
+        done.push((kind, at, change.len()));
+        match kind {
+            0 => bytes[at] ^= 1 << random.below(8),
+            5 => bytes.truncate(at),
+            _ => bytes.iter_mut().skip(at).zip(change).for_each(|(byte, new)| *byte = new),
+        }
+    }
+    format!("{done:?}")
+}
+
+/// Ends the process if a file keeps it busy for two minutes: no answer is no answer.
+fn watch(round: &Arc<AtomicU64>) {
+    let round = Arc::clone(round);
+    std::thread::spawn(move || {
+        let mut before = (u64::MAX, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = round.load(Ordering::Relaxed);
+            if now != before.0 {
+                before = (now, Instant::now());
+            } else if before.1.elapsed() > Duration::from_secs(120) {
+                println!("FAIL  files        no end of mutated file {now}");
+                std::process::exit(1);
+            }
+        }
+    });
 }
 
 /// A closed file with some users in it.
@@ -154,6 +250,18 @@ pub(crate) fn run(run: Run) -> Outcome {
             other => other?,
         }
     }
+    let round = Arc::new(AtomicU64::new(0));
+    watch(&round);
+    let mutated = if run.short { 150 } else { 5_000 };
+    for number in 0..mutated {
+        round.store(number, Ordering::Relaxed);
+        let mut damaged = bytes.clone();
+        let done = mutate(&mut damaged, &mut random);
+        match try_it(&damaged, format!("mutated at {done}, file {number}"), &mut counts) {
+            Err(wrong) if wrong.ends_with("nothing is found") => counts.harmless += 1,
+            other => other?,
+        }
+    }
     for (what, content) in [
         ("text", b"This is a letter, and it is quite long enough to be looked at. ".repeat(20)),
         ("zeros", vec![0; 20_000]),
@@ -166,7 +274,7 @@ pub(crate) fn run(run: Run) -> Outcome {
     places(dir.path(), &bytes)?;
     let Counts { refused, found, harmless } = counts;
     Ok(format!(
-        "{} damaged files: {refused} refused and left alone, {found} found out by verify, {harmless} without effect on \
+        "{} damaged files, {mutated} of them by SQLite's own format: {refused} refused and left alone, {found} found out by verify, {harmless} without effect on \
          structure; {companions} with noise for a log, index or journal: nothing lost; 5 places refused",
         refused + found + harmless
     ))

@@ -369,7 +369,7 @@ impl Cache {
 
     fn verify(ruby: &Ruby, this: &Self) -> Result<Vec<String>, Error> {
         // Reads the whole file.
-        edge(ruby, || this.write(ruby, Vidcache::verify))
+        edge(ruby, || gvl::at_length(ruby, this.busy_timeout, || this.core.verify()))
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {

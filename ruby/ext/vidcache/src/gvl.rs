@@ -7,7 +7,8 @@
 use std::ffi::{c_int, c_void};
 use std::time::{Duration, Instant};
 
-use magnus::Ruby;
+use magnus::rb_sys::AsRawValue;
+use magnus::{Ruby, Value, prelude::*};
 use vidcache_core::{Error, cancellable, without_waiting};
 
 use crate::error::{Failure, catch};
@@ -28,15 +29,43 @@ pub(crate) fn read<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T
 /// It ends early when Ruby has something for this thread: a `Thread#kill`, a `Timeout`, a signal, and sometimes nothing
 /// that concerns it. The first raises here, with nothing written. After anything else the
 /// work starts again, though not for longer than `patience` in all: it is over by then anyway.
+///
+/// Without the GVL other threads run, but not the other fibers of this one. So a fiber of a scheduler (`async`, Falcon)
+/// does not wait in here: it tries, and between its tries the scheduler sleeps for it.
 pub(crate) fn without<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T> + Sync) -> Result<T, Failure> {
+    // SAFETY: whoever has `Ruby` is a thread of Ruby's with the GVL.
+    let scheduled = unsafe { rb_sys::rb_fiber_scheduler_current() } != ruby.qnil().as_raw();
+    until_done(ruby, patience, scheduled, work)
+}
+
+/// [`without`] for what takes long and would come to no end in short tries. The other fibers of a scheduler stand still.
+pub(crate) fn at_length<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T> + Sync) -> Result<T, Failure> {
+    until_done(ruby, patience, false, work)
+}
+
+fn until_done<T>(
+    ruby: &Ruby,
+    patience: Duration,
+    scheduled: bool,
+    work: impl Fn() -> Core<T> + Sync,
+) -> Result<T, Failure> {
     let deadline = Instant::now() + patience;
+    let at_once = || without_waiting(&work);
+    let mut tries = 0_u32;
     loop {
-        match once(&work) {
+        tries = tries.wrapping_add(1);
+        // Now and then a try may wait a little: a file that was replaced is opened anew by no other.
+        let patient = !scheduled || tries % PATIENT_EVERY == 0;
+        let until = scheduled.then(|| Instant::now() + PATIENT_FOR);
+        match if patient { once(&work, until) } else { once(&at_once, None) } {
             None => ruby.thread_check_ints()?,
             Some(Err(Error::Cancelled)) => {
                 ruby.thread_check_ints()?;
                 if Instant::now() >= deadline {
                     return Err(Error::Busy.into());
+                }
+                if scheduled {
+                    let _: Value = ruby.module_kernel().funcall("sleep", (TRY_EVERY.as_secs_f64(),))?;
                 }
             }
             Some(result) => return Ok(result?),
@@ -44,10 +73,17 @@ pub(crate) fn without<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Cor
     }
 }
 
+/// How long the scheduler sleeps between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(2);
+const PATIENT_EVERY: u32 = 8;
+const PATIENT_FOR: Duration = Duration::from_millis(1);
+
 struct Call<'a, T> {
     work: &'a (dyn Fn() -> Core<T> + Sync),
     /// The calling thread's object. Here it is on that thread's stack, where the collector finds it and leaves it in its place.
     thread: rb_sys::VALUE,
+    /// When the work ends as if it was interrupted.
+    until: Option<Instant>,
     /// None until the work has run, and for good when an interrupt was there before it.
     result: Option<Core<T>>,
 }
@@ -61,9 +97,9 @@ struct Call<'a, T> {
 ///
 /// The mark stays until `thread_check_ints` takes it, so it does not matter when it is set: before the call (then Ruby
 /// does not start it), while the work runs, or after the work was asked last.
-fn once<T>(work: &(dyn Fn() -> Core<T> + Sync)) -> Option<Core<T>> {
+fn once<T>(work: &(dyn Fn() -> Core<T> + Sync), until: Option<Instant>) -> Option<Core<T>> {
     // SAFETY: whoever has `Ruby`, as the caller has, is a thread of Ruby's with the GVL.
-    let mut call = Call { work, thread: unsafe { rb_sys::rb_thread_current() }, result: None };
+    let mut call = Call { work, thread: unsafe { rb_sys::rb_thread_current() }, until, result: None };
     // INTR_FAIL leaves interrupts to the caller: so this never jumps out over Rust's frames, and a result that
     // is there is not lost to one.
     let flags = rb_sys::RB_NOGVL_INTR_FAIL;
@@ -77,9 +113,10 @@ fn once<T>(work: &(dyn Fn() -> Core<T> + Sync)) -> Option<Core<T>> {
 unsafe extern "C" fn run<T>(call: *mut c_void) -> *mut c_void {
     // SAFETY: `once` passes a pointer to its own `Call<T>`, and waits for this to return.
     let call = unsafe { &mut *call.cast::<Call<'_, T>>() };
-    let thread = call.thread;
+    let (thread, until) = (call.thread, call.until);
     // SAFETY: of the few functions that Ruby's thread.c allows without the GVL ("Safe C API"). The thread is this one.
     let interrupted = move || unsafe { rb_sys::rb_thread_interrupted(thread) != 0 };
+    let interrupted = move || interrupted() || until.is_some_and(|until| Instant::now() >= until);
     call.result = Some(catch(|| cancellable(interrupted, call.work)));
     std::ptr::null_mut()
 }

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "vidcache/rails/reconcile"
+require "vidcache/rails/task_queue"
 
 module Vidcache
   # Fills the cache with the users that the app has had before. Doing it again changes nothing; what is known already
@@ -9,28 +10,21 @@ module Vidcache
   # With a column of contact ids it links each user. Such a link says nothing of the email, so the contacts are read
   # from HubSpot, a hundred a call, which confirms what they hold; without a token that is left to {Reconcile}. Without
   # a column it enqueues the model's job for every user who is not linked: the job asks HubSpot, and confirms the email
-  # too.
+  # too. With the one that the model has for itself (`has_vid vid:`) it does both: whoever has no id in it gets a job.
   #
   # @api private
   class Backfill
     BATCH = 1000
 
-    # Active Job's `:async`, which a new app has, keeps its jobs in this process, and they would end with it: so they are
-    # waited for. Whatever is enqueued afterwards runs at once.
-    # @return [void]
-    def self.finish_jobs
-      adapter = ActiveJob::Base.queue_adapter if defined?(ActiveJob::Base)
-      adapter.shutdown(wait: true) if adapter.instance_of?(ActiveJob::QueueAdapters::AsyncAdapter)
-    end
-
     # @param model [Class] with `has_vid`
-    # @param vid [String, nil] a column
+    # @param vid [String, nil] a column: only users are looked at who have something in it; nil: the model's own, if it has one
     # @param output [IO] where its progress goes
     # @param rate [Numeric] the most calls to HubSpot a second
     # @param create [Boolean] whether jobs make contacts for users whom HubSpot does not have under their present email
     def initialize(model, vid: nil, output: $stdout, rate: 5, create: false)
       @model = model
-      @vid = vid
+      @vid = vid || (model.vidcache_vid_attribute if model.respond_to?(:vidcache_vid_attribute))
+      @only_linked = !vid.nil?
       @output = output
       @cache = Vidcache.cache # Raises before anything is read if there is none.
       @done = 0
@@ -41,20 +35,25 @@ module Vidcache
 
     # @return [Hash{Symbol => Integer}] what became of how many users
     def run
-      scope = @vid ? @model.where.not(@vid => nil) : @model
+      TaskQueue.around(@model, @output) { fill }
+    end
+
+    private
+
+    def fill
+      scope = @only_linked ? @model.where.not(@vid => nil) : @model
       total = scope.count
       scope.find_in_batches(batch_size: BATCH) do |users|
-        @vid ? link(users) : enqueue(users)
+        known, unknown = users.partition { |user| @vid && !user.public_send(@vid).nil? }
+        link(known)
+        enqueue(unknown)
         @done += users.size
         @output.puts "vidcache: #{@done} of #{total} users#{@counts.map { |name, count| ", #{count} #{name}" }.join}"
       end
       @output.puts "vidcache: no users" if total.zero?
       confirm if @vid && total.positive?
-      self.class.finish_jobs
       @counts
     end
-
-    private
 
     def link(users)
       rows = users.map { |user| [user.vidcache_key, user.public_send(@vid)] }

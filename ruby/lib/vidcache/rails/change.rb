@@ -16,11 +16,12 @@ module Vidcache
   # @api private
   class Change
     # @param record [ActiveRecord::Base] the user
-    # @param token [Integer, nil] nil for a new user: nothing was agreed on before
+    # @param token [Integer, :not_begun, nil] nil for a new user: nothing was agreed on before. See {Unavailable}
     # @param before [String, nil] the email before the change
+    # @param saved_at [Float, nil] when the row was made, if the file could not be asked then whose key it was
     # @return [void]
-    def self.join_transaction(record, token, before = nil)
-      change = new(record, token, before)
+    def self.join_transaction(record, token, before = nil, saved_at: nil)
+      change = new(record, token, before, saved_at)
       with_connection(record.class) { |connection| connection.add_transaction_record(change) }
     end
 
@@ -30,16 +31,23 @@ module Vidcache
       JSON.parse(Vidcache.cache.export(key)).fetch("changes").reject { |change| change["ended_at"] }
     end
 
+    # @param model [Class]
+    # @return [Boolean] whether what joins is told of an end
+    def self.transaction_open?(model)
+      with_connection(model, &:transaction_open?)
+    end
+
     # `connection` is deprecated from Rails 7.2 on. Within a save either is the connection that the save uses.
     def self.with_connection(model, &block)
       model.respond_to?(:with_connection) ? model.with_connection(&block) : yield(model.connection)
     end
     private_class_method :with_connection
 
-    def initialize(record, token, before)
+    def initialize(record, token, before, saved_at)
       @record = record
       @token = token
       @before = before
+      @saved_at = saved_at
       # Read now: a rollback takes the id of a record that it un-creates.
       @user_id = record.vidcache_key
       @commit_tried = false
@@ -74,14 +82,14 @@ module Vidcache
       once do
         if @commit_tried
           quietly("a job was not enqueued, so the change stays outstanding") { enqueue } if @token
-        elsif @token
+        elsif @token.is_a?(Integer)
           quietly("a change was not abandoned, so it stays outstanding") { Vidcache.cache.abandon_email_change(@user_id, @token) }
         end
       end
     end
 
     def add_to_transaction(*)
-      self.class.join_transaction(@record, @token, @before)
+      self.class.join_transaction(@record, @token, @before, saved_at: @saved_at)
     end
 
     # @!endgroup
@@ -97,10 +105,14 @@ module Vidcache
 
     # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.
     def enqueue
-      @record.class.enqueue_vidcache_job(@record, @token, wait: @token && quiet_period, before: @before)
-    rescue NotImplementedError => e
-      Failure.report(e, during: "a job was not enqueued, so the change stays outstanding: the queue cannot wait")
+      wait = quiet_period if @token.is_a?(Integer)
+      @record.class.enqueue_vidcache_job(@record, @token, wait: wait, before: @before, saved_at: @saved_at)
+    rescue NotImplementedError
+      Failure.report(CANNOT_WAIT, during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
     end
+
+    CANNOT_WAIT = Error.new("config.active_job.queue_adapter (:inline?) cannot enqueue a job for later, and HubSpot must not be told sooner")
+    private_constant :CANNOT_WAIT
 
     # Where the file cannot say, the longest that any may be: the job is not lost, and comes in no case too early.
     def quiet_period

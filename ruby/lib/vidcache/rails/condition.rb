@@ -33,7 +33,9 @@ module Vidcache
     # @return [String, nil] the email that HubSpot may know the user by, and pages could name, before this update. Never one that
     #   nobody had confirmed: it may be another person's
     def vidcache_email_before
-      return attribute_in_database(vidcache_email_column) if self.class.vidcache_condition.nil?
+      if self.class.vidcache_condition.nil?
+        return self.class.vidcache_email_in_row? ? attribute_in_database(vidcache_email_column) : vidcache_email
+      end
       return vidcache_email unless has_changes_to_save?
 
       self.class.unscoped.find_by(self.class.primary_key => id_in_database)&.vidcache_email

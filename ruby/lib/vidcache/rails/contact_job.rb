@@ -9,6 +9,8 @@ module Vidcache
   #     class HubspotContactJob < Vidcache::ContactJob
   #     end
   #
+  # In an app whose own base class every job has to have, `include Vidcache::ContactJob::Work` does the same.
+  #
   # Its queue has to be one that can wait, so not Active Job's `:inline`. {HubspotApi} says how it calls HubSpot, and what an app with
   # a client of its own overrides.
   #
@@ -21,6 +23,7 @@ module Vidcache
   # - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
   # - a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose address may not be
   #   used yet (`has_vid if:`);
+  # - what was saved while the file could not be used ({Unavailable}) is begun once it can, and the job is tried until then;
   # - a change that the file does not know, since the file was lost or is an old copy, is begun anew;
   # - a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by those that
   #   HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too, which follows merges;
@@ -37,7 +40,21 @@ module Vidcache
 
     # Seconds: 3, 18, 83, 258 and so on.
     LONGER = ->(executions) { ([executions, 1].max**4) + 2 }
-    private_constant :LONGER
+    # How often a job may be run before its time: a queue that waits does so once or twice.
+    EARLY_RUNS = 20
+    private_constant :LONGER, :EARLY_RUNS
+
+    class << self
+      # @param waits [Boolean] false, for tests alone: HubSpot is told at once ({Testing})
+      # @api private
+      attr_writer :waits
+
+      # @return [Boolean]
+      # @api private
+      def waits?
+        @waits != false
+      end
+    end
 
     # The job's row is gone. It ends then, and says nothing.
     # @api private
@@ -63,175 +80,10 @@ require "vidcache/rails/contact_job/hubspot_api"
 require "vidcache/rails/contact_job/lease"
 require "vidcache/rails/contact_job/memory"
 require "vidcache/rails/contact_job/telling"
+require "vidcache/rails/contact_job/work"
 
 module Vidcache
-  class ContactJob # rubocop:disable Style/Documentation
-    include HubspotApi
-    include Creating
-    include Telling
-
-    rescue_from(StandardError) { |error| vidcache_later(error) }
-    rescue_from(ActiveJob::DeserializationError) do |error|
-      # If the user is gone, so is every page about them. If the database is, they may not be.
-      vidcache_later(error) unless error.cause.is_a?(::ActiveRecord::RecordNotFound)
-    end
-
-    # @param user [Vidcache::Model]
-    # @param change [Integer, nil] the token of the change that this job is for, nil for a user whom HubSpot is not known to have
-    # @return [void]
-    def perform(user, change = nil)
-      early = nil
-      exclusively(user) do
-        next unless vidcache_its?(user, change)
-
-        @vidcache_change = vidcache_change_in_file(user, change)
-        next if vidcache_adopt(user) == false && @vidcache_change.nil?
-        next unless user.vidcache_untold?(@vidcache_change)
-        next if (early = vidcache_early(user, @vidcache_change))
-
-        vidcache_tell(user, @vidcache_change)
-      end
-      vidcache_wait(early) if early
-    rescue RowGone
-      nil
-    end
-
-    # @param email [String, nil] under which HubSpot may know the user besides the present one
-    # @param creates [Boolean, nil] {Memory#creates}
-    # @param signed_up_as [String, nil]
-    # @return [void]
-    # @api private
-    def vidcache_remember(user, email, creates: nil, signed_up_as: nil)
-      memory = vidcache_memory(user)
-      memory.add(email)
-      memory.signed_up_as ||= signed_up_as
-      memory.creates = creates unless creates.nil?
-    end
-
-    # @return [Hash] with what the job keeps, encrypted, and when its row was made
-    # @api private
-    def serialize
-      @vidcache_sealed = vidcache_sealed if @vidcache_memory
-      @vidcache_row_at ||= vidcache_row_at(arguments.first)
-      super.merge({ "vidcache" => @vidcache_sealed, "vidcache_row_at" => @vidcache_row_at }.compact)
-    end
-
-    # @api private
-    def deserialize(job_data)
-      super
-      @vidcache_sealed = job_data["vidcache"]
-      @vidcache_row_at = job_data["vidcache_row_at"]
-    end
-
-    private
-
-    # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
-    # the file, and with the user as they are in the database now; or has the job tried again.
-    def exclusively(user)
-      @vidcache_lease = Lease.take(user.vidcache_key)
-      return vidcache_wait(Lease::AGAIN) unless @vidcache_lease
-
-      yield if vidcache_there?(user)
-    ensure
-      @vidcache_lease&.release
-    end
-
-    def vidcache_there?(user)
-      user.reload
-      true
-    rescue ::ActiveRecord::RecordNotFound
-      false
-    end
-
-    # Whether the row that the job has is there, and no other one has its key.
-    def vidcache_still_there?(user)
-      model = user.class
-      row = model.uncached { model.unscoped { model.find(user.id) } }
-      !vidcache_another_row?(vidcache_row_at(row), vidcache_row_at(user))
-    rescue ::ActiveRecord::RecordNotFound
-      false
-    end
-
-    # The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy) one of the job's own,
-    # from whose beginning on it waits as long as any process could ask it to: what the file said of that was lost, too.
-    def vidcache_change_in_file(user, change)
-      Vidcache.cache.change_outstanding?(user.vidcache_key, change) unless change.nil?
-      change
-    rescue UnknownChange => e
-      own = Vidcache.cache.begin_email_change(user.vidcache_key)
-      memory = vidcache_memory(user)
-      memory.not_before = Time.now.to_f + Settings::LONGEST
-      memory.creates ||= false
-      self.arguments = [user, own]
-      Failure.report(e, during: "a job began a change of its own: the one that it was for is not in this file")
-      own
-    end
-
-    # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what the job remembers
-    # is then the former person's email. The change of one who was forgotten is nobody's, and a job without a change knows when its row
-    # was made.
-    def vidcache_its?(user, change)
-      if vidcache_another_row?(@vidcache_row_at, vidcache_row_at(user))
-        Failure.report(ForeignChange.new("the row that the job was for is gone"), during: "a job did nothing: its user's key is another row's now")
-        return false
-      end
-      Vidcache.cache.change_outstanding?(user.vidcache_key, change) if change
-      user.vidcache_usable?
-    rescue UnknownChange
-      user.vidcache_usable?
-    rescue ForeignChange => e
-      Failure.report(e, during: "a job did nothing: its change is another user's, or of one who was forgotten")
-      false
-    end
-
-    # Seconds by which databases round a time.
-    ROUNDED = 2
-    private_constant :ROUNDED
-
-    def vidcache_another_row?(made_at, other)
-      !made_at.nil? && !other.nil? && (made_at - other).abs > ROUNDED
-    end
-
-    # @return [Float, nil] seconds since 1970; nil where the model keeps no time
-    def vidcache_row_at(user)
-      user.created_at&.to_f if user.respond_to?(:created_at)
-    end
-
-    # @return [Float, nil] seconds that are left of the change's quiet period, by what the file says now
-    def vidcache_early(user, change)
-      return if change.nil?
-
-      begun = Vidcache.cache.change_outstanding_since(user.vidcache_key, change) || Time.now
-      left = [begun.to_f + Vidcache.settings.quiet_period, vidcache_memory(user).not_before.to_f].max - Time.now.to_f
-      left if left.positive?
-    end
-
-    # Not a try: nothing went wrong.
-    def vidcache_wait(seconds)
-      self.executions -= 1
-      retry_job(wait: seconds)
-    end
-
-    def vidcache_later(error)
-      raise error if vidcache_last_try?
-
-      retry_job(wait: (error.retry_after if error.is_a?(RateLimited)) || LONGER.call(executions), error: error)
-    end
-
-    def vidcache_last_try?
-      executions >= ATTEMPTS
-    end
-
-    def vidcache_memory(user)
-      @vidcache_memory ||= Memory.open(@vidcache_sealed, user.vidcache_key)
-    end
-
-    # A job that cannot keep what it knows goes on without.
-    def vidcache_sealed
-      @vidcache_memory.seal(arguments.first.vidcache_key)
-    rescue StandardError => e
-      Failure.report(e, during: "a job does not keep the email before the change")
-      nil
-    end
+  class ContactJob
+    include Work
   end
 end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "json"
 require "active_support/concern"
 require "active_support/notifications"
 
@@ -26,9 +27,10 @@ module Vidcache
   #
   # **A new row.** Before any other `after_create`, inside the row's transaction, the file is asked whether it knows the
   # key. To ask is a look-up, which waits for nobody's write. If it does, all that it knows is forgotten there and then,
-  # and {KeyReused} is reported. If the file cannot be read, or what it knows cannot be forgotten (it is locked for too long,
-  # the disk is full), the error is raised and the row is not created: a row that was would tell HubSpot's script, and the
-  # worker, that the new user is the stranger. A transaction that rolls back afterwards leaves the key forgotten.
+  # and {KeyReused} is reported. If the file cannot be read, or what it knows cannot be forgotten (it is locked for too
+  # long, the disk is full), the error is raised and the row is not created (unless the app wants it saved:
+  # {Unavailable}): a row that was would tell HubSpot's script, and the worker, that the new user is the stranger. A
+  # transaction that rolls back afterwards leaves the key forgotten.
   #
   # **A destroyed row.** When the transaction has committed and the row is gone, the user is forgotten, unless the model says
   # `forget: false`. A row that is deleted softly is there, and may come back or be changed, so what is known of it stays. A
@@ -51,14 +53,36 @@ module Vidcache
       !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any?
     end
 
+    # What {#forget_whose_vidcache_key_it_was} does, later: for a row that was made at a time when the file could not be asked.
+    #
+    # @param key [Integer, String]
+    # @param made_at [Float] seconds since 1970: what was known before that is somebody else's
+    # @return [void]
+    def self.make_up_for(key, made_at)
+      held = JSON.parse(Vidcache.cache.export(key))
+      since = held["links"].map { |link| link["first_at"] } + held["changes"].map { |change| change["begun_at"] unless change["ended_at"] }
+      return unless since.compact.any? { |at| at < made_at * 1000 }
+
+      Vidcache.cache.forget(key)
+      report(key)
+    end
+
+    def self.report(key)
+      Failure.report(KeyReused.new, during: "a row was created, and what was known of its key is forgotten")
+      ActiveSupport::Notifications.instrument("key_reused.vidcache", user_id: key)
+    end
+
     private
 
     def forget_whose_vidcache_key_it_was
       return unless Vidcache.configured? && Forgetting.known?(vidcache_key)
 
       Vidcache.cache.forget(vidcache_key)
-      Failure.report(KeyReused.new, during: "a row was created, and what was known of its key is forgotten")
-      ActiveSupport::Notifications.instrument("key_reused.vidcache", user_id: vidcache_key)
+      Forgetting.report(vidcache_key)
+    rescue Error, SystemCallError => e
+      raise unless Unavailable.save?(e, self.class)
+
+      @vidcache_unforgotten = Time.now.to_f
     end
 
     def forget_in_vidcache

@@ -3,6 +3,7 @@
 require "active_support/concern"
 require "active_support/core_ext/object/blank"
 require "vidcache/rails/condition"
+require "vidcache/rails/email_elsewhere"
 require "vidcache/rails/forgetting"
 require "vidcache/rails/keys"
 require "vidcache/rails/vid_column"
@@ -47,6 +48,7 @@ module Vidcache
   module Model
     extend ActiveSupport::Concern
     include Condition
+    include EmailElsewhere
     include Forgetting
     include VidColumn
 
@@ -56,7 +58,9 @@ module Vidcache
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
-      # @param email [Symbol] the column (or an alias of it) that holds the email
+      # @param email [Symbol] the attribute (or an alias of it) that holds the email; or, with `told_by:`, a method that gives it
+      # @param told_by [String, :app, nil] where the email is no attribute: the model that says {#has_vid_email_of}, or the app itself
+      #   ({EmailElsewhere})
       # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID,
       #   that never changes. Models that share a cache must not share keys: the second one with bare ids raises
       # @param prefix [String, nil] what stands before the key, to tell this model's from another's: `"customer-"`
@@ -69,7 +73,7 @@ module Vidcache
       #   page names the email and no job tells HubSpot of it
       # @return [void]
       # @raise [ArgumentError] another model's keys are bare ids too
-      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, **condition) # rubocop:disable Naming/PredicateName
+      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, told_by: nil, **condition) # rubocop:disable Naming/PredicateName
         unknown = condition.keys - [:if]
         raise ArgumentError, "has_vid knows no #{unknown.join(", ")}" if unknown.any?
 
@@ -80,9 +84,20 @@ module Vidcache
         self.vidcache_job = job
         self.vidcache_vid_attribute = vid&.to_s
         self.vidcache_forget = forget
+        self.vidcache_told_by = told_by
         self.vidcache_condition = condition[:if]
         Keys.claim(self)
         VidColumn.add(self) if vid
+      end
+
+      # In the model that holds the email of another one, which says `has_vid told_by:` this one ({EmailElsewhere}).
+      #
+      # @param owner [Symbol] the association, or a method, that gives whose the email is; `:itself` where the email is made of
+      #   several columns of one model
+      # @return [void]
+      def has_vid_email_of(owner) # rubocop:disable Naming/PredicateName
+        include Vidcache::EmailElsewhere::Watched
+        self.vidcache_email_owner = owner
       end
     end
 
@@ -90,7 +105,7 @@ module Vidcache
       class_attribute :vidcache_email_attribute, :vidcache_key_method, :vidcache_key_prefix, :vidcache_job, instance_accessor: false
       before_update :begin_vidcache_change_of_email
       after_update :begin_vidcache_change_of_email_that_came_late
-      after_create :join_vidcache_transaction
+      after_create :join_vidcache_transaction_of_the_new_row
     end
 
     class_methods do
@@ -132,6 +147,14 @@ module Vidcache
         record if record && record.vidcache_key.to_s == key.to_s
       end
 
+      # @return [Boolean] whether the job can begin a change that was saved without the file ({Unavailable})
+      # @api private
+      def vidcache_job_makes_up?
+        vidcache_job_class.method_defined?(:vidcache_remember)
+      rescue NameError
+        false
+      end
+
       # Of a class without rows of its own each model under it is one.
       # @api private
       def inherited(subclass)
@@ -140,14 +163,21 @@ module Vidcache
       end
 
       # @api private
-      def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil)
-        job = (vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job).new(record, token)
+      def enqueue_vidcache_job(record, token, wait: nil, before: nil, creates: nil, saved_at: nil)
+        without_file = token == Unavailable::NOT_BEGUN
+        job = vidcache_job_class.new(record, (token unless without_file))
         if job.respond_to?(:vidcache_remember)
           new = record.vidcache_email if token.nil? && creates.nil?
           job.vidcache_remember(record, before, creates: creates, signed_up_as: new)
+          job.vidcache_make_up_for(record, change: without_file, row_of: saved_at) if without_file || saved_at
         end
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+      end
+
+      # @api private
+      def vidcache_job_class
+        vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
       end
     end
 
@@ -196,6 +226,7 @@ module Vidcache
     # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks, or it may
     #   not be used yet (`has_vid if:`)
     def vidcache_email
+      self.class.vidcache_email_in_row?
       return unless vidcache_usable?
 
       text = public_send(self.class.vidcache_email_attribute).to_s
@@ -216,13 +247,13 @@ module Vidcache
     private
 
     def begin_vidcache_change_of_email
-      @vidcache_change = nil
+      @vidcache_change = @vidcache_joined = nil
       return unless Vidcache.configured?
 
       @vidcache_before = vidcache_email_before
       @vidcache_was_usable = vidcache_usable?
       return unless @vidcache_was_usable
-      return unless will_save_change_to_attribute?(vidcache_email_column) || vidcache_becomes_usable?(@vidcache_before)
+      return unless vidcache_attribute_changes?(:will_save_change_to_attribute?) || vidcache_becomes_usable?(@vidcache_before)
 
       begin_vidcache_change(@vidcache_before)
     end
@@ -230,20 +261,34 @@ module Vidcache
     # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
     # committed yet: still in time.
     def begin_vidcache_change_of_email_that_came_late
-      return if @vidcache_change || !Vidcache.configured? || !vidcache_usable?
+      return if @vidcache_joined || !Vidcache.configured? || !vidcache_usable?
 
-      return unless saved_change_to_attribute?(vidcache_email_column) || @vidcache_was_usable == false
+      return unless vidcache_attribute_changes?(:saved_change_to_attribute?) || @vidcache_was_usable == false
 
       begin_vidcache_change(@vidcache_before)
     end
 
     def begin_vidcache_change(before)
-      @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
-      Change.join_transaction(self, @vidcache_change, before)
+      begin
+        @vidcache_change = Vidcache.cache.begin_email_change(vidcache_key)
+      rescue Error, SystemCallError => e
+        raise unless Unavailable.save?(e, self.class)
+      end
+      Change.join_transaction(self, @vidcache_change || Unavailable::NOT_BEGUN, before)
+      @vidcache_joined = true
     end
 
-    def join_vidcache_transaction
-      Change.join_transaction(self, nil) if Vidcache.configured? && vidcache_usable?
+    def join_vidcache_transaction_of_the_new_row
+      return unless Vidcache.configured?
+
+      self.class.vidcache_email_in_row?
+      return unless vidcache_usable? || @vidcache_unforgotten
+
+      Change.join_transaction(self, nil, saved_at: @vidcache_unforgotten)
+    end
+
+    def vidcache_attribute_changes?(question)
+      self.class.vidcache_email_in_row? && public_send(question, vidcache_email_column)
     end
 
     def vidcache_email_column

@@ -34,9 +34,10 @@ module Vidcache
       Integer(@options.portal_id, exception: false) || @options.portal_id
     end
 
+    # By default of the environment: tests do not touch development's file.
     # @return [Pathname]
     def path
-      @app.root.join(@options.path.presence || "storage/hubspot.vidcache")
+      @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
     end
 
     # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was copied, where the
@@ -118,6 +119,11 @@ module Vidcache
       @options.trust_proxy ? true : false
     end
 
+    # @return [Symbol] `:raise` or `:save`: what becomes of a user's save while the file cannot be used ({Unavailable})
+    def when_unavailable
+      (@options.when_unavailable.presence || (::Rails.env.development? ? :save : :raise)).to_sym
+    end
+
     # @return [String, nil] another address than HubSpot's, for {ContactJob}; a double's, in tests
     def api_url
       @options.api_url.presence
@@ -145,6 +151,7 @@ module Vidcache
     def check
       unknown = webhook_signatures - %w[v1 v2 v3]
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
+      raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
 
       wished = @options.quiet_period.presence&.to_f
       return self if !configured? || wished.nil? || wished > page_deadline
@@ -183,11 +190,11 @@ module Vidcache
     # Opens the file, making its folder if need be.
     #
     # @return [Vidcache::Cache]
-    # @raise [Vidcache::NotConfigured, Vidcache::Error, SystemCallError]
+    # @raise [Vidcache::NotConfigured, Vidcache::Error]
     def open
       raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
 
-      FileUtils.mkdir_p(path.dirname)
+      make_folder(path.dirname)
       Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
     end
 
@@ -211,11 +218,34 @@ module Vidcache
       "host: copy the one in the portal's own embed code (in HubSpot: Settings, Tracking code). Once it is set, even to this one, " \
       "nothing is said here."
     NO_WEBHOOK_URL =
-      "config.vidcache.webhook_url is not set, so the address that a webhook was signed for is told by the request: what HubSpot " \
-      "signed for another address of the same HubSpot app is taken here too. Set it to the address that is entered at HubSpot."
+      "config.vidcache.webhook_url is not set, so every webhook is refused: whoever sends one would say himself which address it " \
+      "was signed for. Set it to the whole address that is entered at HubSpot."
     private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
+
+    # What root makes belongs to the owner of the folder above, whose processes are to use it; as the file does.
+    def make_folder(folder)
+      return if folder.directory?
+
+      make_folder(folder.parent)
+      folder.mkdir
+      above = folder.parent.stat
+      folder.lchown(above.uid, above.gid) if Process.euid.zero?
+    rescue Errno::EEXIST
+      nil
+    rescue SystemCallError => e
+      raise CannotOpen, "cannot open #{path}: its folder cannot be made: #{e.class.new.message} (os error #{e.errno}): " \
+                        "#{folder.parent} #{rights(folder.parent)}; " \
+                        "this process is of user #{Process.euid} and group #{Process.egid}; the path is config.vidcache.path"
+    end
+
+    def rights(folder)
+      found = folder.stat
+      format("has mode %<mode>04o, owner %<uid>d and group %<gid>d", mode: found.mode & 0o7777, uid: found.uid, gid: found.gid)
+    rescue SystemCallError
+      "cannot be looked at"
+    end
 
     def derived(base)
       OpenSSL::HMAC.digest("SHA256", base, "vidcache: fingerprints of emails, 1")

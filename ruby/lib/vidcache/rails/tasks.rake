@@ -34,7 +34,7 @@ namespace :vidcache do
     ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids; without VID jobs look users up, CREATE=1 makes contacts"
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
@@ -45,11 +45,11 @@ namespace :vidcache do
   desc "Read what is doubtful or old, find lost jobs and unlinked users: hourly. MODEL=User, RATE=5 calls to HubSpot a second; CREATE=1"
   task reconcile: :environment do
     plainly.call do
-      done = Vidcache::Reconcile.new(model.call, rate: rate.call, create: create.call).run
+      users = model.call
+      done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
       puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
            "#{done[:conflicts]} conflicts are over"
     end
-    Vidcache::Backfill.finish_jobs
   end
 
   desc "List email changes that are outstanding for longer than OLDER_THAN seconds (3600); RETRY=1 enqueues their jobs anew, CREATE=1 too"
@@ -60,9 +60,13 @@ namespace :vidcache do
       stale = Vidcache.cache.stale_changes(older_than: older_than, limit: Vidcache::Model::MAX_CHANGES)
       stale.each { |change| puts "user #{change.user_id}: begun #{change.begun_at.getutc.iso8601}, token #{change.token}" }
       puts "#{stale.size} outstanding for longer than #{older_than.to_i} s"
-      puts "#{model.call.retry_email_changes(older_than: older_than, create: create.call)} jobs enqueued" if ENV["RETRY"].present?
+      next if ENV["RETRY"].blank?
+
+      users = model.call
+      Vidcache::TaskQueue.around(users, $stdout) do
+        puts "#{users.retry_email_changes(older_than: older_than, create: create.call)} jobs enqueued"
+      end
     end
-    Vidcache::Backfill.finish_jobs
   end
 
   words = lambda do |conflict|

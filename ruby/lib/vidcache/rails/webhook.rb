@@ -16,12 +16,13 @@ module Vidcache
   # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that says which email
   # the contact holds now: {ReconcileJob} is enqueued, which reads it.
   #
-  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood. 413: too large. 405: no POST. 503: the file could not
-  # be written, and HubSpot sends it again.
+  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405: no POST.
+  # 503: the file could not be written, and HubSpot sends it again.
   #
   # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
-  # is to say whoever sent it: what HubSpot signed for another address of the same HubSpot app (a staging server's) is then taken by
-  # whom it was not meant for. See {WebhookAddress}.
+  # is to say whoever sent it, and what HubSpot signed for another address of the same HubSpot app (a staging server's) would be taken
+  # by whom it was not meant for: so in production every webhook is then refused with 503, and HubSpot sends it again for a day. See
+  # {WebhookAddress}.
   #
   # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes deliveries
   # that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
@@ -36,7 +37,9 @@ module Vidcache
       signature_v3: "HTTP_X_HUBSPOT_SIGNATURE_V3", timestamp: "HTTP_X_HUBSPOT_REQUEST_TIMESTAMP",
       signature: "HTTP_X_HUBSPOT_SIGNATURE", version: "HTTP_X_HUBSPOT_SIGNATURE_VERSION"
     }.freeze
-    private_constant :HEADERS
+    NO_ADDRESS = "config.vidcache.webhook_url is not set, so who sends a webhook would say which address it was signed for: " \
+                 "set it to the whole address that is entered at HubSpot"
+    private_constant :HEADERS, :NO_ADDRESS
 
     module_function
 
@@ -45,7 +48,7 @@ module Vidcache
     def call(env)
       return respond(405) unless env["REQUEST_METHOD"] == "POST"
 
-      body = env["rack.input"]&.read(MAX_BODY + 1).to_s
+      body = read(env) or return respond(400)
       # Services for errors send what a request holds; there are emails in this one.
       env.update("rack.input" => StringIO.new, "CONTENT_LENGTH" => "0")
       return respond(413) if body.bytesize > MAX_BODY
@@ -65,8 +68,17 @@ module Vidcache
       fail_with(503, e)
     end
 
+    # Nil: the sender left before the end, as everybody can.
+    def read(env)
+      env["rack.input"]&.read(MAX_BODY + 1).to_s
+    rescue IOError, SystemCallError
+      nil
+    end
+
     def verify(env, body)
       secret = Vidcache.settings.client_secret or raise NotConfigured, "config.vidcache.client_secret is not set"
+      raise NotConfigured, NO_ADDRESS if ::Rails.env.production? && Vidcache.settings.webhook_url.nil?
+
       given = HEADERS.transform_values { |name| env[name] }
       listed = Vidcache.settings.webhook_signatures
       Vidcache.verify_signature(secret, method: "POST", uri: WebhookAddress.of(env), body: body, **given,
@@ -98,6 +110,6 @@ module Vidcache
       [status, headers, [text].compact]
     end
 
-    private_class_method :verify, :read_soon, :refuse, :fail_with, :respond
+    private_class_method :read, :verify, :read_soon, :refuse, :fail_with, :respond
   end
 end

@@ -4,36 +4,39 @@ module Vidcache
   # The address that a webhook of HubSpot's was signed for: `config.vidcache.webhook_url`, the whole address that is entered at
   # HubSpot.
   #
-  # Without it the address is put together of the request: its `Host`, and the scheme as the app's server or `config.assume_ssl`
-  # say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are read only where `config.vidcache.trust_proxy` is set: say so
-  # if the proxy in front of the app sets these itself and lets none of the sender's through.
+  # Without it production takes no webhook; elsewhere the address is put together of the request: its `Host`, and the
+  # scheme as the app's server or `config.assume_ssl` say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are
+  # read only where `config.vidcache.trust_proxy` is set: say so if the proxy in front of the app sets these itself and
+  # lets none of the sender's through.
   #
   # @api private
   module WebhookAddress
     # What an address is made of, but for its query. Whatever else the request says is not repeated.
     UNUSUAL = %r{[^\w.:/\[\]~-]}
     DEFAULT_PORTS = { "http" => ":80", "https" => ":443" }.freeze
-    private_constant :UNUSUAL, :DEFAULT_PORTS
+    # A name or a number, with its port. Anything else could be another's address, up to where our path begins.
+    HOST = /\A[\w.:\[\]-]+\z/
+    private_constant :UNUSUAL, :DEFAULT_PORTS, :HOST
 
     module_function
 
     # @param env [Hash] a Rack environment
-    # @return [String] with its query
+    # @return [String] with its query, as bytes: who sends a request may have put any into it
     def of(env)
-      configured = Vidcache.settings.webhook_url
+      configured = Vidcache.settings.webhook_url&.b
       # HubSpot calls no other query than the one that is entered there.
       return configured if configured&.include?("?")
       # Not as Rails' `mount` has rewritten it.
-      return origin(env) + (env["ORIGINAL_FULLPATH"] || Rack::Request.new(env).fullpath) unless configured
+      return origin(env) + (env["ORIGINAL_FULLPATH"] || Rack::Request.new(env).fullpath).b unless configured
 
-      query = env["QUERY_STRING"].to_s
+      query = env["QUERY_STRING"].to_s.b
       query.empty? ? configured : "#{configured}?#{query}"
     end
 
     # @param env [Hash] a Rack environment
     # @return [String] for a log: without its query, and who says so
     def named(env)
-      address = of(env)[/\A[^?#]*/].gsub(UNUSUAL, "?")[0, 200]
+      address = of(env)[/\A[^?#]*/n].gsub(UNUSUAL, "?")[0, 200].force_encoding("UTF-8")
       return "#{address}, as config.vidcache.webhook_url says" if Vidcache.settings.webhook_url
 
       "#{address}, as the request says: set config.vidcache.webhook_url to the one that HubSpot calls"
@@ -44,13 +47,16 @@ module Vidcache
       host = (forwarded(env, "host") if Vidcache.settings.trust_proxy?)
       scheme ||= env["HTTPS"] == "on" ? "https" : env["rack.url_scheme"].to_s
       host ||= env["HTTP_HOST"] || "#{env["SERVER_NAME"]}:#{env["SERVER_PORT"]}"
-      "#{scheme}://#{host.delete_suffix(DEFAULT_PORTS.fetch(scheme, ""))}"
+      # No address that anything was signed for.
+      return "unknown://".b unless DEFAULT_PORTS.key?(scheme) && HOST.match?(host.b)
+
+      "#{scheme}://#{host.delete_suffix(DEFAULT_PORTS.fetch(scheme))}".b
     end
 
     # What the nearest proxy says, which adds its word at the end.
     def forwarded(env, part)
-      standard = env["HTTP_FORWARDED"].to_s.split(",").last.to_s[/(?:\A|;)\s*#{part}="?([^";\s]+)/i, 1]
-      standard || env["HTTP_X_FORWARDED_#{part.upcase}"].to_s.split(",").last&.strip.presence
+      standard = env["HTTP_FORWARDED"].to_s.b.split(",").last.to_s[/(?:\A|;)\s*#{part}="?([^";\s]+)/i, 1]
+      standard || env["HTTP_X_FORWARDED_#{part.upcase}"].to_s.b.split(",").last&.strip.presence
     end
 
     private_class_method :origin, :forwarded

@@ -10,6 +10,10 @@ class Portal
   # What calls there were; and which emails HubSpot let go of when it was told of others, and when that was.
   attr_reader :calls, :let_go
 
+  # Whether an update of an id that was merged away is carried out for the one that lives: open at HubSpot, so both are
+  # tried.
+  attr_writer :update_follows
+
   def initialize(first = 900)
     @contacts = {}
     @merged = {}
@@ -57,6 +61,7 @@ class Portal
 
   def update(vid, email)
     call(:update, vid, email) do
+      vid = living(vid) if @update_follows
       next refuse(404) unless @contacts.key?(vid)
       next refuse(409) if email && @contacts.any? { |other, held| held == email && other != vid }
 
@@ -72,8 +77,8 @@ class Portal
 
   def read(vid)
     call(:read, vid) do
-      vid = @merged[vid] while @merged.key?(vid)
-      @contacts.key?(vid) ? contact(vid) : refuse(404)
+      vid = living(vid)
+      @contacts.key?(vid) ? contact(vid, merged: @merged.select { |_, into| into == vid }.keys) : refuse(404)
     end
   end
 
@@ -100,7 +105,14 @@ class Portal
     Clients::ApiError.new(status, JSON.generate({ status: "error", category: category, message: message }))
   end
 
-  def contact(vid)
-    { id: vid.to_s, properties: { email: @contacts[vid] }, updatedAt: Time.now.utc.iso8601(3), archived: false }
+  def living(vid)
+    vid = @merged[vid] while @merged.key?(vid)
+    vid
+  end
+
+  # Which ids were merged into it, only a read tells, since it asks for that.
+  def contact(vid, merged: [])
+    properties = { email: @contacts[vid], hs_merged_object_ids: merged.join(";").presence }.compact
+    { id: vid.to_s, properties: { email: nil, **properties }, updatedAt: Time.now.utc.iso8601(3), archived: false }
   end
 end

@@ -6,24 +6,35 @@ from datetime import timedelta
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
+from shop import usual
 from shop.models import Job
-from shop.shop import perform
-from vidcache.django import get_cache
-
-RETRY = timedelta(seconds=5)
+from vidcache.django.contact_job import perform
 
 
 class Command(BaseCommand):
     help = __doc__
 
-    def handle(self, **_):
+    def add_arguments(self, parser):
+        parser.add_argument("--until-empty", action="store_true", help="end when nothing is due")
+
+    def handle(self, until_empty=False, **_):
         while True:
-            job = Job.objects.select_related("user").filter(due__lte=timezone.now()).order_by("due").first()
-            if job is None:
+            job = Job.objects.filter(due__lte=timezone.now()).order_by("due").first()
+            if job:
+                self.do(job)
+            elif until_empty:
+                return
+            else:
                 time.sleep(0.05)
-                continue
-            try:
-                perform(get_cache(), job)
-            except Exception as error:
-                logging.error("user %s: %s; trying again", job.user_id, type(error).__name__)
-                Job.objects.filter(pk=job.pk).update(due=timezone.now() + RETRY)
+
+    def do(self, job):
+        try:
+            again = (usual.perform if "usual" in job.payload else perform)(job.payload)
+        except Exception as error:
+            logging.error("a job gave up: %s", type(error).__name__)
+            again = None
+        if again:
+            job.payload, job.due = again.payload, timezone.now() + timedelta(seconds=again.wait)
+            job.save()
+        else:
+            job.delete()

@@ -80,7 +80,8 @@ module Vidcache
             - `rails vidcache:backfill` once, for the users that are there already (CREATE=1 makes contacts for whom HubSpot does not have)
             - set `config.vidcache.loader_host` to the host of the portal's own embed code (in HubSpot: Settings, Tracking code)
             - take HubSpot's own embed code out of the layout, if it is there
-            - if addresses are confirmed in your app, `if: :confirmed?` beside `has_vid`'s `email:`: until then neither pages nor jobs use them
+            - addresses have to be their users' own: without `if: :confirmed?` (or what says so in your app) beside `has_vid`'s `email:`,
+              whoever signs up as somebody else's address is linked to that person's contact. Devise's :confirmable is found by itself
         TEXT
       end
 
@@ -99,7 +100,13 @@ module Vidcache
       end
 
       def macro
-        "has_vid email: :email, key: :id#{", vid: :#{column}" if column}, job: \"HubspotContactJob\""
+        "has_vid email: :email, key: :id#{", vid: :#{column}" if column}#{", if: :confirmed?" if confirmable?}, job: \"HubspotContactJob\""
+      end
+
+      # By Devise: `confirmed?` says whether the address was.
+      def confirmable?
+        path = "app/models/#{model.underscore}.rb"
+        exists?(path) && read(path).match?(/^\s*[^#\n]*:confirmable\b/)
       end
 
       def say_column_is_missing(path)

@@ -35,6 +35,13 @@ module Vidcache
       # @return [String, nil] the email that the user had when they signed up, of the job of that
       attr_accessor :signed_up_as
 
+      # Whether the change has yet to be begun: the row was saved while the file could not be used ({Unavailable}).
+      # @return [Boolean]
+      attr_accessor :unbegun
+
+      # @return [Float, nil] seconds since 1970: when a row was made whose key may have been another user's ({Unavailable})
+      attr_accessor :row_of
+
       # @param sealed [String, nil] of {#seal}
       # @param key [Integer, String] the user's
       # @return [Memory] an empty one if it cannot be read, which is reported; then no contact may be made
@@ -53,6 +60,8 @@ module Vidcache
         @none_found = kept["none_found"] ? true : false
         @creates = kept["creates"]
         @signed_up_as = kept["signed_up_as"]
+        @unbegun = kept["unbegun"] ? true : false
+        @row_of = kept["row_of"]
       end
 
       # @param email [String, nil]
@@ -75,7 +84,7 @@ module Vidcache
       # @return [String, nil] nil: there is nothing to keep
       def seal(key)
         kept = { "formerly" => @formerly.presence, "not_before" => @not_before, "none_found" => @none_found || nil, "creates" => @creates,
-                 "signed_up_as" => @signed_up_as }.compact
+                 "signed_up_as" => @signed_up_as, "unbegun" => @unbegun || nil, "row_of" => @row_of }.compact
         self.class.encryptor.encrypt_and_sign(JSON.generate(kept), purpose: self.class.purpose(key), expires_in: KEPT) if kept.any?
       end
 

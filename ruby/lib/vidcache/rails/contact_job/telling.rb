@@ -37,6 +37,10 @@ module Vidcache
       def vidcache_update(user, vid, change, missed: nil)
         answer = vidcache_write { update(vid, user.vidcache_email) }
         vidcache_record(user, answer, change, vid)
+      rescue VidTaken => e
+        raise if e.vid == vid
+        # Another user has the id that HubSpot answered with. If somebody merged the two contacts, a read by the user's own id tells.
+        vidcache_read_again(user, change, vid)
       rescue ContactMissing => e
         # A 404 may pass. It is asked for in every other way before anything is made of it.
         raise if missed
@@ -144,8 +148,8 @@ module Vidcache
       def vidcache_read_again(user, change, vid)
         recorded = begin
           vidcache_record_read(user, change, vidcache_answer { read(vid) })
-        rescue AnswerWithoutEmail
-          raise unless Vidcache.settings.access_token
+        rescue AnswerWithoutEmail, VidTaken
+          raise unless Vidcache.settings.access_token && method(:read).owner != HubspotApi
         end
         return if recorded&.email_observed? || !Vidcache.settings.access_token
 

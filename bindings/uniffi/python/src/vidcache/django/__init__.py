@@ -2,45 +2,37 @@
 
     VIDCACHE = {"path": "/var/lib/shop/hubspot.vidcache", "portal_id": 62515, "secret": "…"}
 
-whose other keys are `vidcache.Cache`'s options. `{% load vidcache %}{% hubspot_tracking %}` before `</body>` needs the
-request context processor, and names `request.user` by `pk` and `email`; VIDCACHE's `user` (a function of the request that
-returns the user key and the email, or None) has another way. On the page after a sign-out `{% hubspot_signed_out_tag %}`
-stands in its place. A page that the app makes itself, in the browser, gets `hubspot_tracking_data(request)` as JSON:
+whose other keys are `vidcache.Cache`'s options. `{% load vidcache %}{% hubspot_tracking %}` before `</body>` needs
+the request context processor, and names `request.user` by `pk` and `email`; VIDCACHE's `user` (a function of the
+request that returns the user key and the email, or None) has another way. On the page after a sign-out `{%
+hubspot_signed_out_tag %}` stands in its place. A page that the app makes itself, in the browser, gets
+`hubspot_tracking_data(request)` as JSON:
 
     def me(request):
         return JsonResponse({"name": request.user.first_name, "hubspot": hubspot_tracking_data(request)})
 
 Neither tag nor data belongs into a fragment cache: they say what is so at this moment.
 
-`vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's data,
-or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache in Firefox.
-VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox keeps the page for
-Back, and what keeps an old page from naming an email is the script alone. It must then stand above Django's
-ConditionalGetMiddleware, which gives an ETag to what has none; `manage.py check` says so.
-"""
+`vidcache.django.middleware.VidcacheMiddleware` gives `request.vidcache`, and sends every response that has a page's
+data, or a snippet that names somebody, with `Cache-Control: private, no-store`, which costs the back/forward cache
+in Firefox. VIDCACHE's `"no_store": False` sends `private, no-cache` and no ETag or Last-Modified instead: Firefox
+keeps the page for Back, and what keeps an old page from naming an email is the script alone. It must then stand
+above Django's ConditionalGetMiddleware, which gives an ETag to what has none; `manage.py check` says so. """
 
 from __future__ import annotations
 
 import threading
 from typing import Any, Optional
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from .. import _page
 from ..cache import Cache
+from .declaration import declaration_of, has_vid
+from .settings import configuration, given, no_store
 
 _lock = threading.Lock()
 _cache: Optional[Cache] = None
-
-
-def configuration() -> dict[str, Any]:
-    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id."""
-    found = getattr(settings, "VIDCACHE", None)
-    if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
-        raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')
-    return {name: value for name, value in found.items() if name not in ("user", "no_store")}
 
 
 def get_cache() -> Cache:
@@ -76,20 +68,17 @@ def hubspot_signed_out_data(request: Any) -> dict[str, Any]:
 
 def visitor(request: Any) -> Optional[tuple[Any, Optional[str]]]:
     """The user key and the email of the request's user, or None."""
-    given = getattr(settings, "VIDCACHE", {}).get("user")
-    if given is not None:
-        who: Optional[tuple[Any, Optional[str]]] = given(request)
+    by_app = given("user")
+    if by_app is not None:
+        who: Optional[tuple[Any, Optional[str]]] = by_app(request)
         return who
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return None
+    declaration = declaration_of(user)
+    if declaration is not None:
+        return declaration.user_key(user), declaration.email_of(user)
     return user.pk, getattr(user, user.get_email_field_name(), None)
-
-
-def no_store() -> bool:
-    """Whether VIDCACHE leaves `no_store` on."""
-    found = getattr(settings, "VIDCACHE", None)
-    return not isinstance(found, dict) or found.get("no_store") is not False
 
 
 def on_page(request: Any) -> None:
@@ -109,3 +98,24 @@ def _forget_cache(*, setting: str, **_: Any) -> None:
 
 
 setting_changed.connect(_forget_cache)
+
+# They ask this module for the cache.
+from .statements import (  # noqa: E402
+    UnseenEmailChange,
+    hubspot_email_will_change,
+    hubspot_emails_will_change,
+)
+
+__all__ = [
+    "UnseenEmailChange",
+    "configuration",
+    "get_cache",
+    "has_vid",
+    "hubspot_email_will_change",
+    "hubspot_emails_will_change",
+    "hubspot_signed_out_data",
+    "hubspot_tracking_data",
+    "no_store",
+    "on_page",
+    "visitor",
+]

@@ -1,0 +1,161 @@
+"""One change of an email, or one new user, as a member of the transaction that it is made in.
+
+Django calls hooks after a commit, and tells nobody of a rollback: it drops the hooks of what was rolled back, of a
+savepoint too. So a member is such a hook, and each connection that has one is watched: whichever member is no
+longer among its hooks after a rollback was rolled back with it, and its change is abandoned. """
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Optional
+
+from django.db import connections, transaction
+
+from .._page import report
+from . import get_cache
+from .declaration import Declaration
+
+
+class Member:
+    """A hook of a transaction: committed when it is called, rolled back when it is dropped."""
+
+    __slots__ = ("commit_tried", "ended", "on_commit", "on_rollback")
+
+    def __init__(self, on_commit: Callable[[], None], on_rollback: Optional[Callable[[], None]] = None) -> None:
+        self.on_commit = on_commit
+        self.on_rollback = on_rollback
+        self.commit_tried = False
+        self.ended = False
+
+    def __call__(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self.on_commit()
+
+    def dropped(self) -> None:
+        """After COMMIT was tried a rollback may be none: if the connection broke, the database may have committed."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.commit_tried:
+            self.on_commit()
+        elif self.on_rollback is not None:
+            self.on_rollback()
+
+
+def join(member: Member, using: str) -> None:
+    """Makes it a member of the connection's transaction; without one it is committed at once.
+
+    Raises TransactionManagementError where the app has switched autocommit off and manages transactions by hand.
+    """
+    connection = connections[using]
+    members = _watched(connection)
+    _settle(connection, members)
+    members.append(member)
+    # What an app's own hook raises ends those behind it, so what a member does raises nothing: see `quietly`.
+    transaction.on_commit(member, using=using)
+
+
+def _watched(connection: Any) -> list[Member]:
+    found: Optional[list[Member]] = connection.__dict__.get("vidcache_members")
+    if found is not None:
+        return found
+    members: list[Member] = []
+    commit, rollback, savepoint_rollback = connection.commit, connection.rollback, connection.savepoint_rollback
+
+    def watched_commit() -> None:
+        for member in members:
+            member.commit_tried = True
+        commit()
+        # First of all, since a hook of the app's that raises ends those behind it.
+        connection.run_on_commit.sort(key=lambda hook: not isinstance(hook[1], Member))
+
+    def watched_rollback() -> None:
+        try:
+            rollback()
+        finally:
+            _settle(connection, members)
+
+    def watched_savepoint_rollback(sid: Any) -> None:
+        try:
+            savepoint_rollback(sid)
+        finally:
+            _settle(connection, members)
+
+    connection.vidcache_members = members
+    connection.commit = watched_commit
+    connection.rollback = watched_rollback
+    connection.savepoint_rollback = watched_savepoint_rollback
+    return members
+
+
+def _settle(connection: Any, members: list[Member]) -> None:
+    hooks = {id(hook[1]) for hook in connection.run_on_commit}
+    gone = [member for member in members if id(member) not in hooks]
+    if gone:
+        members[:] = [member for member in members if id(member) in hooks]
+        for member in gone:
+            member.dropped()
+
+
+def quietly(outcome: str, do: Callable[[], object]) -> None:
+    """For what comes after a commit or a rollback: what fails is reported, and breaks nothing of the app's."""
+    try:
+        do()
+    except Exception as error:
+        report(outcome, error)
+
+
+def begin(declaration: Declaration, user: Any, using: str) -> int:
+    """Begins a change of this user in the connection's transaction. After the commit a job is enqueued, after a
+    rollback the change is abandoned. Returns its token. Raises as `Cache.begin_email_change`: then the email must
+    not be written. """
+    from . import queue
+
+    key = declaration.user_key(user)
+    token = get_cache().begin_email_change(key)
+    job = queue.payload(declaration, user, change=token, before=declaration.email_of(user))
+
+    def enqueue() -> None:
+        quietly(
+            f"user {key}: no job was enqueued, so the change stays outstanding until vidcache_reconcile makes one",
+            lambda: queue.enqueue(job, queue.quiet_period()),
+        )
+
+    def abandon() -> None:
+        quietly(
+            f"user {key}: a change was not abandoned, so it stays outstanding",
+            lambda: get_cache().abandon_email_change(key, token),
+        )
+
+    try:
+        join(Member(enqueue, abandon), using)
+    except BaseException:
+        abandon()
+        raise
+    return token
+
+
+def sign_up(declaration: Declaration, user: Any, using: str) -> None:
+    """Enqueues a new user's job once their row is committed."""
+    from . import queue
+
+    job = queue.payload(declaration, user, signed_up_as=declaration.email_of(user))
+    outcome = f"user {declaration.user_key(user)}: no job was enqueued, so vidcache_reconcile has to find them"
+    join(Member(lambda: quietly(outcome, lambda: queue.enqueue(job, 0))), using)
+
+
+def changes_of(key: Any) -> list[dict[str, Any]]:
+    """The user's outstanding changes, as `Cache.export` has them."""
+    return [change for change in _changes(key) if change["ended_at"] is None]
+
+
+def is_refused(key: Any) -> bool:
+    """Whether HubSpot has refused the email of a user without a contact for good."""
+    return any(change["refused"] is not None for change in _changes(key))
+
+
+def _changes(key: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(get_cache().export(key))["changes"]
+    return found

@@ -1,0 +1,88 @@
+"""The setting VIDCACHE, with what is not given filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Optional, Union
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+TRANSIT = 5.0
+"""Seconds that a page view may take from the browser to HubSpot."""
+LONGEST = 3600 + TRANSIT
+"""Seconds: the longest quiet period that any process's page deadline can ask for."""
+
+OF_THE_CACHE = frozenset(
+    ("path", "portal_id", "secret", "old_secrets", "durable", "busy_timeout", "memory", "page_deadline", "loader_host")
+)
+"""Of the setting's keys those that `vidcache.Cache` takes."""
+OF_DJANGO = frozenset(
+    (
+        "user",
+        "no_store",
+        "queue",
+        "rq_queue",
+        "quiet_period",
+        "access_token",
+        "client_secret",
+        "webhook_url",
+        "webhook_signatures",
+        "api_url",
+        "api_path",
+    )
+)
+"""The others."""
+
+Enqueue = Callable[[dict[str, Any], float], object]
+
+
+def given(name: str) -> Any:
+    """What VIDCACHE has under that name, or None."""
+    found = getattr(settings, "VIDCACHE", None)
+    return found.get(name) if isinstance(found, dict) else None
+
+
+def configured() -> bool:
+    """Whether there is a setting at all. Without it saves are left as they are; `manage.py check` refuses that."""
+    return given("path") is not None and given("portal_id") is not None
+
+
+def configuration() -> dict[str, Any]:
+    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id."""
+    found = getattr(settings, "VIDCACHE", None)
+    if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
+        raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')
+    return {name: value for name, value in found.items() if name not in OF_DJANGO}
+
+
+def no_store() -> bool:
+    """Whether VIDCACHE leaves `no_store` on."""
+    return given("no_store") is not False
+
+
+def enqueue() -> Enqueue:
+    """The queue's function. Raises ImproperlyConfigured where there is none, or it cannot be imported."""
+    queue: Union[str, Enqueue, None] = given("queue")
+    if isinstance(queue, str):
+        try:
+            queue = import_string(queue)
+        except ImportError as error:
+            raise ImproperlyConfigured(f'VIDCACHE["queue"] cannot be imported: {error}') from None
+    if queue is None or not callable(queue):
+        raise ImproperlyConfigured('VIDCACHE has no "queue": nobody tells HubSpot of changes')
+    return queue
+
+
+def access_token() -> Optional[str]:
+    """What HubSpot is called with, without the line's end that files and secret stores put after it; None: there is
+    none.
+
+    Raises ImproperlyConfigured: it cannot be one, and an HTTP client that was given it would repeat it in its error.
+    """
+    token = str(given("access_token") or "").strip()
+    if re.search(r"[^!-~]", token):
+        raise ImproperlyConfigured('VIDCACHE["access_token"] has a blank or a line\'s end in it')
+    return token or None

@@ -1,0 +1,154 @@
+"""The contact job in the queues that Django's apps have: the real Celery and the real RQ, with a Redis of the
+tests' own."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+import django_shop
+from django_shop.portal import Portal, configure, perform_next, wait_for_the_clock
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from vidcache.django import contact_job, get_cache, queue
+
+User = get_user_model()
+LIMIT = 30
+
+
+@pytest.fixture(scope="module")
+def double():
+    portal = Portal()
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    yield portal
+    portal.stop()
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory):
+    if shutil.which("redis-server") is None:
+        pytest.skip("skipped because redis-server is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    server = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder], stdout=subprocess.DEVNULL
+    )
+    import redis
+
+    until(lambda: redis.Redis(port=port).ping(), redis.ConnectionError)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait()
+
+
+def until(done, *errors):
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        try:
+            if done():
+                return
+        except errors:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("it does not come about")
+
+
+@pytest.fixture
+def portal(double, monkeypatch, tmp_path):
+    double.reset()
+    configure(monkeypatch, api_url=double.url, path=tmp_path / "hubspot.vidcache")
+    get_cache()
+    monkeypatch.setattr(queue, "quiet_period", lambda: 1.5)
+    yield double
+    for user in User.objects.all():
+        user.delete()
+    django_shop.QUEUE.clear()
+
+
+@pytest.fixture
+def celery_app():
+    from celery import Celery
+
+    app = Celery("shop", set_as_current=True)
+    app.conf.worker_hijack_root_logger = False
+    app.autodiscover_tasks(["vidcache.django"], force=True)
+    yield app
+    app.close()
+
+
+def test_celery_tells_hubspot_after_the_quiet_period(portal, celery_app, redis_url, monkeypatch):
+    from celery.contrib.testing.worker import start_worker
+
+    celery_app.conf.update(broker_url=redis_url, task_ignore_result=True, broker_connection_retry_on_startup=True)
+    configure(monkeypatch, queue="vidcache.django.celery.enqueue")
+    with start_worker(celery_app, pool="solo", perform_ping_check=False, loglevel="WARNING"):
+        user = User.objects.create(username="ann", email="ann@shop.test")
+        until(lambda: get_cache().resolve(user.pk))
+        began = time.monotonic()
+        wait_for_the_clock()
+        user.email = "new@shop.test"
+        user.save()
+        assert get_cache().decide(user.pk, user.email).reason == "change_outstanding"
+        until(lambda: get_cache().decide(user.pk, user.email).agreed)
+    assert time.monotonic() - began >= 1.4 and portal.emails() == ["new@shop.test"]
+
+
+def test_celery_that_runs_tasks_at_once_does_what_can_be_done_and_ends(portal, celery_app, monkeypatch, caplog):
+    celery_app.conf.task_always_eager = True
+    configure(monkeypatch, queue="vidcache.django.celery.enqueue")
+    user = User.objects.create(username="ann", email="ann@shop.test")
+    assert get_cache().decide(user.pk, user.email).agreed
+    user.email = "new@shop.test"
+    user.save()
+    assert get_cache().decide(user.pk, user.email).reason == "change_outstanding"
+    assert "task_always_eager" in caplog.text and "@" not in caplog.text and portal.emails() == ["ann@shop.test"]
+
+
+def test_rq_tells_hubspot_after_the_quiet_period(portal, redis_url, monkeypatch):
+    import redis
+    from rq import Queue, SimpleWorker
+    from rq.scheduler import RQScheduler
+
+    server = redis.Redis.from_url(redis_url)
+    jobs = Queue("hubspot", connection=server)
+    configure(monkeypatch, queue="vidcache.django.rq.enqueue", rq_queue=lambda: jobs)
+
+    def work():
+        scheduler = RQScheduler([jobs], connection=server)
+        scheduler.acquire_locks()
+        scheduler.enqueue_scheduled_jobs()
+        scheduler.release_locks()
+        SimpleWorker([jobs], connection=server).work(burst=True)
+        return get_cache().decide(user.pk, user.email).agreed
+
+    user = User.objects.create(username="ann", email="ann@shop.test")
+    assert work()
+    wait_for_the_clock()
+    user.email = "new@shop.test"
+    user.save()
+    assert not work() and portal.emails() == ["ann@shop.test"]
+    until(work)
+    assert portal.emails() == ["new@shop.test"]
+
+
+def test_nothing_that_a_queue_is_given_names_an_email(portal):
+    user = User.objects.create(username="ann", email="ann@shop.test")
+    user.email = "new@shop.test"
+    user.save()
+    assert "shop.test" not in json.dumps(django_shop.QUEUE)
+    assert all(len(json.dumps(job)) < 1000 for job, _ in django_shop.QUEUE)
+
+
+def test_a_try_that_a_queue_hands_out_early_waits(portal, monkeypatch):
+    user = User.objects.create(username="ann", email="ann@shop.test")
+    configure(monkeypatch, api_url="http://127.0.0.1:9")
+    again = perform_next()
+    early = contact_job.perform(again.payload)
+    assert early.payload == again.payload and 1 < early.wait <= again.wait
+    assert get_cache().resolve(user.pk) is None
+    connection.close()

@@ -1,0 +1,21 @@
+import uuid
+
+from django.db import models
+from vidcache.django import has_vid
+
+
+@has_vid(email="mail", prefix="member-", usable="confirmed")
+class Member(models.Model):
+    """A model of the app's own, with keys, a column and an answer of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    mail = models.EmailField(db_column="mail_address")
+    confirmed = models.BooleanField(default=False)
+    seen = models.IntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Order(models.Model):
+    """What has nothing to do with it, but an email."""
+
+    email = models.EmailField()

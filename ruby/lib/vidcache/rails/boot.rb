@@ -1,0 +1,55 @@
+# frozen_string_literal: true
+
+module Vidcache
+  # Looks at the file once when a server boots, or a worker of a queue: where it cannot be opened, whoever is on call hears of it
+  # then, and not from the first user whose save is refused. Not in consoles, generators or tasks such as `assets:precompile`,
+  # which may run where there is no file at all, or as another user.
+  #
+  # @api private
+  module Boot
+    # Programs that serve requests or run jobs, as they are called or call themselves.
+    SERVERS = /\A(?:puma|pumactl|unicorn(?:_rails)?|rainbows|thin|falcon|iodine|rackup|sidekiq\w*|resque\w*|good_job|
+                  delayed_job|shoryuken|que|sneakers|jobs)\b/x
+    # Tasks that do so.
+    WORKERS = /\A(?:resque|jobs|solid_queue|good_job|que|sneakers):(?:work|workers|workoff|start|run)\b/
+
+    private_constant :SERVERS, :WORKERS
+
+    module_function
+
+    # @return [Boolean] whether this process serves requests or runs jobs
+    def server?
+      return tasks.any?(WORKERS) if File.basename($0) == "rake" || tasks.any?
+
+      return true if defined?(::Rails::Server) || defined?(::PhusionPassenger)
+
+      File.basename($0[/\A\S*/].to_s).match?(SERVERS)
+    end
+
+    # Opens the file, and reads of it. Never raises.
+    #
+    # @return [void]
+    def look
+      return unless Vidcache.configured? && server?
+
+      Vidcache.cache.resolve(0)
+    rescue StandardError, NotImplementedError => e
+      Failure.report(e, during: "the file cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")
+    end
+
+    def saves
+      return "users are saved without it" if Vidcache.settings.when_unavailable == :save
+
+      "whoever signs up or saves an email is shown an error"
+    end
+
+    # @return [Array<String>] of rake
+    def tasks
+      defined?(::Rake) && ::Rake.respond_to?(:application) ? ::Rake.application.top_level_tasks.map(&:to_s) : []
+    rescue StandardError
+      []
+    end
+
+    private_class_method :saves, :tasks
+  end
+end

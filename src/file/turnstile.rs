@@ -1,0 +1,193 @@
+//! One at a time, whichever log and index they have: who writes, and who makes a log or an index.
+//!
+//! SQLite's own locks for that are in the index. Where the index is deleted, whoever still has the old one and whoever
+//! makes a new one no longer exclude one another; where the log is, two have a log each. So on Linux one byte of the
+//! database, which SQLite does not lock, is a turnstile. A writer passes it, and looks then whether the names still
+//! lead to what it has open; if so, that stays right until its commit, since nobody makes another log or index
+//! meanwhile (`index_locks` sees to it). What it acknowledges is in its log, wherever that log's name went.
+//!
+//! # Coming back
+//! Whoever notices that a log or an index is gone leaves its connections and keeps the descriptor of the log. Under the
+//! turnstile the first one back gives that log its name again (a copy, since a file without a name cannot have one
+//! again), opens it, from which SQLite makes a new index, and marks the old index, for those who come after: they have
+//! nothing to bring. Until then nobody new begins an empty log while others have the database open: he looks for theirs
+//! (`unlinked`), or waits.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::guard::{Guards, Left, Log, Moved};
+use super::location::cannot_open;
+use super::lock::{INDEX_IN_USE, Range, SHARED, is_locked, is_taken, set_lock};
+use super::names::{INDEX, LOG, beside, file_id, id_of};
+use super::unlinked;
+use crate::error::{Error, Result};
+
+/// Behind SQLite's SHARED range.
+const TURNSTILE: Range = (0x4000_0200, 1);
+/// Four bytes of the index that SQLite keeps for later (<https://sqlite.org/walformat.html>), and what says there that
+/// its log has its name again.
+const MARK_AT: u64 = 132;
+const MARK: [u8; 4] = *b"left";
+/// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was
+/// not deleted.
+const NO_FRAMES: [u8; 32] = [0; 32];
+
+impl Guards {
+    /// Lets the caller open a connection. True: it may make the log and the index, and has the turnstile for it, until
+    /// [`Guards::end_turn`].
+    pub(crate) fn admit(&mut self, path: &Path) -> Result<bool> {
+        self.expected_log = None;
+        if self.guard_of(path, SHARED)?.is_none() {
+            return Ok(true); // There is nothing: SQLite will say so.
+        }
+        if self.left.is_none() && index_is_in_use(path)? && file_id(&beside(path, LOG)).is_some() {
+            return Ok(false);
+        }
+        self.take_turn()?;
+        let may_make = if self.left.is_some() { self.put_back(path) } else { self.may_make(path) };
+        if !matches!(may_make, Ok(true)) {
+            self.end_turn();
+        }
+        may_make
+    }
+
+    /// Whoever has it is the only one of all processes and handles.
+    pub(crate) fn take_turn(&mut self) -> Result<()> {
+        let Some(database) = self.held.iter().rev().find(|guard| guard.range == SHARED) else { return Ok(()) };
+        if self.in_turn {
+            return Err(Error::Busy);
+        }
+        match set_lock(&database.file, libc::F_WRLCK as libc::c_short, TURNSTILE) {
+            Ok(()) => {}
+            Err(e) if is_taken(&e) => return Err(Error::Busy),
+            // A system without such locks: SQLite's own must do.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(e) => return Err(Error::Storage(format!("no lock for writing: {e}"))),
+        }
+        self.in_turn = true;
+        Ok(())
+    }
+
+    pub(crate) fn end_turn(&mut self) {
+        self.in_turn = false;
+        for guard in self.held.iter().filter(|guard| guard.range == SHARED) {
+            let _ = set_lock(&guard.file, libc::F_UNLCK as libc::c_short, TURNSTILE);
+        }
+    }
+
+    /// Lets go of the log and the index, whose connections were closed. If they are gone, what is in the log is kept
+    /// for [`Guards::admit`]. Of another database nothing is: nobody in this process may be inside SQLite then.
+    pub(crate) fn part(&mut self, moved: Moved) {
+        if moved.database {
+            return self.close();
+        }
+        let index = self.held.iter().rposition(|guard| guard.range == INDEX_IN_USE);
+        let index = index.map(|at| self.held.remove(at).file);
+        self.held.retain(|guard| guard.range == SHARED);
+        if let Some(log) = self.log.take().filter(|_| moved.any() && self.left.is_none()) {
+            self.left = Some(Left { log, index });
+        }
+    }
+
+    /// Gives a log that was left its name again, for good, where no connection is to be opened.
+    pub(crate) fn bring_back(&mut self, path: &Path) {
+        if self.left.is_some() && matches!(self.admit(path), Ok(true)) {
+            self.arrive();
+            self.end_turn();
+        }
+    }
+
+    /// The log that was left has its name again, and somebody has it open.
+    pub(super) fn arrive(&mut self) {
+        if let Some(Left { index: Some(index), .. }) = self.left.take() {
+            let _ = index.write_all_at(&MARK, MARK_AT);
+        }
+    }
+
+    /// Whether a log and an index may be made, as the turnstile's holder sees it.
+    fn may_make(&mut self, path: &Path) -> Result<bool> {
+        let log = fs::metadata(beside(path, LOG)).ok();
+        if index_is_in_use(path)? {
+            return if log.is_some() { Ok(false) } else { self.find_left(path) };
+        }
+        let database = self.held.iter().rev().find(|guard| guard.range == SHARED);
+        let in_use = database.is_some_and(|database| is_locked(&database.file, SHARED).unwrap_or(false));
+        let index_is_gone = file_id(&beside(path, INDEX)).is_none();
+        if in_use && index_is_gone && log.as_ref().is_none_or(|log| log.len() == 0) {
+            // Somebody is coming or going; or both were deleted, and what is in the log is there alone.
+            return self.find_left(path);
+        }
+        self.expected_log = file_id(&beside(path, LOG));
+        Ok(true)
+    }
+
+    /// Others have a log that has no name any more, and have not noticed: it is brought back for them where it can be
+    /// found. Where it cannot, they will bring it.
+    fn find_left(&mut self, path: &Path) -> Result<bool> {
+        let Some(database) = file_id(path) else { return Err(Error::Busy) };
+        let named = file_id(&beside(path, INDEX));
+        let is_current = |index: &File| match named {
+            Some(named) => id_of(index).is_ok_and(|id| id == named) && !is_marked(index),
+            None => !is_marked(index),
+        };
+        let (log, index) = unlinked::log(path, database, is_current).ok_or(Error::Busy)?;
+        let id = id_of(&log).map_err(|e| cannot_open(path, e))?;
+        self.left = Some(Left { log: Log { file: log, id }, index: Some(index) });
+        self.put_back(path)
+    }
+
+    /// Gives the log that was left its name again, unless somebody was there first.
+    fn put_back(&mut self, path: &Path) -> Result<bool> {
+        let Some(left) = &self.left else { return Ok(false) };
+        let own = left.index.as_ref().and_then(|index| id_of(index).ok());
+        let index = beside(path, INDEX);
+        let is_anothers = file_id(&index).is_some_and(|id| Some(id) != own);
+        if left.index.as_ref().is_some_and(is_marked) || is_anothers && index_is_in_use(path)? {
+            self.left = None;
+            return self.may_make(path);
+        }
+        let log = beside(path, LOG);
+        if file_id(&log) != Some(left.log.id) {
+            copy(&left.log.file, path).map_err(|e| cannot_open(path, e))?;
+        }
+        self.expected_log = file_id(&log);
+        match fs::remove_file(&index) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(cannot_open(path, e)),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// Whether anybody has the index open that is beside the file.
+fn index_is_in_use(path: &Path) -> Result<bool> {
+    let index = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(beside(path, INDEX));
+    match index.and_then(|index| is_locked(&index, INDEX_IN_USE)) {
+        Ok(is_locked) => Ok(is_locked),
+        Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+        Err(e) => Err(cannot_open(path, e)),
+    }
+}
+
+fn is_marked(index: &File) -> bool {
+    let mut found = [0; 4];
+    index.read_exact_at(&mut found, MARK_AT).is_ok() && found == MARK
+}
+
+/// Makes the file's log one that has all of `log`.
+fn copy(log: &File, path: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.log.new"));
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let (mut from, start) = (log, io::SeekFrom::Start(0));
+    from.seek(start)?;
+    if io::copy(&mut from, &mut file)? == 0 {
+        file.write_all_at(&NO_FRAMES, 0)?;
+    }
+    file.sync_all()?;
+    fs::rename(&new, beside(path, LOG))?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
