@@ -181,7 +181,7 @@ impl Database {
         })
     }
 
-    /// As [`Vidcache::link`](crate::Vidcache::link).
+    /// Links the user, as [`Vidcache::link`](crate::Vidcache::link) or `link_shared`.
     pub fn link<'a>(&'a self, user: UserKey<'a>, vid: Vid, shared: bool) -> Errand<'a, ()> {
         let names = Names { users: vec![Key::from(user)], vids: vec![vid.get()], ..Names::default() };
         self.errand(names, move |rows, answer| match shared {
@@ -190,13 +190,13 @@ impl Database {
         })
     }
 
-    /// As [`Vidcache::abandon_email_change`](crate::Vidcache::abandon_email_change).
+    /// Ends a change that did not happen, as [`Vidcache::abandon_email_change`](crate::Vidcache::abandon_email_change).
     pub fn abandon<'a>(&'a self, user: UserKey<'a>, token: ChangeToken) -> Errand<'a, ()> {
         let names = Names { users: vec![Key::from(user)], tokens: vec![token.get()], ..Names::default() };
         self.errand(names, move |rows, answer| learn::abandon(rows, user, token, answer.head.clock))
     }
 
-    /// As [`Vidcache::record_read`](crate::Vidcache::record_read); the inner error is to be told once the statements are
+    /// Takes in an answer about a user, as [`Vidcache::record_read`](crate::Vidcache::record_read); the inner error is to be told once the statements are
     /// committed.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ impl Database {
         }))
     }
 
-    /// As [`Vidcache::apply_webhook`](crate::Vidcache::apply_webhook); the error beside it is to be told once the
+    /// Takes in a webhook's body, as [`Vidcache::apply_webhook`](crate::Vidcache::apply_webhook); the error beside it is to be told once the
     /// statements are committed.
     ///
     /// # Errors
@@ -296,7 +296,7 @@ impl Database {
         }))
     }
 
-    /// As [`Vidcache::forget`](crate::Vidcache::forget).
+    /// Takes out all that is held on the user, as [`Vidcache::forget`](crate::Vidcache::forget).
     pub fn forget<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, bool> {
         let names = Names { users: vec![Key::from(user)], ..Names::default() };
         self.errand(names, move |rows, _| rows::apply(rows, &Event::Forgotten { user }))

@@ -1,11 +1,11 @@
 //! What the database is asked: one statement, whose answer is one row of one column, a JSON object as text.
 //!
-//! A statement has no parameters. Keys and fingerprints are hexadecimal digits and ids are numbers, so nothing in it has to
-//! be quoted, and it can be sent as it is by whatever client the app has, prepared or not, through a pooler too.
+//! A statement has no parameters. Keys and fingerprints are hexadecimal digits and ids are numbers, so nothing in it
+//! has to be quoted, and it can be sent as it is by whatever client the app has, prepared or not, through a pooler too.
 //!
 //! A decision about one user depends on their *component*: their links, those contacts, what was merged with them, all
-//! users of all of those, and so on until nothing is added. Most users have a contact that nobody else ever had, so a page
-//! asks for that much first ([`flat`]), with whether there is more; only then for the whole ([`walk`]).
+//! users of all of those, and so on until nothing is added. Most users have a contact that nobody else ever had, so a
+//! page asks for that much first ([`flat`]), with whether there is more; only then for the whole ([`walk`]).
 
 use std::fmt::Write;
 
@@ -83,8 +83,8 @@ pub(crate) fn flat(tables: &Tables, user: &Key) -> String {
 
 /// The whole component of some users and contacts.
 ///
-/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole tables,
-/// or compile the statement anew each time. An array it takes for ten.
+/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
+/// tables, or compile the statement anew each time. An array it takes for ten.
 pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
     let work = depth == Depth::Work;
     let mut seeds = String::from("(NULL::bytea, NULL::bigint)");

@@ -1,5 +1,5 @@
-//! A component in memory: the facts of one answer as rows of an SQLite database that is nobody else's, on which all that
-//! works on a file's rows works unchanged.
+//! A component in memory: the facts of one answer as rows of an SQLite database that is nobody else's, on which all
+//! that works on a file's rows works unchanged.
 
 use rusqlite::Connection;
 

@@ -1,8 +1,8 @@
 //! What an answer says of itself, and whether it may be believed.
 //!
-//! The app's connection may lead to a replica, run in a transaction whose snapshot is minutes old, or belong to a copy of
-//! the database that another portal's app uses. All of this an answer says itself, in one snapshot with what it answers, so
-//! no setting of the app has to be trusted.
+//! The app's connection may lead to a replica, run in a transaction whose snapshot is minutes old, or belong to a copy
+//! of the database that another portal's app uses. All of this an answer says itself, in one snapshot with what it
+//! answers, so no setting of the app has to be trusted.
 
 use std::fmt;
 use std::time::Duration;

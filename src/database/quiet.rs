@@ -1,7 +1,8 @@
 //! When the worker may tell HubSpot of a change: a quiet period after every page that could name the former email.
 //!
-//! It is counted by PostgreSQL's clock, since hosts' clocks differ, and from when a worker first *saw* the change, since
-//! the transaction that begins one may be open for minutes before it is committed, and until then pages know nothing of it.
+//! It is counted by PostgreSQL's clock, since hosts' clocks differ, and from when a worker first *saw* the change,
+//! since the transaction that begins one may be open for minutes before it is committed, and until then pages know
+//! nothing of it.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ pub enum Turn {
     Now,
 }
 
-/// `since`: when the change was begun, or when another user came to the contact after that; `None`, it has ended. `seen`:
-/// when a worker saw it. `clock`: PostgreSQL's, of the answer that says so.
+/// `since`: when the change was begun, or when another user came to the contact after that; `None`, it has ended.
+/// `seen`: when a worker saw it. `clock`: PostgreSQL's, of the answer that says so.
 pub(crate) fn turn(since: Option<Millis>, seen: Option<Millis>, clock: Millis, quiet: Duration) -> Turn {
     let Some(since) = since else { return Turn::Ended };
     // What was seen before somebody else came to the contact was another state of it.

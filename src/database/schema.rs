@@ -1,8 +1,8 @@
 //! The tables in the app's own database.
 //!
-//! Every row is a join of facts, and every write joins what is there with what is new, so two hosts that write one row at
-//! the same time end in the same row, whoever is first. Only types that Rails' `schema.rb`, Django and Prisma can write
-//! down: bigint, binary, boolean.
+//! Every row is a join of facts, and every write joins what is there with what is new, so two hosts that write one row
+//! at the same time end in the same row, whoever is first. Only types that Rails' `schema.rb`, Django and Prisma can
+//! write down: bigint, binary, boolean.
 
 use crate::error::{Error, Result};
 
@@ -66,9 +66,9 @@ pub(crate) const TABLES: &[&str] = &[
 
 /// Times are milliseconds since 1970: HubSpot's clock where HubSpot says it, PostgreSQL's everywhere else.
 const CREATE: &[&str] = &[
-    // One row. The portal, and the key of the fingerprints, wrapped under the app's secret. Whoever knows no format from
-    // `min_reader` on must not answer. Up to `doubted_to` of HubSpot's clock nothing counts that it said of any contact,
-    // but what a read says that was begun at `doubted_at` or later: for a database that was put back.
+    // One row. The portal, and the key of the fingerprints, wrapped under the app's secret. Whoever knows no format
+    // from `min_reader` on must not answer. Up to `doubted_to` of HubSpot's clock nothing counts that it said of any
+    // contact, but what a read says that was begun at `doubted_at` or later: for a database that was put back.
     "CREATE TABLE {meta} (id bigint PRIMARY KEY, portal bigint NOT NULL, key_check bytea NOT NULL,
        wrapped_key bytea NOT NULL, format bigint NOT NULL, min_reader bigint NOT NULL,
        doubted_to bigint, doubted_at bigint)",
@@ -76,7 +76,8 @@ const CREATE: &[&str] = &[
     "CREATE TABLE {links} (user_key bytea NOT NULL, vid bigint NOT NULL, first_at bigint NOT NULL,
        last_at bigint NOT NULL, PRIMARY KEY (user_key, vid))",
     "CREATE INDEX vidcache_links_vid ON {links} (vid)",
-    // An id, merged or not. The email by the latest (email_at, read_at), none where two tie; the greatest of each other.
+    // An id, merged or not. The email by the latest (email_at, read_at), none where two tie; the greatest of each
+    // other.
     "CREATE TABLE {contacts} (vid bigint PRIMARY KEY, email bytea, email_at bigint, read_at bigint, deleted_at bigint,
        restored_at bigint, doubted_to bigint, doubted_at bigint, asked_at bigint)",
     "CREATE TABLE {merges} (old_vid bigint NOT NULL, into_vid bigint NOT NULL, at bigint NOT NULL, born boolean NOT NULL,
@@ -84,8 +85,8 @@ const CREATE: &[&str] = &[
     "CREATE INDEX vidcache_merges_into ON {merges} (into_vid)",
     "CREATE TABLE {secondaries} (vid bigint NOT NULL, email bytea NOT NULL, at bigint NOT NULL,
        PRIMARY KEY (vid, email))",
-    // The least begun_at, the least ended_at (of one time the greatest refusal), the greatest seen_at: when a worker first
-    // saw the change committed, which is what the quiet period is counted from.
+    // The least begun_at, the least ended_at (of one time the greatest refusal), the greatest seen_at: when a worker
+    // first saw the change committed, which is what the quiet period is counted from.
     "CREATE TABLE {changes} (token bigint PRIMARY KEY, user_key bytea, begun_at bigint, seen_at bigint, ended_at bigint,
        refused bigint)",
     "CREATE INDEX vidcache_changes_outstanding ON {changes} (user_key) WHERE ended_at IS NULL",

@@ -22,8 +22,8 @@ pub(crate) fn set_up(tables: &Tables, portal: i64, key_check: &[u8], wrapped_key
     ))
 }
 
-/// Begins a change. In the app's own transaction, so that it is there if and only if the email was changed. It waits for
-/// nobody: no other token is the same.
+/// Begins a change. In the app's own transaction, so that it is there if and only if the email was changed. It waits
+/// for nobody: no other token is the same.
 pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
     tables.named(&format!(
         "INSERT INTO {{changes}} (token, user_key, begun_at) VALUES ({}, {}, {CLOCK})",
@@ -32,8 +32,8 @@ pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
     ))
 }
 
-/// Says that a worker has seen the change, and so the commit of it. `unless_after`: it has to be seen anew where that was
-/// before somebody else came to the contact.
+/// Says that a worker has seen the change, and so the commit of it. `unless_after`: it has to be seen anew where that
+/// was before somebody else came to the contact.
 pub(crate) fn see(tables: &Tables, token: ChangeToken, unless_after: Millis) -> String {
     tables.named(&format!(
         "UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {})

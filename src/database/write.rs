@@ -1,8 +1,8 @@
 //! What is written: the facts that are new, each joined with what is in the table by then.
 //!
 //! Two hosts that write at once each know what was committed before they asked, and not what the other one is about to
-//! write. So no statement says what a row is from now on; it says what is to be joined to it. Only what a user's forgetting
-//! or a contact's erasure takes out is taken out.
+//! write. So no statement says what a row is from now on; it says what is to be joined to it. Only what a user's
+//! forgetting or a contact's erasure takes out is taken out.
 //!
 //! Rows are written table by table in one order, and in a table in the order of their keys, so two transactions of this
 //! library never wait for one another in a circle.

@@ -1,10 +1,10 @@
-//! The rule over several hosts, searched: every interleaving of an app's transactions, pages that ask in whatever way an
-//! app's connection leads to, a worker, HubSpot, and a server that fails over; with the shipped `Head::for_page`, `turn`,
-//! facts, rows and `decide`.
+//! The rule over several hosts, searched: every interleaving of an app's transactions, pages that ask in whatever way
+//! an app's connection leads to, a worker, HubSpot, and a server that fails over; with the shipped `Head::for_page`,
+//! `turn`, facts, rows and `decide`.
 //!
-//! Time goes in ticks. One user and one contact. A page asks in two steps, since a process can stand still between; then it
-//! may name an email until its deadline. The app's own email may be any that the user ever had, of a lagging copy. A page
-//! that tells HubSpot an email that it does not hold makes a duplicate.
+//! Time goes in ticks. One user and one contact. A page asks in two steps, since a process can stand still between;
+//! then it may name an email until its deadline. The app's own email may be any that the user ever had, of a lagging
+//! copy. A page that tells HubSpot an email that it does not hold makes a duplicate.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
