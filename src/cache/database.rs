@@ -62,7 +62,13 @@ pub struct Errand<'a, T> {
     work: Finish<'a, T>,
 }
 
-impl<T> Errand<'_, T> {
+impl<'a, T: 'a> Errand<'a, T> {
+    /// The same errand, of whose outcome something is made.
+    pub fn map<U>(self, made: impl Fn(T) -> U + 'a) -> Errand<'a, U> {
+        let Self { database, names, work } = self;
+        Errand { database, names, work: Box::new(move |rows, answer| work(rows, answer).map(&made)) }
+    }
+
     /// Waits for others who write of the same users and contacts.
     pub fn lock(&self) -> String {
         write::lock(self.names.users.iter(), self.names.vids.iter().copied())

@@ -300,3 +300,110 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
     println!("{each} bytes a user in links and contacts");
     assert!(each <= 260, "{each}");
 }
+
+/// Two hosts hear the same, the second a moment later, and each writes what it made of it before it knew of the other.
+/// Of the columns of `sql` the first is the least of both, and the second the greatest, whoever writes first.
+fn assert_joined(
+    server: &Server,
+    before: &str,
+    sql: &str,
+    said: impl Fn(&Host) -> Vec<vidcache::in_database::Errand<'_, ()>>,
+) {
+    for later_first in [false, true] {
+        let (name, mut earlier, mut later) = hosts(server);
+        earlier.client.batch_execute(before).expect("prepared");
+        let (mut one, mut other) = (server.connect(&name), server.connect(&name));
+        let mut written: Vec<Vec<String>> = Vec::new();
+        for host in [&earlier, &later] {
+            let errands = said(host);
+            let answers: Vec<_> = errands.iter().map(|errand| Host::text(&mut one, &errand.ask())).collect();
+            let finished = errands.iter().zip(&answers).map(|(errand, answer)| errand.finish(answer).expect("done").1);
+            written.push(finished.flatten().collect());
+            // PostgreSQL's clock has to go on, in milliseconds.
+            one.batch_execute("SELECT pg_sleep(0.003)").expect("slept");
+        }
+        if later_first {
+            written.reverse();
+        }
+        let mut row = |statements: &[String]| -> (i64, i64) {
+            statements.iter().for_each(|sql| other.batch_execute(sql).unwrap_or_else(|e| panic!("{e:?}: {sql}")));
+            let row = other.query_one(sql, &[]).expect("one row");
+            (row.get(0), row.get(1))
+        };
+        let (first, both) = (row(&written[0]), row(&written[1]));
+        match later_first {
+            true => assert!(both.0 < first.0 && both.1 == first.1, "{sql}: {first:?}, then {both:?}"),
+            false => assert!(both.0 == first.0 && both.1 > first.1, "{sql}: {first:?}, then {both:?}"),
+        }
+        drop((earlier.page(1, ANN), later.page(1, ANN)));
+    }
+}
+
+#[test]
+fn each_column_is_joined_by_its_own_join_whoever_writes_last() {
+    let Some(server) = Server::get() else { return };
+    let merge = event(r#""subscriptionType":"contact.merge","primaryObjectId":901,"mergedObjectIds":[902]"#, 5);
+    let body = format!("[{merge}]");
+    assert_joined(
+        &server,
+        "",
+        "SELECT m.heard_at, c.doubted_at FROM vidcache_merges m JOIN vidcache_contacts c ON c.vid = 901",
+        |host| vec![host.vidcache.apply_webhook(body.as_bytes()).expect("a webhook").map(drop)],
+    );
+    assert_joined(&server, "", "SELECT first_at, last_at FROM vidcache_links WHERE vid = 905", |host| {
+        let vid = vidcache::Vid::try_from(905).expect("positive");
+        vec![host.vidcache.link(UserKey::from(5), vid, false)]
+    });
+    let conflict = br#"{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 903"}"#;
+    assert_joined(&server, "", "SELECT since, last_at FROM vidcache_conflicts", |host| {
+        vec![host.vidcache.record(UserKey::from(1), conflict, None, None).expect("an answer").map(drop)]
+    });
+    let begun =
+        r"INSERT INTO vidcache_changes (token, user_key, begun_at) VALUES (7, decode('010000000000000001', 'hex'), 5)";
+    let token = ChangeToken::try_from(7).expect("positive");
+    // Of the end nothing is the greatest, so beside it the contact's reads are looked at.
+    assert_joined(
+        &server,
+        begun,
+        "SELECT h.ended_at, c.doubted_at FROM vidcache_changes h JOIN vidcache_contacts c ON c.vid = 901",
+        |host| {
+            let missing = br#"{"status":"error","category":"OBJECT_NOT_FOUND","message":"resource not found"}"#;
+            let gone = host.vidcache.record(UserKey::from(1), missing, None, None).expect("an answer").map(drop);
+            vec![host.vidcache.abandon(UserKey::from(1), token), gone]
+        },
+    );
+}
+
+#[test]
+fn hubspot_s_later_word_counts_whoever_writes_it_last_and_of_two_at_one_time_neither() {
+    let Some(server) = Server::get() else { return };
+    let words = |email: &str, second: i64| {
+        let email = format!(
+            r#""subscriptionType":"contact.propertyChange","propertyName":"email","objectId":901,"propertyValue":"{email}""#
+        );
+        let deletion = r#""subscriptionType":"contact.deletion","objectId":901"#;
+        let restore = r#""subscriptionType":"contact.restore","objectId":901"#;
+        let all: Vec<_> = [email.as_str(), deletion, restore].iter().map(|fields| event(fields, second)).collect();
+        format!("[{}]", all.join(","))
+    };
+    let at = |second: i64| Some(1_772_359_200_000 + second * 1000);
+    for (one, other) in [(("a@shop.test", 5), ("b@shop.test", 9)), (("a@shop.test", 9), ("b@shop.test", 9))] {
+        let mut rows = Vec::new();
+        for order in [[one, other], [other, one]] {
+            let (_, mut web, _) = hosts(&server);
+            let written = order.map(|(email, second)| {
+                let errand = web.vidcache.apply_webhook(words(email, second).as_bytes()).expect("a webhook");
+                let answer = Host::text(&mut web.client, &errand.ask());
+                errand.finish(&answer).expect("done").1
+            });
+            written.iter().flatten().for_each(|sql| web.client.batch_execute(sql).expect("written"));
+            let sql = "SELECT email, email_at, deleted_at, restored_at FROM vidcache_contacts WHERE vid = 901";
+            let row = web.client.query_one(sql, &[]).expect("one row");
+            let times: [Option<i64>; 3] = [row.get(1), row.get(2), row.get(3)];
+            assert_eq!(times, [at(9); 3]);
+            rows.push(row.get::<_, Option<Vec<u8>>>(0));
+        }
+        assert_eq!(rows[0], rows[1]);
+        assert_eq!(rows[0].is_some(), one.1 != other.1);
+    }
+}
