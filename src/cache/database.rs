@@ -6,10 +6,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use zeroize::Zeroizing;
 
+use super::account::Explanation;
 use super::intake::{CLOCKS_APART, Recorded, WebhookReport};
-use super::now;
 use super::words::Words;
+use super::{Vidcache, now};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth, Names};
 use crate::database::component::Memory;
@@ -30,7 +32,7 @@ use crate::limits::MIN_SECRET;
 use crate::rows::facts::{Facts, Key};
 use crate::rows::learn::{self, Clock, Link};
 use crate::rows::lease::LeaseToken;
-use crate::rows::{self, TRANSIT};
+use crate::rows::{self, StaleChange, TRANSIT};
 
 /// The tables of one portal in the app's database, as one process uses them.
 pub struct Database {
@@ -38,7 +40,8 @@ pub struct Database {
     reader: Reader,
     portal: Vid,
     key: FingerprintKey,
-    wrapped_key: Vec<u8>,
+    /// The newest first.
+    secrets: Vec<Zeroizing<Vec<u8>>>,
     memories: Mutex<Vec<Memory>>,
 }
 
@@ -79,6 +82,16 @@ impl<'a, T: 'a> Errand<'a, T> {
         ask::walk(&self.database.tables, &self.names, Depth::Work)
     }
 
+    /// What came of it where nothing is to be written, so that neither a lock nor a transaction is needed.
+    ///
+    /// # Errors
+    /// As [`Errand::finish`].
+    pub fn read(&self, answer: &str) -> Result<T> {
+        let answer = answer::read(answer, Depth::Work)?;
+        answer.head.for_writing(&self.database.reader)?;
+        self.database.with(&answer, |rows| (self.work)(rows, &answer))
+    }
+
     /// What came of it, and the statements that write it.
     ///
     /// # Errors
@@ -95,15 +108,16 @@ impl<'a, T: 'a> Errand<'a, T> {
 }
 
 impl Database {
-    /// The tables in that schema of the database. `page_deadline` as for a file.
+    /// The tables in that schema of the database. `secrets`: the app's, and what it was before, the newest first.
+    /// `page_deadline` as for a file.
     ///
     /// # Errors
     /// [`Error::InvalidPortal`], [`Error::InvalidSecret`], [`Error::InvalidOption`].
-    pub fn new(schema: &str, portal: i64, secret: &[u8], page_deadline: Duration) -> Result<Self> {
+    pub fn new(schema: &str, portal: i64, secrets: &[&[u8]], page_deadline: Duration) -> Result<Self> {
         let portal_id = Vid::try_from(portal).map_err(|_| Error::InvalidPortal)?;
-        if secret.len() < MIN_SECRET {
+        let Some(secret) = secrets.first().filter(|_| secrets.iter().all(|secret| secret.len() >= MIN_SECRET)) else {
             return Err(Error::InvalidSecret);
-        }
+        };
         // Every host has the same secret, so each makes the same key of it.
         let first = envelope::first(secret);
         let key = FingerprintKey::of(&first);
@@ -112,8 +126,8 @@ impl Database {
             tables: Tables::of(schema)?,
             reader: Reader { portal, key_check, deadline: page_deadline },
             portal: portal_id,
-            wrapped_key: envelope::wrap(&first, secret, portal)?,
             key,
+            secrets: secrets.iter().map(|secret| Zeroizing::new(secret.to_vec())).collect(),
             memories: Mutex::default(),
         })
     }
@@ -123,13 +137,43 @@ impl Database {
         self.tables.create()
     }
 
-    /// What every process runs when it begins: it sets the tables up, and writes its page deadline down.
-    pub fn set_up(&self) -> [String; 2] {
+    /// What every process runs when it begins: it sets the tables up, writes its page deadline down, and asks for the key,
+    /// which the last statement gives as one text for [`Database::take_key`].
+    ///
+    /// # Errors
+    /// [`Error::Storage`]: there are no random numbers.
+    pub fn set_up(&self) -> Result<[String; 3]> {
         let ms = u64::try_from(self.reader.deadline.as_millis()).unwrap_or(u64::MAX);
-        [
-            statements::set_up(&self.tables, self.portal.get(), &self.key.check(), &self.wrapped_key),
+        let (portal, secret) = (self.portal.get(), &self.secrets[0]);
+        let wrapped = envelope::wrap(&envelope::first(secret), secret, portal)?;
+        Ok([
+            statements::set_up(&self.tables, portal, &self.key.check(), &wrapped),
             statements::announce(&self.tables, ms),
-        ]
+            statements::key(&self.tables),
+        ])
+    }
+
+    /// Takes the key that the tables have, of whichever secret. The statement that comes back wraps it under the newest
+    /// one, if it was another; no fingerprint changes.
+    ///
+    /// # Errors
+    /// [`Error::WrongSecret`]: it is another portal's, or under none of the secrets. [`Error::Storage`].
+    pub fn take_key(&mut self, text: &str) -> Result<Option<String>> {
+        let portal = self.portal.get();
+        let envelope = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|_| Error::WrongSecret)?;
+        let opened = self
+            .secrets
+            .iter()
+            .enumerate()
+            .find_map(|(at, secret)| envelope::unwrap(&envelope, secret, portal).map(|key| (at, key)));
+        let (at, key) = opened.ok_or(Error::WrongSecret)?;
+        self.key = FingerprintKey::of(&key);
+        self.reader.key_check = data_encoding::HEXLOWER.encode(&self.key.check());
+        if at == 0 {
+            return Ok(None);
+        }
+        let anew = envelope::wrap(&key, &self.secrets[0], portal)?;
+        Ok(Some(statements::wrap_anew(&self.tables, &envelope, &anew)))
     }
 
     /// Asks for one user, for a page.
@@ -308,6 +352,48 @@ impl Database {
         self.errand(names, move |rows, _| rows::apply(rows, &Event::Forgotten { user }))
     }
 
+    /// Why a page says of the user what it says, as [`Vidcache::explain`](crate::Vidcache::explain) but without the last
+    /// events, which a file alone keeps. To be asked, and read by [`Errand::read`].
+    pub fn explain<'a>(&'a self, user: UserKey<'a>, email: Option<&'a Email>) -> Errand<'a, Explanation<'a>> {
+        let names = Names { users: vec![Key::from(user)], ..Names::default() };
+        self.errand(names, move |rows, _| Explanation::of(rows, user, email, &self.key))
+    }
+
+    /// All that the tables hold on the user, as [`Vidcache::export`](crate::Vidcache::export). To be asked, and read by
+    /// [`Errand::read`].
+    pub fn export<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, String> {
+        let names = Names { users: vec![Key::from(user)], ..Names::default() };
+        self.errand(names, move |rows, _| Ok(rows::account(rows, user)?.json()))
+    }
+
+    /// All users of a contact, as [`Vidcache::users_of`](crate::Vidcache::users_of). To be asked, and read by
+    /// [`Errand::read`].
+    pub fn users_of(&self, vid: Vid) -> Errand<'_, Vec<String>> {
+        let names = Names { vids: vec![vid.get()], ..Names::default() };
+        self.errand(names, move |rows, _| rows::users_of_contact(rows, vid))
+    }
+
+    /// Asks for the changes that were begun so long ago and are outstanding, oldest first.
+    pub fn ask_stale_changes(&self, older_than: Duration, limit: u32) -> String {
+        ask::outstanding(&self.tables, Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX), limit)
+    }
+
+    /// The changes of an answer to [`Database::ask_stale_changes`].
+    ///
+    /// # Errors
+    /// [`Error::Storage`] for an answer that is not believed.
+    pub fn stale_changes(&self, answer: &str) -> Result<Vec<StaleChange>> {
+        let answer = answer::read(answer, Depth::Work)?;
+        answer.head.for_writing(&self.reader)?;
+        let changes = answer.facts.changes.into_iter().filter_map(|(token, change)| {
+            let (user, begun_at) = (change.user?.user().to_text(), change.begun_at?);
+            Some(StaleChange { user, token: ChangeToken::try_from(token).ok()?, begun_at })
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort_by_key(|change| (change.begun_at, change.token.get()));
+        Ok(changes)
+    }
+
     /// Takes the user's lease, or goes on with it: a statement that gives a row if it is the holder's then.
     ///
     /// # Errors
@@ -331,6 +417,24 @@ impl Database {
     /// Doubts all that HubSpot has said of every contact: for a database that was put back, before anything asks it.
     pub fn doubt_all(&self) -> String {
         statements::doubt(&self.tables, CLOCKS_APART)
+    }
+
+    /// The statements that join all that a file knows to the tables, to be run one by one, in any number of transactions
+    /// and as often as one likes. Which emails HubSpot holds goes with it where the file has the same key, which it has if
+    /// it was made under the secret that the tables were set up with; else everybody is to be read once. For a file of a
+    /// million users that is some hundred MB at once.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`]; [`Error::WrongPortal`].
+    pub fn copy(&self, file: &Vidcache) -> Result<Vec<String>> {
+        if file.portal != self.portal {
+            return Err(Error::WrongPortal { found: file.portal(), expected: self.portal.get() });
+        }
+        let mut facts = file.store.read_at_once(Facts::of)?;
+        if file.store.key().check() != self.key.check() {
+            facts.without_emails();
+        }
+        Ok(write::difference(&self.tables, &Facts::default(), &facts))
     }
 
     /// Takes out some changes that ended long ago.

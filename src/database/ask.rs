@@ -145,6 +145,16 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
     ))
 }
 
+/// The changes that were begun longer ago than that and are outstanding, the oldest first.
+pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> String {
+    tables.named(&format!(
+        "SELECT json_build_object({HEAD}, 'changes', (SELECT json_agg({CHANGE}) FROM (
+           SELECT * FROM {{changes}} WHERE ended_at IS NULL
+             AND begun_at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - {older_than}
+           ORDER BY begun_at, token LIMIT {limit}) h))::text"
+    ))
+}
+
 /// How many names a component may have.
 pub(crate) const fn limit(depth: Depth) -> usize {
     match depth {

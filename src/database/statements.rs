@@ -22,6 +22,17 @@ pub(crate) fn set_up(tables: &Tables, portal: i64, key_check: &[u8], wrapped_key
     ))
 }
 
+/// Asks for the key of the fingerprints, wrapped as it is: one text, none where the tables were not set up.
+pub(crate) fn key(tables: &Tables) -> String {
+    tables.named("SELECT encode(wrapped_key, 'hex') FROM {meta} WHERE id = 1")
+}
+
+/// Wraps the key anew, unless another host has.
+pub(crate) fn wrap_anew(tables: &Tables, old: &[u8], new: &[u8]) -> String {
+    let (old, new) = (bytes(old), bytes(new));
+    tables.named(&format!("UPDATE {{meta}} SET wrapped_key = {new} WHERE id = 1 AND wrapped_key = {old}"))
+}
+
 /// Begins a change. In the app's own transaction, so that it is there if and only if the email was changed. It waits
 /// for nobody: no other token is the same.
 pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {

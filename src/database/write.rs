@@ -36,6 +36,9 @@ pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<
     all.all
 }
 
+/// How many rows a statement has at most: a file that is copied has millions.
+const AT_ONCE: usize = 1_000;
+
 struct Statements<'t> {
     tables: &'t Tables,
     all: Vec<String>,
@@ -48,7 +51,7 @@ impl Statements<'_> {
 
     /// Joins rows to what is in a table as `t`.
     fn join(&mut self, table: &str, columns: &str, rows: &[String], conflict: &str) {
-        if !rows.is_empty() {
+        for rows in rows.chunks(AT_ONCE) {
             self.push(format!(
                 "INSERT INTO {{{table}}} AS t {columns} VALUES {} ON CONFLICT {conflict}",
                 rows.join(", ")

@@ -175,6 +175,15 @@ impl Facts {
         })
     }
 
+    /// Takes out all that is of another key: fingerprints, and what was said with them.
+    pub(crate) fn without_emails(&mut self) {
+        for said in self.contacts.values_mut() {
+            *said = Said { email: None, email_at: None, read_at: None, ..*said };
+        }
+        self.secondaries.clear();
+        self.buried.clear();
+    }
+
     /// Puts the facts into rows that are empty. In the caller's transaction. What is erased comes first, so that nothing
     /// of it is learnt, whatever somebody wrote beside it at the same time.
     ///

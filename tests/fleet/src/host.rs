@@ -44,7 +44,7 @@ impl Host {
     /// # Panics
     /// If the server refuses.
     pub fn of(server: &Server, database: &str, portal: i64, secret: &[u8]) -> Self {
-        let vidcache = Database::new("public", portal, secret, Duration::from_secs(10)).expect("options");
+        let vidcache = Database::new("public", portal, &[secret], Duration::from_secs(10)).expect("options");
         Self { client: server.connect(database), vidcache }
     }
 
@@ -53,8 +53,13 @@ impl Host {
     /// # Panics
     /// If the server refuses.
     pub fn set_up(&mut self) {
-        for sql in self.vidcache.set_up() {
-            self.client.batch_execute(&sql).expect("set up");
+        let [tables, deadline, key] = self.vidcache.set_up().expect("statements");
+        self.client.batch_execute(&tables).expect("set up");
+        self.client.batch_execute(&deadline).expect("written down");
+        let key = Self::text(&mut self.client, &key);
+        // Whose key it is not, a page says, too.
+        if let Ok(Some(anew)) = self.vidcache.take_key(&key) {
+            self.client.batch_execute(&anew).expect("wrapped anew");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use postgres::IsolationLevel;
-use vidcache::in_database::{Distrust, Reply, Turn};
+use vidcache::in_database::{Database, Distrust, Reply, Turn};
 use vidcache::{ChangeToken, Email, Error, Reason, UserKey};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
 
@@ -406,4 +406,55 @@ fn hubspot_s_later_word_counts_whoever_writes_it_last_and_of_two_at_one_time_nei
         assert_eq!(rows[0], rows[1]);
         assert_eq!(rows[0].is_some(), one.1 != other.1);
     }
+}
+
+#[test]
+fn a_secret_that_was_rotated_costs_one_row_and_no_fingerprint() {
+    let Some(server) = Server::get() else { return };
+    let (name, mut web, _) = hosts(&server);
+    let new: &[u8] = b"another secret of the app's, new";
+    let with = |secrets: &[&[u8]]| {
+        let mut host = Host::of(&server, &name, PORTAL, SECRET);
+        host.vidcache = Database::new("public", PORTAL, secrets, Duration::from_secs(10)).expect("options");
+        let [_, _, key] = host.vidcache.set_up().expect("statements");
+        let key = Host::text(&mut host.client, &key);
+        host.vidcache.take_key(&key).map(|anew| {
+            let rotated = anew.is_some();
+            host.client.batch_execute(&anew.unwrap_or_default()).expect("wrapped anew");
+            (rotated, host.page(1, ANN))
+        })
+    };
+    assert_eq!(with(&[new]), Err(Error::WrongSecret));
+    assert_eq!(with(&[new, SECRET]), Ok((true, named(ANN, 901))));
+    assert_eq!(with(&[new]), Ok((false, named(ANN, 901))));
+    assert_eq!(with(&[SECRET]), Err(Error::WrongSecret));
+    assert_eq!(web.page(1, ANN), named(ANN, 901), "a process of before goes on");
+}
+
+#[test]
+fn whoever_asks_is_told_why_and_which_changes_are_stale() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut web, mut worker) = hosts(&server);
+    let (change, begin) = web.vidcache.begin(UserKey::from(1)).expect("a token");
+    web.client.batch_execute(&begin).expect("committed");
+    let email = Email::parse(ANN).expect("an email");
+    let explain = worker.vidcache.explain(UserKey::from(1), Some(&email));
+    let answer = Host::text(&mut worker.client, &explain.ask());
+    let told = explain.read(&answer).expect("told").to_string();
+    assert!(told.starts_with("The page gives the id 901 alone: a change of the email is outstanding."), "{told}");
+    assert!(told.contains("The user is contact 901, and was first linked") && !told.contains("Log:"), "{told}");
+    let export = worker.vidcache.export(UserKey::from(1));
+    let answer = Host::text(&mut worker.client, &export.ask());
+    assert!(export.read(&answer).expect("told").contains(r#""vid":"901""#));
+    let users = worker.vidcache.users_of(vidcache::Vid::try_from(901).expect("positive"));
+    let answer = Host::text(&mut worker.client, &users.ask());
+    assert_eq!(users.read(&answer), Ok(vec!["1".to_owned()]));
+    let stale = |client: &mut postgres::Client, older: u64| {
+        let sql = web.vidcache.ask_stale_changes(Duration::from_secs(older), 10);
+        let found = web.vidcache.stale_changes(&Host::text(client, &sql)).expect("a list");
+        found.into_iter().map(|change| (change.user, change.token)).collect::<Vec<_>>()
+    };
+    assert_eq!(stale(&mut worker.client, 60), []);
+    worker.client.batch_execute("UPDATE vidcache_changes SET begun_at = begun_at - 61000").expect("later");
+    assert_eq!(stale(&mut worker.client, 60), [("1".to_owned(), change)]);
 }

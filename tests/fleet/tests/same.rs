@@ -143,7 +143,9 @@ fn what_two_hosts_are_told_at_once_a_file_says_that_was_told_both() {
                 statements.iter().for_each(|sql| tx.batch_execute(sql).expect("written"));
                 tx.commit().expect("committed");
             }
-            bodies.iter().for_each(|body| drop(file.apply_webhook(body.as_bytes()).expect("taken in")));
+            for body in &bodies {
+                file.apply_webhook(body.as_bytes()).expect("taken in");
+            }
             told.extend(bodies);
             for user in 1..=USERS {
                 let text = email(dice.below(2));
@@ -199,4 +201,44 @@ fn every_page_says_the_same_of_the_tables_as_of_a_file() {
     }
     println!("{said} pages said the same, {named} of them named an email");
     assert!(named > 50, "only {named} of {said} named an email");
+}
+
+#[test]
+fn a_file_that_is_copied_twice_says_the_same_and_without_its_key_no_email() {
+    let Some(server) = Server::get() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, secret| {
+        let options = Options { secret: Some(secret), synchronous: Synchronous::Normal, ..Options::default() };
+        Vidcache::open(folder.path().join(name), PORTAL, &options).expect("a file")
+    };
+    for (name, secret) in [("same", SECRET), ("other", b"the secret of another file of it" as &[u8])] {
+        let file = file(name, secret);
+        for user in 1..=USERS {
+            let key = UserKey::from(user);
+            file.record(key, answer(900 + user, user % 2, 1).as_bytes(), None).expect("recorded");
+        }
+        file.apply_webhook(
+            format!(
+                r#"[{{"portalId":{PORTAL},"occurredAt":1772359205000,"eventId":1,"subscriptionType":"contact.merge","primaryObjectId":901,"mergedObjectIds":[902]}}]"#
+            )
+            .as_bytes(),
+        )
+        .expect("merged");
+        file.begin_email_change(UserKey::from(4)).expect("begun");
+        let (_, mut host) = Host::first(&server);
+        for _ in 0..2 {
+            for sql in host.vidcache.copy(&file).expect("statements") {
+                host.client.batch_execute(&sql).expect("copied");
+            }
+        }
+        for user in 1..=USERS {
+            let text = email(user % 2);
+            let right = page(&file, user, &Email::parse(&text).expect("an email"));
+            let found = host.page(user, &text);
+            match name {
+                "same" => assert_eq!(found, right),
+                _ => assert_eq!((found.0, found.1), (None, right.1)),
+            }
+        }
+    }
 }
