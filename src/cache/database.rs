@@ -37,6 +37,7 @@ use crate::rows::{self, StaleChange, TRANSIT};
 /// The tables of one portal in the app's database, as one process uses them.
 pub struct Database {
     tables: Tables,
+    flat: String,
     reader: Reader,
     portal: Vid,
     key: FingerprintKey,
@@ -66,7 +67,7 @@ pub struct Errand<'a, T> {
 }
 
 impl<'a, T: 'a> Errand<'a, T> {
-    /// The same errand, of whose outcome something is made.
+    /// An errand that does what this one does, and of whose outcome something is made.
     pub fn map<U>(self, made: impl Fn(T) -> U + 'a) -> Errand<'a, U> {
         let Self { database, names, work } = self;
         Errand { database, names, work: Box::new(move |rows, answer| work(rows, answer).map(&made)) }
@@ -122,8 +123,10 @@ impl Database {
         let first = envelope::first(secret);
         let key = FingerprintKey::of(&first);
         let key_check = data_encoding::HEXLOWER.encode(&key.check());
+        let tables = Tables::of(schema)?;
         Ok(Self {
-            tables: Tables::of(schema)?,
+            flat: ask::flat(&tables),
+            tables,
             reader: Reader { portal, key_check, deadline: page_deadline },
             portal: portal_id,
             key,
@@ -176,9 +179,21 @@ impl Database {
         Ok(Some(statements::wrap_anew(&self.tables, &envelope, &anew)))
     }
 
-    /// Asks for one user, for a page.
+    /// Asks for one user, for a page: one statement for all users, to be kept prepared where the client can, with
+    /// [`Database::parameter`] as its one parameter, a text.
+    pub fn prepared(&self) -> &str {
+        &self.flat
+    }
+
+    /// Whom [`Database::prepared`] asks for.
+    pub fn parameter(&self, user: UserKey<'_>) -> String {
+        ask::parameter(&Key::from(user))
+    }
+
+    /// [`Database::prepared`] with the user in it, for a client or a pooler that keeps nothing prepared.
     pub fn ask(&self, user: UserKey<'_>) -> String {
-        ask::flat(&self.tables, &Key::from(user))
+        // Digits alone: there is nothing to quote.
+        self.flat.replace("$1", &format!("'{}'", self.parameter(user)))
     }
 
     /// What the page may say. `waited`: the time since before the statement was sent, by a clock that goes on in suspend.

@@ -41,15 +41,23 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     format!("decode('{}', 'hex')", data_encoding::HEXLOWER.encode(bytes))
 }
 
-const HEAD: &str = "'head', json_build_object(
-    'meta', (SELECT json_build_object('portal', portal, 'key_check', encode(key_check, 'hex'), 'min_reader', min_reader,
-      'doubted_to', doubted_to, 'doubted_at', doubted_at) FROM {meta} WHERE id = 1),
-    'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
-    'isolation', current_setting('transaction_isolation'),
-    'clock', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-    'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint,
-    'deadline', (SELECT max(ms) FROM {deadlines}
-      WHERE seen_at >= extract(epoch FROM clock_timestamp()) * 1000 - 86400000))";
+/// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
+fn head(more: &str) -> String {
+    format!(
+        "'head', json_build_object(
+           'meta', CASE WHEN t.id IS NOT NULL THEN json_build_object('portal', t.portal,
+             'key_check', encode(t.key_check, 'hex'), 'min_reader', t.min_reader,
+             'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at) END,
+           'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
+           'isolation', current_setting('transaction_isolation'),
+           'clock', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+           'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint{more})"
+    )
+}
+
+/// The longest page deadline of the last day, for a worker, who waits for it.
+const DEADLINE: &str = ", 'deadline', (SELECT max(ms) FROM {deadlines}
+    WHERE seen_at >= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000)";
 
 /// A contact as an answer has it: `c` of the contacts.
 const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
@@ -59,26 +67,33 @@ const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_a
 const CHANGE: &str =
     "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
 
-/// One user whose contacts nobody else has or ever had, and which were never merged: then this is their component.
-/// Otherwise the answer says that there is more.
-pub(crate) fn flat(tables: &Tables, user: &Key) -> String {
-    let key = bytes(user.tagged());
+/// One user who has one contact, which nobody else ever had and which was never merged: then this is their component.
+/// Otherwise the answer says that there is more. With the key, in hexadecimal, as its one parameter, so that a client that
+/// can keeps it prepared: to plan it takes as long as several to run it.
+pub(crate) fn flat(tables: &Tables) -> String {
+    let head = head("");
     tables.named(&format!(
-        "WITH l AS MATERIALIZED (SELECT vid, first_at, last_at FROM {{links}} WHERE user_key = {key}),
-           c AS MATERIALIZED (SELECT c.* FROM {{contacts}} c
-             WHERE c.vid = ANY ((SELECT array_agg(vid) FROM l)::bigint[]))
-         SELECT json_build_object({HEAD},
-           'links', (SELECT json_agg(json_build_array(encode({key}, 'hex'), vid, first_at, last_at)) FROM l),
-           'contacts', (SELECT json_agg({CONTACT}) FROM c),
-           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h WHERE h.user_key = {key} AND h.ended_at IS NULL),
-           'buried', (SELECT json_agg(encode(b.email, 'hex'))
-             FROM {{buried}} b
-             WHERE b.email = ANY ((SELECT array_agg({GRAVE}c.email)) FROM c)::bytea[])),
-           'more', EXISTS (SELECT FROM l JOIN {{links}} o USING (vid) WHERE o.user_key <> {key})
-             OR EXISTS (SELECT FROM l JOIN {{merges}} m ON m.old_vid = l.vid)
-             OR EXISTS (SELECT FROM l JOIN {{merges}} m ON m.into_vid = l.vid)
-             OR EXISTS (SELECT FROM l JOIN {{erased}} e USING (vid)))::text"
+        "SELECT json_build_object({head},
+           'links', CASE WHEN l.vid IS NOT NULL
+             THEN json_build_array(json_build_array($1::text, l.vid, l.first_at, l.last_at)) END,
+           'contacts', CASE WHEN c.vid IS NOT NULL THEN json_build_array(json_build_array(c.vid,
+             CASE WHEN NOT EXISTS (SELECT FROM {{buried}} b WHERE b.email = {GRAVE}c.email)) THEN encode(c.email, 'hex') END,
+             c.email_at, c.read_at, c.deleted_at, c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)) END,
+           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h WHERE h.user_key = k.k AND h.ended_at IS NULL),
+           'more', EXISTS (SELECT FROM {{links}} o WHERE o.user_key = k.k AND o.vid <> l.vid)
+             OR EXISTS (SELECT FROM {{links}} o WHERE o.vid = l.vid AND o.user_key <> k.k)
+             OR EXISTS (SELECT FROM {{merges}} m WHERE m.old_vid = l.vid)
+             OR EXISTS (SELECT FROM {{merges}} m WHERE m.into_vid = l.vid)
+             OR EXISTS (SELECT FROM {{erased}} e WHERE e.vid = l.vid))::text
+         FROM (SELECT decode($1::text, 'hex') AS k) k
+         LEFT JOIN {{meta}} t ON t.id = 1 LEFT JOIN {{links}} l ON l.user_key = k.k LEFT JOIN {{contacts}} c USING (vid)
+         LIMIT 1"
     ))
+}
+
+/// [`flat`]'s parameter for a user.
+pub(crate) fn parameter(user: &Key) -> String {
+    data_encoding::HEXLOWER.encode(user.tagged())
 }
 
 /// The whole component of some users and contacts.
@@ -94,7 +109,7 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
     for vid in &names.vids {
         write!(seeds, ", (NULL, {vid})").expect("a String takes all");
     }
-    let limit = limit(depth) + 1;
+    let (limit, head) = (limit(depth) + 1, head(if work { DEADLINE } else { "" }));
     let (us, vs) = ("(SELECT us FROM k)::bytea[]", "(SELECT vs FROM k)::bigint[]");
     // Who holds a conflict's email decides nothing, but whether it is over.
     let holders = if work { "UNION ALL SELECT NULL, x.holder FROM {conflicts} x WHERE x.user_key = n.u" } else { "" };
@@ -111,7 +126,7 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
         ),
     };
     tables.named(&format!(
-        "WITH RECURSIVE n (u, v) AS (
+        "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), n (u, v) AS (
            SELECT * FROM (VALUES {seeds}) seed
            UNION
            SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
@@ -128,7 +143,7 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
            g (g) AS MATERIALIZED (
              SELECT unnest(ARRAY[{graves}]::bytea[])
              UNION SELECT {GRAVE}c.email) FROM c WHERE c.email IS NOT NULL)
-         SELECT json_build_object({HEAD},
+         SELECT json_build_object({head},
            'names', (SELECT names FROM k),
            'links', (SELECT json_agg(json_build_array(encode(l.user_key, 'hex'), l.vid, l.first_at, l.last_at))
              FROM {{links}} l WHERE l.user_key = ANY ({us})),
@@ -141,17 +156,20 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
              UNION SELECT * FROM {{changes}} WHERE token IN ({tokens})) h),
            'erased', (SELECT json_agg(e.vid) FROM {{erased}} e WHERE e.vid = ANY ({vs})),
            'buried', (SELECT json_agg(encode(b.email, 'hex'))
-             FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text"
+             FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text
+         FROM (SELECT) one LEFT JOIN t ON true"
     ))
 }
 
 /// The changes that were begun longer ago than that and are outstanding, the oldest first.
 pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> String {
+    let head = head("");
     tables.named(&format!(
-        "SELECT json_build_object({HEAD}, 'changes', (SELECT json_agg({CHANGE}) FROM (
+        "SELECT json_build_object({head}, 'changes', (SELECT json_agg({CHANGE}) FROM (
            SELECT * FROM {{changes}} WHERE ended_at IS NULL
              AND begun_at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - {older_than}
-           ORDER BY begun_at, token LIMIT {limit}) h))::text"
+           ORDER BY begun_at, token LIMIT {limit}) h))::text
+         FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
     ))
 }
 

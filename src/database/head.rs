@@ -29,7 +29,8 @@ pub(crate) struct Head {
     pub(crate) clock: Millis,
     /// How long ago the transaction began, in milliseconds.
     pub(crate) age: Millis,
-    /// The longest page deadline of the last day, in milliseconds, if any process wrote one down.
+    /// The longest page deadline of the last day, in milliseconds, if any process wrote one down; for a worker alone.
+    #[serde(default)]
     pub(crate) deadline: Option<u64>,
 }
 

@@ -94,7 +94,8 @@ pub(crate) fn walk(facts: &Facts, user: &Key, along: Along) -> Facts {
 /// The answer to `ask::flat`, and whether there is more.
 pub(crate) fn flat(facts: &Facts, user: &Key) -> (Facts, bool) {
     let vids: BTreeSet<i64> = facts.links.keys().filter(|(of, _)| of == user).map(|(_, vid)| *vid).collect();
-    let more = facts.links.keys().any(|(of, vid)| of != user && vids.contains(vid))
+    let more = vids.len() > 1
+        || facts.links.keys().any(|(of, vid)| of != user && vids.contains(vid))
         || facts.merges.keys().any(|(old, into)| vids.contains(old) || vids.contains(into))
         || facts.erased.iter().any(|vid| vids.contains(vid));
     (part(facts, &BTreeSet::from([user.clone()]), &vids), more)

@@ -58,7 +58,8 @@ fn a_change_begins_with_the_app_s_transaction_and_is_gone_with_it() {
     assert_eq!(other.page(1, ANN), named(ANN, 901), "nobody sees what is not committed");
     // The transaction itself does, and keeps nothing of it.
     let own = |tx: &mut postgres::Transaction<'_>| {
-        let answer: String = tx.query_one(&web.vidcache.ask(UserKey::from(1)), &[]).expect("asked").get(0);
+        let parameter = web.vidcache.parameter(UserKey::from(1));
+        let answer: String = tx.query_one(web.vidcache.prepared(), &[&parameter]).expect("asked").get(0);
         let email = Email::parse(ANN).expect("an email");
         match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, Duration::ZERO) {
             Reply::Page(decision, ..) => decision.reason(),
