@@ -2,16 +2,17 @@
 //!
 //! Every method gives statements, or takes what the database said to one. Nothing here waits for anything.
 
+mod questions;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-use super::account::Explanation;
 use super::intake::{CLOCKS_APART, Recorded, WebhookReport};
+use super::now;
 use super::words::Words;
-use super::{Vidcache, now};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth, Names};
 use crate::database::component::Memory;
@@ -32,7 +33,7 @@ use crate::limits::MIN_SECRET;
 use crate::rows::facts::{Facts, Key};
 use crate::rows::learn::{self, Clock, Link};
 use crate::rows::lease::LeaseToken;
-use crate::rows::{self, StaleChange, TRANSIT};
+use crate::rows::{self, TRANSIT};
 
 /// The tables of one portal in the app's database, as one process uses them.
 pub struct Database {
@@ -367,48 +368,6 @@ impl Database {
         self.errand(names, move |rows, _| rows::apply(rows, &Event::Forgotten { user }))
     }
 
-    /// Why a page says of the user what it says, as [`Vidcache::explain`](crate::Vidcache::explain) but without the last
-    /// events, which a file alone keeps. To be asked, and read by [`Errand::read`].
-    pub fn explain<'a>(&'a self, user: UserKey<'a>, email: Option<&'a Email>) -> Errand<'a, Explanation<'a>> {
-        let names = Names { users: vec![Key::from(user)], ..Names::default() };
-        self.errand(names, move |rows, _| Explanation::of(rows, user, email, &self.key))
-    }
-
-    /// All that the tables hold on the user, as [`Vidcache::export`](crate::Vidcache::export). To be asked, and read by
-    /// [`Errand::read`].
-    pub fn export<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, String> {
-        let names = Names { users: vec![Key::from(user)], ..Names::default() };
-        self.errand(names, move |rows, _| Ok(rows::account(rows, user)?.json()))
-    }
-
-    /// All users of a contact, as [`Vidcache::users_of`](crate::Vidcache::users_of). To be asked, and read by
-    /// [`Errand::read`].
-    pub fn users_of(&self, vid: Vid) -> Errand<'_, Vec<String>> {
-        let names = Names { vids: vec![vid.get()], ..Names::default() };
-        self.errand(names, move |rows, _| rows::users_of_contact(rows, vid))
-    }
-
-    /// Asks for the changes that were begun so long ago and are outstanding, oldest first.
-    pub fn ask_stale_changes(&self, older_than: Duration, limit: u32) -> String {
-        ask::outstanding(&self.tables, Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX), limit)
-    }
-
-    /// The changes of an answer to [`Database::ask_stale_changes`].
-    ///
-    /// # Errors
-    /// [`Error::Storage`] for an answer that is not believed.
-    pub fn stale_changes(&self, answer: &str) -> Result<Vec<StaleChange>> {
-        let answer = answer::read(answer, Depth::Work)?;
-        answer.head.for_writing(&self.reader)?;
-        let changes = answer.facts.changes.into_iter().filter_map(|(token, change)| {
-            let (user, begun_at) = (change.user?.user().to_text(), change.begun_at?);
-            Some(StaleChange { user, token: ChangeToken::try_from(token).ok()?, begun_at })
-        });
-        let mut changes: Vec<_> = changes.collect();
-        changes.sort_by_key(|change| (change.begun_at, change.token.get()));
-        Ok(changes)
-    }
-
     /// Takes the user's lease, or goes on with it: a statement that gives a row if it is the holder's then.
     ///
     /// # Errors
@@ -432,24 +391,6 @@ impl Database {
     /// Doubts all that HubSpot has said of every contact: for a database that was put back, before anything asks it.
     pub fn doubt_all(&self) -> String {
         statements::doubt(&self.tables, CLOCKS_APART)
-    }
-
-    /// The statements that join all that a file knows to the tables, to be run one by one, in any number of transactions
-    /// and as often as one likes. Which emails HubSpot holds goes with it where the file has the same key, which it has if
-    /// it was made under the secret that the tables were set up with; else everybody is to be read once. For a file of a
-    /// million users that is some hundred MB at once.
-    ///
-    /// # Errors
-    /// As [`Vidcache::resolve`]; [`Error::WrongPortal`].
-    pub fn copy(&self, file: &Vidcache) -> Result<Vec<String>> {
-        if file.portal != self.portal {
-            return Err(Error::WrongPortal { found: file.portal(), expected: self.portal.get() });
-        }
-        let mut facts = file.store.read_at_once(Facts::of)?;
-        if file.store.key().check() != self.key.check() {
-            facts.without_emails();
-        }
-        Ok(write::difference(&self.tables, &Facts::default(), &facts))
     }
 
     /// Takes out some changes that ended long ago.

@@ -68,8 +68,8 @@ const CHANGE: &str =
     "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
 
 /// One user who has one contact, which nobody else ever had and which was never merged: then this is their component.
-/// Otherwise the answer says that there is more. With the key, in hexadecimal, as its one parameter, so that a client that
-/// can keeps it prepared: to plan it takes as long as several to run it.
+/// Otherwise the answer says that there is more. With the key, in hexadecimal, as its one parameter, so that a client
+/// that can keeps it prepared: to plan it takes ten times as long as to run it.
 pub(crate) fn flat(tables: &Tables) -> String {
     let head = head("");
     tables.named(&format!(
