@@ -163,6 +163,31 @@ enum vidcache_code
 #define VIDCACHE_USER_SIZE 256
 
 /**
+ * HubSpot holds the user's email for another contact than the user's.
+ */
+#define VIDCACHE_CONFLICT_EMAIL_HELD 1
+
+/**
+ * HubSpot's answer about the user named a contact that is another user's.
+ */
+#define VIDCACHE_CONFLICT_VID_TAKEN 2
+
+/**
+ * HubSpot blocked the email when it deleted a contact for privacy; or it deleted the user's own contact so.
+ */
+#define VIDCACHE_REFUSAL_PRIVACY_DELETION 1
+
+/**
+ * HubSpot takes the email for none.
+ */
+#define VIDCACHE_REFUSAL_INVALID_EMAIL 2
+
+/**
+ * The account requires a property that the contact does not have.
+ */
+#define VIDCACHE_REFUSAL_REQUIRED_PROPERTY 3
+
+/**
  * An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at
  * once, and it stays right on both sides of a fork.
  */
@@ -237,22 +262,22 @@ typedef struct vidcache_options {
    */
   size_t size;
   /**
-   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
-   * file, so whoever has the file can test a guessed email against it.
+   * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+   * the file, so whoever has the file can test a guessed email against it.
    */
   const char *secret;
   /**
-   * The bytes of `secret`, at most 4096.
+   * The bytes of secret, at most 4096.
    */
   size_t secret_len;
   /**
-   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
-   * src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
-   * elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
+   * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+   * whose src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and
+   * others elsewhere. Default: js.hs-scripts.com, which is not every portal's.
    */
   const char *loader_host;
   /**
-   * The bytes of `loader_host`.
+   * The bytes of loader_host, at most 4096.
    */
   size_t loader_host_len;
   /**
@@ -260,26 +285,29 @@ typedef struct vidcache_options {
    */
   uint64_t memory;
   /**
-   * How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
+   * How long a call waits for other processes' writes before VIDCACHE_BUSY. In milliseconds, at most 3600000.
    * Default: 5000.
    */
   uint32_t busy_timeout_ms;
   /**
-   * How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
-   * Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
+   * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+   * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+   * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
    */
   uint32_t page_deadline_ms;
   /**
-   * VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
+   * Whether a write that returned survives a power failure. VIDCACHE_SYNCHRONOUS_FULL (the default): it does.
+   * VIDCACHE_SYNCHRONOUS_NORMAL: it survives a crash of the process, and a power failure may take the last writes,
+   * the beginning of a change among them: then a page may name an email that HubSpot holds no more.
    */
   uint32_t synchronous;
   /**
-   * How many `old_secrets` there are, at most 16. Default: 0.
+   * How many old_secrets there are, at most 16. Default: 0.
    */
   uint32_t old_secrets_len;
   /**
-   * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
-   * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+   * What secret was before, the newest first. A file that was made or last opened with one of these is opened, and
+   * its key is wrapped anew under secret, which is one row: afterwards the old ones are not needed.
    */
   const struct vidcache_secret *old_secrets;
 } vidcache_options;
@@ -489,6 +517,50 @@ typedef struct vidcache_user_to_read {
 } vidcache_user_to_read;
 
 /**
+ * A user whose contact is in question.
+ */
+typedef struct vidcache_conflict {
+  /**
+   * The user's contact, after merges; 0 where they are linked to none.
+   */
+  int64_t vid;
+  /**
+   * The contact that holds the user's email, or that another user has, after merges; 0 where HubSpot did not name it.
+   */
+  int64_t holder;
+  /**
+   * Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
+   */
+  int64_t since;
+  /**
+   * What it is about: one of VIDCACHE_CONFLICT_….
+   */
+  int32_t why;
+  /**
+   * The bytes of `user` without its NUL.
+   */
+  uint32_t user_len;
+  /**
+   * The user as text (an integer in decimal), NUL-terminated. What comes after the NUL is undefined.
+   */
+  char user[VIDCACHE_USER_SIZE];
+} vidcache_conflict;
+
+/**
+ * A user key as text.
+ */
+typedef struct vidcache_key {
+  /**
+   * The bytes of `user` without its NUL.
+   */
+  uint32_t user_len;
+  /**
+   * The user as text (an integer in decimal), NUL-terminated. What comes after the NUL is undefined.
+   */
+  char user[VIDCACHE_USER_SIZE];
+} vidcache_key;
+
+/**
  * What an endpoint for HubSpot's webhooks received. All zeros is an empty request; a header that did not come is NULL
  * with a length of 0. Each text has at most 64 KiB, the body at most 1 GiB.
  */
@@ -644,7 +716,7 @@ static inline vidcache_user vidcache_user_text(const char *text, size_t len)
 }
 
 /**
- * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
+ * The static text of a code, NUL-terminated, in snake case: "invalid_user_key". Every language has this name.
  * VIDCACHE_OK is "ok", and a number that is no code is "unknown".
  */
 const char *vidcache_error_name(vidcache_result code);
@@ -711,6 +783,31 @@ vidcache_result vidcache_open(const char *path,
  * nothing at `path` or it may not be moved; VIDCACHE_UNSUPPORTED_FILESYSTEM. Then nothing was moved.
  */
 vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vidcache_text **moved_to);
+
+/**
+ * Copies the file, as of one commit, to a new file of mode 0600 at `path`, without companions; its key stays wrapped
+ * under the secret. Nobody waits for it; the log grows meanwhile. A fork in this process begins it anew.
+ *
+ * Fails with VIDCACHE_CANNOT_OPEN where `path` is there already or cannot be made, and as vidcache_resolve. Then there
+ * is no new file.
+ */
+vidcache_result vidcache_backup(const struct vidcache_handle *handle, const char *path, size_t path_len);
+
+/**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
+ * of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
+ * is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
+ * nothing. The portal and the secret are looked at when the file is opened.
+ *
+ * Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
+ * VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
+ * VIDCACHE_UNSUPPORTED_FILESYSTEM. Then the file is as it was, or moved aside.
+ */
+vidcache_result vidcache_restore(const char *from,
+                                 size_t from_len,
+                                 const char *path,
+                                 size_t path_len,
+                                 struct vidcache_text **moved_to);
 
 /**
  * Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other
@@ -1021,8 +1118,10 @@ vidcache_result vidcache_is_change_outstanding(const struct vidcache_handle *han
                                                bool *outstanding);
 
 /**
- * When the user's change was begun, by the app's clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding`
- * is true; once it has ended, 0 and false. For a worker whose queue may hand it a job before the quiet period is over.
+ * Since when the user's change has counted for every page that could name the email of their contact, by the app's
+ * clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That is
+ * when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker asks
+ * when it runs, and waits until it is a vidcache_quiet_period ago.
  *
  * Fails as vidcache_is_change_outstanding.
  */
@@ -1100,6 +1199,62 @@ vidcache_result vidcache_users_to_read(const struct vidcache_handle *handle,
                                        struct vidcache_user_to_read *users,
                                        size_t capacity,
                                        size_t *count);
+
+/**
+ * Users whose email another contact holds, or whose contact is another user's, as vidcache_record was told by
+ * VIDCACHE_CONTACT_CONFLICT and VIDCACHE_VID_TAKEN: at most `capacity` of them, in the order of their keys, into the
+ * caller's array; `*count` is how many. `after` is the user of the last of a list before, or NULL. One is out of the list
+ * once HubSpot has merged the two contacts, the user was forgotten, or vidcache_end_conflict.
+ *
+ * Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_conflicts(const struct vidcache_handle *handle,
+                                   const struct vidcache_user *after,
+                                   struct vidcache_conflict *conflicts,
+                                   size_t capacity,
+                                   size_t *count);
+
+/**
+ * Says that the user's conflict is over: they are agreed, or somebody has decided. Without one it does nothing.
+ *
+ * Any thread may call it, on either side of a fork. Fails as vidcache_link.
+ */
+vidcache_result vidcache_end_conflict(const struct vidcache_handle *handle, const struct vidcache_user *user);
+
+/**
+ * Why HubSpot refused the email of a user for good whom the cache knows no contact of: `*why` is one of
+ * VIDCACHE_REFUSAL_…, or 0: it did not. A worker that makes contacts of such users need not try. 0 for a user with a
+ * contact, and with a change outstanding, which is the way to tell HubSpot of the user's next email; but
+ * VIDCACHE_REFUSAL_PRIVACY_DELETION, with or without one, for a user whose contact was erased for privacy and who has none
+ * now: no worker may make them one until the app has called vidcache_link or vidcache_forget for them.
+ *
+ * Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
+ */
+vidcache_result vidcache_refusal(const struct vidcache_handle *handle,
+                                 const struct vidcache_user *user,
+                                 int32_t *why);
+
+/**
+ * All users of a contact, by any of the ids that were merged into it, the first `capacity` of them into the caller's
+ * array; `*count` is how many there are, which may be more.
+ *
+ * Any thread may call it, on either side of a fork. Fails with VIDCACHE_INVALID_VID, and as vidcache_resolve.
+ */
+vidcache_result vidcache_users_of(const struct vidcache_handle *handle,
+                                  int64_t vid,
+                                  struct vidcache_key *users,
+                                  size_t capacity,
+                                  size_t *count);
+
+/**
+ * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything
+ * renders pages. On return no page names an email until HubSpot says something newer of the contact or it is read again by a
+ * call that is begun 5 s later (vidcache_users_to_read lists them). Who has which contact stays. Some 20 s for a million
+ * contacts, with others' writes in between; after an error, call it again.
+ *
+ * Any thread may call it, on either side of a fork. Fails as vidcache_link.
+ */
+vidcache_result vidcache_doubt_all(const struct vidcache_handle *handle);
 
 /**
  * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of

@@ -123,6 +123,19 @@ struct user_to_read {
   std::chrono::milliseconds read_at;
 };
 
+/** A user whose contact is in question. */
+struct conflict {
+  std::string user;
+  /** None where they are linked to none. */
+  std::optional<std::int64_t> vid;
+  /** The contact that holds their email, or that is another user's; none where HubSpot did not name it. */
+  std::optional<std::int64_t> holder;
+  /** One of VIDCACHE_CONFLICT_…. */
+  std::int32_t why;
+  /** Since when it stands: since 1970 UTC, by the app's clock. */
+  std::chrono::milliseconds since;
+};
+
 struct stale_change {
   std::string user;
   std::int64_t token;
@@ -131,12 +144,14 @@ struct stale_change {
 
 /** How to open a cache; what is left as it is has the library's default. */
 struct options {
+  // Made by bindings/tables.
   std::optional<std::string_view> secret;
   std::optional<std::string_view> loader_host;
   std::optional<std::uint64_t> memory;
   std::optional<std::chrono::milliseconds> busy_timeout;
   std::optional<std::chrono::milliseconds> page_deadline;
   bool synchronous_full = true;
+  std::vector<std::string_view> old_secrets;
 };
 
 namespace detail {
@@ -165,6 +180,17 @@ inline std::string move_aside(std::string_view path)
 }
 
 /**
+ * Puts a copy of a backup in the place of a file that nobody has open, and says where that was moved to, if there was
+ * one: see vidcache_restore.
+ */
+inline std::string restore(std::string_view from, std::string_view path)
+{
+  vidcache_text *moved_to = nullptr;
+  detail::check(vidcache_restore(detail::data(from), from.size(), detail::data(path), path.size(), &moved_to));
+  return detail::take(moved_to);
+}
+
+/**
  * An open cache. It may be moved, not copied; threads may share it by reference. After a move only assignment and
  * destruction are of use.
  */
@@ -176,6 +202,7 @@ public:
     vidcache_options raw{};
     raw.size = sizeof raw;
     detail::check(vidcache_options_init(&raw));
+    // Made by bindings/tables.
     raw.secret = detail::data(chosen.secret);
     raw.secret_len = detail::size(chosen.secret);
     raw.loader_host = detail::data(chosen.loader_host);
@@ -184,6 +211,10 @@ public:
     if (chosen.busy_timeout) raw.busy_timeout_ms = milliseconds(*chosen.busy_timeout);
     if (chosen.page_deadline) raw.page_deadline_ms = milliseconds(*chosen.page_deadline);
     raw.synchronous = chosen.synchronous_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;
+    std::vector<vidcache_secret> old_secrets;
+    for (const auto &secret : chosen.old_secrets) old_secrets.push_back({secret.data(), secret.size()});
+    raw.old_secrets = old_secrets.data();
+    raw.old_secrets_len = static_cast<std::uint32_t>(old_secrets.size());
     vidcache_handle *opened = nullptr;
     detail::check(vidcache_open(detail::data(path), path.size(), portal, &raw, &opened));
     handle_.reset(opened);
@@ -344,7 +375,7 @@ public:
     return outstanding;
   }
 
-  /** When the change was begun, since 1970 UTC by the app's clock; none once it has ended. */
+  /** Since when the change has counted for all users of the contact, by the app's clock; none once it has ended. */
   std::optional<std::chrono::milliseconds> change_outstanding_since(const user &who, std::int64_t token) const
   {
     std::int64_t begun_at;
@@ -411,6 +442,51 @@ public:
     return changes;
   }
 
+  /** The conflicts that are not over, in the order of their users' keys, those after a user. */
+  std::vector<conflict> conflicts(const user *after = nullptr, std::size_t limit = 100) const
+  {
+    std::vector<vidcache_conflict> raw(limit);
+    std::size_t count = 0;
+    detail::check(vidcache_conflicts(handle_.get(), after ? after->get() : nullptr, raw.data(), raw.size(), &count));
+    std::vector<conflict> found;
+    for (std::size_t at = 0; at < count; ++at) {
+      const vidcache_conflict &one = raw[at];
+      found.push_back({std::string(one.user, one.user_len), optional(one.vid), optional(one.holder), one.why,
+                       std::chrono::milliseconds(one.since)});
+    }
+    return found;
+  }
+
+  /** Says that the user's conflict is over. */
+  void end_conflict(const user &who) { detail::check(vidcache_end_conflict(handle_.get(), who.get())); }
+
+  /** Why no contact is to be made for a user who has none: one of VIDCACHE_REFUSAL_…; none: there is no reason. */
+  std::optional<std::int32_t> refusal(const user &who) const
+  {
+    std::int32_t why;
+    detail::check(vidcache_refusal(handle_.get(), who.get(), &why));
+    return why == 0 ? std::nullopt : std::optional<std::int32_t>(why);
+  }
+
+  /** All users of a contact, by any of the ids that were merged into it. */
+  std::vector<std::string> users_of(std::int64_t vid) const
+  {
+    std::vector<vidcache_key> raw(4);
+    std::size_t count = 0;
+    // Another may come between two calls.
+    for (;;) {
+      detail::check(vidcache_users_of(handle_.get(), vid, raw.data(), raw.size(), &count));
+      if (count <= raw.size()) break;
+      raw.resize(count);
+    }
+    std::vector<std::string> users;
+    for (std::size_t at = 0; at < count; ++at) users.emplace_back(raw[at].user, raw[at].user_len);
+    return users;
+  }
+
+  /** Doubts all that HubSpot has said, after an old copy of the file was put back. */
+  void doubt_all() { detail::check(vidcache_doubt_all(handle_.get())); }
+
   vidcache_import_report import(const std::vector<vidcache_import_row> &rows)
   {
     vidcache_import_report report;
@@ -458,6 +534,12 @@ public:
     std::size_t count = 0;
     detail::check(vidcache_verify(handle_.get(), &raw, &count));
     return detail::take(raw);
+  }
+
+  /** Copies the file, as of one commit, to a new file at `path`: see vidcache_backup. */
+  void backup(std::string_view path) const
+  {
+    detail::check(vidcache_backup(handle_.get(), detail::data(path), path.size()));
   }
 
   std::int64_t portal() const

@@ -1,10 +1,12 @@
 //! The facade: one type that every binding wraps.
 
-mod account;
+pub(crate) mod account;
+mod copies;
 #[cfg(any(test, feature = "database"))]
 pub mod database;
-mod intake;
+pub(crate) mod intake;
 mod lists;
+pub(crate) mod options;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -12,63 +14,20 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use account::Explanation;
-pub use intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
-
+use self::options::Options;
 use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
-use crate::file::{self, Settings, Synchronous};
+use crate::file::{self, Settings};
 use crate::identity::{Identity, UserKey, Vid};
 use crate::rows::lease::{self, LeaseToken};
-use crate::rows::{self, StaleChange, learn};
-use crate::snippet::{self, Page, Template};
+use crate::rows::{self, learn};
+use crate::snippet::{Page, Template};
 use crate::store::{Stats, Store};
 
 /// Up to how many users are looked up in the in-process table, one by one.
 const MANY: usize = 256;
-
-/// How to open a cache. `Options::default()` is right for most.
-#[derive(Clone)]
-pub struct Options<'a> {
-    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
-    /// lies open *in* the file, so whoever has the file can test a guessed email against it.
-    pub secret: Option<&'a [u8]>,
-    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
-    /// its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed. Default: none.
-    pub old_secrets: &'a [&'a [u8]],
-    /// How hard an acknowledged write is kept. Default: [`Synchronous::Full`].
-    pub synchronous: Synchronous,
-    /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at
-    /// most 1 hour.
-    pub busy_timeout: Duration,
-    /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
-    pub memory: usize,
-    /// How long after it was rendered a page may still name an email. A page that runs later gives the
-    /// id alone. Default: 10 s; from 100 ms to 1 hour.
-    ///
-    /// The worker must not tell HubSpot of a change until pages rendered before the change began are
-    /// older than this: see [`Vidcache::begin_email_change`].
-    pub page_deadline: Duration,
-    /// The host of HubSpot's loader. Default: `js.hs-scripts.com`; portals in the EU data
-    /// centre have `js-eu1.hs-scripts.com`.
-    pub loader_host: &'a str,
-}
-
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Self {
-            secret: None,
-            old_secrets: &[],
-            synchronous: Synchronous::Full,
-            busy_timeout: Duration::from_secs(5),
-            memory: 32 << 20,
-            page_deadline: Duration::from_secs(10),
-            loader_host: "js.hs-scripts.com",
-        }
-    }
-}
 
 /// A user → contact cache in one SQLite file, for one HubSpot portal.
 ///
@@ -93,16 +52,8 @@ impl Vidcache {
     /// [`Error::Corrupt`] for what is in the file, which is left as it was.
     pub fn open(path: impl AsRef<Path>, portal: i64, options: &Options<'_>) -> Result<Self> {
         let portal_id = Vid::try_from(portal).map_err(|_| Error::InvalidPortal)?;
+        options.check()?;
         let page_deadline = options.page_deadline;
-        if page_deadline < Duration::from_millis(100) || page_deadline > Duration::from_secs(3600) {
-            return Err(Error::InvalidOption { name: "page_deadline", why: "it must be from 100 ms to 1 hour" });
-        }
-        if options.busy_timeout > Duration::from_secs(3600) {
-            return Err(Error::InvalidOption { name: "busy_timeout", why: "it must be at most 1 hour" });
-        }
-        if !snippet::is_host(options.loader_host) {
-            return Err(Error::InvalidOption { name: "loader_host", why: "it must be a host name" });
-        }
         let store = Store::open(&Settings {
             path: path.as_ref(),
             portal,
@@ -288,16 +239,6 @@ impl Vidcache {
     /// As [`Vidcache::is_change_outstanding`].
     pub fn change_outstanding_since(&self, user: UserKey<'_>, token: ChangeToken) -> Result<Option<Millis>> {
         self.store.read(|rows| rows::outstanding_since(rows, user, token, now()))
-    }
-
-    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`.
-    /// Their users' pages give the id alone until an answer read now is recorded with the token.
-    ///
-    /// # Errors
-    /// As [`Vidcache::resolve`].
-    pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
-        let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
-        self.store.read(|rows| rows::stale_changes(rows, now().saturating_sub(age), limit))
     }
 
     /// Takes the user's lease for that long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job

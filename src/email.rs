@@ -8,6 +8,7 @@ use siphasher::sip128::SipHasher24;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::identity::{Repr, UserKey};
 use crate::limits::MAX_EMAIL;
 
 /// An email, normalised for comparison: outer white space and zero-width characters removed,
@@ -153,6 +154,16 @@ impl FingerprintKey {
 
     pub(crate) fn fingerprint(&self, email: &str) -> Fingerprint {
         Fingerprint(self.hasher.hash(email.as_bytes()).as_bytes())
+    }
+
+    /// What stands for a user in a file that may not name them. No email begins with a zero.
+    pub(crate) fn mark(&self, user: UserKey<'_>) -> Fingerprint {
+        let (kind, key) = match *user.repr() {
+            Repr::Int(id) => (1, id.to_be_bytes().to_vec()),
+            Repr::Uuid(bytes) => (2, bytes.to_vec()),
+            Repr::Text(text) => (3, text.into()),
+        };
+        Fingerprint(self.hasher.hash(&[&[0, kind], &key[..]].concat()).as_bytes())
     }
 
     /// Kept in the file to tell, after a fork, that the file is the one whose key this is.

@@ -2,7 +2,7 @@
 //! turns events into rows.
 //!
 //! Events may come in any order and more than once; the rows end the same. Each carries
-//! what that takes: a time, or a token. Only [`Event::Forgotten`] has its place among the others.
+//! what that takes: a time, or a token. Only what the app forgets has its place among the others.
 
 use crate::email::Fingerprint;
 use crate::error::{Error, Result};
@@ -50,12 +50,16 @@ pub(crate) enum Event<'a> {
     /// The change did not happen, and HubSpot was not told of it.
     ChangeAbandoned { user: UserKey<'a>, token: ChangeToken, at: Millis },
     /// HubSpot said that another contact holds the user's email, or the file that another user has their contact:
-    /// `holder`, where it is named. `at` is the app's clock; the latest is kept, with the time of the first.
-    Conflicted { user: UserKey<'a>, holder: Option<Vid>, why: Clash, at: Millis },
+    /// `holder`, where it is named. `at` is the app's clock; the latest is kept, with `since` when it has stood then.
+    Conflicted { user: UserKey<'a>, holder: Option<Vid>, why: Clash, since: Millis, at: Millis },
     /// Whatever conflict there was up to then is over.
     ConflictEnded { user: UserKey<'a>, at: Millis },
+    /// A contact that was erased for privacy was the user's for whom the mark stands. The file must not name them.
+    UserErased { mark: Fingerprint },
+    /// The app has forgotten that user. As with [`Event::Forgotten`], its place among the others matters.
+    UserErasureForgotten { mark: Fingerprint },
     /// All that is held on the user is to be taken out. What is said of them afterwards counts as if they were new, so
-    /// this is the one event whose place among the others matters.
+    /// its place among the others matters.
     Forgotten { user: UserKey<'a> },
 }
 

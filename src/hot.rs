@@ -64,7 +64,8 @@ impl Hot {
     #[inline]
     pub(crate) fn identity(&self, user: &UserKey<'_>) -> Option<Option<Identity>> {
         if let Repr::Int(id) = user.repr() {
-            // The parts by value, too: put together in memory, the answer would wait for its own stores.
+            // Both parts are returned by value. An answer that is put together in memory would be read before its
+            // stores have arrived there, and wait for them.
             let (head, tail) = self.ints.find([*id as u64], |entry| entry.head_and_tail())?;
             return Some(Packed::identity(head, tail));
         }

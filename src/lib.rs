@@ -59,7 +59,7 @@
 //! | the worker | [`Vidcache::change_outstanding_since`], [`Vidcache::quiet_period`], then [`Vidcache::record`]; [`Vidcache::stale_changes`] for jobs that were lost |
 //! | the webhook | [`signature::verify`], then [`Vidcache::apply_webhook`] |
 //! | a first fill | [`Vidcache::import`], [`Vidcache::link`], [`Vidcache::observe`] |
-//! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::linked_users`], [`Vidcache::forget`], [`Vidcache::move_aside`] |
+//! | an operator | [`Vidcache::explain`], [`Vidcache::stats`], [`Vidcache::verify`], [`Vidcache::export`], [`Vidcache::linked_users`], [`Vidcache::forget`], [`Vidcache::move_aside`], [`Vidcache::backup`], [`Vidcache::restore`] |
 //!
 //! What else is public is for bindings to other languages: [`cancellable`], [`without_waiting`],
 //! [`Vidcache::recall`], [`Vidcache::close_later`] and [`Page::render_into`].
@@ -104,10 +104,13 @@ mod store;
 #[doc = include_str!("../docs/guides/rust.md")]
 struct Guide;
 
+pub use cache::Vidcache;
+pub use cache::account::Explanation;
 #[cfg(any(test, feature = "database"))]
 #[doc(hidden)]
 pub use cache::database as in_database;
-pub use cache::{Explanation, ImportReport, Imported, Observed, Options, Recorded, Vidcache, WebhookReport};
+pub use cache::intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
+pub use cache::options::Options;
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

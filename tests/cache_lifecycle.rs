@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{open, temporary};
 use serde_json::{Value, json};
-use vidcache::{Email, Error, Imported, Reason, UserKey, Vid, Vidcache};
+use vidcache::{Email, Error, Imported, Reason, Refusal, UserKey, Vid, Vidcache};
 
 const ANN: i64 = 42;
 const BOB: i64 = 43;
@@ -391,7 +391,10 @@ fn who_is_merged_with_an_erased_contact_is_erased_too_whichever_is_told_first() 
         for trace in [&print[..], b"ann-of-the-merged"] {
             assert_eq!(holds(&path, trace), [""; 0], "way {way}");
         }
-        assert!(!cache.forget(ann).unwrap(), "nothing was held, way {way}");
+        let refused = cache.refusal(ann).unwrap();
+        assert_eq!(refused, Some(Refusal::PrivacyDeletion), "no job makes them a contact, way {way}");
+        assert!(cache.forget(ann).unwrap(), "that they were erased is held, way {way}");
+        assert!(!cache.forget(ann).unwrap(), "and nothing else, way {way}");
     }
 }
 

@@ -5,9 +5,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
-use vidcache::{Email, Error, Options, Reason, Synchronous, UserKey, Vidcache};
+use vidcache::{Email, Error, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
 
 const SECRET: &[u8] = b"thirty-two bytes kept out of it.";
 
@@ -285,6 +286,20 @@ fn verify_names_what_others_may_write_to() {
     );
     assert!(found[1].starts_with("every user of this system may write to") && found[1].ends_with("-wal"));
     assert!(found[2].starts_with("every user of this system may replace what is in") && found[2].ends_with("/above"));
+    // So may a group, of the file's own folder or one above; root's is root's.
+    let above = dir.path().join("above");
+    for (group, name) in [(Some(12_345), true), (Some(0), false)] {
+        if std::os::unix::fs::chown(&above, None, group).is_err() {
+            println!("folders of other groups: skipped because only root may give a folder to a group");
+            break;
+        }
+        mode(&above, 0o770);
+        let found = cache.verify().unwrap();
+        assert_eq!(found.len(), if name { 3 } else { 2 }, "{found:?}");
+        assert!(
+            !name || found[2].starts_with("its whole group may replace what is in") && found[2].ends_with("/above")
+        );
+    }
     // A sticky folder, as /tmp is, lets nobody replace what is another's.
     mode(&dir.path().join("above"), 0o1777);
     assert_eq!(cache.verify().unwrap().len(), 2);
@@ -313,6 +328,30 @@ fn a_log_that_grew_behind_a_long_reader_is_told_of_and_cut_afterwards() {
     write(1_200);
     let cut = cache.stats().log_bytes;
     assert!(cut <= 8 << 20, "{cut}");
+}
+
+#[test]
+fn what_was_forgotten_behind_a_reader_leaves_the_log_once_the_reader_has_ended_by_looking_up_alone() {
+    let (_dir, path) = temporary();
+    let options = Options { busy_timeout: Duration::from_millis(100), ..Options::default() };
+    let cache = Vidcache::open(&path, 1, &options).unwrap();
+    cache.link(UserKey::text("who-is-forgotten").unwrap(), Vid::try_from(901).unwrap()).unwrap();
+    let log = || fs::read(path.with_extension("vidcache-wal")).unwrap();
+    let is_in_log = || log().windows(16).any(|bytes| bytes == b"who-is-forgotten");
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM user").unwrap();
+    reader.query_row("SELECT count(*) FROM user", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(cache.forget(UserKey::text("who-is-forgotten").unwrap()), Err(Error::Busy));
+    assert!(is_in_log() && cache.stats().log_bytes > 0);
+    assert_eq!(cache.resolve(UserKey::text("who-is-forgotten").unwrap()), Ok(None));
+    drop(reader);
+    let start = std::time::Instant::now();
+    while !log().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(10), "the log is as it was");
+        cache.resolve(UserKey::from(1)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(cache.stats().log_bytes, 0);
 }
 
 #[test]

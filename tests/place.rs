@@ -46,6 +46,28 @@ fn the_name_under_which_a_file_was_made_goes_when_its_maker_was_killed() {
     assert!(!left.exists());
 }
 
+#[test]
+fn what_killed_creations_left_is_gone_after_an_hour_and_nothing_else() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    let names = |prefix: &str| {
+        [".0123456789abcdef.new", ".0123456789abcdef.new-journal", ".log.new"]
+            .map(|end| dir.path().join(format!("{prefix}{end}")))
+    };
+    let (left, young) = (names(".hubspot.vidcache"), dir.path().join(".hubspot.vidcache.fedcba9876543210.new"));
+    let others = names(".another");
+    for file in left.iter().chain(&others).chain([&young]) {
+        fs::write(file, "").unwrap();
+    }
+    for file in left.iter().chain(&others) {
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(3700);
+        fs::File::open(file).unwrap().set_modified(before).unwrap();
+    }
+    drop(open(&path));
+    assert!(!left.iter().any(|file| file.exists()), "{left:?}");
+    assert!(others.iter().chain([&young]).all(|file| file.exists()));
+}
+
 /// In a container whose only mount is the file, the log and the index stay inside: two containers have a log each, and
 /// each acknowledges what the other never sees.
 #[test]

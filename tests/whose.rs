@@ -6,7 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use vidcache::{ChangeToken, Email, Error, ErrorCode, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
+use vidcache::{
+    ChangeToken, Email, Error, ErrorCode, Imported, Options, Reason, Refusal, Synchronous, UserKey, Vid, Vidcache,
+};
 
 const PORTAL: i64 = 62515;
 const ANN: i64 = 1;
@@ -134,6 +136,38 @@ fn the_erasure_of_a_contact_that_a_user_had_before_leaves_the_one_they_have() {
     webhook(&cache, "privacyDeletion", 51, 2000, "");
     assert_eq!(reason(&cache, ANN, "ann@x.test"), Reason::Agreed);
     assert_eq!(cache.verify(), Ok(Vec::new()));
+}
+
+#[test]
+fn whose_contact_was_erased_has_a_refusal_until_the_app_links_or_forgets_them() {
+    let (dir, cache) = cache();
+    let (ann, text) = (UserKey::from(ANN), UserKey::text("ann").unwrap());
+    record(&cache, ANN, 51, "ann@x.test", 1000);
+    record(&cache, BEA, 101, "bea@x.test", 1000);
+    assert_eq!(cache.refusal(ann), Ok(None));
+    webhook(&cache, "privacyDeletion", 51, 2000, "");
+    let erased = Ok(Some(Refusal::PrivacyDeletion));
+    assert_eq!(cache.refusal(ann), erased);
+    let change = cache.begin_email_change(ann).unwrap();
+    assert_eq!(cache.refusal(ann), erased, "a change of theirs is no word of the app's");
+    cache.abandon_email_change(ann, change).unwrap();
+    assert!(cache.explain(ann, None).unwrap().to_string().contains("erased for privacy"));
+    assert!(cache.export(ann).unwrap().contains(r#""erased_for_privacy":true"#));
+    for other in [BEA.into(), text] {
+        assert_eq!(cache.refusal(other), Ok(None), "of nobody else");
+        assert!(cache.export(other).unwrap().contains(r#""erased_for_privacy":false"#));
+    }
+    // Another process, and the same notice once more.
+    webhook(&cache, "privacyDeletion", 51, 2000, "");
+    let options = Options { synchronous: Synchronous::Normal, ..Options::default() };
+    let second = Vidcache::open(dir.path().join("c"), PORTAL, &options).unwrap();
+    assert_eq!(second.refusal(ann), erased);
+    cache.link(ann, vid(151)).unwrap();
+    assert_eq!(cache.refusal(ann), Ok(None), "the app has said who they are");
+    assert!(cache.forget(ann).unwrap());
+    assert_eq!((cache.refusal(ann), second.refusal(ann)), (Ok(None), Ok(None)));
+    assert!(!cache.forget(ann).unwrap(), "nothing is left");
+    assert_eq!(cache.verify().unwrap(), [""; 0]);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use clap_complete::Shell;
 
 use crate::export::Export;
 use crate::import::Import;
+use crate::serve::Serve;
+use crate::watch::Watch;
 
 /// How each way of ending is told to a program; `failure` has the same table.
 const EXIT: &str = "Exit status:
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Conflicts(Some),
     /// Counts what is in the file, what waits, and what the file takes.
     Stats,
+    /// Shows what stats and the lists say, again and again, until Ctrl-C.
+    Watch(Watch),
     /// Looks at the file, its place, its secret, its waiting changes and the clock, and says what to do.
     Doctor,
     /// Reads the whole file and names what is wrong with it; nobody waits for that.
@@ -82,12 +86,18 @@ pub(crate) enum Command {
     Import(Import),
     /// Writes all users and their contacts, as import takes them. Emails are not in the file.
     Export(Export),
+    /// Takes in HubSpot's webhooks, for apps that have no place for them: an HTTP server behind a proxy.
+    Serve(Serve),
     /// Takes out all that is held on a user who is gone. Lock their jobs out meanwhile.
     Forget(Gone),
     /// After an old copy of the file was put back: no page names an email until HubSpot says it anew.
     Doubt(Sure),
     /// Moves a file that will not open out of the way, while no process has it open.
     MoveAside(Sure),
+    /// Copies the file, as of one commit, while the app goes on. Other copies of a file in use are not whole.
+    Backup(Backup),
+    /// Puts a backup in the place of the file, while no process has it open. What was there is moved aside.
+    Restore(Restore),
     /// Wraps the file's key under the secret, where it is wrapped under the one before. Nothing is lost.
     Rekey(Rekey),
     /// Prints the manual, for man: vidcache manual > vidcache.1
@@ -166,6 +176,20 @@ pub(crate) struct Sure {
 }
 
 #[derive(Args)]
+pub(crate) struct Backup {
+    /// A new file, which gets the copy.
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The backup, which stays as it is.
+    pub(crate) from: PathBuf,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+}
+
+#[derive(Args)]
 pub(crate) struct Rekey {
     /// A file with the secret before. Once for each that there may have been.
     #[arg(long, value_name = "FILE", required = true)]
@@ -173,7 +197,7 @@ pub(crate) struct Rekey {
 }
 
 /// A number and a unit: `90s`, `15m`, `1h`, `30d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "it is a number with a unit: 90s, 15m, 1h, 30d".to_owned();
     let unit = match text.chars().last() {
         Option::Some('s') => 1,

@@ -30,11 +30,20 @@ pub(crate) fn path(file: &File) -> Result<&Path> {
 
 /// Opens a file that is there.
 pub(crate) fn open(file: &File) -> Result<Vidcache> {
-    open_under(file, &[])
+    open_for(file, Options::default().busy_timeout)
+}
+
+/// Opens a file that is there; a write waits so long for others'.
+pub(crate) fn open_for(file: &File, busy_timeout: Duration) -> Result<Vidcache> {
+    open_there(file, &[], busy_timeout)
 }
 
 /// Opens a file that is there under its secret, or under one that it was before.
 pub(crate) fn open_under(file: &File, old_secret_files: &[PathBuf]) -> Result<Vidcache> {
+    open_there(file, old_secret_files, Options::default().busy_timeout)
+}
+
+fn open_there(file: &File, old_secret_files: &[PathBuf], busy_timeout: Duration) -> Result<Vidcache> {
     there(path(file)?)?;
     let open = |options: &Options<'_>| match file.portal {
         Some(portal) => Vidcache::open(path(file)?, portal, options).map_err(Failure::from),
@@ -44,7 +53,7 @@ pub(crate) fn open_under(file: &File, old_secret_files: &[PathBuf]) -> Result<Vi
             other => Ok(other?),
         },
     };
-    with_options(file, old_secret_files, Options::default().busy_timeout, open)
+    with_options(file, old_secret_files, busy_timeout, open)
 }
 
 /// Opens the file to write many rows to it, or makes it. The portal must be said.
@@ -112,6 +121,24 @@ pub(crate) fn secret(file: &File) -> Result<Option<Vec<u8>>> {
     }
     let said = std::env::var_os("VIDCACHE_SECRET").filter(|said| !said.is_empty());
     Ok(said.map(|said| as_kept(said.as_bytes().to_vec(), file.rails)))
+}
+
+/// What HubSpot signs its webhooks with.
+pub(crate) fn client_secret(path: Option<&Path>) -> Result<Vec<u8>> {
+    let secret = match path {
+        Some(path) => read_secret(path, false)?,
+        None => std::env::var_os("HUBSPOT_CLIENT_SECRET")
+            .map(|said| as_kept(said.as_bytes().to_vec(), false))
+            .unwrap_or_default(),
+    };
+    if secret.is_empty() {
+        return Err(Failure::Usage(
+            "the HubSpot app's client secret is not given: set HUBSPOT_CLIENT_SECRET, or name a file by \
+             --client-secret-file"
+                .into(),
+        ));
+    }
+    Ok(secret)
 }
 
 fn read_secret(path: &Path, rails: bool) -> Result<Vec<u8>> {

@@ -12,8 +12,10 @@ mod interrupt;
 mod lists;
 mod output;
 mod progress;
+mod serve;
 mod system;
 mod users;
+mod watch;
 mod whole;
 mod words;
 
@@ -47,11 +49,15 @@ fn run(arguments: &Arguments, out: &mut Output) -> Result<bool> {
         Command::Conflicts(some) => lists::conflicts(file, some.limit, out),
         Command::Import(rows) => import::import(file, rows, out),
         Command::Export(to) => export::export(file, to, out),
+        Command::Serve(how) => serve::serve(file, how, out),
+        Command::Watch(how) => watch::watch(file, how, out),
         Command::Stats => whole::stats(file, out),
         Command::Doctor => doctor::doctor(file, out),
         Command::Verify => whole::verify(file, out),
         Command::Doubt(sure) => whole::doubt(file, sure, out),
         Command::MoveAside(sure) => whole::move_aside(file, sure, out),
+        Command::Backup(copy) => whole::backup(file, copy, out),
+        Command::Restore(copy) => whole::restore(file, copy, out),
         Command::Rekey(secrets) => whole::rekey(file, secrets, out),
         Command::Manual => manual(out),
         Command::Completions { shell } => {

@@ -41,6 +41,11 @@ impl Output {
         self.to.flush().map_err(Failure::Output)
     }
 
+    /// Whether a person looks at it as it comes.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// The text in bold, on a terminal.
     pub(crate) fn bold(&self, text: &str) -> String {
         if self.colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }

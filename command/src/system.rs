@@ -2,13 +2,31 @@
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The system user that this process is.
 pub(crate) fn user() -> u32 {
     // SAFETY: the call takes nothing and changes nothing.
     unsafe { libc::geteuid() }
+}
+
+/// Columns and rows of the terminal that standard output is.
+pub(crate) fn terminal() -> Option<(usize, usize)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the call fills in `size`, which outlives it.
+    let status = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (status == 0 && size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
+}
+
+/// Whether something is there to be read within that time; false also where a signal came.
+pub(crate) fn is_readable(of: &impl AsRawFd, within: Duration) -> bool {
+    let mut waited = libc::pollfd { fd: of.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let milliseconds = libc::c_int::try_from(within.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one entry, which outlives the call; the descriptor is `of`'s, which does so, too.
+    unsafe { libc::poll(&raw mut waited, 1, milliseconds) > 0 }
 }
 
 /// Bytes that this user may still write to the file system of a folder.

@@ -1,12 +1,13 @@
 //! The file as a whole: what is in it, whether it is sound, and what an operator may do to it.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
-use vidcache::Vidcache;
+use serde_json::{Value, json};
+use vidcache::{StaleChange, Vidcache};
 
-use crate::arguments::{File, Rekey, Sure};
+use crate::arguments::{Backup, File, Rekey, Restore, Sure};
 use crate::failure::{Failure, Result};
 use crate::file;
 use crate::lists;
@@ -16,52 +17,74 @@ use crate::words::{moment, plain, size, span, sure};
 /// Up to how many of a kind are counted one by one: some tens of milliseconds.
 const COUNTED: u32 = 10_000;
 
+/// What is in the file, what waits, and what the file takes.
+pub(crate) struct Counts {
+    path: String,
+    portal: i64,
+    pub(crate) bytes: u64,
+    pub(crate) log_bytes: u64,
+    /// Changes of emails on their way, the oldest first.
+    pub(crate) outstanding: Vec<StaleChange>,
+    pub(crate) unconfirmed: usize,
+    pub(crate) long_ago: usize,
+    pub(crate) conflicts: usize,
+    pub(crate) quiet: Duration,
+}
+
+impl Counts {
+    pub(crate) fn of(cache: &Vidcache, path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.display().to_string(),
+            portal: cache.portal(),
+            bytes: fs::metadata(path).map_or(0, |found| found.len()),
+            log_bytes: cache.stats().log_bytes,
+            outstanding: cache.stale_changes(Duration::ZERO, COUNTED)?,
+            unconfirmed: cache.users_to_read(false, Duration::ZERO, None, COUNTED)?.len(),
+            long_ago: cache.users_to_read(true, lists::LONG_AGO, None, COUNTED)?.len(),
+            conflicts: cache.conflicts(None, COUNTED)?.len(),
+            quiet: cache.quiet_period()?,
+        })
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let some = |count: usize| match count >= COUNTED as usize {
+            true => format!("{COUNTED} or more"),
+            false => count.to_string(),
+        };
+        let oldest = self.outstanding.first();
+        let oldest = oldest.map_or(String::new(), |change| format!(", the oldest begun {}", moment(change.begun_at)));
+        vec![
+            format!("file                 {}", plain(&self.path)),
+            format!("portal               {}", self.portal),
+            format!("size                 {}, and its log {}", size(self.bytes), size(self.log_bytes)),
+            format!("changes outstanding  {}{oldest}", some(self.outstanding.len())),
+            format!("unconfirmed          {} users, of whom pages give the id alone", some(self.unconfirmed)),
+            format!("confirmed long ago   {} users, more than 30 days ago", some(self.long_ago)),
+            format!("conflicts            {}", some(self.conflicts)),
+            format!("quiet period         {}", span(self.quiet)),
+        ]
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "file": self.path,
+            "portal": self.portal,
+            "bytes": self.bytes,
+            "log_bytes": self.log_bytes,
+            "changes_outstanding": self.outstanding.len(),
+            "oldest_outstanding": self.outstanding.first().map(|change| change.begun_at),
+            "unconfirmed": self.unconfirmed,
+            "confirmed_long_ago": self.long_ago,
+            "conflicts": self.conflicts,
+            "counted_up_to": COUNTED,
+            "quiet_period_ms": self.quiet.as_millis() as u64,
+        })
+    }
+}
+
 pub(crate) fn stats(file: &File, out: &mut Output) -> Result<bool> {
-    let cache = file::open(file)?;
-    let path = file::path(file)?;
-    let bytes = fs::metadata(path).map_or(0, |found| found.len());
-    let stats = cache.stats();
-    let outstanding = cache.stale_changes(Duration::ZERO, COUNTED)?;
-    let unconfirmed = cache.users_to_read(false, Duration::ZERO, None, COUNTED)?.len();
-    let long_ago = cache.users_to_read(true, lists::LONG_AGO, None, COUNTED)?.len();
-    let conflicts = cache.conflicts(None, COUNTED)?.len();
-    let oldest = outstanding.first().map(|change| change.begun_at);
-    let quiet = cache.quiet_period()?;
-    out.say(
-        || {
-            let some = |count: usize| match count >= COUNTED as usize {
-                true => format!("{COUNTED} or more"),
-                false => count.to_string(),
-            };
-            let oldest = oldest.map_or(String::new(), |at| format!(", the oldest begun {}", moment(at)));
-            [
-                format!("file                 {}", plain(&path.display().to_string())),
-                format!("portal               {}", cache.portal()),
-                format!("size                 {}, and its log {}", size(bytes), size(stats.log_bytes)),
-                format!("changes outstanding  {}{oldest}", some(outstanding.len())),
-                format!("unconfirmed          {} users, of whom pages give the id alone", some(unconfirmed)),
-                format!("confirmed long ago   {} users, more than 30 days ago", some(long_ago)),
-                format!("conflicts            {}", some(conflicts)),
-                format!("quiet period         {}", span(quiet)),
-            ]
-            .join("\n")
-        },
-        || {
-            json!({
-                "file": path.display().to_string(),
-                "portal": cache.portal(),
-                "bytes": bytes,
-                "log_bytes": stats.log_bytes,
-                "changes_outstanding": outstanding.len(),
-                "oldest_outstanding": oldest,
-                "unconfirmed": unconfirmed,
-                "confirmed_long_ago": long_ago,
-                "conflicts": conflicts,
-                "counted_up_to": COUNTED,
-                "quiet_period_ms": quiet.as_millis() as u64,
-            })
-        },
-    )?;
+    let counts = Counts::of(&file::open(file)?, file::path(file)?)?;
+    out.say(|| counts.lines().join("\n"), || counts.json())?;
     Ok(true)
 }
 
@@ -98,6 +121,30 @@ pub(crate) fn move_aside(file: &File, meant: &Sure, out: &mut Output) -> Result<
     out.say(
         || format!("It is {} now. How the new one is filled: docs/operations.md.", plain(&aside.display().to_string())),
         || json!({"moved_to": aside.display().to_string()}),
+    )?;
+    Ok(true)
+}
+
+pub(crate) fn backup(file: &File, copy: &Backup, out: &mut Output) -> Result<bool> {
+    file::open(file)?.backup(&copy.to)?;
+    let to = copy.to.display().to_string();
+    out.say(|| format!("{} is a copy as of one commit.", plain(&to)), || json!({"copy": to}))?;
+    Ok(true)
+}
+
+pub(crate) fn restore(file: &File, copy: &Restore, out: &mut Output) -> Result<bool> {
+    let path = file::path(file)?;
+    sure(
+        copy.sure.yes,
+        "The backup takes the place of the file, and no page names an email until HubSpot says it anew",
+    )?;
+    let aside = Vidcache::restore(&copy.from, path)?.map(|aside| aside.display().to_string());
+    out.say(
+        || {
+            let was = aside.as_ref().map_or(String::new(), |aside| format!(" What was there is {} now.", plain(aside)));
+            format!("Restored.{was} Forget anew whoever was forgotten since; all contacts are to be read again.")
+        },
+        || json!({"restored": true, "moved_to": aside}),
     )?;
     Ok(true)
 }

@@ -69,12 +69,25 @@ fn the_file_is_counted_and_checked() {
     assert_eq!((stats["portal"].as_i64(), stats["changes_outstanding"].as_i64()), (Some(common::PORTAL), Some(1)));
     assert_eq!((stats["unconfirmed"].as_i64(), stats["conflicts"].as_i64()), (Some(2), Some(1)));
     place.run(&["verify"]).ends(0).said("verify");
-    // The app's own quiet period is not longer for it that somebody looked.
     assert_eq!(stats["quiet_period_ms"].as_i64(), Some(15_000));
 
     place.open_to_its_group();
     let told = place.run(&["verify", "--json"]).ends(1).json();
     assert!(told["problems"][0].as_str().is_some_and(|problem| problem.contains("group may write")), "{told}");
+}
+
+#[test]
+fn the_quiet_period_of_an_app_is_no_longer_for_it_that_somebody_looked() {
+    let place = Place::nowhere();
+    let options = vidcache::Options {
+        secret: Some(SECRET),
+        page_deadline: std::time::Duration::from_secs(2),
+        ..vidcache::Options::default()
+    };
+    drop(vidcache::Vidcache::open(place.path(), common::PORTAL, &options).unwrap());
+    for _ in 0..2 {
+        assert_eq!(place.run(&["stats", "--json"]).ends(0).json()["quiet_period_ms"], 7_000);
+    }
 }
 
 #[test]
@@ -99,6 +112,35 @@ fn what_cannot_be_taken_back_is_asked_for_first() {
     let moved = place.run(&["move-aside", "--yes", "--json"]).ends(0).json();
     assert!(std::path::Path::new(moved["moved_to"].as_str().expect("a path")).exists());
     assert!(!place.path().exists());
+}
+
+#[test]
+fn a_backup_is_whole_and_put_back_it_believes_nothing_of_the_past() {
+    let place = Place::filled();
+    let copy = place.folder().join("copy.vidcache");
+    let copy = copy.to_str().expect("a path");
+    place.run(&["backup", copy]).ends(0).said("backup");
+    // It is not written over.
+    place.run(&["backup", copy]).ends(4);
+    place.run(&["forget", "3", "--yes"]).ends(0);
+
+    place.run(&["restore", copy]).ends(2);
+    let cache = place.cache();
+    place.run(&["restore", copy, "--yes"]).ends(5);
+    drop(cache);
+    let told = place.run(&["restore", copy, "--yes", "--json"]).ends(0).json();
+    assert!(std::path::Path::new(told["moved_to"].as_str().expect("a path")).exists());
+    assert_eq!(place.reason(1, ANN), "email_unconfirmed");
+    place.run(&["show", "3"]).ends(0);
+
+    // Where nothing is, nothing is moved; a file that is no backup is not put there.
+    let other = Place::nowhere();
+    other.run(&["restore", copy, "--yes"]).ends(0).said("restore");
+    assert_eq!(other.reason(1, ANN), "email_unconfirmed");
+    let notes = place.file("notes.txt", b"These are no rows of a database, but some sentences.\n");
+    let nowhere = Place::nowhere();
+    nowhere.run(&["restore", &notes, "--yes"]).ends(4);
+    assert!(!nowhere.path().exists());
 }
 
 #[test]
@@ -170,8 +212,8 @@ fn the_manual_and_the_completions_name_every_command() {
     let place = Place::nowhere();
     let manual = place.run(&["manual"]).ends(0).stdout;
     let bash = place.run(&["completions", "bash"]).ends(0).stdout;
-    for command in ["show", "explain", "list", "conflicts", "stats", "verify", "forget", "doubt", "move-aside", "rekey"]
-    {
+    let all = "show explain list conflicts stats watch doctor verify import export serve forget doubt move-aside backup restore rekey";
+    for command in all.split(' ') {
         assert!(manual.contains(&format!("VIDCACHE {}", command.to_uppercase())), "{command}");
         assert!(bash.contains(command), "{command}");
     }

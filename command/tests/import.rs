@@ -219,6 +219,13 @@ fn ctrl_c_ends_it_between_two_transactions_also_while_it_waits_for_input() {
     wait_for_user(&place, 100_000);
     // SAFETY: the child is this test's own and was not waited for, so the number is still its.
     assert_eq!(unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) }, 0);
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let ended = child.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(130), "{words}");
@@ -286,6 +293,7 @@ fn a_disk_that_is_full_half_way_ends_it_and_the_same_command_goes_on() {
 
     let report = place.fill(&arguments).ends(0).json();
     assert_eq!((report["earlier_rows"].as_u64(), report["rows"].as_u64()), (Some(came_to), Some(250_000 - came_to)));
+    assert_eq!(report["imported"].as_u64(), Some(250_000 - came_to));
     assert!(!fs::exists(state).unwrap());
     let cache = place.cache();
     for user in [1, 100_000, 100_001, 250_000] {

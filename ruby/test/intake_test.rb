@@ -141,4 +141,17 @@ class IntakeTest < CacheTest
     refute_path_exists path
     assert_nil cache.resolve(1)
   end
+
+  test "a backup is whole, and is put back while nobody has the file open" do
+    backup = "#{path}.backup"
+    cache.link(1, 901)
+    cache.backup(backup)
+    cache.link(2, 902)
+    assert_raises(Vidcache::CannotOpen) { cache.backup(backup) }
+    assert_raises(Vidcache::Busy) { Vidcache.restore(backup, path) }
+    cache.close
+    assert_path_exists Vidcache.restore(Pathname(backup), path)
+    restored = open_cache
+    assert_equal [901, nil], [restored.resolve(1), restored.resolve(2)]
+  end
 end

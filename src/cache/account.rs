@@ -44,7 +44,8 @@ impl<'e> Explanation<'e> {
         let mut sentences = vec![sentence(&decision)];
         let other = email.filter(|_| decision.reason() != Reason::Agreed);
         let print = other.map(|email| key.fingerprint(email.as_str()));
-        sentences.extend(rows::account(rows, user)?.sentences(print, decision.email().is_some()));
+        let account = rows::account(rows, user, key.mark(user))?;
+        sentences.extend(account.sentences(print, decision.email().is_some()));
         Ok(Self { decision, sentences })
     }
 }
@@ -65,10 +66,17 @@ impl Vidcache {
     /// users, and need not try again. `None` for a user with a contact, or with a change outstanding, which is the way to
     /// tell HubSpot of a user's next email. [`Vidcache::explain`] and [`Vidcache::export`] tell of every user.
     ///
+    /// [`Refusal::PrivacyDeletion`] for a user whose contact was erased for privacy and who has none now, whether or not a
+    /// change is outstanding: no worker may make them a contact again of its own accord. The app may: [`Vidcache::link`]s
+    /// them, or [`Vidcache::forget`]s them, and with them that they were erased.
+    ///
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn refusal(&self, user: UserKey<'_>) -> Result<Option<Refusal>> {
-        self.store.read(|rows| rows::refusal(rows, user))
+        self.store.read(|rows| match rows::user_state(rows, user)?.identity {
+            None if rows::was_erased(rows, self.store.key().mark(user))? => Ok(Some(Refusal::PrivacyDeletion)),
+            _ => rows::refusal(rows, user),
+        })
     }
 
     /// All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the
@@ -77,7 +85,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn export(&self, user: UserKey<'_>) -> Result<String> {
-        self.store.read_at_once(|rows| Ok(rows::account(rows, user)?.json()))
+        self.store.read_at_once(|rows| Ok(rows::account(rows, user, self.store.key().mark(user))?.json()))
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
@@ -89,13 +97,18 @@ impl Vidcache {
     /// ([`Vidcache::stale_changes`]).
     ///
     /// # Errors
-    /// As [`Vidcache::begin_email_change`]. After [`Error::Busy`] the rows may be gone and the log not emptied yet, because
-    /// somebody was reading it: call again.
+    /// As [`Vidcache::begin_email_change`]. After [`Error::Busy`] the rows may be gone and the log not emptied yet,
+    /// because somebody was reading it: `log_bytes` of [`Vidcache::stats`] is not 0 then. It is emptied by a later call of
+    /// any kind of this handle, once they have ended, by the last process that closes the file, or by calling this again.
     ///
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy
     pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
-        let known = self.store.write(|tx| rows::apply(tx, &Event::Forgotten { user }))?;
+        let mark = self.store.key().mark(user);
+        let known = self.store.write(|tx| {
+            let erased = rows::apply(tx, &Event::UserErasureForgotten { mark })?;
+            Ok(rows::apply(tx, &Event::Forgotten { user })? || erased)
+        })?;
         // Even if nothing was: an earlier call may have come this far.
         self.store.empty_wal()?;
         Ok(known)

@@ -316,6 +316,7 @@ impl Database {
         };
         Ok(self.errand(names, move |rows, answer| {
             let learnt = learn::record(rows, user, &described, change, clock(answer, asked_at))?;
+            learnt.erased.note(rows, |user| self.key.mark(user))?;
             Ok(match learnt.link {
                 Link::Refused(error) => Err(error),
                 Link::Settled => Ok(recorded),
@@ -351,7 +352,9 @@ impl Database {
             for notice in &batch.notices {
                 let mut changed = false;
                 for event in &self.words().events(notice, now) {
-                    changed |= learn::tell(rows, event, now)?.changed;
+                    let told = learn::tell(rows, event, now)?;
+                    changed |= told.changed;
+                    told.erased.note(rows, |user| self.key.mark(user))?;
                 }
                 match changed {
                     true => report.applied += 1,
@@ -365,7 +368,11 @@ impl Database {
     /// Takes out all that is held on the user, as [`Vidcache::forget`](crate::Vidcache::forget).
     pub fn forget<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, bool> {
         let names = Names { users: vec![Key::from(user)], ..Names::default() };
-        self.errand(names, move |rows, _| rows::apply(rows, &Event::Forgotten { user }))
+        let mark = self.key.mark(user);
+        self.errand(names, move |rows, _| {
+            let erased = rows::apply(rows, &Event::UserErasureForgotten { mark })?;
+            Ok(rows::apply(rows, &Event::Forgotten { user })? || erased)
+        })
     }
 
     /// Takes the user's lease, or goes on with it: a statement that gives a row if it is the holder's then.
@@ -402,7 +409,12 @@ impl Database {
         Words { key: &self.key, portal: self.portal }
     }
 
-    fn errand<'a, T>(&'a self, names: Names, work: impl Fn(&Connection, &Answer) -> Result<T> + 'a) -> Errand<'a, T> {
+    fn errand<'a, T>(
+        &'a self,
+        mut names: Names,
+        work: impl Fn(&Connection, &Answer) -> Result<T> + 'a,
+    ) -> Errand<'a, T> {
+        names.marks = names.users.iter().map(|user| self.key.mark(user.user()).0).collect();
         Errand { database: self, names, work: Box::new(work) }
     }
 

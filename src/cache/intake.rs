@@ -153,8 +153,12 @@ impl Vidcache {
             return Err(Error::AnswerWithoutEmail);
         }
         let described = self.words().described(&contact);
-        let learnt = self.store.write(|tx| learn::record(tx, user, &described, change, clock))?;
-        if learnt.erased {
+        let learnt = self.store.write(|tx| {
+            let learnt = learn::record(tx, user, &described, change, clock)?;
+            learnt.erased.note(tx, |user| self.store.key().mark(user))?;
+            Ok(learnt)
+        })?;
+        if learnt.erased.any {
             self.store.empty_wal()?;
         }
         if let Link::Refused(error) = learnt.link {
@@ -200,7 +204,12 @@ impl Vidcache {
         contacts.iter().try_for_each(|contact| self.words().check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
             let described: Vec<_> = contacts.iter().map(|contact| self.words().described(contact)).collect();
-            if self.store.write(|tx| learn::observe(tx, &described, &missing, clock))? {
+            let erased = self.store.write(|tx| {
+                let erased = learn::observe(tx, &described, &missing, clock)?;
+                erased.note(tx, |user| self.store.key().mark(user))?;
+                Ok(erased.any)
+            })?;
+            if erased {
                 self.store.empty_wal()?;
             }
         }
@@ -231,7 +240,8 @@ impl Vidcache {
                     for event in &events {
                         let told = learn::tell(tx, event, now())?;
                         changed |= told.changed;
-                        erased |= told.erased;
+                        erased |= told.erased.any;
+                        told.erased.note(tx, |user| self.store.key().mark(user))?;
                     }
                     match changed {
                         true => report.applied += 1,

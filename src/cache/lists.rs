@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::event::{Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::rows::learn::{self, Clock};
-use crate::rows::{self, Conflict, UserToRead, Which};
+use crate::rows::{self, Conflict, StaleChange, UserToRead, Which};
 
 /// How many contacts are doubted in one transaction, so that others need not wait: some 20 ms.
-const DOUBTED_AT_ONCE: u32 = 1000;
+pub(super) const DOUBTED_AT_ONCE: u32 = 1000;
 
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `limit`; those that
@@ -40,6 +40,18 @@ impl Vidcache {
         let which = if confirmed { Which::Confirmed } else { Which::Unconfirmed };
         let after = after.map(|user| (user.read_at, user.vid));
         self.store.read(|rows| rows::users_to_read(rows, which, before, after, limit))
+    }
+
+    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`; after them
+    /// those begun in the future, by a clock that has gone back since.
+    /// Their users' pages give the id alone until an answer read now is recorded with the token.
+    ///
+    /// # Errors
+    /// As [`Vidcache::resolve`].
+    pub fn stale_changes(&self, older_than: Duration, limit: u32) -> Result<Vec<StaleChange>> {
+        let age = Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX);
+        let at = now();
+        self.store.read(|rows| rows::stale_changes(rows, at.saturating_sub(age), at + CLOCKS_APART, limit))
     }
 
     /// All users of a contact, by any of the ids that were merged into it, as text (an integer key in decimal).

@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Options, Vidcache, now};
+use super::options::Options;
+use super::{Vidcache, now};
 use crate::email::Email;
 use crate::error::Result;
 use crate::event::Millis;

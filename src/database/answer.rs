@@ -40,6 +40,7 @@ struct Raw {
     conflicts: Rows<RawConflict>,
     erased: Rows<i64>,
     buried: Rows<String>,
+    marks: Rows<String>,
 }
 
 /// Reads the one column of the one row that a statement of `ask` gives.
@@ -78,6 +79,9 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     facts.erased.extend(raw.erased.into_iter().flatten());
     for grave in raw.buried.into_iter().flatten() {
         facts.buried.insert(hex(&grave)?);
+    }
+    for mark in raw.marks.into_iter().flatten() {
+        facts.marks.insert(hex(&mark)?);
     }
     Ok(Answer { head: raw.head, facts, seen, more: raw.more })
 }

@@ -25,6 +25,8 @@ pub(crate) struct Names {
     pub(crate) tokens: Vec<i64>,
     /// Hashes of the fingerprints of emails that are new, to be asked whether they are buried.
     pub(crate) graves: Vec<[u8; 32]>,
+    /// Marks of users, to be asked whether their contacts were erased.
+    pub(crate) marks: Vec<[u8; 16]>,
 }
 
 /// How much of a component is asked for.
@@ -115,11 +117,13 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
     let holders = if work { "UNION ALL SELECT NULL, x.holder FROM {conflicts} x WHERE x.user_key = n.u" } else { "" };
     let of_users = if work { "" } else { "AND h.ended_at IS NULL" };
     let tokens = list(names.tokens.iter().map(i64::to_string));
+    let marks = list(names.marks.iter().map(|mark| bytes(mark)));
     let graves = list(names.graves.iter().map(|grave| bytes(grave)));
     let for_work = match work {
         false => String::new(),
         true => format!(
-            "'secondaries', (SELECT json_agg(json_build_array(s.vid, encode(s.email, 'hex'), s.at))
+            "'marks', (SELECT json_agg(encode(u.mark, 'hex')) FROM {{erased_users}} u WHERE u.mark IN ({marks})),
+             'secondaries', (SELECT json_agg(json_build_array(s.vid, encode(s.email, 'hex'), s.at))
                FROM {{secondaries}} s WHERE s.vid = ANY ({vs})),
              'conflicts', (SELECT json_agg(json_build_array(encode(x.user_key, 'hex'), x.holder, x.why, x.since, x.last_at,
                x.ended_at)) FROM {{conflicts}} x WHERE x.user_key = ANY ({us})),"

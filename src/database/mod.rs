@@ -1,4 +1,4 @@
-//! The same rows in the app's own PostgreSQL, for processes that share no disk: docs/adr/0020.
+//! The same rows in the app's own PostgreSQL, for processes that share no disk: docs/adr/0021.
 //!
 //! Nothing here connects to anything. A statement goes out as text, its answer comes back as text, and the app's own
 //! client carries both, so that a change begins in the transaction that changes the email. What is known of one user

@@ -60,6 +60,7 @@ pub(crate) const TABLES: &[&str] = &[
     "conflicts",
     "erased",
     "buried",
+    "erased_users",
     "leases",
     "deadlines",
 ];
@@ -97,6 +98,8 @@ const CREATE: &[&str] = &[
     // For ever.
     "CREATE TABLE {erased} (vid bigint PRIMARY KEY)",
     "CREATE TABLE {buried} (email bytea PRIMARY KEY)",
+    // Whose contacts were erased, until the app forgets them: a keyed hash of the user's key.
+    "CREATE TABLE {erased_users} (mark bytea PRIMARY KEY)",
     // Whose turn it is to tell HubSpot of a user.
     "CREATE TABLE {leases} (user_key bytea PRIMARY KEY, holder bigint NOT NULL, until_at bigint NOT NULL)",
     // The page deadlines of processes, and when one said so last.

@@ -20,6 +20,10 @@ pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<
     all.join("erased", "(vid)", &erased, "(vid) DO NOTHING");
     let graves: Vec<_> = after.buried.difference(&before.buried).map(|grave| bytes(grave)).collect();
     all.join("buried", "(email)", &each(&graves), "(email) DO NOTHING");
+    let marks: Vec<_> = after.marks.difference(&before.marks).map(|mark| bytes(mark)).collect();
+    all.join("erased_users", "(mark)", &each(&marks), "(mark) DO NOTHING");
+    let taken_back: Vec<_> = before.marks.difference(&after.marks).map(|mark| bytes(mark)).collect();
+    all.take("erased_users", "mark", &taken_back);
     links(&mut all, before, after);
     contacts(&mut all, before, after);
     merges(&mut all, before, after);
@@ -213,7 +217,8 @@ fn changes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 
 fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     const LATER: &str = "excluded.last_at IS NOT NULL AND (t.last_at IS NULL
-        OR (excluded.last_at, coalesce(excluded.holder, 0), excluded.why) > (t.last_at, coalesce(t.holder, 0), t.why))";
+        OR (excluded.last_at, coalesce(excluded.holder, 0), excluded.why, -excluded.since)
+          > (t.last_at, coalesce(t.holder, 0), t.why, -t.since))";
     let (new, gone) = news(&before.disputes, &after.disputes);
     let rows: Vec<_> = new
         .iter()
@@ -225,7 +230,7 @@ fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let conflict = format!(
         "(user_key) DO UPDATE SET holder = CASE WHEN {LATER} THEN excluded.holder ELSE t.holder END,
            why = CASE WHEN {LATER} THEN excluded.why ELSE t.why END, last_at = greatest(t.last_at, excluded.last_at),
-           since = least(t.since, excluded.since), ended_at = greatest(t.ended_at, excluded.ended_at)"
+           since = CASE WHEN {LATER} THEN excluded.since ELSE t.since END, ended_at = greatest(t.ended_at, excluded.ended_at)"
     );
     all.join("conflicts", "(user_key, holder, why, since, last_at, ended_at)", &rows, &conflict);
     let taken: Vec<_> = gone.iter().map(|user| bytes(user.tagged())).collect();

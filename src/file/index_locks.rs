@@ -52,8 +52,8 @@ impl Drop for Opening {
     }
 }
 
-/// What SQLite opened for a connection. Of the log and the index only what it has opened: it has one index for all of
-/// a process's connections.
+/// Which log and which index SQLite opened for a connection. A process has one index for all of its connections, so the
+/// index is known only of the connection that opened it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen {
     pub(super) log: Option<FileId>,
@@ -73,9 +73,11 @@ impl Seen {
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 mod imp {
+    use crate::file::index_locks::Seen;
+
     pub(super) fn begin(_may_make: bool) {}
-    pub(super) fn seen() -> super::Seen {
-        super::Seen::default()
+    pub(super) fn seen() -> Seen {
+        Seen::default()
     }
     pub(super) fn end() {}
 }
@@ -90,7 +92,7 @@ mod imp {
 
     use rusqlite::ffi;
 
-    use super::Seen;
+    use crate::file::index_locks::Seen;
     use crate::file::names::{FileId, INDEX, LOG};
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;

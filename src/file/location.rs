@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::names;
 use crate::error::{Error, Result};
@@ -33,6 +34,9 @@ const UNSUPPORTED: &[(i64, &str)] = &[
     (0x7C7C_6673, "prl_fs"),
     (0xBACB_ACBC, "vmhgfs"),
 ];
+
+/// After how long without a byte a file that has not got its name yet is left over.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The absolute path, in a folder that exists, on a file system that can carry it.
 pub(super) fn place(path: &Path) -> Result<PathBuf> {
@@ -114,6 +118,28 @@ pub(super) fn has_one_name(path: &Path) -> Result<()> {
     }
 }
 
+/// A name beside `path` for a file that is to bear that one once it is whole.
+pub(super) fn unnamed(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?.to_string_lossy();
+    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
+    Ok(path.with_file_name(format!(".{name}.{random:016x}.new")))
+}
+
+/// Takes away what a creation, a backup or a copy of a log left under such a name when its process was killed. None
+/// takes longer than a few minutes from one byte to the next.
+pub(super) fn clean_up(path: &Path) {
+    let own = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(entries) = fs::read_dir(path.parent().unwrap_or(Path::new("."))) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.starts_with(&own) && (name.ends_with(".new") || name.ends_with(".new-journal"));
+        let age = entry.metadata().and_then(|found| found.modified()).map(|written| written.elapsed());
+        if is_ours && age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Gives a file that was made under another name its own, unless that is taken: at no moment has it two, where the file
 /// system can do so.
 pub(super) fn give_name(new: &Path, path: &Path) -> io::Result<()> {
@@ -134,12 +160,15 @@ pub(super) fn may_be_written(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Who else may write, by the bit that says so.
+const OTHERS: [(u32, &str); 2] = [(0o002, "every user of this system"), (0o020, "its whole group")];
+
 /// What others of this system may change about the file, in words: for `verify`.
 pub(crate) fn exposed(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for file in [path.to_owned(), names::beside(path, names::LOG), names::beside(path, names::INDEX)] {
         let Ok(mode) = fs::symlink_metadata(&file).map(|found| found.mode() & 0o7777) else { continue };
-        for (bit, who) in [(0o002, "every user of this system"), (0o020, "its whole group")] {
+        for (bit, who) in OTHERS {
             if mode & bit != 0 {
                 let file = file.display();
                 found.push(format!("{who} may write to {file} (mode {mode:04o}): chmod go-w {file}"));
@@ -147,14 +176,17 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
             }
         }
     }
-    // The folder itself was looked at when the file was opened. Where a name above it can be replaced, so can all
-    // below; a sticky folder, such as /tmp, lets only the owner of an entry do that.
-    for folder in path.ancestors().skip(2) {
-        let Ok(mode) = fs::metadata(folder).map(|found| found.mode() & 0o7777) else { continue };
-        if mode & 0o1002 == 0o002 {
+    // Whoever may replace a folder above the file may replace the file with it. Two folders that others may write to
+    // are harmless: a sticky one, such as /tmp, where only the owner of an entry may replace it; and one of group 0,
+    // since only root is in that group, or the one user of a container.
+    for folder in path.ancestors().skip(1) {
+        let Ok(is) = fs::metadata(folder) else { continue };
+        let mode = is.mode() & 0o7777;
+        let others = OTHERS.iter().find(|(bit, _)| mode & bit != 0 && (*bit != 0o020 || is.gid() != 0));
+        if let Some((_, who)) = others.filter(|_| mode & 0o1000 == 0) {
             let folder = folder.display();
             found.push(format!(
-                "every user of this system may replace what is in {folder}, above the file (mode {mode:04o}): chmod o-w {folder}"
+                "{who} may replace what is in {folder}, above the file (mode {mode:04o}): chmod go-w {folder}"
             ));
         }
     }

@@ -1,6 +1,7 @@
 //! Who may touch the file: where it may be, what it must be, and the locks, turns and forks around it. Knows no rows.
 
 mod aside;
+mod copy;
 pub(crate) mod envelope;
 pub(crate) mod fork;
 pub(crate) mod guard;
@@ -16,6 +17,7 @@ mod turnstile;
 mod unlinked;
 
 pub(crate) use aside::move_aside;
+pub(crate) use copy::{backup, restore};
 pub(crate) use location::exposed;
 pub use settings::Synchronous;
 pub(crate) use settings::{Place, Settings};

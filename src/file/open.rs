@@ -68,6 +68,7 @@ pub(crate) fn find(settings: &Settings<'_>) -> Result<PathBuf> {
         }
         make(&path, portal, secret)?;
     }
+    location::clean_up(&path);
     location::has_one_name(&path)?;
     Ok(path)
 }
@@ -85,8 +86,9 @@ pub(crate) fn first(settings: &Settings<'_>, path: &Path, may_make: bool) -> Res
     Ok(Opened { connection, key, seen: opening.seen() })
 }
 
-/// Where a log or an index was deleted while they were opened, what SQLite says of them is no news of the file. To be
-/// asked before the connection is closed, which deletes both if it was the only one.
+/// Makes an error `Busy`, so that the opening is tried again, where the log or the index was deleted meanwhile: then
+/// SQLite's error tells nothing of the file itself. Must be called before the connection is closed, since closing a
+/// file's only connection deletes both.
 fn settled<T>(path: &Path, opening: &index_locks::Opening, opened: Result<T>) -> Result<T> {
     opened.map_err(|error| if opening.seen().is_passing(path) { Error::Busy } else { error })
 }
@@ -120,7 +122,7 @@ fn is_the_one(connection: &Connection, place: &Place, access: Access) -> Result<
     Ok(())
 }
 
-fn connect(path: &Path) -> Result<Connection> {
+pub(super) fn connect(path: &Path) -> Result<Connection> {
     location::may_be_written(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -182,9 +184,7 @@ fn prepare_file(connection: &Connection, path: &Path, synchronous: Synchronous) 
 /// Makes a new file whole, under another name, and then gives it its own, unless somebody else has done so in the
 /// meantime. So a file of that name is never half made: an empty one is not ours.
 fn make(path: &Path, portal: i64, secret: Option<&[u8]>) -> Result<()> {
-    let random = getrandom::u64().map_err(|e| Error::Storage(format!("no random numbers: {e}")))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.{random:016x}.new"));
+    let new = location::unnamed(path)?;
     let filled = fill(&new, portal, secret).map_err(|error| match error {
         // The name of the moment means nothing to anybody.
         Error::CannotOpen { why, .. } => refuse(path, &why),

@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 /// Behind SQLite's SHARED range.
 const TURNSTILE: Range = (0x4000_0200, 1);
 /// Four bytes of the index that SQLite keeps for later (<https://sqlite.org/walformat.html>), and what says there that
-/// its log has its name again.
+/// the log has its name again.
 const MARK_AT: u64 = 132;
 const MARK: [u8; 4] = *b"left";
 /// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was

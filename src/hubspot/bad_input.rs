@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::json::MAX_BODY;
 use super::{fact, response, webhook};
 use crate::error::{Error, Result};
 use crate::identity::Vid;
+use crate::limits::MAX_BODY;
 
 fn answer(body: &[u8]) -> Result<fact::Answer> {
     told(response::answer(body))

@@ -14,9 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::Error;
 use crate::event::{LATEST, Millis};
 use crate::identity::Vid;
-
-/// The longest body that is read, in bytes. A hundred contacts with all of their properties are a few megabytes.
-pub(super) const MAX_BODY: usize = 16 << 20;
+use crate::limits::MAX_BODY;
 
 /// A field that cannot be what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What HubSpot says is wrong with a value that it was to take: a conflict over the email, or a refusal that stays one.
 //!
-//! The same comes as v1's `validationResults`, as JSON inside v3's `message`, as `errors`, and as words.
+//! One problem comes as v1's `validationResults`, as JSON inside v3's `message`, as `errors`, and as words.
 
 use serde::Deserialize;
 

@@ -11,10 +11,7 @@ use super::json::{Field, FieldVisitor, List, Object, Read, Wrong};
 use crate::email::Email;
 use crate::event::Millis;
 use crate::identity::Vid;
-use crate::limits::MAX_IDS;
-
-/// The most secondary emails of a contact: each of the 250 contacts that may be merged into it can bring some.
-const MAX_EMAILS: usize = 500;
+use crate::limits::{MAX_EMAILS, MAX_IDS};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]

@@ -18,12 +18,7 @@ use crate::email::Email;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::identity::Vid;
-
-/// The most events of a batch. HubSpot sends 100 at most; a batch that is larger than this is not HubSpot's.
-const MAX_EVENTS: usize = 1000;
-
-/// HubSpot merges at most 250 contacts into one, two at a time.
-const MAX_MERGED: usize = 1000;
+use crate::limits::{MAX_EVENTS, MAX_MERGED};
 
 /// Something that happened to a contact, by HubSpot's clock.
 // An email is 255 bytes where it is, and a batch has a hundred: boxing them all would cost more.
@@ -212,8 +207,9 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// `None` for an event that says nothing here; only what such an event is, is read of it, and what is not text there is
-    /// nothing that matters.
+    /// What the event says of a contact, or `None` where it is not about a contact of this portal, or not of a kind that
+    /// matters here. Of such an event only the type, the object and the property's name are read, and one that is not text is
+    /// passed over, so that a field of another object can never refuse the batch.
     fn notice(&self, portal: Vid) -> Read<Option<Notice>> {
         let kind = words(&self.subscription_type).or(words(&self.event_type));
         let Some((object, kind)) = kind.and_then(|kind| kind.split_once('.')) else { return Ok(None) };

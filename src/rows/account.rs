@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::base::{fate, key};
 use super::conflict::{Conflict, conflict_of};
+use super::forget::was_erased;
 use super::link::{Link, first_of, links_of, users_of};
 use super::lookup::key_text;
 use crate::email::Fingerprint;
@@ -31,6 +32,7 @@ pub(crate) struct Account {
     changes: Vec<Change>,
     shared_with: usize,
     conflict: Option<Conflict>,
+    erased: bool,
     others_change: bool,
     lease_until: Option<Millis>,
     log: Vec<(i64, Option<i64>, Option<Millis>)>,
@@ -53,7 +55,8 @@ struct Contact {
     restored_at: Option<Millis>,
 }
 
-pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
+/// `mark` stands for the user where the file may not name them.
+pub(crate) fn account(db: &Connection, user: UserKey<'_>, mark: Fingerprint) -> Result<Account> {
     let user = key(user);
     let row: Option<(Option<i64>, bool, i64)> = db
         .prepare_cached("SELECT vid, ifnull(first_vid > 0, true), changes FROM user WHERE key = ?1")?
@@ -82,6 +85,7 @@ pub(crate) fn account(db: &Connection, user: UserKey<'_>) -> Result<Account> {
         contact: vid.map(|vid| contact(db, vid)).transpose()?,
         changes,
         conflict: conflict_of(db, &user)?,
+        erased: was_erased(db, mark)?,
         shared_with: match vid {
             Some(vid) => users_of(db, vid)?.iter().filter(|other| **other != user).count(),
             None => 0,
@@ -123,8 +127,8 @@ fn contact(db: &Connection, vid: i64) -> Result<Contact> {
 }
 
 impl Account {
-    /// What the account says, a sentence each, to somebody who asks why a page does not name that email, or names it. No
-    /// email, no fingerprint.
+    /// The account in sentences, for somebody who asks why a page names that email or does not. No sentence holds an
+    /// email or a fingerprint.
     pub(crate) fn sentences(&self, email: Option<Fingerprint>, named: bool) -> Vec<String> {
         let mut all = Vec::new();
         match (self.vid, first_of(&self.links)) {
@@ -140,6 +144,12 @@ impl Account {
                 }
             }
             _ => all.push("The user is linked to no contact.".into()),
+        }
+        if self.erased && self.vid.is_none() {
+            all.push(
+                "Their contact was erased for privacy: none is to be made for them, unless the app forgets them first."
+                    .into(),
+            );
         }
         if let Some(contact) = &self.contact {
             if !contact.merged.is_empty() {
@@ -238,6 +248,7 @@ impl Account {
             "contact": contact,
             "changes": changes,
             "conflict": conflict,
+            "erased_for_privacy": self.erased,
             "lease_until": self.lease_until,
             "log": log,
         })

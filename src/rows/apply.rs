@@ -43,8 +43,12 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
         Event::ChangeRefused { user, token, why, at } => end(tx, user, token, at, Some(why), What::ChangeRefused),
         Event::ChangeAbandoned { user, token, at } => end(tx, user, token, at, None, What::ChangeAbandoned),
-        Event::Conflicted { user, holder, why, at } => conflict::conflicted(tx, &key(user), holder, why, at),
+        Event::Conflicted { user, holder, why, since, at } => {
+            conflict::conflicted(tx, &key(user), holder, why, since, at)
+        }
         Event::ConflictEnded { user, at } => conflict::ended(tx, &key(user), at),
+        Event::UserErased { mark } => forget::marked(tx, mark),
+        Event::UserErasureForgotten { mark } => forget::unmarked(tx, mark),
         Event::Forgotten { user } => forget::forgotten(tx, &key(user)),
     }
 }

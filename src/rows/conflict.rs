@@ -21,26 +21,30 @@ pub struct Conflict {
     pub holder: Option<Vid>,
     /// What it is about.
     pub why: Clash,
-    /// When it was first heard of: milliseconds since 1970, by the app's clock.
+    /// Since when it stands: when it was first heard of after the last one of that user was over, or was another one;
+    /// milliseconds since 1970, by the app's clock.
     pub since: Millis,
 }
 
-pub(super) fn conflicted(tx: &Connection, user: &Value, holder: Option<Vid>, why: Clash, at: Millis) -> Result<bool> {
+pub(super) fn conflicted(
+    tx: &Connection,
+    user: &Value,
+    holder: Option<Vid>,
+    why: Clash,
+    since: Millis,
+    at: Millis,
+) -> Result<bool> {
     let holder = match holder {
         Some(vid) if fate(tx, vid.get())?.0 => None,
         holder => holder.map(Vid::get),
     };
     let changed = tx
         .prepare_cached(
-            "INSERT INTO conflict (user, holder, why, since, last_at) VALUES (?1, ?2, ?3, ?4, ?4)
-             ON CONFLICT (user) DO UPDATE SET
-               (holder, why, last_at) = (SELECT ?2, ?3, ?4
-                 WHERE last_at IS NULL OR (?4, ifnull(?2, 0), ?3) > (last_at, ifnull(holder, 0), why)
-                 UNION ALL SELECT holder, why, last_at LIMIT 1),
-               since = min(ifnull(since, ?4), ?4)
-             WHERE last_at IS NULL OR since > ?4 OR (?4, ifnull(?2, 0), ?3) > (last_at, ifnull(holder, 0), why)",
+            "INSERT INTO conflict (user, holder, why, since, last_at) VALUES (?1, ?2, ?3, ?5, ?4)
+             ON CONFLICT (user) DO UPDATE SET holder = ?2, why = ?3, since = ?5, last_at = ?4
+             WHERE last_at IS NULL OR (?4, ifnull(?2, 0), ?3, -?5) > (last_at, ifnull(holder, 0), why, -since)",
         )?
-        .execute(params![user, holder, why as i64, at])?;
+        .execute(params![user, holder, why as i64, at, since])?;
     Ok(changed > 0)
 }
 
@@ -63,7 +67,8 @@ pub(super) fn last_end(tx: &Connection, user: &Value) -> Result<Option<Millis>> 
     Ok(end.flatten())
 }
 
-const OPEN: &str = "SELECT c.user, u.vid, coalesce(p.canonical, c.holder), c.why, c.since FROM conflict c
+const OPEN: &str = "SELECT c.user, u.vid, coalesce(p.canonical, c.holder), c.why,
+      iif(c.since > ifnull(c.ended_at, -1), c.since, c.last_at) FROM conflict c
     LEFT JOIN user u ON u.key = c.user LEFT JOIN past p ON p.vid = c.holder
     WHERE c.last_at > ifnull(c.ended_at, -1) AND (u.vid IS NULL OR coalesce(p.canonical, c.holder) IS NOT u.vid)";
 
@@ -73,6 +78,16 @@ pub(crate) fn conflicts(rows: &Connection, after: Option<UserKey<'_>>, limit: u3
     let mut statement = rows.prepare_cached(&sql)?;
     let found = statement.query_map(params![after.map(key), limit], conflict)?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Since when the conflict stands that is heard of now: it may be one that is not over.
+pub(super) fn since(tx: &Connection, user: &Value, holder: Option<Vid>, why: Clash, now: Millis) -> Result<Millis> {
+    let holder = match holder {
+        Some(vid) => fate(tx, vid.get())?.1.or(Some(vid.get())),
+        None => None,
+    };
+    let same = |open: &Conflict| open.why == why && open.holder.map(Vid::get) == holder;
+    Ok(conflict_of(tx, user)?.filter(same).map_or(now, |open| open.since.min(now)))
 }
 
 /// The user's, if it is not over.

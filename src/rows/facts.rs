@@ -2,7 +2,7 @@
 //!
 //! Each fact joins with another of the same name, as `apply` joins an event with the rows, so facts can be kept in tables
 //! that several hosts write at the same time (`database`). Here they are taken out of the rows, and put into empty ones
-//! by way of `apply`, which derives the rest anew. docs/adr/0020.
+//! by way of `apply`, which derives the rest anew. docs/adr/0021.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +133,8 @@ pub(crate) struct Facts {
     pub(crate) erased: BTreeSet<i64>,
     /// Hashes of the fingerprints of emails that erased contacts held.
     pub(crate) buried: BTreeSet<[u8; 32]>,
+    /// Marks of users whose contacts were erased.
+    pub(crate) marks: BTreeSet<Print>,
 }
 
 impl Facts {
@@ -171,6 +173,7 @@ impl Facts {
                 Ok((key(row, 0)?, Dispute { holder, why, since, last_at: row.get(4)?, ended_at: row.get(5)? }))
             })?,
             erased: all(rows, "SELECT vid FROM erased", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
+            marks: all(rows, "SELECT mark FROM erased_user", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
             buried: all(rows, "SELECT email FROM buried", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
         })
     }
@@ -182,6 +185,7 @@ impl Facts {
         }
         self.secondaries.clear();
         self.buried.clear();
+        self.marks.clear();
     }
 
     /// Puts the facts into rows that are empty. In the caller's transaction. What is erased comes first, so that nothing
@@ -193,6 +197,9 @@ impl Facts {
         let say = |event: Event<'_>| apply(rows, &event).map(drop);
         for grave in &self.buried {
             rows.prepare_cached("INSERT INTO buried (email) VALUES (?1)")?.execute([&grave[..]])?;
+        }
+        for &mark in &self.marks {
+            say(Event::UserErased { mark: Fingerprint(mark) })?;
         }
         for &id in &self.erased {
             say(Event::Erased { vid: vid(id)? })?;
@@ -264,9 +271,7 @@ fn put_dispute(user: UserKey<'_>, dispute: &Dispute, say: &impl Fn(Event<'_>) ->
     if let Some(last_at) = last_at {
         let holder = holder.map(vid).transpose()?;
         let why = if why == Some(Clash::VidTaken as i64) { Clash::VidTaken } else { Clash::EmailHeld };
-        for at in [since.unwrap_or(last_at), last_at] {
-            say(Event::Conflicted { user, holder, why, at })?;
-        }
+        say(Event::Conflicted { user, holder, why, since: since.unwrap_or(last_at), at: last_at })?;
     }
     match ended_at {
         Some(at) => say(Event::ConflictEnded { user, at }),

@@ -9,6 +9,7 @@ use super::base::{fate, keys};
 use super::contact::forget_emails;
 use super::history::log_everybody;
 use super::link::{links_of, recount_all, recount_fully, settle, users_of};
+use crate::email::Fingerprint;
 use crate::error::Result;
 use crate::event::What;
 
@@ -25,6 +26,23 @@ pub(super) fn forgotten(tx: &Connection, user: &Value) -> Result<bool> {
         wipe(tx, user)?;
     }
     Ok(known)
+}
+
+/// Notes that the user for whom the mark stands was a contact that was erased for privacy: their key is in the file no
+/// more, and the app must not make them a contact of its own accord.
+pub(super) fn marked(tx: &Connection, mark: Fingerprint) -> Result<bool> {
+    let sql = "INSERT INTO erased_user (mark) VALUES (?1) ON CONFLICT DO NOTHING";
+    Ok(tx.prepare_cached(sql)?.execute([&mark.0])? > 0)
+}
+
+/// What [`marked`] noted, the app takes back.
+pub(super) fn unmarked(tx: &Connection, mark: Fingerprint) -> Result<bool> {
+    Ok(tx.prepare_cached("DELETE FROM erased_user WHERE mark = ?1")?.execute([&mark.0])? > 0)
+}
+
+/// Whether a user was a contact that was erased for privacy, and the app has not forgotten them since.
+pub(crate) fn was_erased(rows: &Connection, mark: Fingerprint) -> Result<bool> {
+    Ok(rows.prepare_cached("SELECT 1 FROM erased_user WHERE mark = ?1")?.exists([&mark.0])?)
 }
 
 fn wipe(tx: &Connection, user: &Value) -> Result<()> {

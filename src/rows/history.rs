@@ -30,7 +30,7 @@ pub(super) fn log(tx: &Connection, user: &Value, what: What, vid: Option<i64>, a
     prune_log(tx, 1)
 }
 
-/// The same, of every user of a contact.
+/// Logs, as [`log`] does, a change of every user of a contact.
 pub(super) fn log_users(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let users = tx
         .prepare_cached(

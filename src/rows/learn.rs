@@ -4,10 +4,11 @@
 //! are fingerprints by now, and the app's clock is handed in as `now`, so that all of this runs on any connection.
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::apply::apply;
 use super::base::{key, user_key};
-use super::conflict::last_end;
+use super::conflict::{self, last_end};
 use super::link::users_of;
 use super::lookup::{
     canonical, check_free, contradicts, is_erased, is_outstanding, is_overtaken, last_observed, link_of,
@@ -65,8 +66,31 @@ pub(crate) struct Described {
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) link: Link,
-    /// Whether the contact was erased for privacy, so that nothing of it may stay in the file.
-    pub(crate) erased: bool,
+    pub(crate) erased: Erased,
+}
+
+/// What was heard of contacts that were erased for privacy, now or before.
+#[derive(Debug, Default)]
+pub(crate) struct Erased {
+    /// Whether there was any, so that nothing of it may stay in the file.
+    pub(crate) any: bool,
+    /// Whose they were, of those that were not erased before: they are forgotten.
+    users: Vec<Value>,
+}
+
+impl Erased {
+    fn join(&mut self, other: Self) {
+        self.any |= other.any;
+        self.users.extend(other.users);
+    }
+
+    /// Notes whose contacts they were, by marks that name nobody.
+    pub(crate) fn note(&self, tx: &Connection, mark: impl Fn(UserKey<'_>) -> Fingerprint) -> Result<()> {
+        for user in self.users.iter().filter_map(|user| user_key(user.into())) {
+            apply(tx, &Event::UserErased { mark: mark(user) })?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether the user may have the contact that an answer names.
@@ -120,19 +144,24 @@ fn concerning(
     }
 }
 
-/// Takes in what HubSpot answered of contacts, and for which ids it has none. True: one of them was erased for privacy,
-/// so that nothing of it may stay in the file.
-pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], clock: Clock) -> Result<bool> {
+/// Takes in what HubSpot answered of contacts, and for which ids it has none.
+pub(crate) fn observe(tx: &Connection, contacts: &[Described], missing: &[Vid], clock: Clock) -> Result<Erased> {
     missing.iter().try_for_each(|&vid| gone(tx, vid, None, clock))?;
-    contacts.iter().try_fold(false, |erased, contact| Ok(describe(tx, contact, clock)? || erased))
+    let mut erased = Erased::default();
+    for contact in contacts {
+        erased.join(describe(tx, contact, clock)?);
+    }
+    Ok(erased)
 }
 
-fn describe(tx: &Connection, contact: &Described, clock: Clock) -> Result<bool> {
+fn describe(tx: &Connection, contact: &Described, clock: Clock) -> Result<Erased> {
     let &Described { vid: into, at, .. } = contact;
-    let mut news = false;
+    let (mut news, mut erased) = (false, Erased::default());
     for &old in &contact.merged {
         let event = Event::Merged { old, into, at: 0, born: false, heard: clock.now };
-        news |= forget_alone(tx, &event)?.changed;
+        let told = forget_alone(tx, &event)?;
+        news |= told.changed;
+        erased.join(told.erased);
     }
     if news {
         // What the read itself says of the contact is from after the merge.
@@ -148,17 +177,16 @@ fn describe(tx: &Connection, contact: &Described, clock: Clock) -> Result<bool> 
     for &email in &contact.secondary {
         apply(tx, &Event::SecondaryObserved { vid: into, email, at: at.unwrap_or(0) })?;
     }
-    is_erased(tx, into)
+    erased.any |= is_erased(tx, into)?;
+    Ok(erased)
 }
 
 /// What became of an event that HubSpot told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Told {
     /// Whether it said something new.
     pub(crate) changed: bool,
-    /// Whether it is about a contact that was erased for privacy, now or before, so that nothing of it may stay in the
-    /// file.
-    pub(crate) erased: bool,
+    pub(crate) erased: Erased,
 }
 
 /// Which email HubSpot said the contact held. Two at one time put both in doubt.
@@ -199,7 +227,7 @@ pub(crate) fn tell(tx: &Connection, event: &Event<'_>, now: Millis) -> Result<To
     let clock = Clock::new(now, None);
     if let Event::EmailObserved { vid, email, at, .. } = *event {
         let changed = observe_email(tx, vid, email, at, clock)?;
-        return Ok(Told { changed, erased: is_erased(tx, vid)? });
+        return Ok(Told { changed, erased: Erased { any: is_erased(tx, vid)?, users: Vec::new() } });
     }
     let told = forget_alone(tx, event)?;
     match *event {
@@ -229,13 +257,13 @@ fn forget_alone(tx: &Connection, event: &Event<'_>) -> Result<Told> {
             changed |= apply(tx, &Event::Forgotten { user })?;
         }
     }
-    let erased = match *event {
+    let any = match *event {
         Event::Erased { .. } => true,
         // An email of an erased contact was just taken out of every other that held it.
         Event::Merged { into: vid, .. } => is_erased(tx, vid)?,
         _ => false,
     };
-    Ok(Told { changed, erased })
+    Ok(Told { changed, erased: Erased { any, users } })
 }
 
 /// HubSpot found no contact when it was asked about the user. If it was asked for their contact, that is gone, and
@@ -258,17 +286,18 @@ pub(crate) fn conflicted(
     now: Millis,
 ) -> Result<()> {
     let at = last_end(tx, &key(user))?.map_or(now, |end| now.max(end.saturating_add(1)));
-    apply(tx, &Event::Conflicted { user, holder, why, at }).map(drop)
+    let since = conflict::since(tx, &key(user), holder, why, at)?;
+    apply(tx, &Event::Conflicted { user, holder, why, since, at }).map(drop)
 }
 
 /// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
 /// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
 ///
-/// Which email HubSpot holds is not known any more: another call may have been carried out and its answer be lost or still
-/// on its way, and then what it says, or what was confirmed before, is held no more, although the app may be back at it.
-/// So nothing counts that HubSpot said up to `until`: now, and as much as its clock may be ahead; nor what a read says that
-/// was begun before such a call must have ended. Without a change there is
-/// no other call, and only what is refused of the email itself says anything of it.
+/// Which email HubSpot holds is not known after a refusal. Another call for the same change may have been carried out,
+/// and its answer be lost or still on its way; then HubSpot no longer holds what was confirmed before, although the app
+/// may have gone back to that email. So nothing counts that HubSpot said up to `until`, which is now and as much as
+/// HubSpot's clock may be ahead, and no read that was begun before such a call must have ended. Without a change there
+/// is no other call, and only a refusal of the email itself says anything of the email.
 pub(crate) fn refused(
     tx: &Connection,
     user: UserKey<'_>,

@@ -91,7 +91,8 @@ pub(super) fn settle(tx: &Connection, user: &Value, links: &[Link], what: What, 
         if let Some(vid) = vid {
             join(tx, vid, user)?;
         }
-        // Those of the contact that it was count no more, unless they are the user's own.
+        // `changes` still counts the outstanding changes of everybody who shares the old contact. Only the user's own
+        // are left in it here; `recount_all` below adds those of the users who share the new contact.
         tx.prepare_cached(
             "UPDATE user SET changes = (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
              WHERE key = ?1",
@@ -179,7 +180,8 @@ pub(super) fn recount(tx: &Connection, vid: i64, what: What, at: Millis) -> Resu
     if contested { recount_fully(tx, vid, what, at) } else { Ok(()) }
 }
 
-/// The same where somebody who had the contact was just taken out of the file, and with them what told of it.
+/// [`recount`] without its shortcut, for a contact of which somebody was just taken out of the file: with that user's
+/// links gone the shortcut cannot see that the contact was shared.
 pub(super) fn recount_fully(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
     let users = keys(
         tx,

@@ -22,7 +22,7 @@ pub(crate) fn user_state(connection: &Connection, user: UserKey<'_>) -> Result<U
         .query_row([user], |row| {
             Ok(UserState {
                 identity: match vid(row, 0)? {
-                    // Below zero: another user gives it.
+                    // A negative `first_vid` is an id that another user gives to pages: `Vid::new` makes it None.
                     Some(vid) => Some(Identity { vid, external_id: Vid::new(row.get(1)?) }),
                     None => None,
                 },
@@ -182,13 +182,20 @@ pub struct StaleChange {
     pub begun_at: Millis,
 }
 
-pub(crate) fn stale_changes(connection: &Connection, begun_before: Millis, limit: u32) -> Result<Vec<StaleChange>> {
+/// Those begun before then, the oldest first; and, at the end, those begun after `at`, by a clock that has gone back since:
+/// how old they are nobody knows.
+pub(crate) fn stale_changes(
+    connection: &Connection,
+    begun_before: Millis,
+    at: Millis,
+    limit: u32,
+) -> Result<Vec<StaleChange>> {
     let mut statement = connection.prepare_cached(
         "SELECT user, token, begun_at FROM change
-         WHERE ended_at IS NULL AND begun_at < ?1 ORDER BY begun_at, token LIMIT ?2",
+         WHERE ended_at IS NULL AND (begun_at < ?1 OR begun_at > ?2) ORDER BY begun_at, token LIMIT ?3",
     )?;
     let rows = statement
-        .query_map((begun_before, limit), |row| Ok((user_text(row, 0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;
+        .query_map((begun_before, at, limit), |row| Ok((user_text(row, 0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;
     rows.map(|row| {
         let (user, token, begun_at) = row?;
         let token =

@@ -33,6 +33,7 @@ pub(crate) use contact::grave;
 #[cfg(any(test, feature = "database"))]
 pub(crate) use deadline::TRANSIT;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
+pub(crate) use forget::was_erased;
 pub(crate) use history::{Changes, changes_since};
 pub(crate) use import::{Import, Known};
 pub use lists::UserToRead;

@@ -11,8 +11,7 @@
 
 use std::sync::atomic::Ordering;
 
-use rusqlite::Connection;
-
+use super::reader::{Reader, Snapshot};
 use super::{Shared, Store, wait_for};
 use crate::cancel;
 use crate::decision::UserState;
@@ -21,35 +20,6 @@ use crate::file::turn::retry;
 use crate::file::{fork, open, schema};
 use crate::identity::{Identity, UserKey};
 use crate::rows::{self, Changes};
-
-/// The connection that the table is filled through.
-pub(super) struct Reader {
-    pub(super) connection: Connection,
-    /// The newest revision whose changes have left the table; `None`: nothing that is in it may be believed.
-    seen: Option<i64>,
-    /// Whether the stamp could be had.
-    stamped: bool,
-}
-
-/// Several reads as of one commit, at the price of one: a third of a read is in taking SQLite's lock for it.
-struct Snapshot<'c>(&'c Connection);
-
-impl<'c> Snapshot<'c> {
-    fn begin(connection: &'c Connection) -> Result<Self> {
-        connection.prepare_cached("BEGIN")?.execute([])?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for Snapshot<'_> {
-    fn drop(&mut self) {
-        // Nothing was written, so nothing is lost whatever it says; after some errors SQLite has ended it by itself.
-        let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        if !self.0.is_autocommit() {
-            let _ = self.0.execute_batch("ROLLBACK");
-        }
-    }
-}
 
 impl Store {
     /// Which contact the user is, as of the last commit.
@@ -110,7 +80,8 @@ impl Store {
                 let reader = self.shared.reader(&mut slot)?;
                 if reader.stamped {
                     self.shared.catch_up(reader)?;
-                    // What others committed was mostly about others; or another thread has fetched it meanwhile.
+                    // Most commits are about other users, so this one may be in the table still; or another thread has
+                    // put the user in meanwhile.
                     if let Some(state) = self.shared.hot.state(&user) {
                         self.shared.stats.hit();
                         return Ok(state);
@@ -180,6 +151,10 @@ impl Shared {
         let gate = fork::enter()?;
         let moved = wait_for(&self.guards)?.moved(&self.place.path);
         if !moved.any() {
+            if self.owes_empty_log.load(Ordering::Relaxed) && !cancel::is_impatient() {
+                // Whoever reads is in the way still; the next look tries again.
+                let _ = self.empty_log_now();
+            }
             return Ok(());
         }
         if cancel::is_impatient() {
@@ -208,7 +183,8 @@ impl Shared {
     fn glance_at_files(&self) {
         let looked = (|| {
             let _gate = fork::try_enter()?;
-            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any();
+            let moved = self.guards.try_lock().ok()?.moved(&self.place.path).any()
+                || self.owes_empty_log.load(Ordering::Relaxed);
             if moved {
                 // Held by whoever publishes a stamp.
                 let _reader = self.reader.try_lock().ok()?;

@@ -7,9 +7,11 @@
 //! Users' states are answered from memory while the commit stamp says that nobody has committed (`coherent`).
 
 mod coherent;
+mod reader;
 mod stamp;
 mod stats;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::reader::Reader;
 use crate::cancel;
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
@@ -39,7 +42,7 @@ pub(crate) struct Store {
 /// What `fork` must reach: the connections and what it takes to open them again.
 struct Shared {
     place: Place,
-    reader: Mutex<Option<coherent::Reader>>,
+    reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
     turns: turn::Turns,
@@ -51,6 +54,8 @@ struct Shared {
     announced_at: AtomicI64,
     /// Whether the next connection may be to another file, which was not told.
     announce_anew: AtomicBool,
+    /// Whether what was to leave the log is still in it.
+    owes_empty_log: AtomicBool,
 }
 
 impl Store {
@@ -91,6 +96,7 @@ impl Store {
                 stats: stats::Counters::default(),
                 announced_at: AtomicI64::new(0),
                 announce_anew: AtomicBool::new(false),
+                owes_empty_log: AtomicBool::new(false),
             });
             // Still inside the gate: a fork between the two would leave the child a connection that nobody closed.
             let opener: Weak<dyn AtFork> = Arc::downgrade(&(Arc::clone(&shared) as Arc<dyn AtFork>));
@@ -199,12 +205,12 @@ impl Store {
 
     /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.
     ///
-    /// Waits like a write, and for whoever is reading.
+    /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it, once
+    /// they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        self.in_turn(|connection| {
-            let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if busy { Err(Error::Busy) } else { Ok(()) }
-        })
+        let result = self.in_turn(|connection| empty(connection));
+        self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);
+        result
     }
 
     /// Everything that is wrong with the file; empty when nothing is. Reads all of it, through a connection of its own,
@@ -220,6 +226,20 @@ impl Store {
             let mut found = file::exposed(&self.shared.place.path);
             found.extend(rows::verify(&connection)?);
             Ok(found)
+        }))
+    }
+
+    /// Copies the file as of one commit, through a connection of its own: nobody waits for it, and the log grows
+    /// meanwhile. Who waits for a fork ends it, and it begins again.
+    pub(crate) fn backup(&self, to: &Path) -> Result<()> {
+        let look = || self.shared.look_at_files();
+        self.noting(retry(self.busy_timeout, look, || {
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let mut connection = self.shared.connect(open::Access::Write)?;
+            connection.progress_handler(1000, Some(|| fork::somebody_waits() || cancel::cancelled()))?;
+            file::backup(&connection, to)
         }))
     }
 
@@ -264,6 +284,11 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
     }
+}
+
+fn empty(connection: &Connection) -> Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(Error::Busy) } else { Ok(()) }
 }
 
 /// The log of that name may be another process's by now. The last one out would delete it, with whatever was
@@ -373,7 +398,19 @@ impl Shared {
         Ok(Turn(&self.guards))
     }
 
-    /// What SQLite says of files that are gone is no news of the file: to be looked at, and tried again.
+    /// Empties the log where that could not be done when it was asked for. The caller is inside the gate.
+    fn empty_log_now(&self) -> Result<()> {
+        let writer = self.lock(&self.writer)?;
+        if let Some(connection) = &*writer {
+            let _turn = self.turn()?;
+            empty(connection)?;
+            self.owes_empty_log.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Does the work. Where SQLite fails, the files are looked at: if they were replaced or deleted, the error tells of
+    /// files that are gone, so it becomes one that is tried again.
     fn unless_moved<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = work();
         if let Err(Error::Storage(_) | Error::Corrupt(_) | Error::NotACache { .. } | Error::CannotOpen { .. }) = &result

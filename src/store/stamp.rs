@@ -121,8 +121,12 @@ fn wal_index(connection: &Connection) -> Result<*mut c_void, &'static str> {
     Ok(region)
 }
 
-/// One page of address space that is always readable, whatever it shows.
-struct Page(ptr::NonNull<[AtomicU64; WORDS]>);
+/// One page of address space that is always readable, whatever it shows: of as many bytes as the system's pages have,
+/// 4, 16 or 64 KiB.
+struct Page {
+    at: ptr::NonNull<[AtomicU64; WORDS]>,
+    size: usize,
+}
 
 // SAFETY: the page stays mapped and readable until `drop`, which has the only reference; it is read atomically.
 unsafe impl Send for Page {}
@@ -130,15 +134,20 @@ unsafe impl Send for Page {}
 unsafe impl Sync for Page {}
 
 impl Page {
-    const SIZE: usize = 4096;
-
     fn new() -> std::io::Result<Self> {
+        // SAFETY: asks for a number.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        Self::of(usize::try_from(size).map_err(|_| std::io::Error::last_os_error())?)
+    }
+
+    /// A multiple of the system's page.
+    fn of(size: usize) -> std::io::Result<Self> {
         // SAFETY: a new private mapping, at an address of the kernel's choice.
         let at = unsafe {
-            libc::mmap(ptr::null_mut(), Self::SIZE, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            libc::mmap(ptr::null_mut(), size, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
         };
         match ptr::NonNull::new(at) {
-            Some(at) if at.as_ptr() != libc::MAP_FAILED => Ok(Self(at.cast())),
+            Some(at) if at.as_ptr() != libc::MAP_FAILED => Ok(Self { at: at.cast(), size }),
             _ => Err(std::io::Error::last_os_error()),
         }
     }
@@ -147,7 +156,7 @@ impl Page {
     fn header(&self) -> &[AtomicU64; WORDS] {
         // SAFETY: mapped and readable for the life of `self`, page-aligned; every writer, in whatever process,
         // writes it with word-sized stores, so a relaxed atomic load of a word is sound.
-        unsafe { self.0.as_ref() }
+        unsafe { self.at.as_ref() }
     }
 
     /// Shows the first page of a shared mapping here.
@@ -159,18 +168,18 @@ impl Page {
         const FAILED: &str = "the WAL index cannot be mapped a second time";
         // SAFETY: an old size of 0 duplicates the shared mapping at `region` (mremap(2)), at a free address: what can
         // be refused is refused here, where nobody reads.
-        let copy = unsafe { libc::mremap(region, 0, Self::SIZE, libc::MREMAP_MAYMOVE) };
+        let copy = unsafe { libc::mremap(region, 0, self.size, libc::MREMAP_MAYMOVE) };
         if copy == libc::MAP_FAILED {
             return Err(FAILED);
         }
         // SAFETY: the new mapping, which nobody else knows of. We only ever read it; the kernel now holds us to that.
-        unsafe { libc::mprotect(copy, Self::SIZE, libc::PROT_READ) };
+        unsafe { libc::mprotect(copy, self.size, libc::PROT_READ) };
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: moves that mapping, without making one more, over our own page, which is only ever read.
-        let at = unsafe { libc::mremap(copy, Self::SIZE, Self::SIZE, flags, self.0.as_ptr().cast::<c_void>()) };
+        let at = unsafe { libc::mremap(copy, self.size, self.size, flags, self.at.as_ptr().cast::<c_void>()) };
         if at == libc::MAP_FAILED {
             // SAFETY: still ours, and nobody knows of it.
-            unsafe { libc::munmap(copy, Self::SIZE) };
+            unsafe { libc::munmap(copy, self.size) };
             return Err(FAILED);
         }
         Ok(())
@@ -185,7 +194,7 @@ impl Page {
     fn hide(&self) {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         // SAFETY: replaces our own page, in one step, by a readable one.
-        let at = unsafe { libc::mmap(self.0.as_ptr().cast(), Self::SIZE, libc::PROT_READ, flags, -1, 0) };
+        let at = unsafe { libc::mmap(self.at.as_ptr().cast(), self.size, libc::PROT_READ, flags, -1, 0) };
         // Leaving the old page would only keep the WAL index's memory: it is never believed once detached.
         debug_assert_ne!(at, libc::MAP_FAILED);
     }
@@ -194,6 +203,42 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         // SAFETY: our own page, and nobody else has a reference.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), Self::SIZE) };
+        unsafe { libc::munmap(self.at.as_ptr().cast(), self.size) };
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// The system of a test has pages of one size; a multiple of it is mapped, moved and put away in the same way.
+    #[test]
+    fn a_page_of_4_16_or_64_kib_shows_what_others_write_and_nothing_once_it_is_hidden() {
+        for size in [4, 16, 64].map(|kib| kib << 10) {
+            // SAFETY: asks for a number.
+            if size % unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize != 0 {
+                println!("{size} skipped because this system has larger pages");
+                continue;
+            }
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(64 << 10).unwrap();
+            let (protection, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+            // SAFETY: a new shared mapping of a file that is as long.
+            let region = unsafe { libc::mmap(ptr::null_mut(), 64 << 10, protection, shared, file.as_raw_fd(), 0) };
+            assert_ne!(region, libc::MAP_FAILED);
+            let page = Page::of(size).unwrap();
+            // SAFETY: mapped above, for as long as it is shown.
+            unsafe { page.show(region) }.unwrap();
+            // SAFETY: mapped above, writable and page-aligned.
+            unsafe { &*region.cast::<AtomicU64>() }.store(7, Ordering::Relaxed);
+            assert_eq!(page.header()[0].load(Ordering::Relaxed), 7, "{size}");
+            // SAFETY: mapped above; what is shown outlives it.
+            unsafe { libc::munmap(region, 64 << 10) };
+            assert_eq!(page.header()[0].load(Ordering::Relaxed), 7, "{size}: SQLite's mapping is gone");
+            page.hide();
+            assert_eq!(page.header()[0].load(Ordering::Relaxed), 0, "{size}");
+        }
     }
 }

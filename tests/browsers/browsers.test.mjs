@@ -8,12 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { HubSpotDouble } from '../hubspot/server.mjs';
+import { eventually } from './eventually.mjs';
 import { ENGINES, launch, missing } from './index.mjs';
 import { Program } from './processes.mjs';
 import { Proxy } from './proxy.mjs';
 
 const PORTAL = 62515;
 const EIGHT_HOURS = 8 * 60 * 60;
+
+/** What a busy machine may take between two looks at a clock, in ms: far less than the clocks are moved. */
+const BUSY_MS = 60_000;
 
 /** A site whose pages carry the loader; it keeps the paths it was asked for. */
 async function openSite(t) {
@@ -61,10 +65,10 @@ for (const engine of ENGINES) {
     await tab.goto(`${site.url}/tracked`);
     const [view] = await browser.heard(1);
     assert.equal(view.hostname, 'track.hubspot.com');
-    assert.ok(Math.abs(view.time - browser.now()) < 10_000);
+    assert.ok(Math.abs(view.time - browser.now()) < BUSY_MS);
     await tab.waitFor('document.cookie.includes("hubspotutk")');
     // The proxy hears the view, and then passes it on.
-    for (let tries = 0; tries < 200 && double.state().page_views.length === 0; tries++) await new Promise((done) => setTimeout(done, 20));
+    await eventually(() => double.state().page_views.length > 0);
     assert.equal(double.state().page_views.length, 1);
     assert.match(browser.version, /^\d+\.\d/);
     assert.deepEqual(browser.problems(), []);
@@ -143,18 +147,18 @@ for (const engine of ENGINES) {
     const look = (where) => where.evaluate(() => ({ wall: Date.now(), age: performance.now(), since: Date.now() - performance.timing.navigationStart }));
     await tab.goto(`${site.url}/a`);
     const before = await look(tab);
-    assert.ok(Math.abs(before.wall - Date.now()) < 2_000);
+    assert.ok(Math.abs(before.wall - Date.now()) < BUSY_MS);
     await browser.sleep(EIGHT_HOURS);
     const after = await look(tab);
-    assert.ok(Math.abs(after.wall - before.wall - EIGHT_HOURS * 1_000) < 10_000, 'the wall clock went on');
-    assert.ok(after.age - before.age < 10_000, 'the monotonic clock stood still');
+    assert.ok(Math.abs(after.wall - before.wall - EIGHT_HOURS * 1_000) < BUSY_MS, 'the wall clock went on');
+    assert.ok(after.age - before.age < BUSY_MS, 'the monotonic clock stood still');
     assert.ok(after.since > EIGHT_HOURS * 1_000, 'the navigation is as old as the wall clock says');
     await tab.goto(`${site.url}/b`);
-    assert.ok((await look(tab)).since < 5_000, 'a new page is new');
+    assert.ok((await look(tab)).since < BUSY_MS, 'a new page is new');
     await browser.shiftWall(-2 * EIGHT_HOURS);
     const second = await profile.newTab();
     await second.goto(`${site.url}/c`);
-    for (const where of [tab, second]) assert.ok(Math.abs((await look(where)).wall - browser.now()) < 2_000);
+    for (const where of [tab, second]) assert.ok(Math.abs((await look(where)).wall - browser.now()) < BUSY_MS);
     assert.ok(Math.abs(browser.now() + EIGHT_HOURS * 1_000 - Date.now()) < 1_000);
   });
 
@@ -168,7 +172,7 @@ for (const engine of ENGINES) {
         throw new Error('a mistake of the page');
       });
     });
-    await tab.waitFor('new Promise((resolve) => { setTimeout(resolve, 200, true); })');
+    if (engine !== 'webkit') await eventually(() => browser.problems().some((problem) => problem.includes('a mistake')));
     const problems = browser.problems().join('\n');
     assert.match(problems, /http:\/\/elsewhere\.test, which was not let out/);
     assert.match(problems, /secure\.test:443 by https, which was not let out/);
@@ -206,7 +210,7 @@ test('chromium: a GPU process that dies six times does not end the browser; a br
     assert.equal(browser.ended, null);
     process.kill(ours().find((each) => argumentsOf(each).includes('--headless=new') && !argumentsOf(each).includes('--type=')), 'SIGKILL');
     await assert.rejects(tab.evaluate('1'), /gone/);
-    for (let tries = 0; tries < 100 && !browser.ended; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => browser.ended);
     assert.match(browser.ended, /chromium ended \(SIGKILL\)/);
   } finally {
     await browser.close();
@@ -232,7 +236,7 @@ function ours() {
 
 /** Ends of processes take a moment to be seen. */
 async function settled(expected) {
-  for (let tries = 0; tries < 40 && ours().length > expected.length; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  await eventually(() => ours().length <= expected.length);
   return ours();
 }
 
@@ -240,7 +244,7 @@ test('a program ends with all that it started', async () => {
   const program = new Program('/bin/sh', ['-c', 'trap "" TERM; sleep 60 & echo up $!; wait; sleep 60']);
   const [, child] = await program.says(/up (\d+)/, 5_000);
   await program.close();
-  for (let tries = 0; tries < 40 && isRunning(Number(child)); tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  await eventually(() => !isRunning(Number(child)));
   assert.equal(isRunning(Number(child)), false);
   await assert.rejects(new Program('/bin/sh', ['-c', 'echo no luck; exit 3']).says(/up/, 5_000), /status 3.*no luck/s);
 });

@@ -118,7 +118,7 @@ export class Browser {
   }
 
   /** Waits until `said` has so many, counted from the launch; rejects after the time. */
-  heard(count, ms = 5_000) {
+  heard(count, ms = 30_000) {
     return this.#proxy.heard(count, ms);
   }
 

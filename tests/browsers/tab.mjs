@@ -4,7 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { within } from './processes.mjs';
 
-const NAVIGATION_MS = 15_000;
+const NAVIGATION_MS = 30_000;
 const EVALUATION_MS = 30_000;
 /**
  * How long one look at the page may take while something is waited for: a page that leaves meanwhile may never answer.
@@ -52,7 +52,7 @@ export class Tab {
   async waitFor(source, ...args) {
     const last = args.at(-1);
     const isOptions = last !== null && typeof last === 'object' && Object.keys(last).join() === 'timeout';
-    const { timeout } = isOptions ? args.pop() : { timeout: 5_000 };
+    const { timeout } = isOptions ? args.pop() : { timeout: 30_000 };
     const until = Date.now() + timeout;
     for (let failure; ; await pause(20)) {
       try {

@@ -90,6 +90,17 @@ static void a_user_changes_their_email(void)
   EQUAL(VIDCACHE_OK, vidcache_decide(cache, &user, STR("ann@home.test"), &decision));
   EQUAL(VIDCACHE_REASON_AGREED, decision.reason);
 
+  vidcache_key keys[2];
+  EQUAL(VIDCACHE_OK, vidcache_users_of(cache, 901, keys, 2, &count));
+  CHECK(count == 1 && strcmp(keys[0].user, "42") == 0 && keys[0].user_len == 2);
+  EQUAL(VIDCACHE_OK, vidcache_users_of(cache, 901, NULL, 0, &count));
+  EQUAL(1, count); /* there are more than were asked for */
+  int32_t why = 9;
+  EQUAL(VIDCACHE_OK, vidcache_refusal(cache, &user, &why));
+  EQUAL(0, why);
+  EQUAL(VIDCACHE_OK, vidcache_conflicts(cache, NULL, NULL, 0, &count));
+  EQUAL(0, count);
+
   EQUAL(VIDCACHE_OK, vidcache_begin_email_change(cache, &user, &token));
   EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
   EQUAL(VIDCACHE_OK, vidcache_abandon_email_change(cache, &user, token));
@@ -259,6 +270,9 @@ static struct outputs {
   vidcache_recorded recorded;
   vidcache_import_report report;
   vidcache_stale_change change;
+  vidcache_conflict conflict;
+  vidcache_key key;
+  int32_t why;
   bool flag;
   int64_t number;
   size_t length;
@@ -379,6 +393,20 @@ static void null_is_a_code_in_every_place(void)
   REFUSED(option, vidcache_lease(cache, &user, 60000, 0, NULL));
   REFUSED(option, vidcache_lease(cache, &user, 0, 0, &out.number));
   REFUSED(option, vidcache_lease(cache, &user, UINT64_MAX, 0, &out.number));
+  REFUSED(option, vidcache_conflicts(NULL, NULL, &out.conflict, 1, &out.length));
+  REFUSED(option, vidcache_conflicts(cache, NULL, NULL, 1, &out.length));
+  REFUSED(option, vidcache_conflicts(cache, NULL, &out.conflict, 1, NULL));
+  REFUSED(key, vidcache_conflicts(cache, &none, &out.conflict, 1, &out.length));
+  REFUSED(option, vidcache_end_conflict(NULL, &user));
+  REFUSED(key, vidcache_end_conflict(cache, NULL));
+  REFUSED(key, vidcache_end_conflict(cache, &none));
+  USER_CALL(vidcache_refusal, &out.why);
+  REFUSED(option, vidcache_refusal(cache, &user, NULL));
+  REFUSED(option, vidcache_users_of(NULL, 1, &out.key, 1, &out.length));
+  REFUSED(option, vidcache_users_of(cache, 1, NULL, 1, &out.length));
+  REFUSED(option, vidcache_users_of(cache, 1, &out.key, 1, NULL));
+  REFUSED(VIDCACHE_INVALID_VID, vidcache_users_of(cache, 0, &out.key, 1, &out.length));
+  REFUSED(option, vidcache_doubt_all(NULL));
   USER_CALL(vidcache_release, 1, &out.flag);
   REFUSED(option, vidcache_release(cache, &user, 1, NULL));
   USER_CALL(vidcache_change_outstanding_since, 1, &out.number, &out.flag);
@@ -531,6 +559,11 @@ static void a_closed_handle_answers_with_a_code(void)
   REFUSED(closed, vidcache_abandon_email_change(cache, &user, 1));
   REFUSED(closed, vidcache_is_change_outstanding(cache, &user, 1, &out.flag));
   REFUSED(closed, vidcache_stale_changes(cache, 0, &out.change, 1, &out.length));
+  REFUSED(closed, vidcache_conflicts(cache, NULL, &out.conflict, 1, &out.length));
+  REFUSED(closed, vidcache_end_conflict(cache, &user));
+  REFUSED(closed, vidcache_refusal(cache, &user, &out.why));
+  REFUSED(closed, vidcache_users_of(cache, 1, &out.key, 1, &out.length));
+  REFUSED(closed, vidcache_doubt_all(cache));
   REFUSED(closed, vidcache_verify(cache, &out.text, &out.length));
   REFUSED(closed, vidcache_link_shared(cache, &user, 1));
   REFUSED(closed, vidcache_observe(cache, STR(ANSWER("901", "ann@shop.test", "00")), &out.observed));
@@ -816,6 +849,38 @@ static void a_file_is_moved_aside(void)
   REFUSED(VIDCACHE_INVALID_OPTION, vidcache_move_aside(path, strlen(path), NULL));
 }
 
+static void a_backup_is_put_back_while_nobody_has_the_file_open(void)
+{
+  char backup[4096];
+  snprintf(backup, sizeof backup, "%s", path_in(folder, "whole-copy"));
+  const char *path = path_in(folder, "restored");
+  vidcache_handle *cache = open_cache(path);
+  vidcache_user user = vidcache_user_id(42);
+  EQUAL(VIDCACHE_OK, vidcache_link(cache, &user, 901));
+  EQUAL(VIDCACHE_OK, vidcache_backup(cache, backup, strlen(backup)));
+  EQUAL(VIDCACHE_CANNOT_OPEN, vidcache_backup(cache, backup, strlen(backup)));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(cache, NULL, 0));
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(cache, backup, SIZE_MAX));
+  REFUSED(VIDCACHE_BUSY, vidcache_restore(backup, strlen(backup), path, strlen(path), &out.text));
+  vidcache_free(&cache);
+  EQUAL(VIDCACHE_INVALID_OPTION, vidcache_backup(NULL, backup, strlen(backup)));
+  vidcache_text *moved_to = NULL;
+  EQUAL(VIDCACHE_OK, vidcache_restore(backup, strlen(backup), path, strlen(path), &moved_to));
+  const char *bytes;
+  size_t length;
+  EQUAL(VIDCACHE_OK, vidcache_text_get(moved_to, &bytes, &length));
+  CHECK(memmem(bytes, length, STR("restored.aside-")) != NULL);
+  vidcache_text_free(&moved_to);
+  cache = open_cache(path);
+  vidcache_identity identity;
+  memset(&identity, 0, sizeof identity);
+  CHECK(vidcache_resolve(cache, &user, &identity) == VIDCACHE_OK && identity.vid == 901);
+  vidcache_free(&cache);
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(NULL, 0, path, strlen(path), &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(backup, strlen(backup), NULL, 0, &out.text));
+  REFUSED(VIDCACHE_INVALID_OPTION, vidcache_restore(backup, strlen(backup), path, strlen(path), NULL));
+}
+
 static void a_secret_is_rotated(void)
 {
   const char *path = path_in(folder, "rotated");
@@ -951,6 +1016,7 @@ int main(int count, char **arguments)
   what_hubspot_says_of_contacts_is_taken_in();
   a_program_of_a_newer_header_is_served_unless_it_sets_what_is_new();
   a_file_is_moved_aside();
+  a_backup_is_put_back_while_nobody_has_the_file_open();
   a_secret_is_rotated();
   a_request_is_signed_or_not();
   puts("api: sound");

@@ -79,10 +79,32 @@ int main(int count, char **arguments)
   cache.link("cid", 8);
   const vidcache::error taken = failure([&] { cache.link("dot", 8); });
   CHECK(taken.code() == VIDCACHE_VID_TAKEN && taken.vid() == 8 && std::string(taken.name()) == "vid_taken");
+  CHECK(cache.conflicts().size() <= 1 && !cache.refusal(42) && cache.users_of(8) == std::vector<std::string>{"cid"});
+  cache.link_shared("dot", 8);
+  for (int more = 0; more < 5; ++more) cache.link_shared(1000 + more, 8);
+  CHECK(cache.users_of(8).size() == 7);
+  const std::string clash = R"({"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 7"})";
+  CHECK(failure([&] { cache.record("cid", clash); }).code() == VIDCACHE_CONTACT_CONFLICT);
+  const std::vector<vidcache::conflict> clashes = cache.conflicts();
+  CHECK(clashes.at(0).user == "cid" && clashes[0].vid == 8 && clashes[0].holder == 7);
+  CHECK(clashes[0].why == VIDCACHE_CONFLICT_EMAIL_HELD && clashes[0].since.count() > 0);
+  const vidcache::user cid("cid");
+  CHECK(cache.conflicts(&cid).empty());
+  cache.end_conflict("cid");
+  CHECK(cache.conflicts().empty());
   CHECK(!failure([&] { cache.decide(42, ""); }).vid());
   CHECK(failure([&] { cache.decide(42, std::string_view()); }).code() == VIDCACHE_INVALID_EMAIL);
   CHECK(failure([&] { cache.record(42, answer("901", "a@x.test", "00"), 0); }).code() == VIDCACHE_UNKNOWN_CHANGE);
   CHECK(failure([&] { vidcache::cache(path, 1, options); }).code() == VIDCACHE_WRONG_PORTAL);
+  {
+    const std::string_view before = *options.secret;
+    options.secret = "another secret of sixteen or more";
+    CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_WRONG_SECRET);
+    options.old_secrets = {"a secret that it never was", before};
+    CHECK(vidcache::cache(path, 62515, options).portal() == 62515);
+    options.old_secrets.clear();
+    CHECK(vidcache::cache(path, 62515, options).portal() == 62515);
+  }
   options.busy_timeout = std::chrono::milliseconds(-1);
   CHECK(failure([&] { vidcache::cache(path, 62515, options); }).code() == VIDCACHE_INVALID_OPTION);
 
@@ -96,10 +118,14 @@ int main(int count, char **arguments)
   CHECK(cache.apply_webhook("[]").applied == 0);
   CHECK(failure([&] { cache.apply_webhook("x"); }).code() == VIDCACHE_INVALID_WEBHOOK);
   CHECK(cache.explain(42, "ann@home.test").find("The page names the email") == 0);
+  cache.doubt_all();
+  CHECK(cache.decide(42, "ann@home.test").reason == VIDCACHE_REASON_EMAIL_UNCONFIRMED);
   CHECK(cache.export_user(42).front() == '{' && cache.forget(42) && !cache.forget(42));
 
   CHECK(cache.stats().hits > 0 && cache.portal() == 62515 && cache.verify().empty());
+  cache.backup(path + std::string(".backup"));
   cache.close();
+  CHECK(vidcache::restore(path + std::string(".backup"), path).find("wrapper.aside-") != std::string::npos);
   CHECK(failure([&] { cache.resolve(42); }).code() == VIDCACHE_CLOSED);
   cache = vidcache::cache(std::string(arguments[1]) + "/other", 62515);
   CHECK(vidcache::move_aside(path).find("wrapper.aside-") != std::string::npos);

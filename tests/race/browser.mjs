@@ -11,7 +11,7 @@ const FLAGS = [
 ];
 
 /** How long a loaded page may take to send its page view. */
-const VIEW_TIMEOUT_MS = 5_000;
+const VIEW_TIMEOUT_MS = 15_000;
 
 /** The width of the double's page in screenshots. */
 const SCREENSHOT_WIDTH = 1280;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import test from 'node:test';
+import { eventually } from '../browsers/eventually.mjs';
 import { HubSpotDouble } from '../hubspot/server.mjs';
 import { findChromium, launchChromium, openDriver } from './browser.mjs';
 import { openClient } from './client.mjs';
@@ -118,7 +119,14 @@ function describeDriver(name, open, skip) {
   check('tracking code that comes late runs late', async (t) => {
     const { driver } = await setUp(t, open);
     const tab = await (await driver.newProfile()).newTab();
-    assert.equal((await tab.goto('/guarded')).said.email, 'old@shop.test');
+    // At once: within the 2 s of the page, unless the machine was at something else meanwhile.
+    for (let tries = 1; ; tries++) {
+      const began = Date.now();
+      const { said } = await tab.goto('/guarded');
+      if (tries < 5 && Date.now() - began >= 2000) continue;
+      assert.equal(said.email, 'old@shop.test');
+      break;
+    }
     // HubSpot's script makes a text of a key without a value, so a guard must hide the key too.
     assert.deepEqual((await tab.goto('/guarded', { loaderDelayMs: 2300 })).said, { email: 'undefined', id: '7' });
     assert.deepEqual((await tab.goto('/hidden', { loaderDelayMs: 2300 })).said, { email: null, id: '7' });
@@ -164,7 +172,7 @@ function describeDriver(name, open, skip) {
     const tab = await (await driver.newProfile()).newTab();
     assert.deepEqual((await tab.goto('/eventful')).said, { email: 'old@shop.test', id: null });
     // A browser sends both requests at once, and the load has ended with the first.
-    for (let tries = 0; tries < 100 && double.state().errors.length === 0; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(() => double.state().errors.length > 0);
     const { requests, page_views: views, unheld, errors } = double.state();
     assert.deepEqual(requests.map(({ kind, email }) => [kind, email]).sort(), [['event', 'late@shop.test'], ['view', 'old@shop.test']]);
     assert.equal(views.length, 1);
@@ -210,15 +218,16 @@ test('client: a listener or a timer that fails is told too', async (t) => {
   const { driver } = await setUp(t, openClient);
   const tab = await (await driver.newProfile()).newTab();
   assert.deepEqual((await tab.goto('/broken-later')).said, { email: null, id: null });
-  for (let tries = 0; tries < 100 && driver.problems().length < 2; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+  await eventually(() => driver.problems().length >= 2);
   assert.deepEqual(driver.problems().sort(), ['noSuchThing', 'norThis'].map((name) => `a script of /broken-later failed: ${name} is not defined`));
 });
 
 test('client: leaving a page stops tracking code that is still on its way', async (t) => {
-  const { double, driver } = await setUp(t, openClient);
+  const { app, double, driver } = await setUp(t, openClient);
   const tab = await (await driver.newProfile()).newTab();
-  const slow = tab.goto('/new-email', { loaderDelayMs: 300 });
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const slow = tab.goto('/new-email', { loaderDelayMs: 1000 });
+  await eventually(() => app.posted.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 100)); // so that the tracking code is asked for, on most machines
   await tab.goto('/nobody');
   assert.equal((await slow).said, null);
   assert.deepEqual(double.state().page_views.map((view) => view.path), ['/nobody']);

@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { eventually } from '../browsers/eventually.mjs';
 import { parseOptions, UsageError } from './args.mjs';
 import { Gateway } from './gateway.mjs';
 import { formWith, scriptsOf, titleOf } from './html.mjs';
@@ -202,7 +203,7 @@ test('races that run at once share the line, and each ends on a line of its own'
   const out = { isTTY: true, columns: 24, write: (text) => (written += text) };
   const [usual, vidcache] = ['usual is here', 'vidcache is there'].map((status) => new Progress(() => status, out));
   const shared = '\r\x1b[Kusual is h | vidcache i';
-  for (let i = 0; i < 100 && !written.endsWith(shared); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually(() => written.endsWith(shared));
   assert.ok(written.endsWith(shared), JSON.stringify(written));
   written = '';
   usual.end();
@@ -239,7 +240,7 @@ test('a server that ends by itself is a casualty', async (t) => {
   const app = makeApp(t, { serve: SERVE.replace('response.end(', 'request.url === "/crash" ? process.exit(3) : response.end(') });
   const url = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
   await assert.rejects(fetch(`${url}/crash`));
-  for (let i = 0; i < 100 && servers.casualties().length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually(() => servers.casualties().length > 0);
   assert.match(servers.casualties()[0], /^usual-app has ended \(3\):\n {2}\| \d+/);
   await servers.stop();
 });

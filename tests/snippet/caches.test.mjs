@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
+import { eventually } from '../browsers/eventually.mjs';
 import { ANN, ANN_ALONE, ANN_NAMED, inEveryEngine, pause } from './site.mjs';
 
 const TTL = 2_500;
@@ -121,7 +122,7 @@ inEveryEngine({}, (check, engine) => {
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
     const isThere = engine !== 'webkit';
-    if (isThere) for (let tries = 0; tries < 100 && scene.site.times('/b') === 0; tries++) await pause(20);
+    if (isThere) await eventually(() => scene.site.times('/b') > 0);
     await pause(200);
     await scene.tab.click('#b');
     await scene.hears(`view: ${isThere ? ANN_ALONE : ANN_NAMED}`);
@@ -173,7 +174,7 @@ inEveryEngine({}, (check, engine) => {
     scene.site.pages['/a'] = { head: '<script type="speculationrules">{"prefetch":[{"urls":["/b"],"eagerness":"immediate"}]}</script>' };
     await scene.goto('/a');
     await scene.hears(`view: ${ANN_NAMED}`);
-    for (let tries = 0; tries < 100 && scene.site.times('/b') === 0; tries++) await pause(20);
+    await eventually(() => scene.site.times('/b') > 0);
     await pause(300);
     await scene.tab.click('#b');
     await scene.hears(`view: ${ANN_ALONE}`);

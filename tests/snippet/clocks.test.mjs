@@ -1,5 +1,6 @@
 // The guard on machines that sleep, and whose clock is set or wrong.
 
+import { eventually } from '../browsers/eventually.mjs';
 import { ANN_ALONE, ANN_NAMED, inEveryEngine, NOBODY, pause } from './site.mjs';
 
 const HOUR = 60 * 60;
@@ -18,7 +19,7 @@ async function sleepDuring(scene, path, { partly, seconds }) {
     response.end(partly ? after : `${before}</h1>${after}`);
   };
   const going = scene.goto(path);
-  for (let tries = 0; tries < 200 && scene.site.times(path) === 0; tries++) await pause(20);
+  await eventually(() => scene.site.times(path) > 0);
   await pause(500);
   await scene.browser.sleep(seconds);
   release();

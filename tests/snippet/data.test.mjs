@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { eventually } from '../browsers/eventually.mjs';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY } from './site.mjs';
 
 const TTL = 2_500;
@@ -85,7 +86,7 @@ inEveryEngine({}, (check) => {
       await scene.tab.evaluate(() => {
         window.late = window.ask('?late');
       });
-      for (let tries = 0; tries < 100 && scene.site.times('/me.json') === asked; tries++) await pause(10);
+      await eventually(() => scene.site.times('/me.json') > asked);
       scene.site.user = newer;
       await scene.tab.evaluate(async () => {
         await window.ask();
@@ -100,7 +101,7 @@ inEveryEngine({}, (check) => {
 
   check('data that is handed over as such, or by a promise that was kept long ago, is as old as the document may be, however busy the page is', { ttl: TTL }, async (scene) => {
     await open(scene);
-    await pause(TTL);
+    await scene.until(TTL, Date.now());
     await scene.tab.evaluate((data) => window.vidcache.show(data), scene.site.data());
     await scene.acts(ANN_ALONE);
     for (const busy of [0, 20]) {

@@ -1,6 +1,7 @@
 // HubSpot's own script comes when several pages of the document have come and gone, or it never comes.
 
 import assert from 'node:assert/strict';
+import { eventually } from '../browsers/eventually.mjs';
 import { readBeacon } from '../hubspot/beacon.mjs';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, inEveryEngine, pause } from './site.mjs';
 
@@ -38,7 +39,7 @@ async function saidAtLast(scene) {
     window._hsq.push(['trackCustomBehavioralEvent', { name: 'x' }]);
   });
   const all = () => scene.requests().map((url) => readBeacon(url));
-  for (let tries = 0; tries < 100 && !all().some(({ kind }) => kind === 'behavioural'); tries++) await pause(50);
+  await eventually(() => all().some(({ kind }) => kind === 'behavioural'));
   await pause(150);
   const said = all();
   scene.forget();

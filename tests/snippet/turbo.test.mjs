@@ -2,6 +2,7 @@
 // document, to which HubSpot's script came once.
 
 import assert from 'node:assert/strict';
+import { eventually } from '../browsers/eventually.mjs';
 import { ANN, ANN_ALONE, ANN_NAMED, BOB, BOB_NAMED, inEveryEngine, NOBODY, pause } from './site.mjs';
 
 const TTL = 2_000;
@@ -158,8 +159,8 @@ inEveryEngine({}, (check) => {
     await scene.tab.evaluate(() => {
       document.querySelector('#b').dispatchEvent(new MouseEvent('mouseenter'));
     });
-    for (let tries = 0; tries < 100 && scene.site.times('/b') === 0; tries++) await pause(20);
-    await pause(TTL);
+    await eventually(() => scene.site.times('/b') > 0);
+    await scene.until(TTL, Date.now());
     await scene.tab.evaluate(() => {
       document.querySelector('#b').click();
     });

@@ -274,7 +274,7 @@ impl World {
                     self.hubspot.post.remove(letter);
                 }
                 if given.webhook {
-                    self.cache.apply_webhook(&given.body).expect("a webhook");
+                    self.hear_of(&given.body);
                 } else {
                     self.cache.observe(&given.body).expect("a batch");
                 }
@@ -350,6 +350,7 @@ impl World {
                 let row = self.user_mut(user)?;
                 row.owed = false;
                 let bit = row.bit();
+                self.erased &= !bit;
                 self.hubspot.belongs(vid, bit);
             }
             Act::CopyFile => self.copy_file(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use vidcache::{ChangeToken, Error, Vid};
+use vidcache::{ChangeToken, Error, Refusal, Vid};
 
 use crate::answer::{Answer, Said};
 use crate::checks::Kind;
@@ -62,6 +62,8 @@ pub(crate) struct Job {
     pub(crate) may_create: bool,
     /// Whose job it is.
     bit: u32,
+    /// Whether the library knew by then that the user's contact had been erased for privacy.
+    erased: bool,
     /// What was known of deeds inside HubSpot when it began.
     heard: BTreeSet<usize>,
     enqueued_email: Mail,
@@ -89,6 +91,7 @@ impl Job {
             before: Vec::new(),
             may_create: matches!(work, Work::Tell(Some(_))),
             bit: 0,
+            erased: false,
             heard: BTreeSet::new(),
             enqueued_email: email,
             enqueued_at: now,
@@ -173,6 +176,7 @@ impl World {
         }
         self.jobs[at].tries += 1;
         self.jobs[at].bit = user.bit();
+        self.jobs[at].erased = self.erased & user.bit() != 0;
         self.jobs[at].heard = self.heard.clone();
         self.jobs[at].email = if self.rules.enqueued_email { job.enqueued_email } else { user.email };
         if self.vid(job.user).is_none()
@@ -182,6 +186,13 @@ impl World {
                 Ok(()) | Err(Error::VidTaken { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
+        }
+        let refusal = self.cache.refusal(key(job.user)).expect("an answer");
+        if self.ways.heed_erasures && self.vid(job.user).is_none() && refusal == Some(Refusal::PrivacyDeletion) {
+            if let Some(change) = self.jobs[at].change() {
+                self.abandon(job.user, change);
+            }
+            return Next::Done;
         }
         match (self.vid(job.user), job.work) {
             (Some(_), Work::Tell(None)) if self.ways.count_all => Next::Done,
@@ -291,6 +302,9 @@ impl World {
                 let theirs = |vid: &i64| self.hubspot.contacts[vid].people & bit != 0;
                 let other = self.hubspot.live().into_iter().find(theirs);
                 let answer = self.hubspot.create(now, job.email, bit);
+                if job.erased && matches!(answer.said, Said::Contact { .. }) {
+                    self.fault(Kind::D, "the job made a contact for somebody whose contact had been erased");
+                }
                 if let (Some(other), Said::Contact { .. }) = (other, &answer.said) {
                     // Who is known by nothing but an email cannot be found where the contact was given another by
                     // hand, or was merged with another person's.

@@ -81,9 +81,11 @@ impl World {
         for user in self.users.clone().iter().filter(|user| user.exists && self.idle(user.key)).collect::<Vec<_>>() {
             let changing = outstanding.contains(&user.key);
             match self.reason(user) {
+                // The change's own job looks for them.
+                Reason::NotLinked if changing => {}
                 Reason::NotLinked => {
                     let new = self.is_new(user) || !self.ways.create_for_known;
-                    self.enqueue_read(user.key, new && !changing);
+                    self.enqueue_read(user.key, new);
                 }
                 Reason::EmailDiffers if self.kept.contains_key(&user.key) && !changing => {
                     self.kept.remove(&user.key);

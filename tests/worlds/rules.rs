@@ -80,6 +80,8 @@ pub(crate) struct Ways {
     pub(crate) wait_for_sharers: bool,
     /// One job of a user at a time.
     pub(crate) lease: bool,
+    /// Nobody is made whose contact was erased for privacy.
+    pub(crate) heed_erasures: bool,
     /// Whoever puts an old copy of the file back has everything in it doubted before a page is rendered.
     pub(crate) doubt_copies: bool,
 }
@@ -100,6 +102,7 @@ impl Ways {
         wait: true,
         wait_for_sharers: true,
         lease: true,
+        heed_erasures: true,
         doubt_copies: true,
     };
 }

@@ -63,6 +63,7 @@ pub(crate) const WORLDS: &[(&str, Rules)] = &[
     ("edits", Rules { edits: true, ..APP }),
     ("edits, webhooks lost", Rules { edits: true, lose_webhooks: true, ..APP }),
     ("erasures, merges, forms", Rules { erasures: true, merges: true, forms: true, ..APP }),
+    ("erasures, accounts come and go", Rules { erasures: true, accounts: true, ..APP }),
     ("contacts that are shared", Rules { shares: true, ..APP }),
     (
         "everything",

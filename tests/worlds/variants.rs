@@ -2,8 +2,8 @@
 
 use crate::acts::Act;
 use crate::acts::Act::{
-    Begin, Commit, CopyFile, Crash, Deliver, Double, Leave, LoseFile, LoseJob, Merge, PutCopyBack, Record, Render,
-    SayMissing, Send, SignUp, Start, Wait,
+    Begin, Commit, CopyFile, Crash, Deliver, Double, Erase, Leave, LoseFile, LoseJob, Merge, PutCopyBack, Record,
+    Render, SayMissing, Send, SignUp, Start, Wait,
 };
 use crate::rules::{Rules, Start as Linked, Ways};
 use crate::table::APP;
@@ -93,6 +93,26 @@ pub(crate) const VARIANTS: &[Variant] = &[
         rules: Rules { lose_file: true, ..APP },
         fault: "D",
         from: &[Begin(2, 2), Commit(2), LoseFile],
+    },
+    Variant {
+        name: "a contact is made for somebody whose contact was erased",
+        ways: Ways { heed_erasures: false, ..OURS },
+        rules: Rules { accounts: true, erasures: true, ..APP },
+        fault: "D: the job made a contact for somebody whose contact had been erased",
+        from: &[
+            SignUp(2),
+            Start(0),
+            Send(0),
+            Record(0),
+            Wait,
+            Start(0),
+            Send(0),
+            Record(0),
+            Send(0),
+            Record(0),
+            Erase(2),
+            Begin(3, 4),
+        ],
     },
     Variant {
         name: "a key that comes again is not forgotten",

@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) begun: HashMap<ChangeToken, i64>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) pages: Vec<Page>,
+    /// People whose contact was erased for privacy while the library knew that it was theirs, a bit a person.
+    pub(crate) erased: u32,
     /// Users of whose change HubSpot was not told, though it has ended.
     pub(crate) kept: BTreeMap<i64, Kept>,
     /// External ids that HubSpot bound to somebody else's contact, with the deeds that it was due to.
@@ -126,6 +128,7 @@ impl World {
             begun: HashMap::new(),
             jobs: Vec::new(),
             pages: Vec::new(),
+            erased: 0,
             kept: BTreeMap::new(),
             misled: BTreeMap::new(),
             faults: Vec::new(),
@@ -247,6 +250,14 @@ impl World {
         recorded.map(|recorded| recorded.vid.get())
     }
 
+    /// Takes a webhook in. Whoever has no contact afterwards was erased.
+    pub(crate) fn hear_of(&mut self, body: &[u8]) {
+        let known: Vec<_> = self.users.iter().filter(|user| self.vid(user.key).is_some()).cloned().collect();
+        self.cache.apply_webhook(body).expect("a webhook");
+        let gone = known.iter().filter(|user| self.vid(user.key).is_none());
+        self.erased |= gone.fold(0, |people, user| people | user.bit());
+    }
+
     pub(crate) fn begin(&mut self, user: i64) -> ChangeToken {
         let token = self.cache.begin_email_change(key(user)).expect("a change begins");
         self.begun.insert(token, self.now);
@@ -273,6 +284,7 @@ impl World {
         self.cache = open(&self.path);
         self.file_since = self.now;
         self.heard.clear();
+        self.erased = 0;
         self.kept.clear();
     }
 
@@ -293,7 +305,7 @@ impl World {
         if self.ways.doubt_copies {
             self.cache.doubt_all().expect("doubted");
         }
-        (self.heard, self.kept) = (heard, kept);
+        (self.heard, self.kept, self.erased) = (heard, kept, 0);
         Some(())
     }
 

@@ -83,8 +83,10 @@ pub unsafe extern "C" fn vidcache_is_change_outstanding(
     })
 }
 
-/// When the user's change was begun, by the app's clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding`
-/// is true; once it has ended, 0 and false. For a worker whose queue may hand it a job before the quiet period is over.
+/// Since when the user's change has counted for every page that could name the email of their contact, by the app's
+/// clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That is
+/// when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker asks
+/// when it runs, and waits until it is a vidcache_quiet_period ago.
 ///
 /// Fails as vidcache_is_change_outstanding.
 #[unsafe(no_mangle)]

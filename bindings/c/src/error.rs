@@ -31,7 +31,7 @@ pub struct vidcache_error {
 
 grows!(vidcache_error: message_len);
 
-/// The static text of a code, NUL-terminated, in snake case: "invalid_user_key". The same in every language.
+/// The static text of a code, NUL-terminated, in snake case: "invalid_user_key". Every language has this name.
 /// VIDCACHE_OK is "ok", and a number that is no code is "unknown".
 #[unsafe(no_mangle)]
 pub extern "C" fn vidcache_error_name(code: vidcache_result) -> *const c_char {

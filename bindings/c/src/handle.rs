@@ -25,31 +25,35 @@ pub const VIDCACHE_SYNCHRONOUS_NORMAL: u32 = 2;
 pub struct vidcache_options {
     /// sizeof(vidcache_options), set by the caller.
     pub size: usize,
-    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. NULL: the key lies open in the
-    /// file, so whoever has the file can test a guessed email against it.
+    // From here on: made by bindings/tables.
+    /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+    /// the file, so whoever has the file can test a guessed email against it.
     pub secret: *const c_char,
-    /// The bytes of `secret`, at most 4096.
+    /// The bytes of secret, at most 4096.
     pub secret_len: usize,
-    /// The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
-    /// src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
-    /// elsewhere. NULL: js.hs-scripts.com, which is not every portal's.
+    /// The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+    /// whose src is //HOST/PORTAL.js: js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and
+    /// others elsewhere. Default: js.hs-scripts.com, which is not every portal's.
     pub loader_host: *const c_char,
-    /// The bytes of `loader_host`.
+    /// The bytes of loader_host, at most 4096.
     pub loader_host_len: usize,
     /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     pub memory: u64,
-    /// How long a call waits for other processes' writes before VIDCACHE_BUSY, in milliseconds, at most an hour.
+    /// How long a call waits for other processes' writes before VIDCACHE_BUSY. In milliseconds, at most 3600000.
     /// Default: 5000.
     pub busy_timeout_ms: u32,
-    /// How long after it was rendered a page may name an email, in milliseconds, from 100 to an hour. Default: 10000.
-    /// Where processes that share a file have different ones, the longest counts: see vidcache_quiet_period.
+    /// How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+    /// tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+    /// a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
     pub page_deadline_ms: u32,
-    /// VIDCACHE_SYNCHRONOUS_FULL (the default) or VIDCACHE_SYNCHRONOUS_NORMAL.
+    /// Whether a write that returned survives a power failure. VIDCACHE_SYNCHRONOUS_FULL (the default): it does.
+    /// VIDCACHE_SYNCHRONOUS_NORMAL: it survives a crash of the process, and a power failure may take the last writes,
+    /// the beginning of a change among them: then a page may name an email that HubSpot holds no more.
     pub synchronous: u32,
-    /// How many `old_secrets` there are, at most 16. Default: 0.
+    /// How many old_secrets there are, at most 16. Default: 0.
     pub old_secrets_len: u32,
-    /// What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
-    /// its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+    /// What secret was before, the newest first. A file that was made or last opened with one of these is opened, and
+    /// its key is wrapped anew under secret, which is one row: afterwards the old ones are not needed.
     pub old_secrets: *const vidcache_secret,
 }
 
@@ -82,6 +86,7 @@ impl Default for vidcache_options {
         let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Self {
             size: size_of::<Self>(),
+            // Made by bindings/tables.
             secret: ptr::null(),
             secret_len: 0,
             loader_host: ptr::null(),
@@ -115,14 +120,15 @@ pub unsafe extern "C" fn vidcache_open(
     keep_panics_quiet();
     edge(|| {
         // SAFETY: the caller's contract.
-        let (handle, path, texts, options) = unsafe {
+        let (handle, opened) = unsafe {
+            let (handle, path) = (out(handle, "handle")?, self::path(given(path, path_len))?);
             let options = match grows::theirs(options)? {
                 Some(theirs) => theirs.read(vidcache_options::default())?,
                 None => vidcache_options::default(),
             };
-            (out(handle, "handle")?, self::path(given(path, path_len))?, texts(&options)?, options)
+            let old_secrets = old_secrets(&options)?;
+            (handle, Vidcache::open(path, portal, &self::options(&options, &old_secrets)?)?)
         };
-        let opened = Vidcache::open(path, portal, &self::options(&options, &texts)?)?;
         handle.write(Box::into_raw(Box::new(vidcache_handle(opened))));
         Ok(())
     })
@@ -160,53 +166,96 @@ pub unsafe extern "C" fn vidcache_move_aside(
     })
 }
 
+/// Copies the file, as of one commit, to a new file of mode 0600 at `path`, without companions; its key stays wrapped
+/// under the secret. Nobody waits for it; the log grows meanwhile. A fork in this process begins it anew.
+///
+/// Fails with VIDCACHE_CANNOT_OPEN where `path` is there already or cannot be made, and as vidcache_resolve. Then there
+/// is no new file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_backup(
+    handle: *const vidcache_handle,
+    path: *const c_char,
+    path_len: usize,
+) -> vidcache_result {
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (handle, path) = unsafe { (made(handle, "handle")?, self::path(given(path, path_len))?) };
+        handle.0.backup(path)
+    })
+}
+
+/// Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
+/// of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
+/// is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
+/// nothing. The portal and the secret are looked at when the file is opened.
+///
+/// Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
+/// VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
+/// VIDCACHE_UNSUPPORTED_FILESYSTEM. Then the file is as it was, or moved aside.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vidcache_restore(
+    from: *const c_char,
+    from_len: usize,
+    path: *const c_char,
+    path_len: usize,
+    moved_to: *mut *mut vidcache_text,
+) -> vidcache_result {
+    keep_panics_quiet();
+    edge(|| {
+        // SAFETY: the caller's contract.
+        let (moved_to, from, path) = unsafe {
+            (out(moved_to, "moved_to")?, self::path(given(from, from_len))?, self::path(given(path, path_len))?)
+        };
+        let old = Vidcache::restore(from, path)?;
+        moved_to.write(vidcache_text::new(old.map_or_else(String::new, |old| old.to_string_lossy().into_owned())));
+        Ok(())
+    })
+}
+
 /// The most that an app has reason to remember.
 const MAX_OLD_SECRETS: u32 = 16;
 
-/// What the options point to.
-struct Texts<'a> {
-    secret: Option<&'a [u8]>,
-    loader_host: Option<&'a str>,
-    old_secrets: Vec<&'a [u8]>,
-}
-
-unsafe fn texts<'a>(options: &vidcache_options) -> Result<Texts<'a>, Error> {
-    let wrong = |name| move |why| Error::InvalidOption { name, why };
+unsafe fn old_secrets<'a>(options: &vidcache_options) -> Result<Vec<&'a [u8]>, Error> {
+    let wrong = |why| Error::InvalidOption { name: "old_secrets", why };
     if options.old_secrets_len > MAX_OLD_SECRETS {
-        return Err(wrong("old_secrets")("there must be at most 16"));
+        return Err(wrong("there must be at most 16"));
     }
     // SAFETY: the caller's contract.
     unsafe {
-        let old_secrets = input::array(options.old_secrets, options.old_secrets_len as usize, "old_secrets")?.iter();
-        Ok(Texts {
+        let secrets = input::array(options.old_secrets, options.old_secrets_len as usize, "old_secrets")?;
+        secrets.iter().map(|secret| given(secret.bytes, secret.len).bytes(input::MAX_OPTION, wrong)).collect()
+    }
+}
+
+unsafe fn options<'a>(options: &vidcache_options, old_secrets: &'a [&'a [u8]]) -> Result<Options<'a>, Error> {
+    let wrong = |name| move |why| Error::InvalidOption { name, why };
+    let defaults = Options::default();
+    // SAFETY: the caller's contract.
+    unsafe {
+        Ok(Options {
+            // Made by bindings/tables.
             secret: given(options.secret, options.secret_len).optional(input::MAX_OPTION, wrong("secret"))?,
-            loader_host: given(options.loader_host, options.loader_host_len).text(input::MAX_OPTION, "loader_host")?,
-            old_secrets: old_secrets
-                .map(|old| given(old.bytes, old.len).bytes(input::MAX_OPTION, wrong("old_secrets")))
-                .collect::<Result<_, _>>()?,
+            loader_host: given(options.loader_host, options.loader_host_len)
+                .text(input::MAX_OPTION, "loader_host")?
+                .unwrap_or(defaults.loader_host),
+            memory: usize::try_from(options.memory).unwrap_or(usize::MAX),
+            busy_timeout: Duration::from_millis(options.busy_timeout_ms.into()),
+            page_deadline: Duration::from_millis(options.page_deadline_ms.into()),
+            synchronous: synchronous(options.synchronous)?,
+            old_secrets,
         })
     }
 }
 
-fn options<'a>(options: &vidcache_options, texts: &'a Texts<'a>) -> Result<Options<'a>, Error> {
-    Ok(Options {
-        secret: texts.secret,
-        old_secrets: &texts.old_secrets,
-        synchronous: match options.synchronous {
-            VIDCACHE_SYNCHRONOUS_FULL => Synchronous::Full,
-            VIDCACHE_SYNCHRONOUS_NORMAL => Synchronous::Normal,
-            _ => {
-                return Err(Error::InvalidOption {
-                    name: "synchronous",
-                    why: "it must be VIDCACHE_SYNCHRONOUS_FULL or VIDCACHE_SYNCHRONOUS_NORMAL",
-                });
-            }
-        },
-        busy_timeout: Duration::from_millis(options.busy_timeout_ms.into()),
-        memory: usize::try_from(options.memory).unwrap_or(usize::MAX),
-        page_deadline: Duration::from_millis(options.page_deadline_ms.into()),
-        loader_host: texts.loader_host.unwrap_or(Options::default().loader_host),
-    })
+fn synchronous(given: u32) -> Result<Synchronous, Error> {
+    match given {
+        VIDCACHE_SYNCHRONOUS_FULL => Ok(Synchronous::Full),
+        VIDCACHE_SYNCHRONOUS_NORMAL => Ok(Synchronous::Normal),
+        _ => Err(Error::InvalidOption {
+            name: "synchronous",
+            why: "it must be VIDCACHE_SYNCHRONOUS_FULL or VIDCACHE_SYNCHRONOUS_NORMAL",
+        }),
+    }
 }
 
 /// Closes the file, for this process, and leaves the handle: every later call with it fails with VIDCACHE_CLOSED. Other

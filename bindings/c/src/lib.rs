@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod changes;
+pub mod conflicts;
 mod edge;
 pub mod error;
 mod grows;

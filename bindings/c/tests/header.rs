@@ -78,6 +78,7 @@ fn header() -> String {
         "observe",
         "changes",
         "lists",
+        "conflicts",
         "signature",
         "account",
         "maintenance",
@@ -154,9 +155,11 @@ fn constant(code: &ErrorCode) -> String {
 
 /// The comment above a variant of `Error`, or of `Reason`.
 fn documentation(source: &str, variant: &str) -> String {
-    let mut comment = String::new();
+    let (mut comment, mut in_attribute) = (String::new(), false);
     for line in source.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("/// ") {
+        if in_attribute || line.starts_with("#[") {
+            in_attribute = !line.ends_with(']');
+        } else if let Some(text) = line.strip_prefix("/// ") {
             comment = comment + " " + text;
         } else if line.strip_prefix(variant).is_some_and(|rest| rest.starts_with([',', '(', ' ']))
             && !comment.is_empty()

@@ -1,5 +1,8 @@
 //! One user for people to read, and the state of the file.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
 use vidcache::UserKey;
 
 use crate::cache::Vidcache;
@@ -70,6 +73,14 @@ impl Vidcache {
     /// As `resolve`.
     pub fn verify(&self) -> Result<Vec<String>, VidcacheError> {
         edge(|| self.0.verify())
+    }
+
+    /// Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+    ///
+    /// # Errors
+    /// `cannot_open` where it is there already or cannot be made, and as `resolve`.
+    pub fn backup(&self, path: Vec<u8>) -> Result<(), VidcacheError> {
+        edge(|| self.0.backup(OsString::from_vec(path)))
     }
 
     /// What this handle has done in this process.

@@ -46,7 +46,9 @@ impl Vidcache {
         edge(|| self.0.is_change_outstanding(UserKey::text(user)?, ChangeToken::try_from(change)?))
     }
 
-    /// When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+    /// Since when the user's change has counted for every page that could name the email of their contact: when it was
+    /// begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+    /// the app's clock; none once it has ended.
     ///
     /// # Errors
     /// As `is_change_outstanding`.

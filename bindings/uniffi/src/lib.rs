@@ -6,6 +6,7 @@
 mod account;
 mod cache;
 mod changes;
+mod conflicts;
 mod edge;
 mod error;
 mod hot;
@@ -15,8 +16,9 @@ mod lookup;
 mod signature;
 
 pub use account::{Explanation, Stats};
-pub use cache::{OpenOptions, Vidcache, move_aside};
+pub use cache::{OpenOptions, Vidcache, move_aside, restore};
 pub use changes::StaleChange;
+pub use conflicts::Conflict;
 pub use error::VidcacheError;
 pub use hot::{
     TriedDecision, reasons, vidcache_try_decide, vidcache_try_resolve_id, vidcache_try_resolve_text,

@@ -11,29 +11,32 @@ module Vidcache
   #
   # @param path [String, Pathname] in a folder that exists, on a local disk
   # @param portal_id [Integer, String] the HubSpot account's id, from 1 to 2^63 - 1
-  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, in any encoding, kept outside
-  #   the file. Without one, the key lies open in the file.
-  # @param old_secrets [Array<String>] what the secret was before, the newest first. A file that was made or last opened with
-  #   one of these is opened, and its key wrapped anew under +secret+, which is one row: afterwards they are not needed
-  # @param synchronous [Symbol] +:full+: what a write returned for survives a power failure. +:normal+:
-  #   it survives a crash of the process, and a power failure may take the last ones, the beginning of a change among
-  #   them: then a page may name an email that HubSpot holds no more.
-  # @param busy_timeout [Numeric] seconds that a call waits for other processes' writes before {Busy}
-  # @param page_deadline [Numeric] seconds, from 0.1 to 3600, after which a page that was rendered but has not
-  #   run yet no longer names the email
-  # @param loader_host [String] the host of HubSpot's loader, as the portal's own embed code has it (in HubSpot:
-  #   Settings, Tracking code): +js-eu1.hs-scripts.com+ for portals in the EU data centre, +js-na2+, +js-ap1+ and others
-  #   elsewhere
-  # @param memory [Integer] the most bytes that the in-process table of users takes
+  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, kept outside the file. Without
+  #   one the key lies open in the file, so whoever has the file can test a guessed email against it
+  # @param loader_host [String] the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
+  #   Settings, Tracking code), whose src is +//HOST/PORTAL.js+: +js-eu1.hs-scripts.com+ for portals in the EU data
+  #   centre, +js-na2+, +js-ap1+ and others elsewhere
+  # @param memory [Integer] the most bytes that the in-process table takes
+  # @param busy_timeout [Numeric] how long a call waits for other processes' writes before {Busy}. In seconds, at most
+  #   3600
+  # @param page_deadline [Numeric] how long after it was rendered a page may name an email; a page that runs later gives
+  #   the id alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where
+  #   processes that share a file have different ones, the longest counts. In seconds, from 0.1 to 3600
+  # @param synchronous [Symbol] whether a write that returned survives a power failure. +:full+ (the default): it does.
+  #   +:normal+: it survives a crash of the process, and a power failure may take the last writes, the beginning of a
+  #   change among them: then a page may name an email that HubSpot holds no more
+  # @param old_secrets [Array<String>] what +secret+ was before, the newest first. A file that was made or last opened
+  #   with one of these is opened, and its key is wrapped anew under +secret+, which is one row: afterwards the old ones
+  #   are not needed
   # @return [Cache]
   # @raise [InvalidPortal, InvalidSecret, InvalidOption] for the arguments
   # @raise [CannotOpen, UnsupportedFilesystem] for the place
   # @raise [NotACache, NewerSchema, WrongPortal, WrongSecret, Corrupt] for what is in the file, which
   #   is left as it was
   # @raise [Busy] when another process is at work in it for too long
-  def self.open(path, portal_id:, secret: nil, old_secrets: [], synchronous: :full, busy_timeout: 5.0, page_deadline: 10.0,
-                loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024)
-    Cache.__send__(:native_open, path, portal_id, secret, old_secrets, synchronous, busy_timeout, page_deadline, loader_host, memory)
+  def self.open(path, portal_id:, secret: nil, loader_host: "js.hs-scripts.com", memory: 32 * 1024 * 1024,
+                busy_timeout: 5.0, page_deadline: 10.0, synchronous: :full, old_secrets: [])
+    Cache.__send__(:native_open, path, portal_id, [secret, loader_host, memory, busy_timeout, page_deadline, synchronous, old_secrets])
   end
 
   # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the last five
@@ -68,6 +71,19 @@ module Vidcache
   # @raise [Error]
   def self.move_aside(path)
     native_move_aside(path)
+  end
+
+  # Puts a copy of a backup ({Cache#backup}) in the place of the file at +path+, while nobody has that open. All that HubSpot
+  # said of every contact is doubted in it first: no page names an email until the contact was read again. What was at
+  # +path+ is moved aside.
+  #
+  # @param backup [String, Pathname]
+  # @param path [String, Pathname]
+  # @return [String, nil] where what was at +path+ is now
+  # @raise [Busy] while any process, this one included, has the file open
+  # @raise [Error] for what is in the backup, and for the places; then the file is as it was, or moved aside
+  def self.restore(backup, path)
+    native_restore(backup, path)
   end
 
   # The script that a page of the app's own loads, to be served as a static file: it takes what {Cache#page_data} says.
@@ -240,6 +256,13 @@ module Vidcache
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
     #   Other threads run meanwhile.
     #   @return [Array<String>] what is wrong; empty when nothing is
+
+    # @!method backup(path)
+    #   Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped under
+    #   the secret. See {Vidcache.restore}.
+    #   @param path [String, Pathname]
+    #   @return [nil]
+    #   @raise [CannotOpen] where the new file is there already or cannot be made
 
     # @!method close
     #   Closes the file, for this process. Closing again does nothing. A cache that nobody refers to any more is

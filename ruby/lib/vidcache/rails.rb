@@ -17,7 +17,9 @@ require "vidcache/rails/view_helper"
 module Vidcache
   autoload :ContactJob, "vidcache/rails/contact_job"
   autoload :Backfill, "vidcache/rails/backfill"
+  autoload :Explanation, "vidcache/rails/explanation"
   autoload :HubspotHttp, "vidcache/rails/hubspot_http"
+  autoload :Check, "vidcache/rails/check"
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"
@@ -32,6 +34,19 @@ module Vidcache
     # @return [Symbol] not one of the core's codes: it is about the app's configuration, not about a file
     def code
       :not_configured
+    end
+
+    # @return [nil]
+    def code_number
+      nil
+    end
+  end
+
+  # What was given for a user is none that `has_vid` knows.
+  class NoUser < Error
+    # @return [Symbol] not one of the core's codes
+    def code
+      :no_user
     end
 
     # @return [nil]

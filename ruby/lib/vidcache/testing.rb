@@ -5,7 +5,6 @@ require "fileutils"
 require "json"
 require "time"
 require "tmpdir"
-require "uri"
 require "vidcache"
 
 module Vidcache
@@ -84,11 +83,12 @@ module Vidcache
 
       # @api private
       def call(method, path, body = nil)
-        name = path[%r{([^/?]+)(?:\?|\z)}, 1]
+        return batch(body) if path.end_with?("/batch/read")
+
         email = body && (body[:properties] || {})[:email]
         return create(email) if method == "POST"
 
-        vid = path.include?("idProperty=email") ? @emails.key(URI.decode_www_form_component(name)) : name.to_i
+        vid = path[%r{([^/?]+)(?:\?|\z)}, 1].to_i
         return refuse(404, "OBJECT_NOT_FOUND", "resource not found") unless @emails.key?(vid)
         return contact(vid) unless method == "PATCH"
 
@@ -96,6 +96,14 @@ module Vidcache
       end
 
       private
+
+      def batch(body)
+        found = body[:inputs].filter_map do |input|
+          vid = body[:idProperty] == "email" ? @emails.key(input[:id]) : input[:id].to_i
+          fields(vid) if @emails.key?(vid)
+        end
+        Answer.new("200", JSON.generate(status: "COMPLETE", results: found))
+      end
 
       def create(email)
         taken?(email) ? conflict : contact(add(email))
@@ -110,7 +118,11 @@ module Vidcache
       end
 
       def contact(vid)
-        Answer.new("200", JSON.generate(id: vid.to_s, properties: { email: @emails[vid] }, updatedAt: Time.now.utc.iso8601(3), archived: false))
+        Answer.new("200", JSON.generate(fields(vid)))
+      end
+
+      def fields(vid)
+        { id: vid.to_s, properties: { email: @emails[vid] }, updatedAt: Time.now.utc.iso8601(3), archived: false }
       end
 
       def refuse(status, category, message)

@@ -80,12 +80,6 @@ class Vidcache::BootTest < Minitest::Test
     $0 = was
   end
 
-  def test_a_server_opens_the_file_when_it_boots
-    configure
-    @app.serve(@processes)
-    assert_path_exists @app.file("storage/hubspot.vidcache")
-  end
-
   def test_what_cannot_be_made_is_named_with_owner_mode_and_user
     skip "only root can be another user" unless Process.uid.zero?
     configure

@@ -131,7 +131,7 @@ class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
   def reconcile(create: false)
     sleep 0.05
     User.retry_email_changes(older_than: 0, create: create)
-    Vidcache::Reconcile.new(User, grace: 0, create: create).enqueue_unlinked
+    Vidcache::Reconcile.new(User, grace: 0, create: create).find_unlinked
     drain
   end
 

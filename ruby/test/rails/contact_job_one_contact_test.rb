@@ -74,7 +74,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
     assert_empty jobs, "nobody has to let it go: the contact is both users'"
     assert_equal [merged, merged, ["bob@new.test"]], [linked(ann), linked(bob), @portal.emails]
     assert_empty outstanding
-    assert_equal [:agreed, :email_differs], [reason(bob), reason(ann)], "as of any contact that is shared"
+    assert_equal %i[agreed email_differs], [reason(bob), reason(ann)], "as of any contact that is shared"
     assert_empty @cache.conflicts
   end
 

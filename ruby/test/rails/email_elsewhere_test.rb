@@ -4,11 +4,11 @@ require_relative "helper"
 require_relative "support/portal_job"
 
 ActiveRecord::Schema.define do
-  create_table(:members) do |t|
+  create_table(:elsewhere_members) do |t|
     t.string :name
     t.text :settings
   end
-  create_table(:addresses) do |t|
+  create_table(:elsewhere_addresses) do |t|
     t.references :member
     t.string :text
     t.boolean :main, default: true
@@ -20,13 +20,13 @@ class Vidcache::EmailElsewhereTest < Vidcache::RailsTest
   include PortalJobs
 
   class Address < ActiveRecord::Base
-    self.table_name = "addresses"
+    self.table_name = "elsewhere_addresses"
     belongs_to :member, class_name: "Vidcache::EmailElsewhereTest::Member", optional: true
     has_vid_email_of :member
   end
 
   class Member < ActiveRecord::Base
-    self.table_name = "members"
+    self.table_name = "elsewhere_members"
     has_many :addresses, autosave: true, class_name: "Vidcache::EmailElsewhereTest::Address", foreign_key: :member_id, dependent: :destroy
     has_vid email: :mail, prefix: "member-", told_by: "Vidcache::EmailElsewhereTest::Address", job: PortalJobs::Job
 
@@ -34,14 +34,14 @@ class Vidcache::EmailElsewhereTest < Vidcache::RailsTest
   end
 
   class ByApp < ActiveRecord::Base
-    self.table_name = "members"
+    self.table_name = "elsewhere_members"
     has_vid email: :name_and_host, prefix: "app-", told_by: :app, job: PortalJobs::Job
 
     def name_and_host = name && "#{name}@shop.test"
   end
 
   class InJson < ActiveRecord::Base
-    self.table_name = "members"
+    self.table_name = "elsewhere_members"
     store :settings, accessors: [:mail], coder: JSON
     has_vid email: :mail, prefix: "json-", told_by: name, job: PortalJobs::Job
     has_vid_email_of :itself
@@ -65,7 +65,7 @@ class Vidcache::EmailElsewhereTest < Vidcache::RailsTest
 
     misspelt = named("Misspelt") { has_vid email: :emial, prefix: "misspelt-" }
     error = assert_raises(ArgumentError) { misspelt.create!(name: "ann") }
-    assert_includes error.message, "emial is no attribute of it, nor an alias of one, nor a method: members has id, name, settings"
+    assert_includes error.message, "emial is no attribute of it, nor an alias of one, nor a method: elsewhere_members has id, name, settings"
 
     half = named("Half") do
       has_vid email: :mail, prefix: "half-", told_by: "User"
@@ -168,6 +168,6 @@ class Vidcache::EmailElsewhereTest < Vidcache::RailsTest
 
   def named(name, &block)
     self.class.send(:remove_const, name) if self.class.const_defined?(name, false)
-    self.class.const_set(name, Class.new(ActiveRecord::Base) { self.table_name = "members" }).tap { |model| model.class_eval(&block) }
+    self.class.const_set(name, Class.new(ActiveRecord::Base) { self.table_name = "elsewhere_members" }).tap { |model| model.class_eval(&block) }
   end
 end

@@ -93,6 +93,7 @@ class Vidcache::RailsTest < Minitest::Test
     [User, Person].each(&:delete_all)
     jobs.clear
     LOG.truncate(0)
+    Vidcache::Failure.seldom.clear # What was reported once in another test is reported once in this one.
     @reported = []
     @subscription = ActiveSupport::Notifications.subscribe("failure.vidcache") { |*, payload| @reported << payload[:error] }
   end

@@ -61,9 +61,14 @@ class Vidcache::InstallGeneratorTest < Minitest::Test
     without_devise = GENERATE.sub('"./config/environment"', '"./config/application"')
     @app.run(without_devise)
     assert_includes File.read(@app.file("app/models/user.rb")), %(has_vid email: :email, key: :id, if: :confirmed?, job: "HubspotContactJob")
+    assert_includes File.read(@app.file("app/views/layouts/application.html.erb")), "hubspot_tracking_tag(current_user)"
+    @app.write("app/views/layouts/application.html.erb", "<html><body>\n</body></html>")
+    @app.write("app/models/current.rb", "")
+    @app.write("app/controllers/concerns/authentication.rb", "") # Rails 8's own.
     @app.write("app/models/customer.rb", "class Customer < ApplicationRecord\n  # devise :confirmable, one day\nend\n")
     @app.run(without_devise.sub("ARGV", %(["Customer"])))
     refute_includes File.read(@app.file("app/models/customer.rb")), "confirmed?"
+    assert_includes File.read(@app.file("app/views/layouts/application.html.erb")), "hubspot_tracking_tag(Current.user)"
   end
 
   def test_a_model_or_layout_that_is_not_there_is_said_and_costs_nothing

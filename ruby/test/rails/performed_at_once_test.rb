@@ -72,6 +72,10 @@ class Vidcache::PerformedAtOnceTest < Vidcache::RailsTest
       perform_enqueued_jobs
       assert_equal [%w[taken@shop.test third@shop.test], :agreed], [vidcache_hubspot.emails, user.vidcache_decision.reason]
       assert_operator OwnJob.performed, :>=, 3
+
+      form = vidcache_hubspot.add("form@shop.test")
+      perform_enqueued_jobs { user = User.create!(email: "form@shop.test") }
+      assert_equal [form, :agreed], [vidcache.resolve(user.id), user.vidcache_decision.reason]
     ensure
       User.vidcache_job = own_job
     end

@@ -194,7 +194,7 @@ class Vidcache::TrackingDataTest < Vidcache::RailsTest
     strange = Object.new
     strange.define_singleton_method(:vidcache_key) { raise NotImplementedError, "ann@shop.test" }
     each_controller(strange) { |path| assert_fails(path, %w[at ttl], Vidcache::Withheld) }
-    each_controller(Object.new) { |path| assert_fails(path, %w[at ttl], NoMethodError) }
+    each_controller(Object.new) { |path| assert_fails(path, %w[at ttl], Vidcache::NoUser) }
     @cache.close
     each_controller(user) { |path| assert_fails(path, %w[at ttl], Vidcache::Closed) }
     refute_includes LOG.string.lines.grep(/vidcache:/).join, "ann@"

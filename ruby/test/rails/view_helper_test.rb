@@ -48,6 +48,17 @@ TestApp.add_routes do
 end
 
 class Vidcache::ViewHelperTest < Vidcache::RailsTest
+  def test_who_looks_at_the_app_as_another_user_is_not_told_to_be_that_user
+    PagesController.user = agreed_user
+    assert_includes get("/page"), "ann@shop.test"
+    PagesController.options = { impersonated: true }
+    html = get("/page")
+    assert_includes html, "hs-script-loader"
+    refute_match(/ann@shop\.test|vid:901/, html)
+    PagesController.user = nil
+    assert_includes get("/page"), "hs-script-loader"
+  end
+
   def setup
     super
     PagesController.user = nil
@@ -206,14 +217,16 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     garbage = File.join(@dir, "garbage.vidcache")
     File.write(garbage, "no database" * 1000)
     with_settings(path: garbage) { assert_fails(user, Vidcache::NotACache) }
-    with_settings(path: "#{garbage}/below") { assert_fails(user, SystemCallError) }
+    with_settings(path: "#{garbage}/below") { assert_fails(user, Vidcache::CannotOpen) }
     with_settings(portal_id: "4711", path: "#{@dir}/hubspot.vidcache") { assert_fails(user, Vidcache::WrongPortal) }
     with_settings(portal_id: "no portal") { assert_fails(user, Vidcache::Error) }
   end
 
   def test_whatever_is_given_for_a_user_the_page_goes_out
-    assert_fails(Object.new, NoMethodError)
-    assert_fails(User.new(email: "ann@shop.test"), Vidcache::InvalidUserKey)
+    assert_fails(Object.new, Vidcache::NoUser)
+    assert_includes vidcache_lines.last, "hubspot_tracking_tag was given Object, which has no `has_vid`"
+    assert_fails(User.new(email: "ann@shop.test"), Vidcache::NoUser)
+    assert_includes vidcache_lines.last, "it is not saved yet"
     broken = Object.new
     broken.define_singleton_method(:vidcache_key) { raise NotImplementedError, "ann@shop.test" }
     assert_fails(broken, Vidcache::Withheld)

@@ -27,7 +27,7 @@ impl Database {
     /// [`Errand::read`].
     pub fn export<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, String> {
         let names = Names { users: vec![Key::from(user)], ..Names::default() };
-        self.errand(names, move |rows, _| Ok(rows::account(rows, user)?.json()))
+        self.errand(names, move |rows, _| Ok(rows::account(rows, user, self.key.mark(user))?.json()))
     }
 
     /// All users of a contact, as [`Vidcache::users_of`](crate::Vidcache::users_of). To be asked, and read by

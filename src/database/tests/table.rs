@@ -45,16 +45,13 @@ pub(crate) fn join(all: &mut Facts, more: &Facts) {
     }
     for (user, dispute) in &more.disputes {
         let known = all.disputes.entry(user.clone()).or_insert(*dispute);
-        let last = |of: &Dispute| of.last_at.map(|at| (at, of.holder.unwrap_or(0), of.why));
+        let last = |of: &Dispute| of.last_at.map(|at| (at, of.holder.unwrap_or(0), of.why, of.since.map(|at| -at)));
         let newest = if last(dispute) > last(known) { *dispute } else { *known };
-        *known = Dispute {
-            since: known.since.into_iter().chain(dispute.since).min(),
-            ended_at: known.ended_at.max(dispute.ended_at),
-            ..newest
-        };
+        *known = Dispute { ended_at: known.ended_at.max(dispute.ended_at), ..newest };
     }
     all.erased.extend(&more.erased);
     all.buried.extend(&more.buried);
+    all.marks.extend(&more.marks);
 }
 
 /// Along what a component is walked.

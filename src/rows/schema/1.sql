@@ -82,12 +82,16 @@ CREATE TABLE secondary (
 ) STRICT, WITHOUT ROWID;
 
 -- Contacts that were erased for privacy, for ever, and what stops their emails from being learnt again: a hash of
--- the fingerprint.
+-- the fingerprint. And whose they were, until the app forgets the user: a keyed hash of the user's key, which stops the
+-- app from making them a contact again of its own accord.
 CREATE TABLE erased (
   vid INTEGER PRIMARY KEY
 ) STRICT;
 CREATE TABLE buried (
   email BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+CREATE TABLE erased_user (
+  mark BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 -- Whose state changed, oldest first: how the in-process tables of other processes learn what to
@@ -120,7 +124,7 @@ CREATE TABLE conflict (
   user     ANY PRIMARY KEY,
   holder   INTEGER,                     -- the other contact, as it was said; NULL: it was not named, or was erased
   why      INTEGER,                     -- a number of event::Clash
-  since    INTEGER,                     -- the app's clock, ms: the first; NULL: its end was heard of first
+  since    INTEGER,                     -- the app's clock, ms: since when it stands; NULL: its end was heard of first
   last_at  INTEGER,                     -- the latest
   ended_at INTEGER
 ) STRICT, WITHOUT ROWID;

@@ -23,7 +23,7 @@ fn conflicted(work: impl FnOnce(&Connection)) {
         for user in [1, 2] {
             apply(db, &Event::Linked { user: UserKey::from(user), vid: vid(900 + user), at: 1 });
         }
-        for at in [20, 10] {
+        for at in [10, 20] {
             learn::conflicted(db, UserKey::from(1), Some(vid(902)), Clash::EmailHeld, at).expect("kept");
         }
         assert_eq!(listed(db), [("1".into(), Some(901), Some(902), 10)]);
@@ -55,12 +55,38 @@ fn a_conflict_is_over_once_the_two_are_one() {
 }
 
 #[test]
+fn a_conflict_that_is_healed_and_comes_again_stands_since_then_and_so_does_another_one() {
+    conflicted(|db| {
+        let again = |holder, why, at| learn::conflicted(db, UserKey::from(1), Vid::new(holder), why, at).expect("kept");
+        again(902, Clash::EmailHeld, 30);
+        assert_eq!(listed(db)[0].3, 10, "the same, told again");
+        apply(db, &Event::ConflictEnded { user: UserKey::from(1), at: 35 });
+        again(902, Clash::EmailHeld, 40);
+        again(902, Clash::EmailHeld, 50);
+        assert_eq!(listed(db)[0].3, 40);
+        again(903, Clash::EmailHeld, 60);
+        assert_eq!(listed(db)[0].3, 60);
+        // Another contact's id for the same holder.
+        let merged = Event::Merged { old: vid(903), into: vid(990), at: 5, born: true, heard: 65 };
+        learn::tell(db, &merged, 65).expect("told");
+        again(990, Clash::EmailHeld, 70);
+        assert_eq!(listed(db), [("1".into(), Some(901), Some(990), 60)]);
+        // Who is the other's contact now is in no conflict with them, and then is again.
+        apply(db, &Event::Linked { user: UserKey::from(1), vid: vid(990), at: 80 });
+        assert_eq!(listed(db), []);
+        apply(db, &Event::Linked { user: UserKey::from(1), vid: vid(901), at: 90 });
+        again(990, Clash::VidTaken, 95);
+        assert_eq!(listed(db)[0].3, 95);
+    });
+}
+
+#[test]
 fn a_conflict_is_over_when_somebody_says_so_and_open_again_when_it_is_heard_of_again() {
     conflicted(|db| {
         apply(db, &Event::ConflictEnded { user: UserKey::from(1), at: 25 });
         assert_eq!(listed(db), []);
         learn::conflicted(db, UserKey::from(1), Some(vid(903)), Clash::VidTaken, 30).expect("kept");
-        assert_eq!(listed(db), [("1".into(), Some(901), Some(903), 10)]);
+        assert_eq!(listed(db), [("1".into(), Some(901), Some(903), 30)]);
         // In the same millisecond, and by a clock that has gone back since.
         for now in [40, 35] {
             apply(db, &Event::ConflictEnded { user: UserKey::from(1), at: 40 + (40 - now) });

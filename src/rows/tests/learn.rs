@@ -140,13 +140,13 @@ fn a_refusal_without_a_change_is_kept_as_one_that_has_ended() {
         learn::refused(db, user, None, Refusal::PrivacyDeletion, 11, 11).expect("told");
         assert_eq!(state(db, 1), UserState::default());
         assert_eq!(crate::rows::refusal(db, user), Ok(Some(Refusal::PrivacyDeletion)));
-        let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
+        let told = crate::rows::account(db, user, Fingerprint([0; 16])).expect("read").sentences(None, false).join(" ");
         assert!(told.contains("HubSpot refused the app's email") && told.contains("privacy"), "{told}");
         assert_eq!(wrong(db), Vec::<String>::new());
         apply(db, &Event::ChangeBegun { user, token: ChangeToken::try_from(3).expect("positive"), at: 12 });
         assert_eq!(crate::rows::refusal(db, user), Ok(None), "there is something to tell");
         apply(db, &Event::ChangeFinished { user, token: ChangeToken::try_from(3).expect("positive"), at: 13 });
-        let told = crate::rows::account(db, user).expect("read").sentences(None, false).join(" ");
+        let told = crate::rows::account(db, user, Fingerprint([0; 16])).expect("read").sentences(None, false).join(" ");
         assert!(!told.contains("refused the app's"), "the next change's end is newer: {told}");
     });
 }

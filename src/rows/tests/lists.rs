@@ -4,10 +4,11 @@ use rusqlite::Connection;
 
 use super::{apply, in_new_file, wrong};
 use crate::email::Fingerprint;
-use crate::event::{Event, Millis};
+use crate::event::{ChangeToken, Event, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::rows::learn::{self, APART};
 use crate::rows::lists::{Which, users_to_read};
+use crate::rows::stale_changes;
 
 fn vid(n: i64) -> Vid {
     Vid::new(n).expect("positive")
@@ -105,5 +106,25 @@ fn nobody_who_needs_nothing_is_looked_at() {
                 );
             }
         }
+    });
+}
+
+/// A clock that was a day ahead for a moment, when the change was begun.
+#[test]
+fn a_change_that_was_begun_in_the_future_is_stale_as_well() {
+    in_new_file(|db| {
+        let begun = |user: i64, at| {
+            let token = ChangeToken::try_from(user).expect("positive");
+            apply(db, &Event::ChangeBegun { user: UserKey::from(user), token, at });
+        };
+        begun(1, 86_400_000);
+        begun(2, 900);
+        begun(3, 100);
+        let stale = |before, at| {
+            let found = stale_changes(db, before, at, 9).expect("a list");
+            found.into_iter().map(|change| change.user).collect::<Vec<_>>()
+        };
+        assert_eq!(stale(500, 1_000), ["3", "1"], "the oldest first, and whose age nobody knows");
+        assert_eq!(stale(500, 86_400_000), ["3"]);
     });
 }

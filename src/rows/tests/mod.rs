@@ -24,11 +24,11 @@ use crate::refusal::Refusal;
 /// The kinds of events that `event` makes: those that say nothing of the past, ...
 const PLAIN: Range<usize> = 0..5;
 /// ... those that are joins, ...
-pub(crate) const JOINS: Range<usize> = 0..16;
+pub(crate) const JOINS: Range<usize> = 0..17;
 /// ... erasures among them, ...
-pub(crate) const WITH_ERASURES: Range<usize> = 0..17;
-/// ... and to forget a user, which is none.
-pub(crate) const ALL: Range<usize> = 0..18;
+pub(crate) const WITH_ERASURES: Range<usize> = 0..18;
+/// ... and to forget a user, or that they were erased, which are none.
+pub(crate) const ALL: Range<usize> = 0..20;
 
 pub(crate) fn users() -> [UserKey<'static>; 3] {
     [UserKey::from(1i64), UserKey::from(-2i64), UserKey::text("ann").expect("a key")]
@@ -47,7 +47,7 @@ fn vid() -> impl Strategy<Value = Vid> {
 /// With erasures, a contact holds one email and always the same. Of several, those told of before the erasure are
 /// forgotten but for the last, so which are buried would depend on the order.
 pub(crate) fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
-    let erasures = kinds.contains(&16);
+    let erasures = kinds.contains(&17);
     let read_at = prop::option::of(1i64..5);
     (user(), 0i64..2, vid(), vid(), 0u8..4, 0i64..5, any::<bool>(), kinds, read_at).prop_map(
         move |(user, n, vid, into, email, at, born, kind, read_at)| {
@@ -77,10 +77,13 @@ pub(crate) fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>
                     user,
                     holder: Vid::new(at + 1),
                     why: if born { Clash::EmailHeld } else { Clash::VidTaken },
+                    since: at.min(n),
                     at,
                 },
                 15 => Event::ConflictEnded { user, at },
-                16 => Event::Erased { vid },
+                16 => Event::UserErased { mark: Fingerprint([vid.get() as u8; 16]) },
+                17 => Event::Erased { vid },
+                18 => Event::UserErasureForgotten { mark: Fingerprint([vid.get() as u8; 16]) },
                 _ => Event::Forgotten { user },
             }
         },
@@ -143,9 +146,20 @@ fn unlogged(db: &Connection, before: [UserState; 3]) -> Vec<String> {
 /// Every row of every table that is not a log.
 pub(crate) fn rows(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in
-        ["user", "link", "contact", "sharer", "past", "merge", "secondary", "erased", "buried", "change", "conflict"]
-    {
+    for table in [
+        "user",
+        "link",
+        "contact",
+        "sharer",
+        "past",
+        "merge",
+        "secondary",
+        "erased",
+        "buried",
+        "erased_user",
+        "change",
+        "conflict",
+    ] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).expect("a table");
         let columns = statement.column_count();
         let mut found = statement.query([]).expect("rows");

@@ -355,10 +355,6 @@ fn each_column_is_joined_by_its_own_join_whoever_writes_last() {
         let vid = vidcache::Vid::try_from(905).expect("positive");
         vec![host.vidcache.link(UserKey::from(5), vid, false)]
     });
-    let conflict = br#"{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 903"}"#;
-    assert_joined(&server, "", "SELECT since, last_at FROM vidcache_conflicts", |host| {
-        vec![host.vidcache.record(UserKey::from(1), conflict, None, None).expect("an answer").map(drop)]
-    });
     let begun =
         r"INSERT INTO vidcache_changes (token, user_key, begun_at) VALUES (7, decode('010000000000000001', 'hex'), 5)";
     let token = ChangeToken::try_from(7).expect("positive");

@@ -165,7 +165,7 @@ fn empty(host: &mut Host) {
     host.client
         .batch_execute(
             "TRUNCATE vidcache_links, vidcache_contacts, vidcache_merges, vidcache_secondaries, vidcache_changes,
-             vidcache_conflicts, vidcache_erased, vidcache_buried",
+             vidcache_conflicts, vidcache_erased, vidcache_buried, vidcache_erased_users",
         )
         .expect("emptied");
 }

@@ -56,6 +56,28 @@ class CacheTest : CacheTestCase() {
     }
 
     @Test
+    fun `conflicts, refusals, and whose a contact is`() {
+        val conflict = """{"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 902"}"""
+        cache.record(ann, ANSWER)
+        cache.link(UserKey(43), 902)
+        assertFailsWith<ContactConflict> { cache.record(ann, conflict.toByteArray()) }
+        val found = cache.conflicts().single()
+        assertEquals(Conflict(ann, 901, 902, "email_held", found.sinceMs), found)
+        assertTrue(System.currentTimeMillis() - found.sinceMs in 0..<60_000)
+        assertEquals(emptyList(), cache.conflicts(after = ann) + cache.conflicts(limit = 0))
+        cache.endConflict(ann)
+        assertEquals(emptyList(), cache.conflicts())
+        cache.linkShared(UserKey(43), 901)
+        assertEquals(setOf(ann, UserKey(43)), cache.usersOf(901).toSet())
+        cache.doubtAll()
+        assertEquals(Reason.EMAIL_UNCONFIRMED, cache.decide(ann, "ann@shop.test").reason)
+        val erased = """[{"portalId": $PORTAL, "occurredAt": 1, "subscriptionType": "contact.privacyDeletion", "objectId": 901}]"""
+        cache.applyWebhook(erased.toByteArray())
+        assertEquals(listOf("privacy_deletion", null), listOf(cache.refusal(ann), cache.refusal(UserKey(44))))
+        assertFailsWith<InvalidVid> { cache.usersOf(0) }
+    }
+
+    @Test
     fun `the quiet period is that of the longest page deadline`() {
         assertEquals(Duration.ofSeconds(15), cache.quietPeriod())
         Cache(file(folder), PORTAL, SECRET.toByteArray(), pageDeadline = Duration.ofMillis(20_500)).use {

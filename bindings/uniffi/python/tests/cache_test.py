@@ -51,6 +51,33 @@ def test_a_page_of_the_app_s_own_gets_the_same_as_data(cache):
     assert '"out":true' in cache.signed_out_snippet(nonce="r4nd0m") and "ann@" not in cache.signed_out_snippet()
 
 
+def test_conflicts_refusals_and_whose_a_contact_is(cache):
+    conflict = {"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 902"}
+    cache.record(42, ANSWER)
+    cache.link(43, 902)
+    with pytest.raises(vidcache.ContactConflict):
+        cache.record(42, conflict)
+    (found,) = cache.conflicts()
+    assert found == vidcache.Conflict("42", 901, 902, "email_held", found.since_ms)
+    assert 0 <= time.time_ns() // 1_000_000 - found.since_ms < 60_000
+    assert (cache.conflicts(after=42), cache.conflicts(limit=0)) == ([], [])
+    cache.end_conflict(42)
+    assert cache.conflicts() == []
+    cache.link_shared(43, 901)
+    assert sorted(cache.users_of(901)) == ["42", "43"]
+    cache.doubt_all()
+    assert cache.decide(42, "ann@shop.test").reason == "email_unconfirmed"
+    erased = [{"portalId": PORTAL, "occurredAt": 1, "subscriptionType": "contact.privacyDeletion", "objectId": 901}]
+    cache.apply_webhook(json.dumps(erased).encode())
+    assert (cache.refusal(42), cache.refusal(44)) == ("privacy_deletion", None)
+    for wrong in (lambda: cache.users_of(0), lambda: cache.users_of("901")):
+        with pytest.raises(vidcache.InvalidVid):
+            wrong()
+    for wrong in (lambda: cache.conflicts(after=""), lambda: cache.end_conflict(""), lambda: cache.refusal("")):
+        with pytest.raises(vidcache.InvalidUserKey):
+            wrong()
+
+
 def test_the_quiet_period_is_that_of_the_longest_page_deadline(cache, path):
     assert cache.quiet_period() == 15.0
     with vidcache.Cache(path, PORTAL, secret=SECRET, page_deadline=20.5) as other:
@@ -234,6 +261,21 @@ def test_move_aside(path):
     vidcache.Cache(path, PORTAL).close()
     with pytest.raises(vidcache.CannotOpen):
         vidcache.move_aside(path.parent / "nothing")
+
+
+def test_a_backup_is_put_back_while_nobody_has_the_file_open(path):
+    backup = path.with_name("backup")
+    with vidcache.Cache(path, PORTAL) as cache:
+        cache.link(42, 901)
+        cache.backup(backup)
+        with pytest.raises(vidcache.CannotOpen):
+            cache.backup(backup)
+        with pytest.raises(vidcache.Busy):
+            vidcache.restore(backup, path)
+    assert os.path.exists(vidcache.restore(backup, path))
+    assert vidcache.restore(backup, path.with_name("other")) is None
+    with vidcache.Cache(path, PORTAL) as cache:
+        assert cache.resolve(42) == 901
 
 
 def test_threads_share_one(cache):

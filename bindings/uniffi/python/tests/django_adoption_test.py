@@ -83,7 +83,7 @@ def test_pages_whose_changes_nobody_begins_are_refused(portal, monkeypatch):
     monkeypatch.setattr(declaration, "_declared", {})
     (problem,) = checks.run_checks()
     assert problem.id == "vidcache.E004" and "auth.User has no has_vid" in problem.msg
-    monkeypatch.setattr(declaration, "_declared", {Member: declaration.Declaration(Member, "mail", "pk", "m-", None, True)})
+    monkeypatch.setattr(declaration, "_declared", {Member: declaration.Declaration(Member, "mail", "pk", "m-", None, None, True)})
     assert ids(checks.run_checks()) == ["vidcache.E004"]
     configure(monkeypatch, user=lambda request: None)
     assert ids(checks.run_checks()) == []
@@ -103,9 +103,11 @@ def test_what_production_lacks_is_refused(portal, monkeypatch):
         with monkeypatch.context() as patch:
             configure(patch, **wrong)
             assert ids(check_deployed()) == [f"vidcache.{code}"] and ids(checks.run_checks()) == []
-    from celery import Celery
 
-    app = Celery("shop", set_as_current=True)
+
+def test_celery_that_runs_tasks_at_once_is_refused_in_production(portal, monkeypatch):
+    celery = pytest.importorskip("celery", reason="skipped because Celery is not installed")
+    app = celery.Celery("shop", set_as_current=True)
     app.conf.task_always_eager = True
     configure(monkeypatch, queue="vidcache.django.celery.enqueue")
     assert ids(check_deployed()) == ["vidcache.E010"]
@@ -169,8 +171,10 @@ def test_a_webhook_that_hubspot_did_not_sign_for_this_address_is_refused_and_rep
     assert deliver("nonsense").status_code == 400
     assert Client().get("/hubspot/webhooks").status_code == 405
     assert Client().generic("POST", "/hubspot/webhooks", b"x" * ((1 << 20) + 1)).status_code == 413
-    # Without the setting the request says where it was sent.
+    # Without the setting the request says where it was sent, which is for development only.
     configure(monkeypatch, webhook_url=None)
+    assert deliver(gone, url="http://shop.test/hubspot/webhooks", HTTP_HOST="shop.test").status_code == 503
+    monkeypatch.setattr(settings, "DEBUG", True)
     assert deliver(gone, url="http://shop.test/hubspot/webhooks", HTTP_HOST="shop.test").status_code == 204
     configure(monkeypatch, client_secret=None)
     assert deliver(gone).status_code == 503
@@ -223,8 +227,9 @@ def test_backfill_by_jobs_and_by_a_field(portal):
     QUEUE.clear()
     get_cache().forget(User.objects.get(username="ann").pk)
     vid = portal.add("meg@shop.test")
-    Member.objects.create(mail="meg@shop.test", confirmed=True, seen=vid % 2**31)
-    assert "1 users linked" in said("vidcache_backfill", vid="seen", model="django_shop.Member")
+    Member.objects.create(mail="meg@shop.test", confirmed=True, hubspot_vid=vid)
+    assert "1 users linked" in said("vidcache_backfill", vid="hubspot_vid", model="django_shop.Member")
+    assert get_cache().decide(f"member-{Member.objects.get().pk}", "meg@shop.test").agreed
     with pytest.raises(CommandError, match="has no field nobody"):
         call_command("vidcache_backfill", vid="nobody", model="auth.User")
     with pytest.raises(CommandError, match="say which model"):

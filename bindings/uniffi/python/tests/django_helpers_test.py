@@ -8,7 +8,6 @@ import django_shop
 from django_shop.models import Member
 from django.contrib.admin import ModelAdmin, site
 from django.contrib.auth import get_user_model
-from django.contrib.auth.admin import UserAdmin
 from django.core.management import call_command
 from django.template import engines
 from django.test import Client, RequestFactory
@@ -61,10 +60,6 @@ def test_the_tests_cache_is_gone_afterwards(monkeypatch):
 
 
 def test_the_admin_explains_a_user_and_changes_their_email_as_any_save_does(hubspot, user, monkeypatch):
-    class Explained(VidcacheExplained, UserAdmin):
-        pass
-
-    monkeypatch.setitem(site._registry, User, Explained(User, site))
     hubspot.confirm(user)
     client = Client()
     client.force_login(user)

@@ -17,7 +17,7 @@ from django.db import connection
 from vidcache.django import contact_job, get_cache, queue
 
 User = get_user_model()
-LIMIT = 30
+LIMIT = 60
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,8 @@ def portal(double, monkeypatch, tmp_path):
 
 @pytest.fixture
 def celery_app():
-    from celery import Celery
-
-    app = Celery("shop", set_as_current=True)
+    celery = pytest.importorskip("celery", reason="skipped because Celery is not installed")
+    app = celery.Celery("shop", set_as_current=True)
     app.conf.worker_hijack_root_logger = False
     app.autodiscover_tasks(["vidcache.django"], force=True)
     yield app
@@ -86,7 +85,7 @@ def test_celery_tells_hubspot_after_the_quiet_period(portal, celery_app, redis_u
 
     celery_app.conf.update(broker_url=redis_url, task_ignore_result=True, broker_connection_retry_on_startup=True)
     configure(monkeypatch, queue="vidcache.django.celery.enqueue")
-    with start_worker(celery_app, pool="solo", perform_ping_check=False, loglevel="WARNING"):
+    with start_worker(celery_app, pool="solo", perform_ping_check=False, loglevel="WARNING", shutdown_timeout=LIMIT):
         user = User.objects.create(username="ann", email="ann@shop.test")
         until(lambda: get_cache().resolve(user.pk))
         began = time.monotonic()
@@ -110,12 +109,12 @@ def test_celery_that_runs_tasks_at_once_does_what_can_be_done_and_ends(portal, c
 
 
 def test_rq_tells_hubspot_after_the_quiet_period(portal, redis_url, monkeypatch):
-    import redis
-    from rq import Queue, SimpleWorker
+    redis = pytest.importorskip("redis")
+    rq = pytest.importorskip("rq", reason="skipped because RQ is not installed")
     from rq.scheduler import RQScheduler
 
     server = redis.Redis.from_url(redis_url)
-    jobs = Queue("hubspot", connection=server)
+    jobs = rq.Queue("hubspot", connection=server)
     configure(monkeypatch, queue="vidcache.django.rq.enqueue", rq_queue=lambda: jobs)
 
     def work():
@@ -123,17 +122,18 @@ def test_rq_tells_hubspot_after_the_quiet_period(portal, redis_url, monkeypatch)
         scheduler.acquire_locks()
         scheduler.enqueue_scheduled_jobs()
         scheduler.release_locks()
-        SimpleWorker([jobs], connection=server).work(burst=True)
+        rq.SimpleWorker([jobs], connection=server).work(burst=True)
         return get_cache().decide(user.pk, user.email).agreed
 
     user = User.objects.create(username="ann", email="ann@shop.test")
     assert work()
+    began = time.monotonic()
     wait_for_the_clock()
     user.email = "new@shop.test"
     user.save()
-    assert not work() and portal.emails() == ["ann@shop.test"]
+    assert get_cache().decide(user.pk, user.email).reason == "change_outstanding"
     until(work)
-    assert portal.emails() == ["new@shop.test"]
+    assert time.monotonic() - began >= 1.4 and portal.emails() == ["new@shop.test"]
 
 
 def test_nothing_that_a_queue_is_given_names_an_email(portal):
@@ -148,7 +148,9 @@ def test_a_try_that_a_queue_hands_out_early_waits(portal, monkeypatch):
     user = User.objects.create(username="ann", email="ann@shop.test")
     configure(monkeypatch, api_url="http://127.0.0.1:9")
     again = perform_next()
-    early = contact_job.perform(again.payload)
-    assert early.payload == again.payload and 1 < early.wait <= again.wait
+    assert again.wait == 3 and again.payload["at"] > 0
+    payload = {**again.payload, "at": time.time() + 1000}
+    early = contact_job.perform(payload)
+    assert early.payload == payload and 900 < early.wait <= 1000
     assert get_cache().resolve(user.pk) is None
     connection.close()

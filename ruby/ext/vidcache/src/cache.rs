@@ -58,7 +58,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
 
     // Private methods take by position what the public ones of the Ruby layer take by keyword:
     // a keyword is free from Ruby to Ruby, and a Hash from Ruby to here.
-    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 9))?;
+    class.singleton_class()?.define_private_method("native_open", function!(Cache::open, 3))?;
     class.define_method("resolve", resolve as unsafe extern "C" fn(Value, Value) -> Value)?;
     class.define_method("decide", decide as unsafe extern "C" fn(Value, Value, Value) -> Value)?;
     let three = snippet as unsafe extern "C" fn(Value, Value, Value, Value) -> Value;
@@ -82,6 +82,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<RClass, Error> {
     class.define_private_method("native_stale_changes", method!(Cache::stale_changes, 2))?;
     class.define_method("stats", method!(Cache::stats, 0))?;
     class.define_method("verify", method!(Cache::verify, 0))?;
+    class.define_method("backup", method!(Cache::backup, 1))?;
     class.define_method("close", method!(Cache::close, 0))?;
     class.define_method("closed?", method!(Cache::is_closed, 0))?;
     class.define_method("portal_id", method!(Cache::portal_id, 0))?;
@@ -125,34 +126,23 @@ at_once!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
 at_once!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
 
 impl Cache {
-    #[allow(clippy::too_many_arguments)] // One for each option.
-    fn open(
-        ruby: &Ruby,
-        path: Value,
-        portal: Value,
-        secret: Value,
-        old_secrets: Value,
-        synchronous: Value,
-        busy_timeout: Value,
-        page_deadline: Value,
-        loader_host: Value,
-        memory: Value,
-    ) -> Result<Obj<Self>, Error> {
+    fn open(ruby: &Ruby, path: Value, portal: Value, options: RArray) -> Result<Obj<Self>, Error> {
         edge(ruby, || {
             let path = convert::path(path)?;
             let portal = convert::portal(ruby, portal)?;
-            let secret = convert::secret(secret)?;
-            let old_secrets = convert::secrets(old_secrets)?;
+            // The options: made by bindings/tables.
+            let secret = convert::secret(options.entry(0)?)?;
+            let loader_host = convert::text_option(ruby, options.entry(1)?, "loader_host")?;
+            let old_secrets = convert::secrets(options.entry(6)?)?;
             let old_secrets: Vec<&[u8]> = old_secrets.iter().map(Vec::as_slice).collect();
-            let loader_host = convert::text_option(ruby, loader_host, "loader_host")?;
             let options = Options {
                 secret: secret.as_deref(),
-                old_secrets: &old_secrets,
-                synchronous: convert::synchronous(synchronous)?,
-                busy_timeout: convert::seconds(ruby, busy_timeout, "busy_timeout")?,
-                page_deadline: convert::seconds(ruby, page_deadline, "page_deadline")?,
                 loader_host: &loader_host,
-                memory: convert::memory(memory)?,
+                memory: convert::count(options.entry(2)?, "memory")?,
+                busy_timeout: convert::seconds(ruby, options.entry(3)?, "busy_timeout")?,
+                page_deadline: convert::seconds(ruby, options.entry(4)?, "page_deadline")?,
+                synchronous: convert::synchronous(options.entry(5)?)?,
+                old_secrets: &old_secrets,
             };
             let busy_timeout = options.busy_timeout;
             let core = gvl::without(ruby, busy_timeout, || Vidcache::open(&path, portal, &options))?;
@@ -370,6 +360,13 @@ impl Cache {
     fn verify(ruby: &Ruby, this: &Self) -> Result<Vec<String>, Error> {
         // Reads the whole file.
         edge(ruby, || gvl::at_length(ruby, this.busy_timeout, || this.core.verify()))
+    }
+
+    fn backup(ruby: &Ruby, this: &Self, path: Value) -> Result<(), Error> {
+        edge(ruby, || {
+            let path = convert::path(path)?;
+            this.write(ruby, |core| core.backup(&path))
+        })
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {

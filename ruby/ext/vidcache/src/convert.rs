@@ -156,9 +156,10 @@ pub(crate) fn time(ruby: &Ruby, milliseconds: i64) -> std::result::Result<Time, 
     ruby.time_nano_new(milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000) * 1_000_000)
 }
 
-pub(crate) fn memory(value: Value) -> Result<usize> {
+/// Bytes.
+pub(crate) fn count(value: Value, name: &'static str) -> Result<usize> {
     let number = Integer::from_value(value).and_then(|integer| integer.to_usize().ok());
-    Ok(number.ok_or(Error::InvalidOption { name: "memory", why: "it must be an Integer of bytes, not negative" })?)
+    Ok(number.ok_or(Error::InvalidOption { name, why: "it must be an Integer of bytes, not negative" })?)
 }
 
 pub(crate) fn limit(value: Value) -> Result<u32> {

@@ -24,6 +24,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule, class: RClass) -> Result<()
     let module = vidcache.singleton_class()?;
     module.define_private_method("native_verify_signature", function!(verify_signature, 3))?;
     module.define_private_method("native_move_aside", function!(move_aside, 1))?;
+    module.define_private_method("native_restore", function!(restore, 2))?;
     class.define_private_method("native_observe", method!(observe, 2))?;
     class.define_private_method("native_conflicts", method!(conflicts, 2))?;
     class.define_method("end_conflict", method!(end_conflict, 1))?;
@@ -244,6 +245,14 @@ fn move_aside(ruby: &Ruby, path: Value) -> Result<RString, Error> {
         let path = convert::path(path)?;
         let aside = gvl::without(ruby, std::time::Duration::from_secs(60), || Vidcache::move_aside(&path))?;
         Ok(ruby.str_new(&aside.to_string_lossy()))
+    })
+}
+
+fn restore(ruby: &Ruby, from: Value, path: Value) -> Result<Option<RString>, Error> {
+    edge(ruby, || {
+        let (from, path) = (convert::path(from)?, convert::path(path)?);
+        let old = gvl::without(ruby, std::time::Duration::from_secs(60), || Vidcache::restore(&from, &path))?;
+        Ok(old.map(|old| ruby.str_new(&old.to_string_lossy())))
     })
 }
 

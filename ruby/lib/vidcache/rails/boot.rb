@@ -32,6 +32,7 @@ module Vidcache
     def look
       return unless Vidcache.configured? && server?
 
+      look_at_models
       Vidcache.cache.resolve(0)
     rescue StandardError, NotImplementedError => e
       Failure.report(e, during: "the file cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")
@@ -43,6 +44,15 @@ module Vidcache
       "whoever signs up or saves an email is shown an error"
     end
 
+    # Those that are loaded: in production all.
+    def look_at_models
+      Keys.models.flat_map { |model| Check.model(model) }.uniq.each do |problem|
+        Failure.report(NotConfigured.new(problem), during: "`has_vid` cannot work as it is")
+      end
+    rescue ::ActiveRecord::ActiveRecordError => e
+      Failure.report(e, during: "the models were not looked at")
+    end
+
     # @return [Array<String>] of rake
     def tasks
       defined?(::Rake) && ::Rake.respond_to?(:application) ? ::Rake.application.top_level_tasks.map(&:to_s) : []
@@ -50,6 +60,6 @@ module Vidcache
       []
     end
 
-    private_class_method :saves, :tasks
+    private_class_method :saves, :tasks, :look_at_models
   end
 end

@@ -30,6 +30,7 @@ module Vidcache
   # - a 409 is tried again, since the contact that holds the email may let it go. With the last try it ends the change: what the user's
   #   own contact holds is recorded. A new user is linked to the contact that holds their email. What HubSpot refuses for good ends the
   #   change at once. 429, and whatever else names a time, is tried again then;
+  # - of a user whose contact was erased for privacy HubSpot is not told again: their changes end, with a report;
   # - where neither the file nor a look-up knows a person, who is one that HubSpot may have under an email that was lost with a file or a
   #   job, no contact is made ({Creating} says when one is) unless the app says so (`CREATE=1`). The change stays outstanding;
   # - whatever else goes wrong is tried {ATTEMPTS} times over some hours. A change whose job gives up stays outstanding, and its pages

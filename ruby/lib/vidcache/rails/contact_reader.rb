@@ -60,7 +60,7 @@ module Vidcache
       raise unless e.code == :refused
       return {} if emails.one?
 
-      emails.map { |email| read_by_email([email]) }.reduce(:merge)
+      emails.each_slice((emails.size / 2.0).ceil).map { |half| read_by_email(half) }.reduce(:merge)
     end
 
     # Merges two contacts at HubSpot. No way back.

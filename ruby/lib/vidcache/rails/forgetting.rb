@@ -48,9 +48,9 @@ module Vidcache
       after_destroy :forget_in_vidcache
     end
 
-    # @return [Boolean] whether a page or a job of this key could speak of anybody
+    # @return [Boolean] whether a page or a job of this key could speak of anybody, or would not because of somebody
     def self.known?(key)
-      !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any?
+      !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any? || !Vidcache.cache.refusal(key).nil?
     end
 
     # What {#forget_whose_vidcache_key_it_was} does, later: for a row that was made at a time when the file could not be asked.

@@ -2,7 +2,7 @@
 
 require "vidcache/rails/contact_reader"
 require "vidcache/rails/failure"
-require "vidcache/rails/vid_column"
+require "vidcache/rails/unlinked"
 
 module Vidcache
   # Contacts that HubSpot says it does not have. Their people may have others: one that somebody deleted comes back through a form, with
@@ -61,12 +61,7 @@ module Vidcache
       vid = found[email]
       return false if vid.nil? || vid == gone
 
-      @cache.link(record.vidcache_key, vid)
-      VidColumn.write_back(record.vidcache_key, vid)
-      true
-    rescue VidTaken => e
-      Failure.report(e, during: "a contact is gone, and the one that has the user's email is another user's")
-      false
+      Unlinked.link(@model, record, vid, during: "a contact is gone, and the one that has the user's email is another user's")
     end
 
     # @return [Array(Vidcache::Model, String), nil] a user whose pages say less because their contact is gone, and their email; nil

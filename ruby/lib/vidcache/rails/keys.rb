@@ -9,6 +9,7 @@ module Vidcache
   module Keys
     @mutex = Mutex.new
     @bare = []
+    @models = []
 
     # @param model [Class] with `has_vid`
     # @return [void]
@@ -19,6 +20,7 @@ module Vidcache
 
       name = model.base_class.name or return
       @mutex.synchronize do
+        @models |= [name]
         @bare.delete(name)
         next unless model.vidcache_key_method.to_s == "id" && model.vidcache_key_prefix.nil?
         raise ArgumentError, clash(name, @bare.first) if @bare.any?
@@ -30,7 +32,12 @@ module Vidcache
     # Before the app's code is loaded again: a model may have gone, or have another name.
     # @return [void]
     def self.clear
-      @mutex.synchronize { @bare.clear }
+      @mutex.synchronize { [@bare, @models].each(&:clear) }
+    end
+
+    # @return [Array<Class>] the models that are loaded and have `has_vid`
+    def self.models
+      @mutex.synchronize { @models.dup }.filter_map(&:safe_constantize).select { |model| model.respond_to?(:vidcache_key_method) }
     end
 
     def self.clash(name, other)

@@ -143,7 +143,7 @@ module Vidcache
       # @return [Vidcache::Model, nil]
       # @api private
       def find_vidcache_user(key)
-        record = find_by_vidcache_key(key)
+        record = unscoped { find_by_vidcache_key(key) } # Whoever is deleted softly, or of another tenant, is there all the same.
         record if record && record.vidcache_key.to_s == key.to_s
       end
 
@@ -151,7 +151,7 @@ module Vidcache
       # @api private
       def vidcache_job_makes_up?
         vidcache_job_class.method_defined?(:vidcache_remember)
-      rescue NameError
+      rescue NotConfigured
         false
       end
 
@@ -175,9 +175,14 @@ module Vidcache
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       end
 
+      # @raise [NotConfigured] there is no such class
       # @api private
       def vidcache_job_class
-        vidcache_job.is_a?(String) ? vidcache_job.constantize : vidcache_job
+        return vidcache_job unless vidcache_job.is_a?(String)
+
+        vidcache_job.safe_constantize ||
+          raise(NotConfigured, "#{name} says `has_vid job: #{vidcache_job.inspect}`, and there is no such class: " \
+                               "`rails generate vidcache:install` writes app/jobs/hubspot_contact_job.rb")
       end
     end
 
@@ -186,7 +191,8 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet, and HubSpot has not refused their email for good. To be asked under a lock that
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good; nor has it erased their contact for
+    # privacy, after which they have none until the app forgets them or links them to one. To be asked under a lock that
     # the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own column is linked
     # first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no, none is: its change
     # stays outstanding.
@@ -207,13 +213,14 @@ module Vidcache
     end
 
     # @param change [Integer, nil]
-    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user, and no refusal
+    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user. False, too, if
+    #   HubSpot refused them for good: the email of who has neither, or of who has no contact since theirs was erased for privacy
     # @raise [UnknownChange, ForeignChange]
     # @api private
     def vidcache_untold?(change)
-      return Vidcache.cache.change_outstanding?(vidcache_key, change) if change
+      return false unless change ? Vidcache.cache.change_outstanding?(vidcache_key, change) : Vidcache.cache.resolve(vidcache_key).nil?
 
-      Vidcache.cache.resolve(vidcache_key).nil? && Vidcache.cache.refusal(vidcache_key).nil?
+      Vidcache.cache.refusal(vidcache_key).nil?
     end
 
     # @return [Integer, String] what the cache knows this user by

@@ -2,6 +2,7 @@
 
 require "vidcache/rails/contact_reader"
 require "vidcache/rails/gone_contacts"
+require "vidcache/rails/unlinked"
 
 module Vidcache
   # The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as {ReconcileJob} or
@@ -11,8 +12,8 @@ module Vidcache
   #    that were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds
   #    apart, is looked for by their email, and linked to the contact that is found ({GoneContacts}).
   # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
-  # 3. Users who are not linked to a contact get the model's job. It looks for them by their email, and makes a contact for those alone
-  #    who cannot have one ({ContactJob::Creating}), or for everybody with `create: true`.
+  # 3. Users who are not linked to a contact are looked for by their emails, and linked. Those who are not found and cannot have one
+  #    ({ContactJob::Creating}) get the model's job, which makes one; with `create: true` all of them do ({Unlinked}).
   # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed; where the
   #    other contact has let the email go, HubSpot is told of it again, after a quiet period. Nothing is merged by this.
   class Reconcile
@@ -47,12 +48,12 @@ module Vidcache
       @gone = GoneContacts.new(model, @reader) if model
     end
 
-    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes and users got a job,
-    #   how many conflicts are over
-    # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the steps that need no HubSpot were done
+    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes got a job, how many users
+    #   were linked or got one, how many conflicts are over
+    # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the changes got their jobs
     def run
       counts = { read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }
-      counts.update(changes: @model.retry_email_changes(older_than: @grace, create: @create), users: enqueue_unlinked) if @model
+      counts.update(changes: @model.retry_email_changes(older_than: @grace, create: @create), users: find_unlinked) if @model
       counts[:read] = read_unconfirmed + read_old
       counts[:conflicts] = look_at_conflicts if @model
       @gone&.look_up
@@ -70,20 +71,17 @@ module Vidcache
       read_all(confirmed: true, older_than: @old)
     end
 
-    # @return [Integer] how many users got a job
-    def enqueue_unlinked
-      users = 0
+    # @return [Integer] how many users were linked, or got a job
+    def find_unlinked
       # Whose contact is another user's: a job would be told so again.
       taken = each_conflict.filter_map { |conflict| conflict.user_id if conflict.why == :vid_taken }
+      unlinked = Unlinked.new(@model, @reader, create: @create)
+      found = 0
       each_unlinked do |ids|
-        @model.where(@model.primary_key => ids).each do |user|
-          next if user.vidcache_email.nil? || new?(user) || taken.include?(user.vidcache_key.to_s)
-
-          @model.enqueue_vidcache_job(user, nil, creates: @create)
-          users += 1
-        end
+        users = @model.where(@model.primary_key => ids).to_a
+        found += unlinked.find(users.reject { |user| new?(user) || taken.include?(user.vidcache_key.to_s) })
       end
-      users
+      found
     end
 
     # @return [Integer] how many conflicts are over

@@ -263,10 +263,10 @@ module Vidcache
       ::Rails.logger&.warn("vidcache: #{text}")
     end
 
-    # Those whose defaults are the core's.
+    # What else Vidcache.open takes: what the app leaves out has the core's default.
     def options_given
-      { synchronous: @options.synchronous, busy_timeout: @options.busy_timeout, loader_host: @options.loader_host.presence,
-        memory: @options.memory }.compact
+      names = Vidcache.method(:open).parameters.filter_map { |kind, name| name if kind == :key }
+      (names - %i[secret old_secrets page_deadline]).to_h { |name| [name, @options[name].presence] }.compact
     end
 
     def warn_of_a_longer_deadline(wished, of_file)

@@ -34,7 +34,20 @@ namespace :vidcache do
     ENV["USER_ID"].presence || abort("vidcache: say which user with USER_ID=…")
   end
 
-  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's contact ids, or that of has_vid; jobs look others up, CREATE=1 makes contacts"
+  desc "Look at all that vidcache needs, and ask HubSpot: MODEL=User, USER_ID=whose page to tell of. Ends non-zero if anything is wrong"
+  task check: :environment do
+    Rails.application.eager_load!
+    users = ENV["MODEL"].present? ? model.call : Vidcache::Keys.models.first
+    asked = ENV["USER_ID"].presence
+    user = users.find_vidcache_user(asked) if users && asked
+    findings = Vidcache::Check.new(users, user).run
+    findings.each { |finding| puts "#{{ ok: "ok   ", wrong: "WRONG", open: "?    " }[finding.how]} #{finding.text}" }
+    puts "?     a page: there is no user #{asked}" if asked && user.nil?
+    wrong = findings.count { |finding| finding.how == :wrong }
+    abort "vidcache: #{wrong} to be mended" if wrong.positive?
+  end
+
+  desc "Fill the cache from a model: MODEL=User, VID=the column with HubSpot's ids; jobs look others up, CREATE=1 makes contacts"
   task backfill: :environment do
     plainly.call do
       users = model.call
@@ -47,8 +60,8 @@ namespace :vidcache do
     plainly.call do
       users = model.call
       done = Vidcache::TaskQueue.around(users, $stdout) { Vidcache::Reconcile.new(users, rate: rate.call, create: create.call).run }
-      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes and #{done[:users]} users, " \
-           "#{done[:conflicts]} conflicts are over"
+      puts "vidcache: #{done[:read]} contacts read by #{done[:calls]} calls, jobs for #{done[:changes]} changes, " \
+           "#{done[:users]} users linked or given a job, #{done[:conflicts]} conflicts are over"
     end
   end
 
@@ -118,9 +131,34 @@ namespace :vidcache do
     plainly.call { puts Vidcache.cache.forget(key.call) ? "vidcache: forgotten" : "vidcache: nothing was held" }
   end
 
-  desc "Say why a page says what it says: USER_ID=their key, EMAIL=the app's"
+  desc "Say why a page says what it says of a user: USER_ID=their key, or EMAIL=their email; MODEL=User"
   task explain: :environment do
-    plainly.call { puts Vidcache.cache.explain(key.call, ENV["EMAIL"].presence) }
+    plainly.call do
+      email = ENV["EMAIL"].presence
+      puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
+    end
+  end
+
+  desc "Copy the file, while the app goes on: FILE=where to"
+  task backup: :environment do
+    to = ENV["FILE"].presence || abort("vidcache: say where to with FILE=…")
+    plainly.call do
+      Vidcache.cache.backup(to)
+      puts "vidcache: #{to} is a whole copy, of mode 0600"
+    end
+  end
+
+  # Opens no cache: nobody may have the file open, this process included.
+  desc "Put a backup back, with the app stopped: FILE=the backup. No page names an email of it until HubSpot was read again"
+  task restore: :environment do
+    from = ENV["FILE"].presence || abort("vidcache: say which backup with FILE=…")
+    plainly.call do
+      old = Vidcache.restore(from, Vidcache.settings.path)
+      puts "vidcache: #{old} is what was there" if old
+      puts "vidcache: restored; once the app runs, vidcache:reconcile reads all of HubSpot's contacts again"
+    rescue Vidcache::Busy
+      abort "vidcache: the file is in use: stop every process of the app, on all terminals too, and call this again"
+    end
   end
 
   desc "Check the file; ends non-zero if anything is wrong"

@@ -39,16 +39,17 @@ module Vidcache
     # {Cache#page_data}.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in
+    # @param impersonated [Boolean] whether somebody else than `user` sits at the browser: then the data names nobody
     # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without,
     #   and for browsers that ask not to be tracked ({#hubspot_do_not_track?}), the data names nobody; that HubSpot's
     #   code is not loaded then is the page's affair.
     # @return [Hash{String => Integer, String}] `at` and `ttl`, with `id` and `email` where they may be told; nothing
     #   without a cache
-    def hubspot_tracking_data(user, consent: true)
+    def hubspot_tracking_data(user, impersonated: false, consent: true)
       vidcache_data("hubspot_tracking_data") do |cache|
-        next cache.anonymous_page_data unless user && consent && !hubspot_do_not_track?
+        next cache.anonymous_page_data unless user && !impersonated && consent && !hubspot_do_not_track?
 
-        vidcache_data_of(cache, user.vidcache_key, user.vidcache_email)
+        vidcache_data_of(cache, vidcache_key_of(user, "hubspot_tracking_data"), user.vidcache_email)
       end
     end
 
@@ -103,6 +104,15 @@ module Vidcache
       Vidcache.cache.anonymous_page_data
     rescue StandardError
       {}
+    end
+
+    def vidcache_key_of(user, name)
+      raise NoUser, "#{name} was given #{user.class.name}, which has no `has_vid`" unless user.respond_to?(:vidcache_key)
+
+      key = user.vidcache_key
+      raise NoUser, "#{name} was given #{user.class.name} without a key: it is not saved yet" if key.nil?
+
+      key
     end
 
     # What is written into a fragment cache tells everybody who the first visitor was.

@@ -30,13 +30,15 @@ module Vidcache
     # `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action has set.
     #
     # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
+    # @param impersonated [Boolean] whether somebody else than `user` sits at the browser, such as a member of staff who looks at the
+    #   app as that user: then the page has the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator
     # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without, nothing is
     #   rendered. (HubSpot's own banner needs nothing here: it is part of what the loader loads.)
     # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
     # @raise [InFragmentCache] in development and tests
-    def hubspot_tracking_tag(user, nonce: nil, consent: true)
-      vidcache_tag("hubspot_tracking_tag", consent) { vidcache_snippet(user, vidcache_nonce(nonce)) }
+    def hubspot_tracking_tag(user, impersonated: false, nonce: nil, consent: true)
+      vidcache_tag("hubspot_tracking_tag", consent) { vidcache_snippet((user unless impersonated), vidcache_nonce(nonce)) }
     end
 
     # In the place of {#hubspot_tracking_tag} on the page that follows a sign-out: the tracking code, no identity, and
@@ -148,7 +150,8 @@ module Vidcache
     end
 
     def vidcache_nonce(nonce)
-      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce)
+      # A view that is rendered without a request (`ApplicationController.helpers`) has the method too, and no policy.
+      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce) && respond_to?(:request) && request
       nonce if nonce && nonce != ""
     end
 
@@ -158,7 +161,7 @@ module Vidcache
       cache = Vidcache.cache
       return html.safe_concat(cache.anonymous_snippet(nonce: nonce)) unless user
 
-      key = user.vidcache_key
+      key = vidcache_key_of(user, "hubspot_tracking_tag")
       reason = begin
         cache.append_snippet(html, key, user.vidcache_email, nonce: nonce)
       rescue InvalidEmail

@@ -56,6 +56,7 @@ module Vidcache
       verify(env, body)
       report = Vidcache.cache.apply_webhook(body)
       ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
+      Explanation::Traces.webhook
       read_soon if report.applied.positive?
       respond(204)
     rescue InvalidSignature => e

@@ -10,8 +10,7 @@ class Portal
   # What calls there were; and which emails HubSpot let go of when it was told of others, and when that was.
   attr_reader :calls, :let_go
 
-  # Whether an update of an id that was merged away is carried out for the one that lives: open at HubSpot, so both are
-  # tried.
+  # Whether an update of an id that was merged away is carried out for the one that lives. Of HubSpot it is open.
   attr_writer :update_follows
 
   def initialize(first = 900)

@@ -9,6 +9,7 @@
 //! What is done at HubSpot itself no cache can know at once: a page counts only if it was rendered after that was
 //! heard.
 
+mod pair;
 mod rows;
 
 use std::time::Instant;

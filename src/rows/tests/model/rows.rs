@@ -72,6 +72,14 @@ impl Rows {
         })
     }
 
+    /// What they are after some work on them.
+    pub(super) fn then(self, work: impl FnOnce(&Connection)) -> Self {
+        self.load(|db| {
+            work(db);
+            Self::intern(dump(db))
+        })
+    }
+
     /// What a decision depends on.
     pub(super) fn user_state(self) -> UserState {
         self.read(|(state, _)| *state)
@@ -101,7 +109,7 @@ impl Rows {
     }
 
     /// Puts the rows into SQLite, so that the library's own SQL works on them.
-    fn load<T>(self, work: impl FnOnce(&Connection) -> T) -> T {
+    pub(super) fn load<T>(self, work: impl FnOnce(&Connection) -> T) -> T {
         let content = CONTENTS.lock().unwrap_or_else(PoisonError::into_inner).all[self.0 as usize].clone();
         FILE.with(|db| {
             let tx = db.unchecked_transaction().expect("a transaction");

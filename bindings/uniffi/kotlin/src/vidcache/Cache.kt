@@ -23,16 +23,21 @@ import vidcache.uniffi.Vidcache as Native
  *
  * @param path of the default file system
  * @param portalId the HubSpot account's id: from 1 to 2^63 - 1
- * @param secret what the file's key is wrapped under, at least 16 bytes, kept outside the file; without one the key lies
- *   open in the file
- * @param durable false: a power failure can take the last writes, and then the rule may be broken
- * @param busyTimeout how long a call waits for other processes' writes: up to an hour
- * @param memory the most bytes that the in-process table takes: from 0
- * @param pageDeadline how long from rendering a page may name an email: 0.1 s to an hour
- * @param loaderHost the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking
- *   code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others elsewhere
- * @param oldSecrets what the secret was before, the newest first; a file that was made or last opened with one of these is
- *   opened, and its key wrapped anew under `secret`, which is one row: afterwards they are not needed
+ * @param secret what the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
+ *   lies open in the file, so whoever has the file can test a guessed email against it
+ * @param loaderHost the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings,
+ *   Tracking code), whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`,
+ *   `js-ap1` and others elsewhere
+ * @param memory the most bytes that the in-process table takes
+ * @param busyTimeout how long a call waits for other processes' writes before [Busy]. At most 1 hour
+ * @param pageDeadline how long after it was rendered a page may name an email; a page that runs later gives the id
+ *   alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where processes
+ *   that share a file have different ones, the longest counts. From 100 ms to 1 hour
+ * @param durable whether a write that returned survives a power failure. If not, it survives a crash of the process,
+ *   and a power failure may take the last writes, the beginning of a change among them: then a page may name an email
+ *   that HubSpot holds no more
+ * @param oldSecrets what `secret` was before, the newest first. A file that was made or last opened with one of these
+ *   is opened, and its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed
  * @throws InvalidPortal
  * @throws InvalidSecret
  * @throws InvalidOption
@@ -48,12 +53,13 @@ import vidcache.uniffi.Vidcache as Native
 public class Cache @JvmOverloads constructor(
     path: Path,
     portalId: Long,
+    // From here on: made by bindings/tables.
     secret: ByteArray? = null,
-    durable: Boolean = true,
-    busyTimeout: Duration = Duration.ofSeconds(5),
-    memory: Long = 32L shl 20,
-    pageDeadline: Duration = Duration.ofSeconds(10),
     loaderHost: String = "js.hs-scripts.com",
+    memory: Long = 32L shl 20,
+    busyTimeout: Duration = Duration.ofSeconds(5),
+    pageDeadline: Duration = Duration.ofSeconds(10),
+    durable: Boolean = true,
     oldSecrets: List<ByteArray> = emptyList(),
 ) : AutoCloseable {
     internal val core: Native
@@ -64,13 +70,14 @@ public class Cache @JvmOverloads constructor(
     init {
         Library.ready()
         val options = OpenOptions(
+            // The options: made by bindings/tables.
             secret = secret,
-            oldSecrets = oldSecrets,
-            full = durable,
-            busyTimeoutMs = Input.milliseconds(busyTimeout, "busy_timeout"),
-            memory = Input.count(memory, "memory", Long.MAX_VALUE).toULong(),
-            pageDeadlineMs = Input.milliseconds(pageDeadline, "page_deadline"),
             loaderHost = Input.text(loaderHost, "loader_host"),
+            memory = Input.count(memory, "memory", Long.MAX_VALUE).toULong(),
+            busyTimeoutMs = Input.milliseconds(busyTimeout, "busy_timeout"),
+            pageDeadlineMs = Input.milliseconds(pageDeadline, "page_deadline"),
+            full = durable,
+            oldSecrets = oldSecrets,
         )
         core = call { Native.open(Input.path(path), portalId, options) }
         at = core.address().toLong()
@@ -319,8 +326,9 @@ public class Cache @JvmOverloads constructor(
         call { core.isChangeOutstanding(Input.user(user), change) }
 
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; null once it has ended. For a worker
-     * whose queue may hand it a job before the quiet period is over.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was begun, or
+     * when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by the app's clock; null
+     * once it has ended. A worker asks when it runs, and waits until it is a [quietPeriod] ago.
      *
      * @throws UnknownChange
      * @throws ForeignChange
@@ -388,6 +396,54 @@ public class Cache @JvmOverloads constructor(
         return found.map { UserToRead(UserKey(it.user), it.vid, it.readAtMs) }
     }
 
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, as [record] was told by [ContactConflict] and
+     * [VidTaken]: in the order of their keys, those after the user `after`. One is out of the list once HubSpot has merged the two,
+     * the user was forgotten, or [endConflict].
+     *
+     * @param limit the most that are returned: from 0
+     * @throws InvalidUserKey
+     * @throws InvalidOption
+     */
+    @JvmOverloads
+    public fun conflicts(after: UserKey? = null, limit: Int = 100): List<Conflict> {
+        val most = Input.count(limit.toLong(), "limit", Int.MAX_VALUE.toLong()).toUInt()
+        val found = call { core.conflicts(after?.let { Input.user(it) }, most) }
+        return found.map { Conflict(UserKey(it.user), it.vid, it.holder, it.why, it.sinceMs) }
+    }
+
+    /**
+     * Says that the user's conflict is over: they are agreed, or somebody has decided.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun endConflict(user: UserKey): Unit = call { core.endConflict(Input.user(user)) }
+
+    /**
+     * Why a worker must make no contact for a user who has none: `privacy_deletion`, `invalid_email` or `required_property`, where
+     * HubSpot refused their email for good and no change is outstanding; `privacy_deletion` too, with or without a change, where the
+     * user's own contact was erased for privacy, until the app links or forgets them. Null: there is no reason.
+     *
+     * @throws InvalidUserKey
+     */
+    public fun refusal(user: UserKey): String? = call { core.refusal(Input.user(user)) }
+
+    /**
+     * All users of a contact, by any of the ids that were merged into it.
+     *
+     * @param vid from 1 to 2^63 - 1
+     * @throws InvalidVid
+     */
+    public fun usersOf(vid: Long): List<UserKey> = call { core.usersOf(vid) }.map { UserKey(it) }
+
+    /**
+     * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything renders
+     * pages. On return no page names an email until HubSpot says something newer of the contact or a read says it that is begun 5 s
+     * later ([usersToRead] lists them). Some 20 s for a million contacts, with others' writes in between; after an error, call it
+     * again.
+     */
+    public fun doubtAll(): Unit = call { core.doubtAll() }
+
     /** Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as [decide]. */
     public fun explain(user: UserKey, email: String?): Explanation {
         val found = call { core.explain(Input.user(user), Input.email(email)) }
@@ -411,6 +467,14 @@ public class Cache @JvmOverloads constructor(
 
     /** What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users. */
     public fun verify(): List<String> = call { core.verify() }
+
+    /**
+     * Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped under
+     * the secret.
+     *
+     * @throws CannotOpen where the new file is there already or cannot be made
+     */
+    public fun backup(path: Path): Unit = call { core.backup(Input.path(path)) }
 
     /** What this cache has done in this process. */
     public fun stats(): Stats {

@@ -148,6 +148,19 @@ public data class ImportReport(
     val vidTaken: Long,
 )
 
+/** A user whose contact is in question. */
+public data class Conflict(
+    val user: UserKey,
+    /** The user's contact, after merges; null where they are linked to none. */
+    val vid: Long?,
+    /** The contact that holds their email, or that another user has; null where HubSpot did not name it. */
+    val holder: Long?,
+    /** `email_held`: HubSpot holds the email for `holder`; `vid_taken`: its answer named another user's contact. */
+    val why: String,
+    /** Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock. */
+    val sinceMs: Long,
+)
+
 /** A change that was begun and is outstanding. */
 public data class StaleChange(
     val user: UserKey,

@@ -5,6 +5,7 @@ package vidcache
 import java.nio.file.Path
 import vidcache.uniffi.SignedRequest
 import vidcache.uniffi.moveAside as moveAsideNative
+import vidcache.uniffi.restore as restoreNative
 import vidcache.uniffi.verifySignature as verifySignatureNative
 
 /** The version of this jar and of its native library: `0.1.0`. */
@@ -25,6 +26,23 @@ public val version: String
 public fun moveAside(path: Path): Path {
     Library.ready()
     return Input.path(call { moveAsideNative(Input.path(path)) })
+}
+
+/**
+ * Puts a copy of a backup in the place of the file at [path], while nobody has that open. All that HubSpot said of
+ * every contact is doubted in it first: no page names an email until the contact was read again.
+ *
+ * @return where what was at [path] is now; null where there was nothing
+ * @throws Busy while any process has the file open
+ * @throws NotACache
+ * @throws NewerSchema
+ * @throws Corrupt
+ * @throws CannotOpen
+ * @throws UnsupportedFilesystem after any of these the file is as it was, or moved aside
+ */
+public fun restore(backup: Path, path: Path): Path? {
+    Library.ready()
+    return call { restoreNative(Input.path(backup), Input.path(path)) }?.let { Input.path(it) }
 }
 
 /**

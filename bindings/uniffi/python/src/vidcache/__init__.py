@@ -12,10 +12,11 @@
 
 from . import errors
 from ._library import __version__
-from .cache import Cache, move_aside
+from .cache import Cache, move_aside, restore
 from .errors import *
 from .signature import verify_signature
 from .values import (
+    Conflict,
     Decision,
     Explanation,
     Identity,
@@ -31,6 +32,7 @@ from .values import (
 
 __all__ = [
     "Cache",
+    "Conflict",
     "Decision",
     "Explanation",
     "Identity",
@@ -44,6 +46,7 @@ __all__ = [
     "WebhookReport",
     "__version__",
     "move_aside",
+    "restore",
     "verify_signature",
 ]
 __all__ += errors.__all__

@@ -13,6 +13,7 @@ from . import _direct, _input, errors
 from ._input import HIGHEST, Answer, UserKey
 from ._library import call, native
 from .values import (
+    Conflict,
     Decision,
     Explanation,
     Identity,
@@ -38,6 +39,18 @@ def move_aside(path: Path) -> str:
     return os.fsdecode(call(native.move_aside, _input.path(path)))
 
 
+def restore(backup: Path, path: Path) -> Optional[str]:
+    """Puts a copy of a backup in the place of the file at `path`, while nobody has that open.
+
+    All that HubSpot said of every contact is doubted in it first: no page names an email until the contact was read
+    again. What was at `path` is moved aside; returns where it is now, or None where there was nothing. Raises `Busy`
+    while any process has the file open, `NotACache`, `NewerSchema`, `Corrupt` for what is in the backup, `CannotOpen`,
+    `UnsupportedFilesystem`; then the file is as it was, or moved aside.
+    """
+    old = call(native.restore, _input.path(backup), _input.path(path))
+    return None if old is None else os.fsdecode(old)
+
+
 def _decision(found: Any) -> Decision:
     return Decision(found.email, found.id, found.reason)
 
@@ -60,26 +73,31 @@ class Cache:
         path: Path,
         portal_id: int,
         *,
+        # From here on: made by bindings/tables.
         secret: Union[bytes, str, None] = None,
-        old_secrets: Sequence[Union[bytes, str]] = (),
-        durable: bool = True,
-        busy_timeout: float = 5.0,
-        memory: int = 32 << 20,
-        page_deadline: float = 10.0,
         loader_host: str = "js.hs-scripts.com",
+        memory: int = 32 << 20,
+        busy_timeout: float = 5.0,
+        page_deadline: float = 10.0,
+        durable: bool = True,
+        old_secrets: Sequence[Union[bytes, str]] = (),
     ) -> None:
         """Opens the file at `path` for a portal (the HubSpot account's id), making it with mode 0600 where there is
         none. The folder must exist, on a local disk.
 
-        `secret`: what the file's key is wrapped under, at least 16 bytes, kept outside the file; without one the key lies
-        open in the file. `old_secrets`: what the secret was before, the newest first; a file that was made or last opened
-        with one of these is opened, and its key wrapped anew under `secret`, which is one row: afterwards they are not
-        needed. `durable=False`: a power failure can take the last writes, and then the rule may be broken.
-        `busy_timeout`: seconds that a call waits for other processes' writes, at most 3600. `memory`: the most bytes
-        that the in-process table takes. `page_deadline`: seconds from rendering for which a page may name an email, 0.1
-        to 3600. `loader_host`: the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
-        Settings, Tracking code): js-eu1.hs-scripts.com for portals in the EU data centre, js-na2, js-ap1 and others
-        elsewhere.
+        `secret`: What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
+        lies open in the file, so whoever has the file can test a guessed email against it. `loader_host`: The host of
+        HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose src is
+        `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1` and others
+        elsewhere. `memory`: The most bytes that the in-process table takes. `busy_timeout`: How long a call waits for
+        other processes' writes before `Busy`. In seconds, at most 3600. `page_deadline`: How long after it was rendered
+        a page may name an email; a page that runs later gives the id alone. A worker tells HubSpot of a change when
+        pages rendered before the change are older than this. Where processes that share a file have different ones, the
+        longest counts. In seconds, from 0.1 to 3600. `durable`: Whether a write that returned survives a power failure.
+        If not, it survives a crash of the process, and a power failure may take the last writes, the beginning of a
+        change among them: then a page may name an email that HubSpot holds no more. `old_secrets`: What `secret` was
+        before, the newest first. A file that was made or last opened with one of these is opened, and its key is
+        wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
 
         Raises `InvalidPortal`, `InvalidSecret`, `InvalidOption` for the arguments; `CannotOpen`, `UnsupportedFilesystem`
         for the place; `NotACache`, `NewerSchema`, `WrongPortal`, `WrongSecret`, `Corrupt` for what is in the file, which
@@ -90,13 +108,14 @@ class Cache:
         if not isinstance(durable, bool):
             raise errors.InvalidOption("invalid option durable: it must be a bool")
         options = native.OpenOptions(
+            # Made by bindings/tables.
             secret=_input.secret(secret),
-            old_secrets=_input.secrets(old_secrets),
-            full=durable,
-            busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
-            memory=_input.count(memory, "memory", HIGHEST),
-            page_deadline_ms=_input.milliseconds(page_deadline, "page_deadline"),
             loader_host=_input.optional_text(loader_host, "loader_host"),
+            memory=_input.count(memory, "memory", HIGHEST),
+            busy_timeout_ms=_input.milliseconds(busy_timeout, "busy_timeout"),
+            page_deadline_ms=_input.milliseconds(page_deadline, "page_deadline"),
+            full=durable,
+            old_secrets=_input.secrets(old_secrets),
         )
         self._core: Any = call(native.Vidcache.open, _input.path(path), int(portal_id), options)
         # Good as long as `_core` is, which is never given away or let go.
@@ -336,8 +355,10 @@ class Cache:
         return bool(call(self._core.is_change_outstanding, _input.user_key(user), _input.change(change)))
 
     def change_outstanding_since(self, user: UserKey, change: int) -> Optional[int]:
-        """When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; None once it has ended.
-        For a worker whose queue may hand it a job before the quiet period is over. Raises as `is_change_outstanding`.
+        """Since when the user's change has counted for every page that could name the email of their contact: when it
+        was begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC,
+        by the app's clock; None once it has ended. A worker asks when it runs, and waits until it is a `quiet_period`
+        ago. Raises as `is_change_outstanding`.
         """
         found: Optional[int] = call(self._core.change_outstanding_since, _input.user_key(user), _input.change(change))
         return found
@@ -389,6 +410,43 @@ class Cache:
         found = call(self._core.users_to_read, bool(confirmed), age, last, most)
         return [UserToRead(one.user, one.vid, one.read_at_ms) for one in found]
 
+    def conflicts(self, *, after: Optional[UserKey] = None, limit: int = 100) -> Sequence[Conflict]:
+        """Users whose email another contact holds, or whose contact is another user's, as `record` was told by
+        `ContactConflict` and `VidTaken`: in the order of their keys, those after the user `after`, from 0 to `limit`.
+        One is out of the list once HubSpot has merged the two, the user was forgotten, or `end_conflict`. Raises
+        `InvalidUserKey`, `InvalidOption`.
+        """
+        last = None if after is None else _input.user_key(after)
+        found = call(self._core.conflicts, last, _input.count(limit, "limit", 2**32 - 1))
+        return [Conflict(one.user, one.vid, one.holder, one.why, one.since_ms) for one in found]
+
+    def end_conflict(self, user: UserKey) -> None:
+        """Says that the user's conflict is over: they are agreed, or somebody has decided. Raises `InvalidUserKey`."""
+        call(self._core.end_conflict, _input.user_key(user))
+
+    def refusal(self, user: UserKey) -> Optional[str]:
+        """Why a worker must make no contact for a user who has none: `privacy_deletion`, `invalid_email` or
+        `required_property`, where HubSpot refused their email for good and no change is outstanding; `privacy_deletion`
+        too, with or without a change, where the user's own contact was erased for privacy, until the app links or
+        forgets them. None: there is no reason. Raises `InvalidUserKey`.
+        """
+        found: Optional[str] = call(self._core.refusal, _input.user_key(user))
+        return found
+
+    def users_of(self, vid: int) -> Sequence[str]:
+        """All users of a contact as text, an integer in decimal, by any of the ids that were merged into it. Raises
+        `InvalidVid`.
+        """
+        return list(call(self._core.users_of, _input.vid(vid)))
+
+    def doubt_all(self) -> None:
+        """Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before
+        anything renders pages. On return no page names an email until HubSpot says something newer of the contact or a
+        read says it that is begun 5 s later (`users_to_read` lists them). Some 20 s for a million contacts, with others'
+        writes in between; after an error, call it again.
+        """
+        call(self._core.doubt_all)
+
     def explain(self, user: UserKey, email: Optional[str]) -> Explanation:
         """Why a page says of the user what it says, in sentences. Reads the file: not for a page itself."""
         found = call(self._core.explain, _input.user_key(user), _input.email(email))
@@ -407,6 +465,12 @@ class Cache:
     def verify(self) -> list[str]:
         """What is wrong with the file; empty: nothing. Reads all of it, minutes at millions of users."""
         return list(call(self._core.verify))
+
+    def backup(self, path: Path) -> None:
+        """Copies the file, as of one commit, to a new file of mode 0600; nobody waits for it. Its key stays wrapped
+        under the secret. Raises `CannotOpen` where the new file is there already or cannot be made.
+        """
+        call(self._core.backup, _input.path(path))
 
     def stats(self) -> Stats:
         """What this handle has done in this process."""

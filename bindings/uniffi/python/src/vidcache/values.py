@@ -115,6 +115,22 @@ class ImportReport:
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """A user whose contact is in question."""
+
+    user: str
+    """The user as text, an integer in decimal."""
+    vid: Optional[int]
+    """Their contact, after merges; None where they are linked to none."""
+    holder: Optional[int]
+    """The contact that holds their email, or that another user has; None where HubSpot did not name it."""
+    why: str
+    """`email_held`: HubSpot holds the email for `holder`; `vid_taken`: its answer named another user's contact."""
+    since_ms: int
+    """Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock."""
+
+
+@dataclass(frozen=True)
 class StaleChange:
     """A change that was begun and is outstanding."""
 

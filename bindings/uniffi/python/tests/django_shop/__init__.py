@@ -1,6 +1,8 @@
 """A small Django project for the tests: two databases of SQLite, and PostgreSQL where there is one. To import it
 sets Django up."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from django.conf import settings
 from django.db.backends.signals import connection_created
 
 FOLDER = Path(tempfile.mkdtemp(prefix="vidcache-django-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 PORTAL = 62515
 SECRET = "thirty-two bytes kept out of it."
 QUEUE = []

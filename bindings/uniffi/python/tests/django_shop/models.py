@@ -4,13 +4,14 @@ from django.db import models
 from vidcache.django import has_vid
 
 
-@has_vid(email="mail", prefix="member-", usable="confirmed")
+@has_vid(email="mail", prefix="member-", usable="confirmed", vid="hubspot_vid")
 class Member(models.Model):
     """A model of the app's own, with keys, a column and an answer of its own."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     mail = models.EmailField(db_column="mail_address")
     confirmed = models.BooleanField(default=False)
+    hubspot_vid = models.BigIntegerField(null=True)
     seen = models.IntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 

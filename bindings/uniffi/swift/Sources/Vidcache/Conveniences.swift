@@ -30,6 +30,15 @@ extension Cache {
     }
 }
 
+/// Puts a copy of a backup in the place of the file at `path`, while nobody has that open. Returns where what was there
+/// is now, if there was anything.
+///
+/// Throws `busy`, `cannot_open`, `unsupported_filesystem`, `not_a_cache`, `newer_schema`, `corrupt`. Then the file is
+/// as it was, or moved aside.
+public func restore(backup: String, path: String) throws -> String? {
+    try restore(from: Data(backup.utf8), path: Data(path.utf8)).map { String(decoding: $0, as: UTF8.self) }
+}
+
 /// Moves a file that will not open out of the way. Returns where it is now.
 ///
 /// Throws `busy`, `cannot_open`, `unsupported_filesystem`. Then nothing was moved.

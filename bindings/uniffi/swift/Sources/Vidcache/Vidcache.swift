@@ -624,6 +624,14 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 public protocol CacheProtocol: AnyObject, Sendable {
     
     /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+    func backup(path: Data) throws 
+    
+    /**
      * Why a page says of the user what it says.
      *
      * # Errors
@@ -694,7 +702,9 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func beginEmailChange(user: String) throws  -> Int64
     
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was
+     * begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+     * the app's clock; none once it has ended.
      *
      * # Errors
      * As `is_change_outstanding`.
@@ -743,6 +753,48 @@ public protocol CacheProtocol: AnyObject, Sendable {
      * As `resolve`.
      */
     func staleChanges(olderThanMs: UInt64, limit: UInt32) throws  -> [StaleChange]
+    
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, in the order of their keys, those
+     * after the user `after`, at most `limit`.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+    func conflicts(after: String?, limit: UInt32) throws  -> [Conflict]
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, after an old copy of the file was put back.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+    func doubtAll() throws 
+    
+    /**
+     * Says that the user's conflict is over.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+    func endConflict(user: String) throws 
+    
+    /**
+     * Why HubSpot refused the email of a user for good who has no contact, or that their contact was erased for
+     * privacy (`privacy_deletion`, `invalid_email`, `required_property`); none: no worker is kept from telling it.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+    func refusal(user: String) throws  -> String?
+    
+    /**
+     * All users of a contact as text, by any of the ids that were merged into it.
+     *
+     * # Errors
+     * `invalid_vid`, and as `resolve`.
+     */
+    func usersOf(vid: Int64) throws  -> [String]
     
     /**
      * Takes in the body of a webhook, whose signature was checked: all of it, or what of it erases a contact.
@@ -971,6 +1023,21 @@ public convenience init(path: Data, portalId: Int64, options: OpenOptions)throws
 
     
     /**
+     * Copies the file, as of one commit, to a new file at `path`, the bytes of a file name.
+     *
+     * # Errors
+     * `cannot_open` where it is there already or cannot be made, and as `resolve`.
+     */
+open func backup(path: Data)throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_backup(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+}
+}
+    
+    /**
      * Why a page says of the user what it says.
      *
      * # Errors
@@ -1109,7 +1176,9 @@ open func beginEmailChange(user: String)throws  -> Int64  {
 }
     
     /**
-     * When the user's change was begun: milliseconds since 1970 UTC, by the app's clock; none once it has ended.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was
+     * begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+     * the app's clock; none once it has ended.
      *
      * # Errors
      * As `is_change_outstanding`.
@@ -1208,6 +1277,86 @@ open func staleChanges(olderThanMs: UInt64, limit: UInt32)throws  -> [StaleChang
             self.uniffiCloneHandle(),
         FfiConverterUInt64.lower(olderThanMs),
         FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Users whose email another contact holds, or whose contact is another user's, in the order of their keys, those
+     * after the user `after`, at most `limit`.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+open func conflicts(after: String?, limit: UInt32)throws  -> [Conflict]  {
+    return try  FfiConverterSequenceTypeConflict.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_conflicts(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(after),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, after an old copy of the file was put back.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+open func doubtAll()throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_doubt_all(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Says that the user's conflict is over.
+     *
+     * # Errors
+     * As `begin_email_change`.
+     */
+open func endConflict(user: String)throws   {try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_end_conflict(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Why HubSpot refused the email of a user for good who has no contact, or that their contact was erased for
+     * privacy (`privacy_deletion`, `invalid_email`, `required_property`); none: no worker is kept from telling it.
+     *
+     * # Errors
+     * As `resolve`.
+     */
+open func refusal(user: String)throws  -> String?  {
+    return try  FfiConverterOptionString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_refusal(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * All users of a contact as text, by any of the ids that were merged into it.
+     *
+     * # Errors
+     * `invalid_vid`, and as `resolve`.
+     */
+open func usersOf(vid: Int64)throws  -> [String]  {
+    return try  FfiConverterSequenceString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_vidcache_users_of(
+            self.uniffiCloneHandle(),
+        FfiConverterInt64.lower(vid),uniffiCallStatus
     )
 })
 }
@@ -1554,6 +1703,105 @@ public func FfiConverterTypeCache_lower(_ value: Cache) -> UInt64 {
 }
 
 
+
+
+/**
+ * A user whose contact is in question.
+ */
+public struct Conflict: Equatable, Hashable {
+    /**
+     * The user as text, an integer in decimal.
+     */
+    public let user: String
+    /**
+     * Their contact, after merges; none where they are linked to none.
+     */
+    public let vid: Int64?
+    /**
+     * The contact that holds their email, or that another user has, after merges; none where HubSpot did not name it.
+     */
+    public let holder: Int64?
+    /**
+     * `email_held`: HubSpot holds the user's email for another contact; `vid_taken`: its answer named another user's.
+     */
+    public let why: String
+    /**
+     * Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
+     */
+    public let sinceMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The user as text, an integer in decimal.
+         */user: String, 
+        /**
+         * Their contact, after merges; none where they are linked to none.
+         */vid: Int64?, 
+        /**
+         * The contact that holds their email, or that another user has, after merges; none where HubSpot did not name it.
+         */holder: Int64?, 
+        /**
+         * `email_held`: HubSpot holds the user's email for another contact; `vid_taken`: its answer named another user's.
+         */why: String, 
+        /**
+         * Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
+         */sinceMs: Int64) {
+        self.user = user
+        self.vid = vid
+        self.holder = holder
+        self.why = why
+        self.sinceMs = sinceMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Conflict: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeConflict: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Conflict {
+        return
+            try Conflict(
+                user: FfiConverterString.read(from: &buf), 
+                vid: FfiConverterOptionInt64.read(from: &buf), 
+                holder: FfiConverterOptionInt64.read(from: &buf), 
+                why: FfiConverterString.read(from: &buf), 
+                sinceMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Conflict, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.user, into: &buf)
+        FfiConverterOptionInt64.write(value.vid, into: &buf)
+        FfiConverterOptionInt64.write(value.holder, into: &buf)
+        FfiConverterString.write(value.why, into: &buf)
+        FfiConverterInt64.write(value.sinceMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflict_lift(_ buf: RustBuffer) throws -> Conflict {
+    return try FfiConverterTypeConflict.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflict_lower(_ value: Conflict) -> RustBuffer {
+    return FfiConverterTypeConflict.lower(value)
+}
 
 
 /**
@@ -2074,67 +2322,83 @@ public func FfiConverterTypeObserved_lower(_ value: Observed) -> RustBuffer {
  */
 public struct OpenOptions: Equatable, Hashable {
     /**
-     * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+     * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+     * the file, so whoever has the file can test a guessed email against it.
      */
     public let secret: Data?
     /**
-     * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-     * `secret`.
+     * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+     * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+     * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
      */
-    public let oldSecrets: [Data]
+    public let loaderHost: String?
     /**
-     * Whether a write that returned survives a power failure.
-     */
-    public let full: Bool
-    /**
-     * How long a call waits for other processes' writes, in milliseconds.
-     */
-    public let busyTimeoutMs: UInt64?
-    /**
-     * The most bytes that the in-process table takes.
+     * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
      */
     public let memory: UInt64?
     /**
-     * How long after it was rendered a page may name an email, in milliseconds.
+     * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+     * 5000.
+     */
+    public let busyTimeoutMs: UInt64?
+    /**
+     * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+     * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+     * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
      */
     public let pageDeadlineMs: UInt64?
     /**
-     * The host of HubSpot's loader, copied from the portal's own embed code.
+     * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+     * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+     * HubSpot holds no more. Default: true.
      */
-    public let loaderHost: String?
+    public let full: Bool
+    /**
+     * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+     * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+     */
+    public let oldSecrets: [Data]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * What the file's key is wrapped under: at least 16 bytes. Without it the key lies open in the file.
+         * What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
+         * the file, so whoever has the file can test a guessed email against it.
          */secret: Data? = nil, 
         /**
-         * What `secret` was before, the newest first. A file of one of these is opened, and its key wrapped anew under
-         * `secret`.
-         */oldSecrets: [Data] = [], 
+         * The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+         * whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+         * and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
+         */loaderHost: String? = nil, 
         /**
-         * Whether a write that returned survives a power failure.
-         */full: Bool = true, 
-        /**
-         * How long a call waits for other processes' writes, in milliseconds.
-         */busyTimeoutMs: UInt64? = nil, 
-        /**
-         * The most bytes that the in-process table takes.
+         * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
          */memory: UInt64? = nil, 
         /**
-         * How long after it was rendered a page may name an email, in milliseconds.
+         * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
+         * 5000.
+         */busyTimeoutMs: UInt64? = nil, 
+        /**
+         * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
+         * tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+         * a file have different ones, the longest counts. In milliseconds, from 100 to 3600000. Default: 10000.
          */pageDeadlineMs: UInt64? = nil, 
         /**
-         * The host of HubSpot's loader, copied from the portal's own embed code.
-         */loaderHost: String? = nil) {
+         * Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
+         * failure may take the last writes, the beginning of a change among them: then a page may name an email that
+         * HubSpot holds no more. Default: true.
+         */full: Bool = true, 
+        /**
+         * What `secret` was before, the newest first. A file that was made or last opened with one of these is opened, and
+         * its key is wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+         */oldSecrets: [Data] = []) {
         self.secret = secret
-        self.oldSecrets = oldSecrets
-        self.full = full
-        self.busyTimeoutMs = busyTimeoutMs
-        self.memory = memory
-        self.pageDeadlineMs = pageDeadlineMs
         self.loaderHost = loaderHost
+        self.memory = memory
+        self.busyTimeoutMs = busyTimeoutMs
+        self.pageDeadlineMs = pageDeadlineMs
+        self.full = full
+        self.oldSecrets = oldSecrets
     }
 
     
@@ -2154,23 +2418,23 @@ public struct FfiConverterTypeOpenOptions: FfiConverterRustBuffer {
         return
             try OpenOptions(
                 secret: FfiConverterOptionData.read(from: &buf), 
-                oldSecrets: FfiConverterSequenceData.read(from: &buf), 
-                full: FfiConverterBool.read(from: &buf), 
-                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
+                loaderHost: FfiConverterOptionString.read(from: &buf), 
                 memory: FfiConverterOptionUInt64.read(from: &buf), 
+                busyTimeoutMs: FfiConverterOptionUInt64.read(from: &buf), 
                 pageDeadlineMs: FfiConverterOptionUInt64.read(from: &buf), 
-                loaderHost: FfiConverterOptionString.read(from: &buf)
+                full: FfiConverterBool.read(from: &buf), 
+                oldSecrets: FfiConverterSequenceData.read(from: &buf)
         )
     }
 
     public static func write(_ value: OpenOptions, into buf: inout [UInt8]) {
         FfiConverterOptionData.write(value.secret, into: &buf)
-        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
-        FfiConverterBool.write(value.full, into: &buf)
-        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
-        FfiConverterOptionUInt64.write(value.memory, into: &buf)
-        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
         FfiConverterOptionString.write(value.loaderHost, into: &buf)
+        FfiConverterOptionUInt64.write(value.memory, into: &buf)
+        FfiConverterOptionUInt64.write(value.busyTimeoutMs, into: &buf)
+        FfiConverterOptionUInt64.write(value.pageDeadlineMs, into: &buf)
+        FfiConverterBool.write(value.full, into: &buf)
+        FfiConverterSequenceData.write(value.oldSecrets, into: &buf)
     }
 }
 
@@ -3095,6 +3359,31 @@ fileprivate struct FfiConverterSequenceData: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeConflict: FfiConverterRustBuffer {
+    typealias SwiftType = [Conflict]
+
+    public static func write(_ value: [Conflict], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeConflict.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Conflict] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Conflict]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeConflict.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeDecision: FfiConverterRustBuffer {
     typealias SwiftType = [Decision]
 
@@ -3241,6 +3530,23 @@ public func moveAside(path: Data)throws  -> Data  {
 })
 }
 /**
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. Returns where what
+ * was there is now, the bytes of a file name, if there was anything.
+ *
+ * # Errors
+ * `busy`, `cannot_open`, `unsupported_filesystem`, `not_a_cache`, `newer_schema`, `corrupt`. Then the file is as it
+ * was, or moved aside.
+ */
+public func restore(from: Data, path: Data)throws  -> Data?  {
+    return try  FfiConverterOptionData.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_func_restore(
+        FfiConverterData.lower(from),
+        FfiConverterData.lower(path),uniffiCallStatus
+    )
+})
+}
+/**
  * Checks that a request was signed by HubSpot with the app's client secret within five minutes of `now_ms`; by v1 and
  * v2, where they are taken, that the newest event of the body is at most 25 hours old.
  *
@@ -3278,7 +3584,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_func_move_aside() != 27203) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_func_restore() != 15334) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 40110) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_backup() != 6908) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_explain() != 3225) {
@@ -3308,7 +3620,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_begin_email_change() != 64992) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since() != 5987) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_change_outstanding_since() != 57555) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_is_change_outstanding() != 35264) {
@@ -3324,6 +3636,21 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_conflicts() != 24514) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_doubt_all() != 13782) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_end_conflict() != 57674) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_refusal() != 44956) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_users_of() != 32856) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_apply_webhook() != 44036) {

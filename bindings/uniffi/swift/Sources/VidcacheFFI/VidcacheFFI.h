@@ -258,6 +258,11 @@ void uniffi_vidcache_uniffi_fn_free_vidcache(uint64_t handle, RustCallStatus *_N
 uint64_t uniffi_vidcache_uniffi_fn_constructor_vidcache_open(RustBuffer path, int64_t portal_id, RustBuffer options, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_BACKUP
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_BACKUP
+void uniffi_vidcache_uniffi_fn_method_vidcache_backup(uint64_t ptr, RustBuffer path, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_EXPLAIN
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_EXPLAIN
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_explain(uint64_t ptr, RustBuffer user, RustBuffer email, RustCallStatus *_Nonnull out_status
@@ -331,6 +336,31 @@ int8_t uniffi_vidcache_uniffi_fn_method_vidcache_release(uint64_t ptr, RustBuffe
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_STALE_CHANGES
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_STALE_CHANGES
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_stale_changes(uint64_t ptr, uint64_t older_than_ms, uint32_t limit, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_CONFLICTS
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_conflicts(uint64_t ptr, RustBuffer after, uint32_t limit, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_DOUBT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_DOUBT_ALL
+void uniffi_vidcache_uniffi_fn_method_vidcache_doubt_all(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_END_CONFLICT
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_END_CONFLICT
+void uniffi_vidcache_uniffi_fn_method_vidcache_end_conflict(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_REFUSAL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_REFUSAL
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_refusal(uint64_t ptr, RustBuffer user, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_OF
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_USERS_OF
+RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_users_of(uint64_t ptr, int64_t vid, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_VIDCACHE_APPLY_WEBHOOK
@@ -427,6 +457,11 @@ RustBuffer uniffi_vidcache_uniffi_fn_func_library_version(RustCallStatus *_Nonnu
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MOVE_ASIDE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MOVE_ASIDE
 RustBuffer uniffi_vidcache_uniffi_fn_func_move_aside(RustBuffer path, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_RESTORE
+RustBuffer uniffi_vidcache_uniffi_fn_func_restore(RustBuffer from, RustBuffer path, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_VERIFY_SIGNATURE
@@ -706,9 +741,21 @@ uint16_t uniffi_vidcache_uniffi_checksum_func_move_aside(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_RESTORE
+uint16_t uniffi_vidcache_uniffi_checksum_func_restore(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_VERIFY_SIGNATURE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_VERIFY_SIGNATURE
 uint16_t uniffi_vidcache_uniffi_checksum_func_verify_signature(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_backup(void
     
 );
 #endif
@@ -799,6 +846,36 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_release(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_STALE_CHANGES
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_STALE_CHANGES
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CONFLICTS
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_CONFLICTS
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_conflicts(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_DOUBT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_DOUBT_ALL
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_doubt_all(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_END_CONFLICT
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_END_CONFLICT
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_end_conflict(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_REFUSAL
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_REFUSAL
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_refusal(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_OF
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_USERS_OF
+uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_users_of(void
     
 );
 #endif

@@ -37,6 +37,27 @@ final class CacheTest: CacheTestCase {
         XCTAssertEqual(try cache.quietPeriodMs(), 15_000)
     }
 
+    func testConflictsRefusalsAndWhoseAContactIs() throws {
+        let conflict = #"{"status": "error", "category": "CONFLICT", "message": "Contact already exists. Existing ID: 902"}"#
+        let cache = try open()
+        _ = try cache.record(user: "42", answer: Self.answer)
+        try cache.link(user: "43", vid: 902)
+        XCTAssertThrowsError(try cache.record(user: "42", answer: Data(conflict.utf8)))
+        let found = try cache.conflicts(after: nil, limit: 10)
+        XCTAssertEqual(found.map { [$0.user, $0.why] }, [["42", "email_held"]])
+        XCTAssertEqual(found.map { [$0.vid, $0.holder] }, [[901, 902]])
+        XCTAssertGreaterThan(found[0].sinceMs, 0)
+        XCTAssertEqual(try cache.conflicts(after: "42", limit: 10), [])
+        try cache.endConflict(user: "42")
+        XCTAssertEqual(try cache.conflicts(after: nil, limit: 10), [])
+        try cache.linkShared(user: "43", vid: 901)
+        XCTAssertEqual(try cache.usersOf(vid: 901).sorted(), ["42", "43"])
+        try cache.doubtAll()
+        XCTAssertEqual(try cache.decide(user: "42", email: "ann@shop.test").reason, "email_unconfirmed")
+        XCTAssertNil(try cache.refusal(user: "42"))
+        XCTAssertThrowsError(try cache.usersOf(vid: 0))
+    }
+
     func testManyAreResolvedInTheirOrder() throws {
         let cache = try open()
         try cache.link(user: "42", vid: 1)

@@ -109,7 +109,7 @@ final class InputTest: CacheTestCase {
         ] {
             fails("invalid_option") { try opening(options) }
         }
-        let cache = try opening(OpenOptions(full: false, busyTimeoutMs: 0, memory: 0, pageDeadlineMs: 100))
+        let cache = try opening(OpenOptions(memory: 0, busyTimeoutMs: 0, pageDeadlineMs: 100, full: false))
         try cache.link(user: "1", vid: 1)
         XCTAssertEqual(try cache.resolve(user: "1")?.vid, 1)
     }

@@ -61,7 +61,9 @@ module Vidcache
       # @!visibility private
       def tag_the_layout
         path = "app/views/layouts/application.html.erb"
-        tag = "<%= hubspot_tracking_tag(current_user) %>"
+        # Rails 8's own authentication.
+        visitor = exists?("app/models/current.rb") && exists?("app/controllers/concerns/authentication.rb") ? "Current.user" : "current_user"
+        tag = "<%= hubspot_tracking_tag(#{visitor}) %>"
         return say_status(:skip, "#{path} is not there: put `#{tag}` at the end of <body>", :yellow) unless exists?(path)
         return say_status(:identical, path, :blue) if read(path).include?("hubspot_tracking_tag")
 
@@ -76,6 +78,7 @@ module Vidcache
             - set HUBSPOT_PORTAL, HUBSPOT_TOKEN and, for webhooks, HUBSPOT_CLIENT_SECRET and HUBSPOT_WEBHOOK_URL (the whole address that
               you enter at HubSpot); without a portal vidcache does nothing
             - see that the layout's `current_user` is what your app calls the one who is signed in, nil where nobody is
+            - `rails vidcache:check`, here and on the server: it asks HubSpot, and says what is missing
             - `#{model.camelize}.retry_email_changes` once an hour, for jobs that were lost
             - `rails vidcache:backfill` once, for the users that are there already (CREATE=1 makes contacts for whom HubSpot does not have)
             - set `config.vidcache.loader_host` to the host of the portal's own embed code (in HubSpot: Settings, Tracking code)

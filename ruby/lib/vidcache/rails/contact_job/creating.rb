@@ -11,12 +11,12 @@ module Vidcache
     #   row is younger than the file: then nothing that was known of the user went with another file;
     # - for a user whose sign-up's job was lost, if the row is younger than the file and than {RECENT}, and no change is outstanding.
     #
-    # For everybody else the app has to say so. Rows without a `created_at` are never younger, and
-    # no row is where the file system does not say when a file was made.
+    # For everybody else the app has to say so. For whom HubSpot erased the contact for privacy none is made whatever it says: the app forgets
+    # them first (`Vidcache.cache.forget`, `rails vidcache:forget`), or links them. See {Model#vidcache_untold?}.
     #
     # @api private
     module Creating
-      # Seconds. Whoever signed up earlier and has no contact may have been erased; of that the file keeps nothing.
+      # Seconds. Whoever signed up earlier and has no contact is none whose job was lost a moment ago.
       RECENT = 7 * 86_400
 
       NOBODY = "HubSpot has nobody of the emails that are known, and may have the user under another one: no contact was made, and the " \
@@ -27,6 +27,19 @@ module Vidcache
       PATIENCE = 5
       private_constant :PATIENCE
 
+      # Whether the row was made after the file was. Rows without a `created_at` never were, nor was any where the file system does
+      # not say when a file was made.
+      #
+      # @param user [Vidcache::Model]
+      # @param recent [Numeric, nil] seconds: and not longer ago than that
+      def self.younger?(user, recent = nil)
+        made_at = user.created_at&.to_f if user.respond_to?(:created_at)
+        born_at = Vidcache.settings.born_at
+        return false unless made_at && born_at && made_at >= born_at.to_f
+
+        recent.nil? || made_at > Time.now.to_f - recent
+      end
+
       private
 
       # @param linked [Boolean] whether the file knows a contact of the user
@@ -34,19 +47,10 @@ module Vidcache
         memory = vidcache_memory(user)
         case memory.creates
         when true then true
-        when nil then linked || vidcache_younger?(user) || (change.nil? && [nil, user.vidcache_email].include?(memory.signed_up_as))
+        when nil then linked || Creating.younger?(user) || (change.nil? && [nil, user.vidcache_email].include?(memory.signed_up_as))
         else
-          change.nil? && user.vidcache_known_vid.nil? && vidcache_younger?(user, RECENT) && Change.outstanding(user.vidcache_key).empty?
+          change.nil? && user.vidcache_known_vid.nil? && Creating.younger?(user, RECENT) && Change.outstanding(user.vidcache_key).empty?
         end
-      end
-
-      # Whether the row was made after the file was.
-      def vidcache_younger?(user, recent = nil)
-        made_at = vidcache_row_at(user)
-        born_at = Vidcache.settings.born_at
-        return false unless made_at && born_at && made_at >= born_at.to_f
-
-        recent.nil? || made_at > Time.now.to_f - recent
       end
 
       # Nobody was found, and that counts the second time only, some seconds later.

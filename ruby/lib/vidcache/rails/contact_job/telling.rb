@@ -188,11 +188,24 @@ module Vidcache
       def vidcache_learn(user, answer, change = nil)
         raise RowGone unless vidcache_still_there?(user)
 
-        recorded = Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at)
+        recorded = vidcache_share(user) { Vidcache.cache.record(user.vidcache_key, answer, change: change, asked_at: @vidcache_asked_at) }
         return recorded if vidcache_still_there?(user)
 
         Vidcache.cache.forget(user.vidcache_key) if user.class.vidcache_forget
         raise RowGone
+      end
+
+      # Again, where the contact is another user's and the app says that the two share it. Pages of the other one may name its email
+      # still, so HubSpot is told of a change only after another quiet period.
+      def vidcache_share(user)
+        yield
+      rescue VidTaken => e
+        raise unless share_contact?(user, e.vid)
+
+        Vidcache.cache.link_shared(user.vidcache_key, e.vid)
+        raise NotYet, "the contact is another user's too from now on" if @vidcache_change
+
+        yield
       end
 
       def vidcache_write(&call)

@@ -37,10 +37,11 @@ module Vidcache
 
           @vidcache_change = vidcache_change_in_file(user, change)
           next if vidcache_adopt(user) == false && @vidcache_change.nil?
-          next unless user.vidcache_untold?(@vidcache_change)
+          next vidcache_end_of_erased(user) unless user.vidcache_untold?(@vidcache_change)
           next if (early = vidcache_early(user, @vidcache_change))
 
           vidcache_tell(user, @vidcache_change)
+          Explanation::Traces.job(user.vidcache_key, nil)
         end
         return unless early
 
@@ -90,6 +91,16 @@ module Vidcache
       end
 
       private
+
+      # To be overridden where several rows of the app are one person: whether this user shares a contact that is another user's already.
+      # Then a change of either's email keeps both from being named until it has ended. Without it the second is a conflict.
+      #
+      # @param _user [Vidcache::Model]
+      # @param _vid [Integer] the contact; {Cache#users_of} says whose it is
+      # @return [Boolean]
+      def share_contact?(_user, _vid)
+        false
+      end
 
       # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
       # the file, and with the user as they are in the database now; or has the job tried again.
@@ -191,6 +202,16 @@ module Vidcache
         left if left.positive?
       end
 
+      # A change of a user whose contact was erased for privacy ends: no contact is made for them, and they have none.
+      def vidcache_end_of_erased(user)
+        return unless @vidcache_change && Vidcache.cache.change_outstanding?(user.vidcache_key, @vidcache_change)
+
+        vidcache_abandon(user, @vidcache_change, Refused.new("the user's contact was erased for privacy"), ERASED)
+      end
+
+      ERASED = "a change ended, and HubSpot was not told: `rails vidcache:forget USER_ID=` lets the app make the user a contact again"
+      private_constant :ERASED
+
       # Not a try: nothing went wrong. Of a queue that runs at once what is to wait (tests that perform their jobs) the job ends: its
       # change stays outstanding, and `retry_email_changes` makes another.
       def vidcache_wait(seconds)
@@ -209,6 +230,7 @@ module Vidcache
       end
 
       def vidcache_later(error)
+        Explanation::Traces.job(arguments.first.vidcache_key, Failure.without_email(error)) if arguments.first.respond_to?(:vidcache_key)
         return retry_job(wait: [LONGER.call(executions), 600].min, error: error) if Unavailable.of_the_file?(error) && vidcache_makes_up?
         raise error if vidcache_last_try?
 

@@ -152,8 +152,9 @@ def changes_of(key: Any) -> list[dict[str, Any]]:
 
 
 def is_refused(key: Any) -> bool:
-    """Whether HubSpot has refused the email of a user without a contact for good."""
-    return any(change["refused"] is not None for change in _changes(key))
+    """Whether HubSpot has refused the email of a user without a contact for good, or their contact was erased for
+    privacy."""
+    return get_cache().refusal(key) is not None
 
 
 def _changes(key: Any) -> list[dict[str, Any]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.db import transaction
+
+from .._page import report
 
 Usable = Union[str, Callable[[Any], object], None]
 
@@ -25,6 +29,7 @@ class Declaration:
     key: str
     prefix: str
     usable: Usable
+    vid: Optional[str]
     forget: bool
 
     @property
@@ -72,6 +77,22 @@ class Declaration:
                 return float(made_at.timestamp())
         return None
 
+    def known_vid(self, user: Any) -> Optional[int]:
+        """The contact that the app's own field names; None without one, or where it holds no contact id."""
+        return None if self.vid is None else vid_of(getattr(user, self.vid, None))
+
+    def write_back(self, user: Any, vid: int) -> None:
+        """Writes a user's contact to the app's own field, past the model's `save`. Never raises: HubSpot has been
+        told by now."""
+        if self.vid is None or self.known_vid(user) == vid:
+            return
+        try:
+            # In a savepoint: PostgreSQL ends a transaction in which a statement failed.
+            with transaction.atomic(using=user._state.db):
+                self.rows(user._state.db).filter(pk=user.pk).update(**{self.vid: vid})
+        except Exception as error:
+            report(f"user {self.user_key(user)}: a contact was recorded, and is not in the app's own field", error)
+
     def rows(self, using: Optional[str] = None) -> Any:
         """All users, past any manager that hides some."""
         return self.model._base_manager.using(using) if using else self.model._base_manager.all()
@@ -102,6 +123,12 @@ class Declaration:
         return user if user is not None and str(self.user_key(user)) == text else None
 
 
+def vid_of(value: Any) -> Optional[int]:
+    """The contact id that a field's value is; None: it is none."""
+    text = str(value)
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,18}", text) and int(text) < 2**63 else None
+
+
 def has_vid(
     model: Any = None,
     *,
@@ -109,6 +136,7 @@ def has_vid(
     key: str = "pk",
     prefix: str = "",
     usable: Usable = None,
+    vid: Optional[str] = None,
     forget: bool = True,
 ) -> Any:
     """Declares the model of the users that HubSpot has contacts for: as the class's decorator, `@has_vid` or
@@ -120,13 +148,15 @@ def has_vid(
     never changes. `prefix`: what stands before the key, to tell this model's users from another's. `usable`: an
     attribute, a method or a function of the user that says whether their email may be used, of an address that is
     not confirmed yet no; what it asks has to be saved with the user's own row, or followed by
-    `hubspot_email_will_change`. `forget`: whether a user who is deleted is forgotten.
+    `hubspot_email_will_change`. `vid`: a field of the app's own with HubSpot's contact ids, read where the file
+    knows no contact of a user, and written whenever an answer is recorded. `forget`: whether a user who is deleted
+    is forgotten.
 
     Raises ImproperlyConfigured: the model has no such fields, is abstract, or has bare ids as another model has.
     """
     if model is None:
-        return lambda found: has_vid(found, email=email, key=key, prefix=prefix, usable=usable, forget=forget)
-    declaration = Declaration(model, email, key, str(prefix), usable, forget)
+        return lambda found: has_vid(found, email=email, key=key, prefix=prefix, usable=usable, vid=vid, forget=forget)
+    declaration = Declaration(model, email, key, str(prefix), usable, vid, forget)
     _must_fit(declaration)
     with _lock:
         for other in _declared.values():
@@ -156,11 +186,12 @@ def _must_fit(declaration: Declaration) -> None:
             f"has_vid: {label} has no column {declaration.email}, so changes of it would be told to nobody. Name the field of this "
             "model that holds the email; of an email in another table docs/guides/django.md has the recipe"
         )
-    if declaration.key != "pk":
+    for name, what in ((declaration.key, "the user key"), (declaration.vid, "HubSpot's contact ids")):
         try:
-            model._meta.get_field(declaration.key)
+            if name not in ("pk", None):
+                model._meta.get_field(name)
         except FieldDoesNotExist:
-            raise ImproperlyConfigured(f"has_vid: {label} has no field {declaration.key} for the user key") from None
+            raise ImproperlyConfigured(f"has_vid: {label} has no field {name} for {what}") from None
     if isinstance(declaration.usable, str) and not hasattr(model, declaration.usable):
         raise ImproperlyConfigured(f"has_vid: {label} has no {declaration.usable} that says whether an email may be used")
 

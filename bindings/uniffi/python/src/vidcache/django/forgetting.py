@@ -23,8 +23,8 @@ def watch_all() -> None:
 
 
 def is_known(key: Any) -> bool:
-    """Whether a page or a job of this key could speak of anybody."""
-    return get_cache().resolve(key) is not None or bool(change.changes_of(key))
+    """Whether a page or a job of this key could speak of anybody, or would not because of somebody."""
+    return get_cache().resolve(key) is not None or bool(change.changes_of(key)) or change.is_refused(key)
 
 
 def _saved(sender: Any, instance: Any, created: bool, using: str, **_: Any) -> None:

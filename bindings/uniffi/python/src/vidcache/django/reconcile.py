@@ -140,6 +140,10 @@ class Reconcile:
             return False
         try:
             self._cache.link(key, vid)
+            for declaration in declared():
+                user = declaration.with_key(key)
+                if user is not None:
+                    declaration.write_back(user, vid)
         except errors.VidTaken as error:
             report(f"user {key}: their contact is gone, and the one that has their email is another user's", error)
             return False

@@ -128,7 +128,9 @@ def _begin_first(
                 )
             # The statement, and the change that goes with it, are one transaction either way.
             stack.enter_context(transaction.atomic(using=connection.alias))
-        users = _users(declaration, found, given, connection)
+        # Without parameters a % is one: Django asks the database as it is.
+        where = found.where if params is not None else found.where.replace("%", "%%")
+        users = _users(declaration, where, given[found.placeholders :], connection)
         begun = set()
         for user in users:
             if declaration.is_usable(user) and found.changes(declaration.field.value_from_object(user), given):
@@ -140,12 +142,12 @@ def _begin_first(
         return result
 
 
-def _users(declaration: Declaration, found: Written, params: tuple[Any, ...], connection: Any) -> list[Any]:
+def _users(declaration: Declaration, where: str, params: tuple[Any, ...], connection: Any) -> list[Any]:
     """The rows as they are before, locked as the UPDATE is about to lock them, so that nobody changes them in
     between."""
     rows = declaration.rows(connection.alias)
-    if found.where:
-        rows = rows.extra(where=[found.where], params=params[found.placeholders :])
+    if where:
+        rows = rows.extra(where=[where], params=params)
     if declaration.usable is None:
         # A migration may find a table that lacks a field which the model has by now.
         rows = rows.only(*declaration.columns())
@@ -220,7 +222,7 @@ def written(sql: str, table: str, column: str, any_column: bool) -> Optional[Wri
     value = None
     if email_at is not None and email_at[1] == "%s":
         value = _placeholders(assigned[: email_at.start(1)])
-    condition = "" if where_at is None else rest[where_end:end].strip()
+    condition = "" if where_at is None else rest[where_end:end].strip().rstrip("; \n")
     return Written(condition, _placeholders(assigned), value, email_at is not None)
 
 

@@ -11,14 +11,15 @@ merge, a restoration or a deletion leaves of what was known is nothing, so a job
 the file could not be written, and HubSpot sends it again.
 
 HubSpot signs the address that it calls, which is VIDCACHE's "webhook_url". Without it the request says which, which
-is to say whoever sent it (`manage.py check --deploy` refuses that). Signatures of version 3 count, which name their
-time; "webhook_signatures": ["v3", "v1"] takes deliveries that have version 1 alone too (or "v2"). """
+is to say whoever sent it: so only while DEBUG is set. Signatures of version 3 count, which name their time;
+"webhook_signatures": ["v3", "v1"] takes deliveries that have version 1 alone too (or "v2"). """
 
 from __future__ import annotations
 
 import re
 from typing import Any, Optional
 
+from django.conf import settings as of_django
 from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
 from django.http import HttpResponse
 from django.http.request import UnreadablePostError
@@ -84,6 +85,9 @@ def _verify(request: Any, body: bytes) -> None:
 def _address(request: Any) -> str:
     configured = webhook_url()
     if configured is None:
+        if not of_django.DEBUG:
+            # Whoever sends the request would say for which address it was signed.
+            raise ImproperlyConfigured('VIDCACHE has no "webhook_url", the whole address that HubSpot calls')
         return str(request.build_absolute_uri())
     # HubSpot calls no other query than the one that is entered there.
     query = request.META.get("QUERY_STRING", "")

@@ -124,13 +124,14 @@ class _Job:
         if not self._is_its(user):
             return None
         change = self._change_in_file()
-        if not self._is_untold(change):
+        telling = Telling(self.declaration, user, change, memory, self.payload["tries"], self.last_try)
+        telling.lease = lease
+        adopted = telling.adopt()
+        if not self._is_untold(change) or (change is None and not adopted):
             return None
         early = self._early(change, memory)
         if early > 0:
             return early
-        telling = Telling(self.declaration, user, change, memory, self.payload["tries"], self.last_try)
-        telling.lease = lease
         telling.tell()
         return None
 
@@ -172,11 +173,17 @@ class _Job:
         return change
 
     def _is_untold(self, change: Optional[int]) -> bool:
-        """Whether the change is outstanding; without one, whether the file knows no contact of the user, and no
-        refusal."""
-        if change is not None:
-            return get_cache().is_change_outstanding(self.key, change)
-        return get_cache().resolve(self.key) is None and not is_refused(self.key)
+        """Whether the change is outstanding; without one, whether the file knows no contact of the user. Of a user
+        whose contact was erased for privacy HubSpot is not told again: their change ends."""
+        if change is None:
+            return get_cache().resolve(self.key) is None and not is_refused(self.key)
+        if not get_cache().is_change_outstanding(self.key, change):
+            return False
+        if not is_refused(self.key):
+            return True
+        get_cache().abandon_email_change(self.key, change)
+        logger.error("user %s: a change ended, and HubSpot was not told: their contact was erased for privacy", self.key)
+        return False
 
     def _early(self, change: Optional[int], memory: Memory) -> float:
         """Seconds that are left of the change's quiet period, by what the file says now."""

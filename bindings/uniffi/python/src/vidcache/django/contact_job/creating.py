@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .telling import Telling
 
 RECENT = 7 * 86_400
-"""Seconds. Whoever signed up earlier and has no contact may have been erased; of that the file keeps nothing."""
+"""Seconds. Whoever signed up earlier and has no contact is none whose job was lost a moment ago."""
 PATIENCE = 5
 """The try with which a job waits for those of other changes no more: minutes after its first."""
 
@@ -42,7 +42,8 @@ def may_create(job: Telling, *, linked: bool) -> bool:
     if memory.creates is None:
         signs_up = job.change is None and memory.signed_up_as in (None, job.email)
         return linked or signs_up or _is_younger(job)
-    return job.change is None and _is_younger(job, RECENT) and not changes_of(job.key)
+    is_known = job.declaration.known_vid(job.user) is not None
+    return job.change is None and not is_known and _is_younger(job, RECENT) and not changes_of(job.key)
 
 
 def _is_younger(job: Telling, recent: Optional[float] = None) -> bool:

@@ -71,6 +71,21 @@ class Telling:
             self._end(error, "HubSpot refuses the email for good: pages give the id alone until it is another one")
         return None
 
+    def adopt(self) -> bool:
+        """Links a user whom the file does not know to the contact that the app says is theirs, by reading it.
+        False: the contact is another user's, and the app's word stands against making one. """
+        known = self.declaration.known_vid(self.user)
+        if known is None or self.email is None or get_cache().resolve(self.key) is not None:
+            return True
+        try:
+            answer = self.look_up(lambda: hubspot_api.read(known))
+            if answer is not None:
+                self._learn(answer)
+        except errors.VidTaken as error:
+            report(f"user {self.key}: not linked to the contact that the app says is theirs: it is another user's", error)
+            return False
+        return True
+
     def _introduce(self) -> None:
         """A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so
         their contact is only read. """
@@ -175,6 +190,12 @@ class Telling:
             recorded = self._learn(answer, self.change)
             if not recorded.email_observed:
                 self._read_again(recorded.vid)
+        except errors.VidTaken as error:
+            if vid is None or error.vid == vid:
+                raise
+            # Another user has the id that HubSpot answered with. If somebody merged the two contacts, a read by the
+            # user's own id tells.
+            self._read_again(vid)
         except (errors.AnswerWithoutId, errors.AnswerWithoutEmail):
             if vid is None:
                 found = answer.take(lambda body: get_cache().observe(body)).contacts
@@ -210,6 +231,7 @@ class Telling:
             lambda body: get_cache().record(self.key, body, change=change, asked_at_ms=self._asked_at_ms)
         )
         if self._is_there():
+            self.declaration.write_back(self.user, recorded.vid)
             return recorded
         if self.declaration.forget:
             get_cache().forget(self.key)

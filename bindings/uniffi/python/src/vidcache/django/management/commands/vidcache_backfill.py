@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Optional
 
 from django.core.exceptions import FieldDoesNotExist
@@ -10,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from vidcache import ImportRow, VidcacheError
 from vidcache.django import get_cache
-from vidcache.django.declaration import Declaration, declared
+from vidcache.django.declaration import Declaration, declared, vid_of
 from vidcache.django.reconcile import Reconcile
 
 BATCH = 1000
@@ -46,7 +45,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         rows: list[ImportRow] = []
         users = declaration.rows().exclude(**{field: None}).order_by("pk").iterator(chunk_size=BATCH)
         for user in users:
-            found = _vid(getattr(user, field))
+            found = vid_of(getattr(user, field))
             if found is None:
                 without += 1
                 continue
@@ -66,8 +65,3 @@ def _one(label: Optional[str]) -> Declaration:
     if len(found) != 1:
         raise CommandError(f"say which model with --model: {', '.join(one.label for one in declared()) or 'none has has_vid'}")
     return found[0]
-
-
-def _vid(value: Any) -> Optional[int]:
-    text = str(value)
-    return int(text) if re.fullmatch(r"[1-9][0-9]{0,18}", text) and int(text) < 2**63 else None
