@@ -309,7 +309,7 @@ def kotlin_comment(_):
     text = ""
     for option in table():
         said = sentences(option, "Kotlin", False)
-        text += wrapped(f"@param {called(option, 'Kotlin')} {said[0].lower()}{said[1:].rstrip('.')}", " * ", "").replace("\n * ", "\n *   ")[:-1] + "\n"
+        text += wrapped(f"@param {called(option, 'Kotlin')} {said[0].lower()}{said[1:].rstrip('.')}", " * ", width=WIDTH - 2).replace("\n * ", "\n *   ")[:-1] + "\n"
     return text
 
 
@@ -352,7 +352,7 @@ def ruby_comment(_):
     text = ""
     for option in table():
         said = sentences(option, "Ruby", False)
-        text += wrapped(f"@param {option.name} [{types[option.kind]}] {said[0].lower()}{said[1:].rstrip('.')}", "  # ", "").replace("\n  # ", "\n  #   ")[:-1] + "\n"
+        text += wrapped(f"@param {option.name} [{types[option.kind]}] {said[0].lower()}{said[1:].rstrip('.')}", "  # ", width=WIDTH - 2).replace("\n  # ", "\n  #   ")[:-1] + "\n"
     return text
 
 

@@ -6,19 +6,20 @@
  *
  * What holds for every function, with the reasons: docs/c-api.md.
  *
- * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the failed call
- *   had to say: vidcache_last_error.
+ * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the
+ *   failed call had to say: vidcache_last_error.
  * - Outputs come last and are written on success only. They must not be NULL.
  * - Texts are a pointer and a length in bytes, and need no NUL. An optional one is left out by NULL and 0.
- * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library keeps none.
- *   A pointer to const is not written through.
+ * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library
+ *   keeps none. A pointer to const is not written through.
  * - Handles are freed by their _free, which takes the pointer's address and makes it NULL. Freeing NULL does nothing.
- * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept by thread.
- * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its next call.
- *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
- *   one write. Not in a signal handler.
- * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
- *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
+ * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept
+ *   by thread.
+ * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its
+ *   next call. Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a
+ *   fork may take as long as one write. Not in a signal handler.
+ * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of
+ *   which none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
  * - The file is the library's alone: no other SQLite may write to it. On Linux other code of the process may open, read
  *   and close it; elsewhere that drops SQLite's locks.
  */
@@ -510,8 +511,8 @@ typedef struct vidcache_user_to_read {
    */
   uint32_t user_len;
   /**
-   * The user as text (an integer in decimal), NUL-terminated; of several who share the contact, one. What comes after
-   * the NUL is undefined.
+   * The user as text (an integer in decimal), NUL-terminated; of several who share the contact, one. What comes
+   * after the NUL is undefined.
    */
   char user[VIDCACHE_USER_SIZE];
 } vidcache_user_to_read;
@@ -525,7 +526,8 @@ typedef struct vidcache_conflict {
    */
   int64_t vid;
   /**
-   * The contact that holds the user's email, or that another user has, after merges; 0 where HubSpot did not name it.
+   * The contact that holds the user's email, or that another user has, after merges; 0 where HubSpot did not name
+   * it.
    */
   int64_t holder;
   /**
@@ -794,10 +796,10 @@ vidcache_result vidcache_move_aside(const char *path, size_t path_len, struct vi
 vidcache_result vidcache_backup(const struct vidcache_handle *handle, const char *path, size_t path_len);
 
 /**
- * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
- * of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
- * is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
- * nothing. The portal and the secret are looked at when the file is opened.
+ * Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot
+ * said of every contact is doubted in it first: no page names an email until the contact was read again. What was at
+ * `path` is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where
+ * there was nothing. The portal and the secret are looked at when the file is opened.
  *
  * Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
  * VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,
@@ -898,8 +900,8 @@ vidcache_result vidcache_anonymous_snippet(const struct vidcache_handle *handle,
                                            size_t *length);
 
 /**
- * The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser a
- * new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
+ * The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser
+ * a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
  * vidcache_snippet.
  *
  * Fails with VIDCACHE_BUFFER_TOO_SMALL.
@@ -930,8 +932,8 @@ vidcache_result vidcache_page_data(const struct vidcache_handle *handle,
                                    size_t *length);
 
 /**
- * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as vidcache_signed_out_snippet
- * for a page. Otherwise as vidcache_page_data.
+ * The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as
+ * vidcache_signed_out_snippet for a page. Otherwise as vidcache_page_data.
  *
  * Fails with VIDCACHE_BUFFER_TOO_SMALL.
  */
@@ -951,8 +953,8 @@ vidcache_result vidcache_resolve_many(const struct vidcache_handle *handle,
                                       struct vidcache_identity *identities);
 
 /**
- * vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they need
- * not be of one commit, since none depends on another user.
+ * vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they
+ * need not be of one commit, since none depends on another user.
  *
  * Fails as vidcache_decide, and then no decision is written.
  */
@@ -971,8 +973,8 @@ vidcache_result vidcache_decide_many(const struct vidcache_handle *handle,
 vidcache_result vidcache_link(const struct vidcache_handle *handle, const struct vidcache_user *user, int64_t vid);
 
 /**
- * Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of one's
- * email then keeps all of them from naming theirs.
+ * Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of
+ * one's email then keeps all of them from naming theirs.
  *
  * Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
  */
@@ -987,11 +989,11 @@ vidcache_result vidcache_link_shared(const struct vidcache_handle *handle,
  * an answer that says which email the contact holds and since when, read after HubSpot was told.
  *
  * Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
- * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED, VIDCACHE_HUBSPOT_ERROR,
- * VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is
- * written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_REFUSED the change has
- * ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is
- * recorded.
+ * VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED,
+ * VIDCACHE_HUBSPOT_ERROR, VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link;
+ * nothing about the user is written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after
+ * VIDCACHE_REFUSED the change has ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's
+ * contact until a newer answer is recorded.
  */
 vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 const struct vidcache_user *user,
@@ -1001,10 +1003,10 @@ vidcache_result vidcache_record(const struct vidcache_handle *handle,
                                 struct vidcache_recorded *recorded);
 
 /**
- * vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's clock.
- * After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count, and
- * HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was heard,
- * or later, is believed all the same. A time more than 5 s in the future says nothing.
+ * vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's
+ * clock. After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count,
+ * and HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was
+ * heard, or later, is believed all the same. A time more than 5 s in the future says nothing.
  *
  * Fails as vidcache_record.
  */
@@ -1040,8 +1042,8 @@ vidcache_result vidcache_observe(const struct vidcache_handle *handle,
                                  struct vidcache_observed **observed);
 
 /**
- * vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search, which
- * finds contacts as they were a while ago.
+ * vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search,
+ * which finds contacts as they were a while ago.
  *
  * Fails as vidcache_observe.
  */
@@ -1072,10 +1074,10 @@ vidcache_result vidcache_observed_missing(const struct vidcache_observed *observ
 void vidcache_observed_free(struct vidcache_observed **observed);
 
 /**
- * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
- * an event that matters cannot be read, what of it erases a contact.
- * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
- * of it is left on return, nor of users who were linked to it alone.
+ * Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or,
+ * where an event that matters cannot be read, what of it erases a contact.
+ * Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy,
+ * nothing of it is left on return, nor of users who were linked to it alone.
  *
  * Fails with VIDCACHE_INVALID_WEBHOOK: nothing was written, and the same body will fail again. Else as vidcache_link:
  * answer HubSpot with a 5xx, so that it sends the body again.
@@ -1119,9 +1121,9 @@ vidcache_result vidcache_is_change_outstanding(const struct vidcache_handle *han
 
 /**
  * Since when the user's change has counted for every page that could name the email of their contact, by the app's
- * clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That is
- * when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker asks
- * when it runs, and waits until it is a vidcache_quiet_period ago.
+ * clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That
+ * is when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker
+ * asks when it runs, and waits until it is a vidcache_quiet_period ago.
  *
  * Fails as vidcache_is_change_outstanding.
  */
@@ -1143,11 +1145,11 @@ vidcache_result vidcache_quiet_period(const struct vidcache_handle *handle, uint
 /**
  * Takes the user's lease for so many milliseconds, from 1 to 3600000: the right to tell HubSpot of the user, which one
  * job has at a time, over all processes that use the file. `*token` is from 1 to 2^63 - 1; 0: another job has it.
- * With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder was
- * slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
+ * With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder
+ * was slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
  *
- * A worker takes it before it reads the user's email from the app's database, and renews it before each call that writes
- * to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
+ * A worker takes it before it reads the user's email from the app's database, and renews it before each call that
+ * writes to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
  *
  * Fails with VIDCACHE_INVALID_OPTION for the time, and as vidcache_link.
  */
@@ -1158,8 +1160,8 @@ vidcache_result vidcache_lease(const struct vidcache_handle *handle,
                                int64_t *token);
 
 /**
- * Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder had
- * none any more.
+ * Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder
+ * had none any more.
  *
  * Fails as vidcache_link.
  */
@@ -1182,8 +1184,9 @@ vidcache_result vidcache_stale_changes(const struct vidcache_handle *handle,
                                        size_t *count);
 
 /**
- * Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `capacity` of them, into
- * the caller's array; `*count` is how many. `after` is the last of a list before, or NULL: those that come after it.
+ * Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `capacity` of them,
+ * into the caller's array; `*count` is how many. `after` is the last of a list before, or NULL: those that come after
+ * it.
  *
  * With `confirmed` false, those whose pages give the id alone since HubSpot has not said which email it holds for the
  * contact now; left out is who was read within `older_than_ms` milliseconds and has not become doubtful since. With
@@ -1203,8 +1206,8 @@ vidcache_result vidcache_users_to_read(const struct vidcache_handle *handle,
 /**
  * Users whose email another contact holds, or whose contact is another user's, as vidcache_record was told by
  * VIDCACHE_CONTACT_CONFLICT and VIDCACHE_VID_TAKEN: at most `capacity` of them, in the order of their keys, into the
- * caller's array; `*count` is how many. `after` is the user of the last of a list before, or NULL. One is out of the list
- * once HubSpot has merged the two contacts, the user was forgotten, or vidcache_end_conflict.
+ * caller's array; `*count` is how many. `after` is the user of the last of a list before, or NULL. One is out of the
+ * list once HubSpot has merged the two contacts, the user was forgotten, or vidcache_end_conflict.
  *
  * Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
  */
@@ -1225,14 +1228,12 @@ vidcache_result vidcache_end_conflict(const struct vidcache_handle *handle, cons
  * Why HubSpot refused the email of a user for good whom the cache knows no contact of: `*why` is one of
  * VIDCACHE_REFUSAL_…, or 0: it did not. A worker that makes contacts of such users need not try. 0 for a user with a
  * contact, and with a change outstanding, which is the way to tell HubSpot of the user's next email; but
- * VIDCACHE_REFUSAL_PRIVACY_DELETION, with or without one, for a user whose contact was erased for privacy and who has none
- * now: no worker may make them one until the app has called vidcache_link or vidcache_forget for them.
+ * VIDCACHE_REFUSAL_PRIVACY_DELETION, with or without one, for a user whose contact was erased for privacy and who has
+ * none now: no worker may make them one until the app has called vidcache_link or vidcache_forget for them.
  *
  * Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
  */
-vidcache_result vidcache_refusal(const struct vidcache_handle *handle,
-                                 const struct vidcache_user *user,
-                                 int32_t *why);
+vidcache_result vidcache_refusal(const struct vidcache_handle *handle, const struct vidcache_user *user, int32_t *why);
 
 /**
  * All users of a contact, by any of the ids that were merged into it, the first `capacity` of them into the caller's
@@ -1248,9 +1249,9 @@ vidcache_result vidcache_users_of(const struct vidcache_handle *handle,
 
 /**
  * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything
- * renders pages. On return no page names an email until HubSpot says something newer of the contact or it is read again by a
- * call that is begun 5 s later (vidcache_users_to_read lists them). Who has which contact stays. Some 20 s for a million
- * contacts, with others' writes in between; after an error, call it again.
+ * renders pages. On return no page names an email until HubSpot says something newer of the contact or it is read
+ * again by a call that is begun 5 s later (vidcache_users_to_read lists them). Who has which contact stays. Some 20 s
+ * for a million contacts, with others' writes in between; after an error, call it again.
  *
  * Any thread may call it, on either side of a fork. Fails as vidcache_link.
  */
@@ -1259,8 +1260,8 @@ vidcache_result vidcache_doubt_all(const struct vidcache_handle *handle);
 /**
  * Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
  * `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
- * event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
- * the signature is. Any thread may call it, and it needs no handle.
+ * event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time
+ * whatever the signature is. Any thread may call it, and it needs no handle.
  *
  * Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
  */
@@ -1270,9 +1271,9 @@ vidcache_result vidcache_verify_signature(const char *secret,
                                           int64_t now_ms);
 
 /**
- * Why a page says of the user what it says: the decision, and a sentence to a line of what it rests on and of the user's
- * last events, oldest first. The sentences name contacts and times, no email and no user; they are to be freed by
- * vidcache_text_free. Reads the file, so it is not for a page itself.
+ * Why a page says of the user what it says: the decision, and a sentence to a line of what it rests on and of the
+ * user's last events, oldest first. The sentences name contacts and times, no email and no user; they are to be freed
+ * by vidcache_text_free. Reads the file, so it is not for a page itself.
  *
  * Fails as vidcache_decide.
  */
@@ -1284,8 +1285,8 @@ vidcache_result vidcache_explain(const struct vidcache_handle *handle,
                                  struct vidcache_text **sentences);
 
 /**
- * All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the last
- * events. Of emails the file holds keyed fingerprints only. To be freed by vidcache_text_free.
+ * All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the
+ * last events. Of emails the file holds keyed fingerprints only. To be freed by vidcache_text_free.
  *
  * Fails as vidcache_resolve.
  */
@@ -1297,14 +1298,12 @@ vidcache_result vidcache_export(const struct vidcache_handle *handle,
  * Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
  * `*known` says whether anything was. When this returns, nothing of it is left in the file, its free pages or its log.
  *
- * A change that is outstanding goes with it, and a job that asks for it is told VIDCACHE_UNKNOWN_CHANGE: it must not tell
- * HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding.
+ * A change that is outstanding goes with it, and a job that asks for it is told VIDCACHE_UNKNOWN_CHANGE: it must not
+ * tell HubSpot. Where the contact is shared the change becomes another user's, and stays outstanding.
  *
  * Fails as vidcache_link. After VIDCACHE_BUSY the rows may be gone and the log not emptied yet: call again.
  */
-vidcache_result vidcache_forget(const struct vidcache_handle *handle,
-                                const struct vidcache_user *user,
-                                bool *known);
+vidcache_result vidcache_forget(const struct vidcache_handle *handle, const struct vidcache_user *user, bool *known);
 
 /**
  * What the handle has done in this process. Cheap. `stats->size` must be set before.

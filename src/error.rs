@@ -5,8 +5,8 @@
 //!
 //! What may be in an error: the library's own words, a vid, a portal, a path,
 //! SQLite's message, the *name* of a field; a user key only where two users must be told apart
-//! ([`Error::VidTaken`]). What may not: an email, a secret, or any part of an answer's values (a HubSpot error message can
-//! quote an email, so it is never repeated).
+//! ([`Error::VidTaken`]). What may not: an email, a secret, or any part of an answer's values (a HubSpot error message
+//! can quote an email, so it is never repeated).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,8 @@ pub enum Error {
     /// The answer is not JSON, or a field that matters has the wrong type.
     #[error("invalid answer: {0}")]
     InvalidAnswer(String),
-    /// The answer is JSON but names no contact. What was asked for may have been done all the same, so read the contact.
+    /// The answer is JSON but names no contact. What was asked for may have been done all the same, so read the
+    /// contact.
     #[error("the answer names no contact: {0}")]
     AnswerWithoutId(String),
     /// The answer names a contact but not which email it holds and since when,
@@ -107,15 +108,15 @@ pub enum Error {
     /// HubSpot has no such contact (404, in HubSpot's own words). It may pass: so it is right after a create.
     #[error("HubSpot has no such contact")]
     ContactMissing,
-    /// HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423, 477,
-    /// 503).
+    /// HubSpot asks to wait, and the call was not carried out: its rate limit was reached (429), or it is at work (423,
+    /// 477, 503).
     #[error("HubSpot asks to wait{}", .retry_after.map(|t| format!("; try again in {} s", t.as_secs())).unwrap_or_default())]
     RateLimited {
         /// How long that limit lasts at most, where the answer names one whose length is known.
         retry_after: Option<Duration>,
     },
-    /// HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what to
-    /// do.
+    /// HubSpot will not take the email, however often it is told (400): the change has ended, and the message says what
+    /// to do.
     #[error("HubSpot refused: {}", .why.words())]
     Refused {
         /// Why.
@@ -201,8 +202,8 @@ pub enum Error {
     Internal(String),
 }
 
-/// Makes [`ErrorCode`] of the table below, and [`Error::code`], which only compiles while every variant of [`Error`] has
-/// a row of the same name.
+/// Makes [`ErrorCode`] of the table below, and [`Error::code`], which only compiles while every variant of [`Error`]
+/// has a row of the same name.
 macro_rules! codes {
     ($($code:ident = $number:literal, $name:literal;)*) => {
         /// A stable code: the number for C, the name for every other language.

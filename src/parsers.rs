@@ -158,7 +158,9 @@ impl Rows {
                 Ok((
                     state.identity,
                     confirmed,
-                    verified.then(|| rows::account(tx, user).map(|account| account.json())).transpose()?,
+                    verified
+                        .then(|| rows::account(tx, user, Fingerprint([0; 16])).map(|account| account.json()))
+                        .transpose()?,
                 ))
             };
             rows.iter().map(one).collect::<Result<Vec<Said>>>()

@@ -2,14 +2,14 @@
 //
 // `p` is the data of one rendered page: `at`, the server's clock when the page was rendered (ms), `ttl`, how long after
 // that the page may name the email (ms), `src`, the address of HubSpot's loader, `id` and `email` if there are any, and
-// `out` on the page after a sign-out. `late` is given by an app that fetched the data itself (page/vidcache.js): how many
-// milliseconds ago it asked for the data, `Infinity` where it does not say.
+// `out` on the page after a sign-out. `late` is given by an app that fetched the data itself (page/vidcache.js): how
+// many milliseconds ago it asked for the data, `Infinity` where it does not say.
 //
 // The server's decision was right when the page was rendered. The worker waits until such pages are older than `ttl`
-// before it tells HubSpot of a change; in return, a page older than `ttl` must not name the email. HubSpot's script keeps
-// the first identity that it is given for as long as the document lives, and sends it with every page view, event and
-// click (recorded of two builds). So there is one identity in the document, `who`, whose keys are what may be said at this
-// moment of the page that is shown now.
+// before it tells HubSpot of a change; in return, a page older than `ttl` must not name the email. HubSpot's script
+// keeps the first identity that it is given for as long as the document lives, and sends it with every page view, event
+// and click (recorded of two builds). So there is one identity in the document, `who`, whose keys are what may be said
+// at this moment of the page that is shown now.
 //
 // No exception leaves this script: where something is not as it should be, the page says less.
 ((w, d, p, late) => {
@@ -23,8 +23,8 @@
     // Whose page it is. A user whose contact's id is another user's has an email alone.
     whose = page => page.id || page.email,
 
-    // Milliseconds since the navigation began, which never become fewer: `performance.now()`, which stands still while the
-    // machine sleeps, and what the wall clock has gone ahead of it. A wall clock that is set back changes nothing.
+    // Milliseconds since the navigation began, which never become fewer: `performance.now()`, which stands still while
+    // the machine sleeps, and what the wall clock has gone ahead of it. A wall clock that is set back changes nothing.
     elapsed = (awake = perf.now(), jump = now() - awake - origin) => {
       if (jump * jump > 1e4) {
         origin += jump;
@@ -33,14 +33,14 @@
       return awake + slept;
     },
 
-    // Whether the document came from the server as it is. What a browser has from its cache, from a service worker's, or
-    // by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when the
-    // document is complete; Chromium says at once what was cached, fetched ahead or rendered ahead.
+    // Whether the document came from the server as it is. What a browser has from its cache, from a service worker's,
+    // or by asking whether its copy is still good, has brought fewer bytes than the body has. The sizes are known when
+    // the document is complete; Chromium says at once what was cached, fetched ahead or rendered ahead.
     fresh = ({ deliveryType, transferSize, encodedBodySize }) =>
       !(deliveryType || encodedBodySize < 1 || transferSize <= encodedBodySize),
 
-    // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that no
-    // script that lists the keys finds a key without a value a moment later.
+    // What may be said now. `spare`: how many milliseconds before the deadline the email is no longer listed, so that
+    // no script that lists the keys finds a key without a value a moment later.
     said = spare => {
       const all = assign({}, others);
       if (whose(page)) try {
@@ -48,8 +48,8 @@
         delete all.email;
         // The age is asked at each look, so that no sleep goes by unseen.
         const age = base + elapsed() - page.at, skew = now() - page.at;
-        // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a proxy
-        // cached whole looks like any other.
+        // Nobody is named for longer than an hour, and five minutes for clocks that differ: a page that an app or a
+        // proxy cached whole looks like any other.
         if (!copied && !leaving && skew < 39e5) {
           if (page.id) all.id = page.id;
           if (page.email && skew > -39e5 && age < page.ttl - spare &&
@@ -74,10 +74,10 @@
       }
     }),
 
-    // Sees to it that the tracker keeps `who` itself. Whoever identifies first is kept: a form, a chat, or HubSpot's own
-    // `__hs_email` of the address, and `who` would be copied into that identity. The tracker lists the keys of `who` when it
-    // does so, and with each request. A tracker that cannot be made to keep `who` has changed since it was recorded: it is
-    // told nothing.
+    // Sees to it that the tracker keeps `who` itself. Whoever identifies first is kept: a form, a chat, or HubSpot's
+    // own `__hs_email` of the address, and `who` would be copied into that identity. The tracker lists the keys of
+    // `who` when it does so, and with each request. A tracker that cannot be made to keep `who` has changed since it
+    // was recorded: it is told nothing.
     claim = () => {
       try {
         moved = 0;
@@ -103,8 +103,8 @@
       } catch {}
     };
 
-    // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves with the
-    // wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
+    // When the navigation began, by the wall clock, in every engine. `performance.timeOrigin` will not do: it moves
+    // with the wall clock in WebKit, and Firefox computes it of clocks that it read when the process began.
     origin = perf.timing?.navigationStart || now() - perf.now();
 
     return (p, late) => {
@@ -115,8 +115,8 @@
       if (!(p.at <= visit)) {
         // The newest page of the document. The first one was rendered after the navigation began, so the server's clock
         // is at most `base + elapsed()`: no two clocks are compared. A clock may be slow, so each newer page lifts that
-        // bound to the page's own time. A page from far ahead says that the first one was old when it came, out of a shared
-        // cache, of which browsers do not tell: then nothing is believed until the next full load.
+        // bound to the page's own time. A page from far ahead says that the first one was old when it came, out of a
+        // shared cache, of which browsers do not tell: then nothing is believed until the next full load.
         own = late < Infinity;
         base = own ? p.at + late - time : visit ? ahead > 2e3 ? Infinity : ahead > 0 ? p.at - time : base : p.at;
         page = p;
@@ -143,8 +143,8 @@
         loader.src = w.trustedTypes?.createPolicy('vidcache', { createScriptURL: url => url }).createScriptURL(p.src) || p.src;
         d.head.appendChild(loader);
       }
-      // A Turbo visit is a page view, and so is one from a page without this script, where another embed's tracker is there.
-      // The same tag twice in one page is not two: Turbo runs both in one task, the parser a moment apart.
+      // A Turbo visit is a page view, and so is one from a page without this script, where another embed's tracker is
+      // there. The same tag twice in one page is not two: Turbo runs both in one task, the parser a moment apart.
       if (isLater && late == null && (loading ? visit && time - last > 2e3 : !counted)) {
         queue.push(['setPath', place.pathname + place.search]);
         queue.push(['trackPageView']);

@@ -150,7 +150,7 @@ class IntakeTest < CacheTest
     assert_raises(Vidcache::CannotOpen) { cache.backup(backup) }
     assert_raises(Vidcache::Busy) { Vidcache.restore(backup, path) }
     cache.close
-    assert_path_exists Vidcache.restore(Pathname(backup), path)
+    assert_path_exists Vidcache.restore(backup, path)
     restored = open_cache
     assert_equal [901, nil], [restored.resolve(1), restored.resolve(2)]
   end

@@ -62,13 +62,13 @@ impl Vidcache {
         self.store.read_at_once(|rows| Explanation::of(rows, user, email, self.store.key()))
     }
 
-    /// Why HubSpot refused the email of a user for good whom it has no contact of: for a worker that makes contacts of such
-    /// users, and need not try again. `None` for a user with a contact, or with a change outstanding, which is the way to
-    /// tell HubSpot of a user's next email. [`Vidcache::explain`] and [`Vidcache::export`] tell of every user.
+    /// Why HubSpot refused the email of a user for good whom it has no contact of: for a worker that makes contacts of
+    /// such users, and need not try again. `None` for a user with a contact, or with a change outstanding, which is the
+    /// way to tell HubSpot of a user's next email. [`Vidcache::explain`] and [`Vidcache::export`] tell of every user.
     ///
-    /// [`Refusal::PrivacyDeletion`] for a user whose contact was erased for privacy and who has none now, whether or not a
-    /// change is outstanding: no worker may make them a contact again of its own accord. The app may: [`Vidcache::link`]s
-    /// them, or [`Vidcache::forget`]s them, and with them that they were erased.
+    /// [`Refusal::PrivacyDeletion`] for a user whose contact was erased for privacy and who has none now, whether or
+    /// not a change is outstanding: no worker may make them a contact again of its own accord. The app may:
+    /// [`Vidcache::link`]s them, or [`Vidcache::forget`]s them, and with them that they were erased.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -80,7 +80,8 @@ impl Vidcache {
     }
 
     /// All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the
-    /// last events. Of emails the file holds keyed fingerprints only; vids are text. For an unknown user it is as empty.
+    /// last events. Of emails the file holds keyed fingerprints only; vids are text. For an unknown user it is as
+    /// empty.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -89,17 +90,19 @@ impl Vidcache {
     }
 
     /// Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too.
-    /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log.
+    /// False: nothing was held. When this returns, nothing of it is left in the file, its free pages or its log. That
+    /// their contact was erased for privacy goes with the rest ([`Vidcache::refusal`]).
     ///
-    /// A change that is outstanding goes with it, and a job that asks for it is told [`Error::UnknownChange`]: it must not tell
-    /// HubSpot. One that has asked already may be doing so, so call this with the user's jobs locked out. Who comes back
-    /// is named once HubSpot says something newer than it did before. Where the contact is shared the change becomes another user's, and stays outstanding
-    /// ([`Vidcache::stale_changes`]).
+    /// A change that is outstanding goes with it, and a job that asks for it is told [`Error::UnknownChange`]: it must
+    /// not tell HubSpot. One that has asked already may be doing so, so call this with the user's jobs locked out. Who
+    /// comes back is named once HubSpot says something newer than it did before. Where the contact is shared the change
+    /// becomes another user's, and stays outstanding ([`Vidcache::stale_changes`]).
     ///
     /// # Errors
     /// As [`Vidcache::begin_email_change`]. After [`Error::Busy`] the rows may be gone and the log not emptied yet,
-    /// because somebody was reading it: `log_bytes` of [`Vidcache::stats`] is not 0 then. It is emptied by a later call of
-    /// any kind of this handle, once they have ended, by the last process that closes the file, or by calling this again.
+    /// because somebody was reading it: `log_bytes` of [`Vidcache::stats`] is not 0 then. It is emptied by a later call
+    /// of any kind of this handle, once they have ended, by the last process that closes the file, or by calling this
+    /// again.
     ///
     /// [`Error::UnknownChange`]: crate::Error::UnknownChange
     /// [`Error::Busy`]: crate::Error::Busy

@@ -33,9 +33,9 @@ pub struct Recorded {
 pub struct Observed {
     /// The contacts that the answer described, by the ids that live.
     pub contacts: Vec<Vid>,
-    /// The ids for which HubSpot says it has no contact. No page names their emails any more, unless HubSpot says something
-    /// newer of them. An id that is neither here nor in `contacts` although it was asked for was merged into another: HubSpot
-    /// leaves it out without a word. Read it by itself and observe that.
+    /// The ids for which HubSpot says it has no contact. No page names their emails any more, unless HubSpot says
+    /// something newer of them. An id that is neither here nor in `contacts` although it was asked for was merged into
+    /// another: HubSpot leaves it out without a word. Read it by itself and observe that.
     pub missing: Vec<Vid>,
 }
 
@@ -84,8 +84,8 @@ pub(super) const CLOCKS_APART: Millis = 5_000;
 
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
-    /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told apart by
-    /// shape.
+    /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told
+    /// apart by shape.
     ///
     /// With the token of a change it also finishes that change. That takes an answer that says which email
     /// the contact holds and since when, read after HubSpot was told: an answer without a time could have
@@ -95,23 +95,24 @@ impl Vidcache {
     /// # Errors
     /// [`Error::ContactConflict`]: another contact holds the email; nothing was changed at HubSpot, the change is still
     /// outstanding, and the two contacts may want merging. [`Error::ContactMissing`]: HubSpot found none; no page names
-    /// the email of the user's contact until an answer that is newer is recorded. [`Error::Refused`]: HubSpot will not take
-    /// the email however often it is told, so the change has ended, the reason is kept for [`Vidcache::explain`], and no page
-    /// names the email of the user's contact until an answer that is newer than the refusal is recorded.
-    /// [`Error::RateLimited`], [`Error::HubspotError`]: as HubSpot answered; try again. [`Error::InvalidAnswer`], [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`],
-    /// [`Error::ForeignChange`], [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`],
-    /// [`Error::Closed`]. With all but `ContactMissing` and `Refused` nothing is written. [`Error::VidTaken`]: nothing about the
-    /// user is written, but what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that
-    /// names an erased contact: as with [`Vidcache::apply_webhook`], call again.
+    /// the email of the user's contact until an answer that is newer is recorded. [`Error::Refused`]: HubSpot will not
+    /// take the email however often it is told, so the change has ended, the reason is kept for [`Vidcache::explain`],
+    /// and no page names the email of the user's contact until an answer that is newer than the refusal is recorded.
+    /// [`Error::RateLimited`], [`Error::HubspotError`]: as HubSpot answered; try again. [`Error::InvalidAnswer`],
+    /// [`Error::AnswerWithoutId`], [`Error::AnswerWithoutEmail`], [`Error::UnknownChange`], [`Error::ForeignChange`],
+    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]. With all but
+    /// `ContactMissing` and `Refused` nothing is written. [`Error::VidTaken`]: nothing about the user is written, but
+    /// what HubSpot said of the contact is believed, whoever has it. [`Error::Busy`] for an answer that names an erased
+    /// contact: as with [`Vidcache::apply_webhook`], call again.
     pub fn record(&self, user: UserKey<'_>, answer: &[u8], change: Option<ChangeToken>) -> Result<Recorded> {
         self.take(user, answer, change, None)
     }
 
     /// [`Vidcache::record`] of an answer to a call that was begun at `asked_at`: milliseconds since 1970 by the app's
-    /// clock, read before the call. After a merge, a deletion, a restoration, a 404 or [`Vidcache::forget`], what HubSpot
-    /// said before does not count, and HubSpot's own time of the contact may not move for years. An answer to a call that
-    /// was begun 5 s after that was heard, or later, is believed all the same. A time more than 5 s in the future says
-    /// nothing.
+    /// clock, read before the call. After a merge, a deletion, a restoration, a 404 or [`Vidcache::forget`], what
+    /// HubSpot said before does not count, and HubSpot's own time of the contact may not move for years. An answer to a
+    /// call that was begun 5 s after that was heard, or later, is believed all the same. A time more than 5 s in the
+    /// future says nothing.
     ///
     /// # Errors
     /// As [`Vidcache::record`].
@@ -181,8 +182,8 @@ impl Vidcache {
         self.look(answer, None)
     }
 
-    /// [`Vidcache::observe`] of an answer to a call that was begun at `asked_at`: see [`Vidcache::record_read`]. Not for
-    /// a search, which finds contacts as they were a while ago.
+    /// [`Vidcache::observe`] of an answer to a call that was begun at `asked_at`: see [`Vidcache::record_read`]. Not
+    /// for a search, which finds contacts as they were a while ago.
     ///
     /// # Errors
     /// As [`Vidcache::observe`].
@@ -219,14 +220,14 @@ impl Vidcache {
     /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
     /// one transaction, or none but its erasures. Check the signature first ([`signature::verify`]).
     ///
-    /// When an event says that a contact was erased for privacy, or was merged with one that was, then on return nothing
-    /// of the contact is left, nor of users who were linked to it alone: not in the file, its free pages or its log. That
-    /// takes a look at every contact, seconds at ten million.
+    /// When an event says that a contact was erased for privacy, or was merged with one that was, then on return
+    /// nothing of the contact is left, nor of users who were linked to it alone: not in the file, its free pages or its
+    /// log. That takes a look at every contact, seconds at ten million.
     ///
     /// # Errors
-    /// [`Error::InvalidWebhook`]: an event that matters cannot be read, and the same body will fail again. Of its other events
-    /// those were taken in that erase a contact, and nothing else was written. Others as [`Vidcache::begin_email_change`]:
-    /// answer HubSpot with a 5xx, so that it sends the body again.
+    /// [`Error::InvalidWebhook`]: an event that matters cannot be read, and the same body will fail again. Of its other
+    /// events those were taken in that erase a contact, and nothing else was written. Others as
+    /// [`Vidcache::begin_email_change`]: answer HubSpot with a 5xx, so that it sends the body again.
     ///
     /// [`signature::verify`]: crate::signature::verify
     pub fn apply_webhook(&self, body: &[u8]) -> Result<WebhookReport> {
@@ -270,8 +271,9 @@ impl Vidcache {
     /// [`Vidcache::record`] stands against an imported one, and so does a later email. Importing again changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidAnswer`] for a time of an email that is before 1970, or more than five minutes in the future; [`Error::Busy`], [`Error::Cancelled`],
-    /// [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first error of `users`. Whole transactions before it stay.
+    /// [`Error::InvalidAnswer`] for a time of an email that is before 1970, or more than five minutes in the future;
+    /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`]; the first
+    /// error of `users`. Whole transactions before it stay.
     pub fn import<'a>(&self, users: impl IntoIterator<Item = Result<Imported<'a>>>) -> Result<ImportReport> {
         let mut report = ImportReport::default();
         let mut users = users.into_iter();

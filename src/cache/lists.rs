@@ -1,4 +1,5 @@
-//! Whom a reading job is to read: nobody stays unnamed because nobody asked; and everybody, where nothing is to be believed.
+//! Whom a reading job is to read: nobody stays unnamed because nobody asked; and everybody, where nothing is to be
+//! believed.
 
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ impl Vidcache {
     /// come after `after`, the last of a list before. A user whose contact is shared stands for the others.
     ///
     /// With `confirmed` false, those whose pages give the id alone since HubSpot has not said which email it holds for
-    /// the contact now: after an import without emails, a merge, a deletion, a restoration, a 404. Left out is who was read
-    /// within `older_than`, so that what HubSpot has no email for is not asked for without end; whoever has become
+    /// the contact now: after an import without emails, a merge, a deletion, a restoration, a 404. Left out is who was
+    /// read within `older_than`, so that what HubSpot has no email for is not asked for without end; whoever has become
     /// doubtful since is in it at once. With true, those whose contact was last read, or its email last confirmed, more
     /// than `older_than` ago: somebody may have changed it at HubSpot, and its webhook may have been lost.
     ///
-    /// Read them by [`Vidcache::observe_read`]: a read tells HubSpot nothing, so it needs no quiet period. Finding nobody
-    /// takes microseconds, however many users there are.
+    /// Read them by [`Vidcache::observe_read`]: a read tells HubSpot nothing, so it needs no quiet period. Finding
+    /// nobody takes microseconds, however many users there are.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -62,8 +63,8 @@ impl Vidcache {
         self.store.read_at_once(|rows| rows::users_of_contact(rows, vid))
     }
 
-    /// The users who are linked to a contact, as text (an integer key in decimal), with that contact, after merges: in the
-    /// order of their keys, those after `after`, at most `limit`. Each list is as of one commit.
+    /// The users who are linked to a contact, as text (an integer key in decimal), with that contact, after merges: in
+    /// the order of their keys, those after `after`, at most `limit`. Each list is as of one commit.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].
@@ -72,10 +73,10 @@ impl Vidcache {
     }
 
     /// Doubts all that HubSpot has said of every contact. Once this has returned no page names an email, until HubSpot
-    /// says something newer of the contact or it is read again ([`Vidcache::users_to_read`] lists all of them; a read counts
-    /// that is begun 5 s later). Who has which contact stays. For an old copy of the file that was put back, which knows
-    /// nothing of what has happened since: call it before anything renders pages. Some 20 s for a million contacts,
-    /// in transactions of 1,000, with others' writes in between; after an error, call it again.
+    /// says something newer of the contact or it is read again ([`Vidcache::users_to_read`] lists all of them; a read
+    /// counts that is begun 5 s later). Who has which contact stays. For an old copy of the file that was put back,
+    /// which knows nothing of what has happened since: call it before anything renders pages. Some 20 s for a million
+    /// contacts, in transactions of 1,000, with others' writes in between; after an error, call it again.
     ///
     /// # Errors
     /// As [`Vidcache::begin_email_change`].
@@ -91,8 +92,9 @@ impl Vidcache {
     }
 
     /// Users whose email another contact holds, or whose contact is another user's, as [`Vidcache::record`] was told by
-    /// [`Error::ContactConflict`] and [`Error::VidTaken`], in the order of their keys, those after `after`, at most `limit`.
-    /// One is out of the list once HubSpot has merged the two, the user was forgotten, or [`Vidcache::end_conflict`].
+    /// [`Error::ContactConflict`] and [`Error::VidTaken`], in the order of their keys, those after `after`, at most
+    /// `limit`. One is out of the list once HubSpot has merged the two, the user was forgotten, or
+    /// [`Vidcache::end_conflict`].
     ///
     /// # Errors
     /// As [`Vidcache::resolve`].

@@ -40,17 +40,17 @@ options! {
     /// What the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key lies open in
     /// the file, so whoever has the file can test a guessed email against it. Default: none.
     secret: Option<&'a [u8]> = None;
-    /// The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose
-    /// src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1` and
-    /// others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
+    /// The host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code),
+    /// whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1`
+    /// and others elsewhere. Default: `js.hs-scripts.com`, which is not every portal's.
     loader_host: &'a str = "js.hs-scripts.com";
     /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     memory: usize = 32 << 20;
     /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at most 1 hour.
     busy_timeout: Duration = Duration::from_secs(5), BUSY_TIMEOUT, "it must be at most 1 hour";
     /// How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
-    /// tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share a
-    /// file have different ones, the longest counts. Default: 10 s; from 100 ms to 1 hour.
+    /// tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share
+    /// a file have different ones, the longest counts. Default: 10 s; from 100 ms to 1 hour.
     page_deadline: Duration = Duration::from_secs(10), PAGE_DEADLINE, "it must be from 100 ms to 1 hour";
     /// Whether a write that returned survives a power failure. If not, it survives a crash of the process, and a power
     /// failure may take the last writes, the beginning of a change among them: then a page may name an email that

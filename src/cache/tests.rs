@@ -42,7 +42,8 @@ fn a_page_whose_decision_had_to_wait_is_as_old_as_before_the_wait() {
         },
     ];
     for (user, page) in pages.iter().enumerate() {
-        // Each is a user of whom the table has nothing, so the look-up needs the connection that the other thread holds.
+        // Each is a user of whom the table has nothing, so the look-up needs the connection that the other thread
+        // holds.
         let user = UserKey::from(user as i64);
         cache.link_shared(user, Vid::try_from(901).unwrap()).unwrap();
         cache.record(user, ANSWER, None).ok();

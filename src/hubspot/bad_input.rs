@@ -1,4 +1,5 @@
-//! What HubSpot never sends, but someone may: each is an error that says where, in the library's own words, or is passed over.
+//! What HubSpot never sends, but someone may: each is an error that says where, in the library's own words, or is
+//! passed over.
 
 use serde_json::{Value, json};
 

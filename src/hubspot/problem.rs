@@ -106,8 +106,8 @@ pub(super) fn in_message<'b>(message: &'b str) -> List<Object<Problem<'b>>, MAX_
 const COORDINATES: &str = "Cannot set PropertyValueCoordinates{";
 
 /// `Cannot set PropertyValueCoordinates{portalId=…, propertyName=email, value=…} on 901. 902 already has that value.`:
-/// 901 is the contact that was written to, 902 the one that holds the value. `None`: the message is another, or is about
-/// another property.
+/// 901 is the contact that was written to, 902 the one that holds the value. `None`: the message is another, or is
+/// about another property.
 fn holder(message: &str) -> Option<Option<Vid>> {
     let said = message.strip_prefix(COORDINATES)?;
     if property(said) != "email" {

@@ -21,8 +21,8 @@ use crate::limits::{MAX_IDS, MAX_RESULTS};
 /// Reads an answer's body.
 ///
 /// # Errors
-/// [`Error::InvalidAnswer`]; [`Error::HubspotError`] for an error of HubSpot's that is none of the refusals that matter;
-/// [`Error::AnswerWithoutId`] for JSON that is about something else.
+/// [`Error::InvalidAnswer`]; [`Error::HubspotError`] for an error of HubSpot's that is none of the refusals that
+/// matter; [`Error::AnswerWithoutId`] for JSON that is about something else.
 pub(crate) fn answer(body: &[u8]) -> Result<Answer> {
     let invalid = |why: &str| Error::InvalidAnswer(why.into());
     let text = json::text(body).map_err(invalid)?.trim_ascii();

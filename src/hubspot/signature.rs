@@ -57,15 +57,15 @@ pub struct SignedRequest<'a> {
     pub take_v2: bool,
 }
 
-/// Checks that the request was signed with the app's client secret within five minutes of `now`, by this host's clock in
-/// milliseconds since 1970. Takes the same time whatever the signature is.
+/// Checks that the request was signed with the app's client secret within five minutes of `now`, by this host's clock
+/// in milliseconds since 1970. Takes the same time whatever the signature is.
 ///
-/// v1 and v2 name no time, so where they are taken the webhook's body has to: the newest `occurredAt` of its events may be
-/// 25 hours old, after which HubSpot does not try a delivery again.
+/// v1 and v2 name no time, so where they are taken the webhook's body has to: the newest `occurredAt` of its events may
+/// be 25 hours old, after which HubSpot does not try a delivery again.
 ///
 /// # Errors
-/// [`Error::InvalidSignature`], with the reason and nothing out of the request; [`Error::InvalidOption`] for an empty secret,
-/// with which anyone could sign.
+/// [`Error::InvalidSignature`], with the reason and nothing out of the request; [`Error::InvalidOption`] for an empty
+/// secret, with which anyone could sign.
 pub fn verify(secret: &[u8], request: &SignedRequest<'_>, now: Millis) -> Result<()> {
     if secret.is_empty() {
         return Err(Error::InvalidOption { name: "secret", why: "it must not be empty" });
@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn what_is_appended_to_a_body_of_version_1_is_not_taken() {
-        // SHA-256 goes on from any digest, so whoever has (body, signature) can sign body, padding and a suffix. The padding
-        // begins with a byte that is in no UTF-8.
+        // SHA-256 goes on from any digest, so whoever has (body, signature) can sign body, padding and a suffix. The
+        // padding begins with a byte that is in no UTF-8.
         let (body, _) = of(&[NOW]);
         let mut long = body.into_bytes();
         long.extend([0x80, 0, 0, 0]);

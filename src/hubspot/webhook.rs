@@ -1,9 +1,9 @@
 //! A webhook's batch of events, as notices about contacts.
 //!
-//! HubSpot promises neither order nor that an event comes once, so every notice carries HubSpot's time and can be applied
-//! again. What is not about a contact of this portal, or not about its email, is counted and accepted, whatever it looks
-//! like: HubSpot would send a refused batch for a day. An event that matters and cannot be read refuses its whole batch,
-//! but for the erasures in it: those are a person's right, and the batch will never be another.
+//! HubSpot promises neither order nor that an event comes once, so every notice carries HubSpot's time and can be
+//! applied again. What is not about a contact of this portal, or not about its email, is counted and accepted, whatever
+//! it looks like: HubSpot would send a refused batch for a day. An event that matters and cannot be read refuses its
+//! whole batch, but for the erasures in it: those are a person's right, and the batch will never be another.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,14 +25,14 @@ use crate::limits::{MAX_EVENTS, MAX_MERGED};
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Notice {
-    /// It holds that email now, or none that a page could name.
+    /// The contact holds that email now, or none that a page could name.
     EmailChanged {
         vid: Vid,
         email: Option<Email>,
         at: Millis,
     },
-    /// These ids, at least one and none of them `into`, stand for that contact, which this merge made (`born`) or which was
-    /// one of those merged.
+    /// A merge: the ids in `from`, at least one and none of them `into`, stand for the contact `into`, which the merge
+    /// made (`born`) or which was one of those merged.
     Merged {
         from: Vec<Vid>,
         into: Vid,
@@ -149,8 +149,8 @@ fn read(event: &Object<Event<'_>>, portal: Vid) -> Read<Option<Notice>> {
     event.get("body")?.ok_or(Wrong { field: "body", why: "it is null" })?.notice(portal)
 }
 
-/// One event of a body in which one is odd. Where it is this one, it can still be of a type that is ignored, or an erasure
-/// that says whose.
+/// One event of a body in which one is odd. Where it is this one, it can still be of a type that is ignored, or an
+/// erasure that says whose.
 fn odd_event(text: &str, portal: Vid) -> Read<Option<Notice>> {
     let error = match serde_json::from_str::<Object<Event<'_>>>(text) {
         Ok(event) => return read(&event, portal),
@@ -207,9 +207,9 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// What the event says of a contact, or `None` where it is not about a contact of this portal, or not of a kind that
-    /// matters here. Of such an event only the type, the object and the property's name are read, and one that is not text is
-    /// passed over, so that a field of another object can never refuse the batch.
+    /// What the event says of a contact, or `None` where it is not about a contact of this portal, or not of a kind
+    /// that matters here. Of such an event only the type, the object and the property's name are read, and one that is
+    /// not text is passed over, so that a field of another object can never refuse the batch.
     fn notice(&self, portal: Vid) -> Read<Option<Notice>> {
         let kind = words(&self.subscription_type).or(words(&self.event_type));
         let Some((object, kind)) = kind.and_then(|kind| kind.split_once('.')) else { return Ok(None) };
@@ -236,7 +236,8 @@ impl Event<'_> {
             "deletion" => Notice::Deleted { vid, at },
             "restore" => Notice::Restored { vid, at },
             _ => {
-                // A sensitive value comes as `REDACTED`: like all that cannot be an email, it is none that a page could name.
+                // A sensitive value comes as `REDACTED`: like all that cannot be an email, it is none that a page could
+                // name.
                 let email = self.property_value.text("propertyValue")?.and_then(|text| Email::parse(text).ok());
                 Notice::EmailChanged { vid, email, at }
             }
@@ -244,8 +245,8 @@ impl Event<'_> {
     }
 
     /// The ids that were merged, the primary one among them, stand for a new one; before 2025 for the primary one. What
-    /// `objectId` holds is documented nowhere: it counts only where nothing else says which contact lives, and unless it
-    /// is one of those that do not.
+    /// `objectId` holds is documented nowhere: it counts only where nothing else says which contact lives, and unless
+    /// it is one of those that do not.
     fn merge(&self, at: Millis) -> Read<Option<Notice>> {
         let primary = self.primary_object_id.vid("primaryObjectId")?;
         let mut from = Vec::new();

@@ -70,8 +70,8 @@ fn end(
 }
 
 fn change(tx: &Connection, sql: &str, values: &[&dyn ToSql], at: Millis, what: What) -> Result<bool> {
-    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's. What comes
-    // late of one that became nobody's changes nothing.
+    // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's. What
+    // comes late of one that became nobody's changes nothing.
     let owner: Option<Value> = tx.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
     match owner {
         Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),

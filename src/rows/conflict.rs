@@ -17,7 +17,8 @@ pub struct Conflict {
     pub user: String,
     /// Their contact, after merges; `None` where they are linked to none.
     pub vid: Option<Vid>,
-    /// The contact that holds their email, or that another user has, after merges; `None` where HubSpot did not name it.
+    /// The contact that holds their email, or that another user has, after merges; `None` where HubSpot did not name
+    /// it.
     pub holder: Option<Vid>,
     /// What it is about.
     pub why: Clash,

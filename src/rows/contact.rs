@@ -38,7 +38,8 @@ pub(super) fn observed(
     at: Millis,
     read_at: Option<Millis>,
 ) -> Result<bool> {
-    // In one question, since most of what HubSpot says is this. Hashing costs more than asking if anybody was ever erased.
+    // In one question, since most of what HubSpot says is this. Hashing costs more than asking if anybody was ever
+    // erased.
     let (erased, canonical, graves, known): (bool, Option<i64>, bool, Option<[u8; 16]>) = tx
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM erased WHERE vid = ?1), (SELECT canonical FROM past WHERE vid = ?1),
@@ -243,10 +244,10 @@ type When = (Millis, Option<Millis>);
 /// Writes down which email the contact holds, from all that was said of its ids.
 ///
 /// A merge confirms nothing: what was said of the id that lives counts from the merge on (always, where the merge made
-/// it), what was said of the others counts once it is newer than every merge. Where a merge has no time, what was said of
-/// the others last may be from before it or after: then nobody knows, unless it is the same. A deletion ends what was said before
-/// it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and say nothing. A doubt
-/// ends what was said before it, too.
+/// it), what was said of the others counts once it is newer than every merge. Where a merge has no time, what was said
+/// of the others last may be from before it or after: then nobody knows, unless it is the same. A deletion ends what
+/// was said before it, and a restoration confirms nothing either. Deletions of the other ids come with the merge and
+/// say nothing. A doubt ends what was said before it, too.
 ///
 /// Whatever is ended so by HubSpot's clock counts again where a read says it that was begun after the last doubt by the
 /// app's clock: HubSpot need not have touched the contact since. docs/adr/0017.
@@ -332,8 +333,8 @@ fn put(tx: &Connection, vid: i64, row: Row, what: What, at: Millis) -> Result<()
 }
 
 /// Takes out what was said of a contact that nobody has any more, since its user was forgotten. When it was said stays,
-/// less a millisecond: an older answer that comes late must not be believed, and the same answer, read again for whoever
-/// signs up anew, has to be. HubSpot's time need not move meanwhile.
+/// less a millisecond: an older answer that comes late must not be believed, and the same answer, read again for
+/// whoever signs up anew, has to be. HubSpot's time need not move meanwhile.
 pub(super) fn forget_emails(tx: &Connection, vid: i64) -> Result<()> {
     tx.prepare_cached("DELETE FROM secondary WHERE vid = ?1 OR vid IN (SELECT vid FROM past WHERE canonical = ?1)")?
         .execute([vid])?;

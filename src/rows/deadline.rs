@@ -1,9 +1,9 @@
 //! How long pages may name an email, over all processes that use the file.
 //!
-//! The worker may tell HubSpot of a change only when every page that was rendered before the change is past its deadline:
-//! also a page of another process, whose `page_deadline` may be longer, and of one that a deploy has just ended. So each
-//! process writes its deadline down when it opens the file, and again while it renders pages; the longest of the last day
-//! counts.
+//! The worker may tell HubSpot of a change only when every page that was rendered before the change is past its
+//! deadline: also a page of another process, whose `page_deadline` may be longer, and of one that a deploy has just
+//! ended. So each process writes its deadline down when it opens the file, and again while it renders pages; the
+//! longest of the last day counts.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ pub(crate) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Resul
     Ok(seen.is_none_or(|seen| seen < at - RENEWED / 2))
 }
 
-/// Writes a deadline down. Those of processes that are long gone stay, a row for each deadline that there ever was: a clock
-/// that was ahead for a moment must not take out the others.
+/// Writes a deadline down. Those of processes that are long gone stay, a row for each deadline that there ever was: a
+/// clock that was ahead for a moment must not take out the others.
 pub(crate) fn announce(tx: &Connection, deadline: Duration, at: Millis) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO deadline (ms, seen_at) VALUES (?1, ?2)

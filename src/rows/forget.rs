@@ -1,6 +1,7 @@
 //! Taking a user out of the file: the app forgets them, or HubSpot erased the one contact that they had.
 //!
-//! `secure_delete` writes zeros over what is deleted; the write-ahead log is emptied after the commit (`Store::empty_wal`).
+//! `secure_delete` writes zeros over what is deleted; the write-ahead log is emptied after the commit
+//! (`Store::empty_wal`).
 
 use rusqlite::Connection;
 use rusqlite::types::Value;

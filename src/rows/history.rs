@@ -1,5 +1,5 @@
-//! The table `log`: whose state changed, oldest first. The in-process tables of all processes learn from it whom to forget,
-//! and `explain` tells of it.
+//! The table `log`: whose state changed, oldest first. The in-process tables of all processes learn from it whom to
+//! forget, and `explain` tells of it.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -53,7 +53,7 @@ fn prune_log(tx: &Connection, added: i64) -> Result<()> {
 
 /// Whose state changed after a revision.
 pub(crate) enum Changes {
-    /// These users', each named at least once.
+    /// The state of these users, each of whom is named at least once.
     Users,
     /// More than the log remembers.
     Everybody,
@@ -62,8 +62,8 @@ pub(crate) enum Changes {
 /// How many revisions are read one by one. To empty the table costs less than to read more.
 const READ_AT_MOST: i64 = 4096;
 
-/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in one
-/// snapshot.
+/// Names every user whose state changed after revision `seen`, and says up to which revision that is. To be called in
+/// one snapshot.
 pub(crate) fn changes_since(
     connection: &Connection,
     seen: Option<i64>,

@@ -56,7 +56,7 @@ pub(crate) struct Described {
     pub(crate) deleted: bool,
     /// Which email it holds (or none that a page could name), and a time of HubSpot's clock at which it held that.
     pub(crate) email: Option<(Option<Fingerprint>, Millis)>,
-    /// Its other emails.
+    /// The contact's other emails.
     pub(crate) secondary: Vec<Fingerprint>,
     /// A time of HubSpot's clock at which all this was so.
     pub(crate) at: Option<Millis>,
@@ -96,10 +96,11 @@ impl Erased {
 /// Whether the user may have the contact that an answer names.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// It is theirs; or HubSpot has said something newer of the contact that they have, and they keep that one.
+    /// The contact is the user's; or HubSpot has said something newer of the contact that the user has, and the user
+    /// keeps that one.
     Settled,
-    /// It is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of the user
-    /// is.
+    /// The contact is another user's ([`Error::VidTaken`]). What HubSpot said of it is kept all the same; nothing of
+    /// the user is.
     Refused(Error),
 }
 
@@ -200,7 +201,8 @@ fn observe_email(tx: &Connection, vid: Vid, email: Option<Fingerprint>, at: Mill
     Ok(changed)
 }
 
-/// What HubSpot said of the contact up to `to` is not believed any more, until it says something newer or is read again.
+/// What HubSpot said of the contact up to `to` is not believed any more, until it says something newer or is read
+/// again.
 fn doubt(tx: &Connection, vid: Vid, to: Option<Millis>, at: Millis, read_at: Option<Millis>) -> Result<()> {
     apply(tx, &Event::Doubted { vid, to, at, read_at }).map(drop)
 }
@@ -276,8 +278,9 @@ pub(crate) fn found_none(tx: &Connection, user: UserKey<'_>, clock: Clock) -> Re
     }
 }
 
-/// HubSpot said that another contact holds the user's email, or named one that is another user's. What is heard after the
-/// conflict was said to be over opens it again, in the same millisecond too, and when the clock has gone back since.
+/// HubSpot said that another contact holds the user's email, or named one that is another user's. What is heard after
+/// the conflict was said to be over opens it again, in the same millisecond too, and when the clock has gone back
+/// since.
 pub(crate) fn conflicted(
     tx: &Connection,
     user: UserKey<'_>,
@@ -290,8 +293,9 @@ pub(crate) fn conflicted(
     apply(tx, &Event::Conflicted { user, holder, why, since, at }).map(drop)
 }
 
-/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change; without
-/// one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is old.
+/// HubSpot will not take the email that it was told of the user, however often it is told. That ends the change;
+/// without one, the refusal is kept as a change that began and ended at once. One that comes after its change's end is
+/// old.
 ///
 /// Which email HubSpot holds is not known after a refusal. Another call for the same change may have been carried out,
 /// and its answer be lost or still on its way; then HubSpot no longer holds what was confirmed before, although the app

@@ -1,9 +1,9 @@
 //! Whose turn it is to tell HubSpot of a user: one job at a time, until a deadline.
 //!
 //! A lock of the app's database would be open for as long as HubSpot takes to answer; a lease is two short writes. Who
-//! holds one says so by a random number. Past its deadline it is nobody's, so a process that dies with it keeps the user's
-//! other jobs waiting no longer than that; and who was slower than the deadline cannot renew it, and so must not tell
-//! HubSpot any more.
+//! holds one says so by a random number. Past its deadline it is nobody's, so a process that dies with it keeps the
+//! user's other jobs waiting no longer than that; and who was slower than the deadline cannot renew it, and so must not
+//! tell HubSpot any more.
 
 use rusqlite::{Connection, params};
 

@@ -47,8 +47,8 @@ impl Which {
     }
 }
 
-/// The users whose contacts were last read before a time, the longest unread first, those that come after a place in the
-/// list.
+/// The users whose contacts were last read before a time, the longest unread first, those that come after a place in
+/// the list.
 pub(crate) fn users_to_read(
     rows: &Connection,
     which: Which,

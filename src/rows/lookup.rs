@@ -101,8 +101,9 @@ pub(super) fn check_free(connection: &Connection, user: UserKey<'_>, vid: Vid) -
     }
 }
 
-/// Since when no page that could name the email of the user's contact has been rendered, if the change is outstanding: since
-/// it was begun, or since the contact became another user's too. Refuses a token that is not known, or not this user's.
+/// Since when no page that could name the email of the user's contact has been rendered, if the change is outstanding:
+/// since it was begun, or since the contact became another user's too. Refuses a token that is not known, or not this
+/// user's.
 pub(crate) fn outstanding_since(
     connection: &Connection,
     user: UserKey<'_>,
@@ -121,9 +122,9 @@ pub(crate) fn outstanding_since(
 /// A time that is later than this in the future was written by a clock that was wrong. No quiet period is longer.
 const CLOCK_WENT_BACK: Millis = 3_600_000;
 
-/// The latest time, by the app's clock, at which somebody came to the contact that the user has: by a link, or by a merge
-/// that was heard of then. `None` where it is, and ever was, the user's alone. Until that time others' pages could name the
-/// contact's email, whatever the user had begun.
+/// The latest time, by the app's clock, at which somebody came to the contact that the user has: by a link, or by a
+/// merge that was heard of then. `None` where it is, and ever was, the user's alone. Until that time others' pages
+/// could name the contact's email, whatever the user had begun.
 fn shared_since(connection: &Connection, user: UserKey<'_>) -> Result<Option<Millis>> {
     let Some((vid, _)) = link_of(connection, user)? else { return Ok(None) };
     Ok(connection
@@ -182,8 +183,8 @@ pub struct StaleChange {
     pub begun_at: Millis,
 }
 
-/// Those begun before then, the oldest first; and, at the end, those begun after `at`, by a clock that has gone back since:
-/// how old they are nobody knows.
+/// The changes begun before `begun_before`, the oldest first; and, at the end, those begun after `at`, by a clock that
+/// has gone back since: how old they are nobody knows.
 pub(crate) fn stale_changes(
     connection: &Connection,
     begun_before: Millis,

@@ -168,7 +168,8 @@ impl Store {
         }))
     }
 
-    /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of opening.
+    /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of
+    /// opening.
     pub(crate) fn announce(&self, deadline: Duration, at: Millis) -> Result<()> {
         let named = |error| open::named(&self.shared.place.path, error);
         self.shared.announced_at.store(at, Ordering::Relaxed);
@@ -205,8 +206,8 @@ impl Store {
 
     /// Empties the write-ahead log into the file, so that nothing which was deleted is left in it.
     ///
-    /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it, once
-    /// they have ended: at most one in a second tries.
+    /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it,
+    /// once they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
         let result = self.in_turn(|connection| empty(connection));
         self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);

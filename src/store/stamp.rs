@@ -207,7 +207,8 @@ impl Drop for Page {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
 

@@ -84,9 +84,9 @@ pub unsafe extern "C" fn vidcache_is_change_outstanding(
 }
 
 /// Since when the user's change has counted for every page that could name the email of their contact, by the app's
-/// clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That is
-/// when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker asks
-/// when it runs, and waits until it is a vidcache_quiet_period ago.
+/// clock: `*begun_at` in milliseconds since 1970 UTC, and `*outstanding` is true; once it has ended, 0 and false. That
+/// is when it was begun, or, where the contact has become another user's too meanwhile, when that was heard. A worker
+/// asks when it runs, and waits until it is a vidcache_quiet_period ago.
 ///
 /// Fails as vidcache_is_change_outstanding.
 #[unsafe(no_mangle)]
@@ -130,11 +130,11 @@ pub unsafe extern "C" fn vidcache_quiet_period(
 
 /// Takes the user's lease for so many milliseconds, from 1 to 3600000: the right to tell HubSpot of the user, which one
 /// job has at a time, over all processes that use the file. `*token` is from 1 to 2^63 - 1; 0: another job has it.
-/// With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder was
-/// slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
+/// With `held`, the token of a lease, that one goes on for so long from now, and `*token` is the same; 0: its holder
+/// was slower than its deadline, and must not tell HubSpot. `held` is 0 to take it.
 ///
-/// A worker takes it before it reads the user's email from the app's database, and renews it before each call that writes
-/// to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
+/// A worker takes it before it reads the user's email from the app's database, and renews it before each call that
+/// writes to HubSpot, for longer than the call can take. A process that dies with it leaves it to run out.
 ///
 /// Fails with VIDCACHE_INVALID_OPTION for the time, and as vidcache_link.
 #[unsafe(no_mangle)]
@@ -155,8 +155,8 @@ pub unsafe extern "C" fn vidcache_lease(
     })
 }
 
-/// Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder had
-/// none any more.
+/// Ends the user's lease, so that the next job need not wait for its deadline. `*released` is false where the holder
+/// had none any more.
 ///
 /// Fails as vidcache_link.
 #[unsafe(no_mangle)]

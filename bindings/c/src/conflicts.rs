@@ -36,7 +36,8 @@ const _: () = assert!(
 pub struct vidcache_conflict {
     /// The user's contact, after merges; 0 where they are linked to none.
     pub vid: i64,
-    /// The contact that holds the user's email, or that another user has, after merges; 0 where HubSpot did not name it.
+    /// The contact that holds the user's email, or that another user has, after merges; 0 where HubSpot did not name
+    /// it.
     pub holder: i64,
     /// Since when this conflict stands: milliseconds since 1970 UTC, by the app's clock.
     pub since: i64,
@@ -66,8 +67,8 @@ fn row(user: &str) -> Result<(u32, [c_char; VIDCACHE_USER_SIZE]), Error> {
 
 /// Users whose email another contact holds, or whose contact is another user's, as vidcache_record was told by
 /// VIDCACHE_CONTACT_CONFLICT and VIDCACHE_VID_TAKEN: at most `capacity` of them, in the order of their keys, into the
-/// caller's array; `*count` is how many. `after` is the user of the last of a list before, or NULL. One is out of the list
-/// once HubSpot has merged the two contacts, the user was forgotten, or vidcache_end_conflict.
+/// caller's array; `*count` is how many. `after` is the user of the last of a list before, or NULL. One is out of the
+/// list once HubSpot has merged the two contacts, the user was forgotten, or vidcache_end_conflict.
 ///
 /// Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
 #[unsafe(no_mangle)]
@@ -119,8 +120,8 @@ pub unsafe extern "C" fn vidcache_end_conflict(
 /// Why HubSpot refused the email of a user for good whom the cache knows no contact of: `*why` is one of
 /// VIDCACHE_REFUSAL_…, or 0: it did not. A worker that makes contacts of such users need not try. 0 for a user with a
 /// contact, and with a change outstanding, which is the way to tell HubSpot of the user's next email; but
-/// VIDCACHE_REFUSAL_PRIVACY_DELETION, with or without one, for a user whose contact was erased for privacy and who has none
-/// now: no worker may make them one until the app has called vidcache_link or vidcache_forget for them.
+/// VIDCACHE_REFUSAL_PRIVACY_DELETION, with or without one, for a user whose contact was erased for privacy and who has
+/// none now: no worker may make them one until the app has called vidcache_link or vidcache_forget for them.
 ///
 /// Any thread may call it, on either side of a fork. Fails as vidcache_resolve.
 #[unsafe(no_mangle)]
@@ -165,9 +166,9 @@ pub unsafe extern "C" fn vidcache_users_of(
 }
 
 /// Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything
-/// renders pages. On return no page names an email until HubSpot says something newer of the contact or it is read again by a
-/// call that is begun 5 s later (vidcache_users_to_read lists them). Who has which contact stays. Some 20 s for a million
-/// contacts, with others' writes in between; after an error, call it again.
+/// renders pages. On return no page names an email until HubSpot says something newer of the contact or it is read
+/// again by a call that is begun 5 s later (vidcache_users_to_read lists them). Who has which contact stays. Some 20 s
+/// for a million contacts, with others' writes in between; after an error, call it again.
 ///
 /// Any thread may call it, on either side of a fork. Fails as vidcache_link.
 #[unsafe(no_mangle)]

@@ -184,10 +184,10 @@ pub unsafe extern "C" fn vidcache_backup(
     })
 }
 
-/// Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot said
-/// of every contact is doubted in it first: no page names an email until the contact was read again. What was at `path`
-/// is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where there was
-/// nothing. The portal and the secret are looked at when the file is opened.
+/// Puts a copy of the backup `from` in the place of the file at `path`, while nobody has that open. All that HubSpot
+/// said of every contact is doubted in it first: no page names an email until the contact was read again. What was at
+/// `path` is moved aside, and `*moved_to`, where it is now, is to be freed by vidcache_text_free; it is empty where
+/// there was nothing. The portal and the secret are looked at when the file is opened.
 ///
 /// Fails with VIDCACHE_BUSY while any process, this one included, has the file at `path` open; VIDCACHE_NOT_A_CACHE,
 /// VIDCACHE_NEWER_SCHEMA and VIDCACHE_CORRUPT for what is in `from`; VIDCACHE_CANNOT_OPEN,

@@ -68,7 +68,8 @@ pub(crate) unsafe fn outs<'a, T>(items: *mut T, count: usize, name: &'static str
     Ok(unsafe { slice::from_raw_parts_mut(items.cast(), count) })
 }
 
-/// A pointer and a length of the caller's, for the time of the call. Nothing of it is read before the length is checked.
+/// A pointer and a length of the caller's, for the time of the call. Nothing of it is read before the length is
+/// checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a>(*const c_char, usize, PhantomData<&'a [u8]>);
 

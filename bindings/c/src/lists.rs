@@ -20,13 +20,14 @@ pub struct vidcache_user_to_read {
     pub read_at: i64,
     /// The bytes of `user` without its NUL.
     pub user_len: u32,
-    /// The user as text (an integer in decimal), NUL-terminated; of several who share the contact, one. What comes after
-    /// the NUL is undefined.
+    /// The user as text (an integer in decimal), NUL-terminated; of several who share the contact, one. What comes
+    /// after the NUL is undefined.
     pub user: [c_char; VIDCACHE_USER_SIZE],
 }
 
-/// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `capacity` of them, into
-/// the caller's array; `*count` is how many. `after` is the last of a list before, or NULL: those that come after it.
+/// Linked users whose contacts a job is to read from HubSpot, the longest unread first, at most `capacity` of them,
+/// into the caller's array; `*count` is how many. `after` is the last of a list before, or NULL: those that come after
+/// it.
 ///
 /// With `confirmed` false, those whose pages give the id alone since HubSpot has not said which email it holds for the
 /// contact now; left out is who was read within `older_than_ms` milliseconds and has not become doubtful since. With

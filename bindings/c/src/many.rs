@@ -48,8 +48,8 @@ pub unsafe extern "C" fn vidcache_resolve_many(
     })
 }
 
-/// vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they need
-/// not be of one commit, since none depends on another user.
+/// vidcache_decide for `count` users, into as many decisions in the same order. Each is current as of this call; they
+/// need not be of one commit, since none depends on another user.
 ///
 /// Fails as vidcache_decide, and then no decision is written.
 #[unsafe(no_mangle)]

@@ -46,8 +46,8 @@ pub unsafe extern "C" fn vidcache_observe(
     })
 }
 
-/// vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search, which
-/// finds contacts as they were a while ago.
+/// vidcache_observe of an answer to a call that was begun at `asked_at`: see vidcache_record_read. Not for a search,
+/// which finds contacts as they were a while ago.
 ///
 /// Fails as vidcache_observe.
 #[unsafe(no_mangle)]
@@ -115,10 +115,10 @@ pub unsafe extern "C" fn vidcache_observed_free(observed: *mut *mut vidcache_obs
     unsafe { free(observed) }
 }
 
-/// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or, where
-/// an event that matters cannot be read, what of it erases a contact.
-/// Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy, nothing
-/// of it is left on return, nor of users who were linked to it alone.
+/// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it, or,
+/// where an event that matters cannot be read, what of it erases a contact.
+/// Check the signature first: vidcache_verify_signature. When an event says that a contact was erased for privacy,
+/// nothing of it is left on return, nor of users who were linked to it alone.
 ///
 /// Fails with VIDCACHE_INVALID_WEBHOOK: nothing was written, and the same body will fail again. Else as vidcache_link:
 /// answer HubSpot with a 5xx, so that it sends the body again.

@@ -65,8 +65,8 @@ pub unsafe extern "C" fn vidcache_anonymous_snippet(
     })
 }
 
-/// The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser a
-/// new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
+/// The HTML for the page after a sign-out: that of vidcache_anonymous_snippet, and HubSpot's tracker gives the browser
+/// a new usertoken, so that nothing it sends from here on belongs to the former user's contact. Otherwise as
 /// vidcache_snippet.
 ///
 /// Fails with VIDCACHE_BUFFER_TOO_SMALL.
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn vidcache_page_data(
     })
 }
 
-/// The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as vidcache_signed_out_snippet
-/// for a page. Otherwise as vidcache_page_data.
+/// The JSON for a visitor who has just signed out: `at`, `ttl`, and `out`, which is true, as
+/// vidcache_signed_out_snippet for a page. Otherwise as vidcache_page_data.
 ///
 /// Fails with VIDCACHE_BUFFER_TOO_SMALL.
 #[unsafe(no_mangle)]

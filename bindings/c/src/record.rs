@@ -40,8 +40,8 @@ pub unsafe extern "C" fn vidcache_link(
     })
 }
 
-/// Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of one's
-/// email then keeps all of them from naming theirs.
+/// Links the user to a contact that may be another user's too: the explicit choice that they share it. A change of
+/// one's email then keeps all of them from naming theirs.
 ///
 /// Fails as vidcache_link, but for VIDCACHE_VID_TAKEN.
 #[unsafe(no_mangle)]
@@ -63,11 +63,11 @@ pub unsafe extern "C" fn vidcache_link_shared(
 /// an answer that says which email the contact holds and since when, read after HubSpot was told.
 ///
 /// Fails with VIDCACHE_INVALID_ANSWER, VIDCACHE_ANSWER_WITHOUT_ID, VIDCACHE_ANSWER_WITHOUT_EMAIL,
-/// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED, VIDCACHE_HUBSPOT_ERROR,
-/// VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link; nothing about the user is
-/// written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after VIDCACHE_REFUSED the change has
-/// ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's contact until a newer answer is
-/// recorded.
+/// VIDCACHE_CONTACT_CONFLICT, VIDCACHE_CONTACT_MISSING, VIDCACHE_RATE_LIMITED, VIDCACHE_REFUSED,
+/// VIDCACHE_HUBSPOT_ERROR, VIDCACHE_UNKNOWN_CHANGE, VIDCACHE_FOREIGN_CHANGE, VIDCACHE_VID_TAKEN, and as vidcache_link;
+/// nothing about the user is written then. After VIDCACHE_VID_TAKEN what the answer said of the contact is kept; after
+/// VIDCACHE_REFUSED the change has ended; after that and VIDCACHE_CONTACT_MISSING no page names the email of the user's
+/// contact until a newer answer is recorded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vidcache_record(
     handle: *const vidcache_handle,
@@ -92,10 +92,10 @@ pub unsafe extern "C" fn vidcache_record(
     })
 }
 
-/// vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's clock.
-/// After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count, and
-/// HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was heard,
-/// or later, is believed all the same. A time more than 5 s in the future says nothing.
+/// vidcache_record of an answer to a call that was begun at `asked_at`, in milliseconds since 1970 UTC by the app's
+/// clock. After a merge, a deletion, a restoration, a 404 or vidcache_forget what HubSpot said before does not count,
+/// and HubSpot's own time of the contact may not move for years: an answer to a call that was begun 5 s after that was
+/// heard, or later, is believed all the same. A time more than 5 s in the future says nothing.
 ///
 /// Fails as vidcache_record.
 #[unsafe(no_mangle)]

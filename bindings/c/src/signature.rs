@@ -78,8 +78,8 @@ impl vidcache_signed_request {
 
 /// Checks that a request was signed by HubSpot with the app's client secret (at most 4096 bytes) within five minutes of
 /// `now_ms`, this host's clock in milliseconds since 1970. v1 and v2 name no time, so where they are taken the newest
-/// event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time whatever
-/// the signature is. Any thread may call it, and it needs no handle.
+/// event of the body may be 25 hours old, after which HubSpot does not try a delivery again. Takes the same time
+/// whatever the signature is. Any thread may call it, and it needs no handle.
 ///
 /// Fails with VIDCACHE_INVALID_SIGNATURE; VIDCACHE_INVALID_OPTION for the arguments, an empty secret among them.
 #[unsafe(no_mangle)]

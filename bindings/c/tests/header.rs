@@ -18,19 +18,20 @@ const HEAD: &str = "\
  *
  * What holds for every function, with the reasons: docs/c-api.md.
  *
- * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the failed call
- *   had to say: vidcache_last_error.
+ * - It returns a vidcache_result: VIDCACHE_OK (0), or a code from 101 on that keeps its number for ever. What the
+ *   failed call had to say: vidcache_last_error.
  * - Outputs come last and are written on success only. They must not be NULL.
  * - Texts are a pointer and a length in bytes, and need no NUL. An optional one is left out by NULL and 0.
- * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library keeps none.
- *   A pointer to const is not written through.
+ * - Every pointer is NULL (a code, if it may not be) or what its type says for as long as the call takes; the library
+ *   keeps none. A pointer to const is not written through.
  * - Handles are freed by their _free, which takes the pointer's address and makes it NULL. Freeing NULL does nothing.
- * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept by thread.
- * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its next call.
- *   Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a fork may take as long as
- *   one write. Not in a signal handler.
- * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of which
- *   none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
+ * - Threads: any function may be called by any thread at any time, also on one handle, but for _free. Failures are kept
+ *   by thread.
+ * - Fork: a handle opened before a fork works in parent and child, each with connections of its own, made anew at its
+ *   next call. Either may free its own without the other noticing. What a fork must not interrupt it waits for, so a
+ *   fork may take as long as one write. Not in a signal handler.
+ * - No function panics, throws or exits. An allocation of SQLite's that fails is a code; one of the library's own, of
+ *   which none is larger than a small multiple of what the call was given, ends the process, as Rust's do.
  * - The file is the library's alone: no other SQLite may write to it. On Linux other code of the process may open, read
  *   and close it; elsewhere that drops SQLite's locks.
  */";

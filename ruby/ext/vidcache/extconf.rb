@@ -62,7 +62,8 @@ File.write("Makefile", <<~MAKEFILE)
   \tRUBY="$(RUBY)" $(CARGO) rustc --release --locked --lib --package vidcache-ruby --manifest-path "#{crate}/Cargo.toml" --target-dir "#{target}"
   \trm -f #{library} && cp "#{target}/release/#{built}" #{library}
 
-  # Removed first: a process that has the old one mapped keeps it. What an installed gem was built from and by stays nowhere.
+  # Removed first: a process that has the old one mapped keeps it. What an installed gem was built from and by stays
+  # nowhere.
   install: all
   \tmkdir -p "$(DESTDIR)$(RUBYARCHDIR)"
   \trm -f "$(DESTDIR)$(RUBYARCHDIR)/#{library}"

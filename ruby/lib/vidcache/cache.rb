@@ -11,20 +11,20 @@ module Vidcache
   #
   # @param path [String, Pathname] in a folder that exists, on a local disk
   # @param portal_id [Integer, String] the HubSpot account's id, from 1 to 2^63 - 1
-  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, kept outside the file. Without
-  #   one the key lies open in the file, so whoever has the file can test a guessed email against it
+  # @param secret [String, nil] what the file's key is wrapped under: at least 16 bytes, kept outside the file.
+  #   Without one the key lies open in the file, so whoever has the file can test a guessed email against it
   # @param loader_host [String] the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot:
   #   Settings, Tracking code), whose src is +//HOST/PORTAL.js+: +js-eu1.hs-scripts.com+ for portals in the EU data
   #   centre, +js-na2+, +js-ap1+ and others elsewhere
   # @param memory [Integer] the most bytes that the in-process table takes
   # @param busy_timeout [Numeric] how long a call waits for other processes' writes before {Busy}. In seconds, at most
   #   3600
-  # @param page_deadline [Numeric] how long after it was rendered a page may name an email; a page that runs later gives
-  #   the id alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where
-  #   processes that share a file have different ones, the longest counts. In seconds, from 0.1 to 3600
-  # @param synchronous [Symbol] whether a write that returned survives a power failure. +:full+ (the default): it does.
-  #   +:normal+: it survives a crash of the process, and a power failure may take the last writes, the beginning of a
-  #   change among them: then a page may name an email that HubSpot holds no more
+  # @param page_deadline [Numeric] how long after it was rendered a page may name an email; a page that runs later
+  #   gives the id alone. A worker tells HubSpot of a change when pages rendered before the change are older than this.
+  #   Where processes that share a file have different ones, the longest counts. In seconds, from 0.1 to 3600
+  # @param synchronous [Symbol] whether a write that returned survives a power failure. +:full+ (the default): it
+  #   does. +:normal+: it survives a crash of the process, and a power failure may take the last writes, the beginning
+  #   of a change among them: then a page may name an email that HubSpot holds no more
   # @param old_secrets [Array<String>] what +secret+ was before, the newest first. A file that was made or last opened
   #   with one of these is opened, and its key is wrapped anew under +secret+, which is one row: afterwards the old ones
   #   are not needed
@@ -39,8 +39,8 @@ module Vidcache
     Cache.__send__(:native_open, path, portal_id, [secret, loader_host, memory, busy_timeout, page_deadline, synchronous, old_secrets])
   end
 
-  # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the last five
-  # minutes. Takes the same time whatever the signature is.
+  # Checks that a request was signed by HubSpot, in any of its versions; of version 3 also that it was signed within the
+  # last five minutes. Takes the same time whatever the signature is.
   #
   # @param secret [String] the HubSpot app's client secret
   # @param method [String] the request's
@@ -50,8 +50,8 @@ module Vidcache
   # @param timestamp [String, nil] `X-HubSpot-Request-Timestamp`
   # @param signature [String, nil] `X-HubSpot-Signature`, of version 1 or 2
   # @param version [String, nil] `X-HubSpot-Signature-Version`
-  # @param take_v1 [Boolean] whether a webhook without v3 may be signed by v1, which names no time and no address: whoever has
-  #   seen a delivery, with whatever headers, can send it again, to another endpoint too, for a day
+  # @param take_v1 [Boolean] whether a webhook without v3 may be signed by v1, which names no time and no address:
+  #   whoever has seen a delivery, with whatever headers, can send it again, to another endpoint too, for a day
   # @param take_v2 [Boolean] the same for v2, which names no time
   # @param now [Time]
   # @return [nil]
@@ -63,8 +63,8 @@ module Vidcache
     native_verify_signature(secret, request, (now.to_r * 1000).floor)
   end
 
-  # Puts a file that will not open away, with its -wal and -shm, under a name beside it. For a person to call, and no other process
-  # may have it open.
+  # Puts a file that will not open away, with its -wal and -shm, under a name beside it. For a person to call, and no
+  # other process may have it open.
   #
   # @param path [String, Pathname]
   # @return [String] where it is now
@@ -73,9 +73,9 @@ module Vidcache
     native_move_aside(path)
   end
 
-  # Puts a copy of a backup ({Cache#backup}) in the place of the file at +path+, while nobody has that open. All that HubSpot
-  # said of every contact is doubted in it first: no page names an email until the contact was read again. What was at
-  # +path+ is moved aside.
+  # Puts a copy of a backup ({Cache#backup}) in the place of the file at +path+, while nobody has that open. All that
+  # HubSpot said of every contact is doubted in it first: no page names an email until the contact was read again. What
+  # was at +path+ is moved aside.
   #
   # @param backup [String, Pathname]
   # @param path [String, Pathname]
@@ -161,18 +161,18 @@ module Vidcache
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding?(user_id, token)
-    #   Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs locked
-    #   out: a queue may deliver a job twice, and the second time the user may be in the middle of the next change, of
-    #   which HubSpot must not be told yet.
+    #   Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
+    #   locked out: a queue may deliver a job twice, and the second time the user may be in the middle of the next
+    #   change, of which HubSpot must not be told yet.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Boolean]
     #   @raise [InvalidUserKey, UnknownChange, ForeignChange]
 
     # @!method change_outstanding_since(user_id, token)
-    #   Since when the user's change has counted for every page that could name the email of their contact: since it was begun, or,
-    #   if the contact has become another user's too meanwhile, since that was heard. A worker asks when it runs, and waits until
-    #   this is a {#quiet_period} ago.
+    #   Since when the user's change has counted for every page that could name the email of their contact: since it was
+    #   begun, or, if the contact has become another user's too meanwhile, since that was heard. A worker asks when it
+    #   runs, and waits until this is a {#quiet_period} ago.
     #   @param user_id [Integer, String]
     #   @param token [Integer] of {#begin_email_change}
     #   @return [Time, nil] by the app's clock, to the millisecond; nil once the change has ended
@@ -198,16 +198,16 @@ module Vidcache
     #   @raise [InvalidUserKey]
 
     # @!method apply_webhook(body)
-    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it, or what of it
-    #   erases a contact. Check the
+    #   Takes in the body of a webhook: some hundred events, in any order, however often they come; all of it, or what
+    #   of it erases a contact. Check the
     #   signature first ({Vidcache.verify_signature}; {Vidcache::Webhook} does both).
     #   @param body [String] the bytes as they came
     #   @return [WebhookReport]
     #   @raise [InvalidWebhook] and then nothing was written but erasures, and the same body will fail again
 
     # @!method link_shared(user_id, vid)
-    #   {#link} to a contact that may be another user's too: the explicit choice that they share it. A change of one's email
-    #   then keeps all of them from naming theirs.
+    #   {#link} to a contact that may be another user's too: the explicit choice that they share it. A change of one's
+    #   email then keeps all of them from naming theirs.
     #   @param user_id [Integer, String]
     #   @param vid [Integer, String] from 1 to 2^63 - 1; text in decimal
     #   @return [nil]
@@ -217,7 +217,8 @@ module Vidcache
     #   Why a page says of the user what it says, for whoever asks: not for a page itself.
     #   @param user_id [Integer, String]
     #   @param email [String, nil] as for {#decide}
-    #   @return [Array<String>] a sentence each, the decision first, then what it rests on and the user's last events. No emails.
+    #   @return [Array<String>] a sentence each, the decision first, then what it rests on and the user's last events.
+    #     No emails.
     #   @raise [InvalidUserKey, InvalidEmail]
 
     # @!method export(user_id)
@@ -230,13 +231,15 @@ module Vidcache
     #   Why HubSpot refused the email of a user for good whom it has no contact of: a job that makes contacts of such
     #   users need not try again. {#explain} tells of every user.
     #   @param user_id [Integer, String]
-    #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a contact,
-    #     or with a change outstanding
+    #   @return [Symbol, nil] +:privacy_deletion+, +:invalid_email+ or +:required_property+; nil for a user with a
+    #     contact, or with a change outstanding. +:privacy_deletion+ with or without one where the user's contact was
+    #     erased for privacy and they have none now: no job may make them one until the app links or forgets them
     #   @raise [InvalidUserKey]
 
     # @!method forget(user_id)
-    #   Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too: from the
-    #   file, its free pages and its log. A change that is outstanding goes with it.
+    #   Takes out all that is held on the user, and what HubSpot said of their contact unless it is another user's too:
+    #   from the file, its free pages and its log. A change that is outstanding goes with it, and so does that their
+    #   contact was erased for privacy.
     #   @param user_id [Integer, String]
     #   @return [Boolean] whether anything was held
     #   @raise [InvalidUserKey]
@@ -244,17 +247,17 @@ module Vidcache
     # @!method stats
     #   What this handle has done in this process. Cheap.
     #   @return [Hash{Symbol => Integer, String, nil}]
-    #     +:hits+: look-ups answered from memory. Threads count beside each other without a lock, so this may miss a few;
-    #     +:misses+: look-ups that read the file; +:syncs+: how often the table was brought up to date after commits;
-    #     +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+: bytes that the
-    #     table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often the file, its log
-    #     or its WAL index was replaced or deleted under us, and opened again; +:log_bytes+: bytes of the log beside the
-    #     file, which grows behind a reader that stays, such as a backup; +:fallback+: why every look-up reads the file,
-    #     if it does; +:last_error+: the code of the last failure, such as `busy`
+    #     +:hits+: look-ups answered from memory. Threads count beside each other without a lock, so this may miss a
+    #     few; +:misses+: look-ups that read the file; +:syncs+: how often the table was brought up to date after
+    #     commits; +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+:
+    #     bytes that the table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often
+    #     the file, its log or its WAL index was replaced or deleted under us, and opened again; +:log_bytes+: bytes of
+    #     the log beside the file, which grows behind a reader that stays, such as a backup; +:fallback+: why every
+    #     look-up reads the file, if it does; +:last_error+: the code of the last failure, such as `busy`
 
     # @!method verify
-    #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of users.
-    #   Other threads run meanwhile.
+    #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of
+    #   users. Other threads run meanwhile.
     #   @return [Array<String>] what is wrong; empty when nothing is
 
     # @!method backup(path)
@@ -344,41 +347,45 @@ module Vidcache
     # of a v3 contact, told apart by shape. It is durable when this returns. Recording an answer again, or an
     # older one late, changes nothing.
     # @param user_id [Integer, String]
-    # @param answer [String, Hash, Array, Object] JSON; a Hash of it, with String or Symbol keys; a client's response (Net::HTTP,
-    #   Faraday, Typhoeus), contact, or error: {Answer} lists the shapes
+    # @param answer [String, Hash, Array, Object] JSON; a Hash of it, with String or Symbol keys; a client's response
+    #   (Net::HTTP, Faraday, Typhoeus), contact, or error: {Answer} lists the shapes
     # @param change [Integer, nil] the token of the change that this finishes. That takes an answer that says which
     #   email the contact holds and since when, read after HubSpot was told.
-    # @param asked_at [Time, nil] when the call to HubSpot was begun. After a merge, a deletion, a restoration, a 404 or {#forget}
-    #   what HubSpot said before does not count, and HubSpot's own time of the contact may not move for years: an answer to a
-    #   call that was begun 5 s after that was heard, or later, is believed all the same
+    # @param asked_at [Time, nil] when the call to HubSpot was begun. After a merge, a deletion, a restoration, a 404 or
+    #   {#forget} what HubSpot said before does not count, and HubSpot's own time of the contact may not move for years:
+    #   an answer to a call that was begun 5 s after that was heard, or later, is believed all the same
     # @return [Recorded]
-    # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404, 409, 429, another.
-    #   After ContactMissing no page names the email of the user's contact until a newer answer is recorded
-    # @raise [Refused] HubSpot will not take the email, however often it is told: the change has ended, {#explain} tells why, and no
-    #   page names the email of the user's contact until an answer that is newer than the refusal is recorded
+    # @raise [ContactMissing, ContactConflict, RateLimited, HubspotError] the answer was an error of HubSpot's: 404,
+    #   409, 429, another. After ContactMissing no page names the email of the user's contact until a newer answer is
+    #   recorded
+    # @raise [Refused] HubSpot will not take the email, however often it is told: the change has ended, {#explain} tells
+    #   why, and no page names the email of the user's contact until an answer that is newer than the refusal is
+    #   recorded
     # @raise [InvalidUserKey, InvalidAnswer, AnswerWithoutId, AnswerWithoutEmail, UnknownChange, ForeignChange,
-    #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is believed all the same
+    #   VidTaken] and then nothing about the user was written; after a VidTaken what HubSpot said of the contact is
+    #   believed all the same
     def record(user_id, answer, change: nil, asked_at: nil)
       asked_at &&= Answer.milliseconds(asked_at)
       Answer.read(answer) { |json| native_record(user_id, json, change, asked_at) }
     end
 
-    # Takes in what an answer says of contacts without saying whose they are: of a search, a batch read or upsert, or of any call
-    # that {#record} takes.
+    # Takes in what an answer says of contacts without saying whose they are: of a search, a batch read or upsert, or of
+    # any call that {#record} takes.
     # @param answer [String, Hash, Array, Object] as for {#record}
     # @param asked_at [Time, nil] as for {#record}; not for a search, which finds contacts as they were a while ago
     # @return [Observed]
-    # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, Refused, HubspotError] and then nothing was written
+    # @raise [InvalidAnswer, AnswerWithoutId, ContactMissing, ContactConflict, RateLimited, Refused, HubspotError] and
+    #   then nothing was written
     def observe(answer, asked_at: nil)
       asked_at &&= Answer.milliseconds(asked_at)
       Answer.read(answer) { |json| native_observe(json, asked_at) }
     end
 
-    # Linked users whose contacts a job is to read from HubSpot, the longest unread first. Finding nobody takes microseconds,
-    # however many users there are. See {Reconcile}, which reads them.
-    # @param confirmed [Boolean] false: those whose pages give the id alone since HubSpot has not said which email it holds for the
-    #   contact now, but for those who were read within +older_than+ and have not become doubtful since. True: those whose
-    #   contact was last read, or its email last confirmed, more than +older_than+ ago
+    # Linked users whose contacts a job is to read from HubSpot, the longest unread first. Finding nobody takes
+    # microseconds, however many users there are. See {Reconcile}, which reads them.
+    # @param confirmed [Boolean] false: those whose pages give the id alone since HubSpot has not said which email it
+    #   holds for the contact now, but for those who were read within +older_than+ and have not become doubtful since.
+    #   True: those whose contact was last read, or its email last confirmed, more than +older_than+ ago
     # @param older_than [Numeric] seconds
     # @param after [UserToRead, nil] the last of a list before
     # @param limit [Integer] from 0 to 2^32 - 1
@@ -396,15 +403,15 @@ module Vidcache
     #   @raise [InvalidVid]
 
     # @!method doubt_all
-    #   Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything renders
-    #   pages. No page names an email until HubSpot says something newer of the contact, or it is read by a call that was begun 5 s
-    #   later ({#users_to_read} lists all of them). Who has which contact stays. 20 s for a million contacts, in parts, and others
-    #   write in between; when this raises, call it again.
+    #   Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before
+    #   anything renders pages. No page names an email until HubSpot says something newer of the contact, or it is read
+    #   by a call that was begun 5 s later ({#users_to_read} lists all of them). Who has which contact stays. 20 s for a
+    #   million contacts, in parts, and others write in between; when this raises, call it again.
     #   @return [nil]
 
-    # Users whose email another contact holds, or whose contact is another user's, as {#record} was told by {ContactConflict} and
-    # {VidTaken}, in the order of their keys. One is out of the list once HubSpot has merged the two contacts, the user was forgotten,
-    # or {#end_conflict}.
+    # Users whose email another contact holds, or whose contact is another user's, as {#record} was told by
+    # {ContactConflict} and {VidTaken}, in the order of their keys. One is out of the list once HubSpot has merged the
+    # two contacts, the user was forgotten, or {#end_conflict}.
     # @param after [Conflict, nil] the last of a list before
     # @param limit [Integer] from 0 to 2^32 - 1
     # @return [Array<Conflict>]
@@ -419,10 +426,10 @@ module Vidcache
     #   @return [nil]
     #   @raise [InvalidUserKey]
 
-    # Takes the user's lease: the right to tell HubSpot of the user, which one job has at a time, over all processes that use
-    # the file. To be taken before the user's email is read from the app's database, and renewed before each call that writes
-    # to HubSpot, for longer than the call can take. No lock of any database is open meanwhile; a process that dies with the
-    # lease leaves it to run out.
+    # Takes the user's lease: the right to tell HubSpot of the user, which one job has at a time, over all processes
+    # that use the file. To be taken before the user's email is read from the app's database, and renewed before each
+    # call that writes to HubSpot, for longer than the call can take. No lock of any database is open meanwhile; a
+    # process that dies with the lease leaves it to run out.
     # @param user_id [Integer, String]
     # @param seconds [Numeric] from 0.001 to 3600: how long, from now on, by the app's clock
     # @param renew [Integer, nil] the token of a lease that is to go on
@@ -433,21 +440,23 @@ module Vidcache
     end
 
     # {#decide} for many users.
-    # @param emails [Hash{Integer, String => String, nil}, Array<Array(Integer | String, String | nil)>] each user's email
+    # @param emails [Hash{Integer, String => String, nil}, Array<Array(Integer | String, String | nil)>] each user's
+    #   email
     # @return [Array<Decision>] in their order
     # @raise [InvalidUserKey, InvalidEmail]
     def decide_many(emails)
       native_decide_many(emails.to_a)
     end
 
-    # Takes in what the app has long known, for a first fill: hundreds of thousands of users a second, 100,000 to a transaction. Up to
-    # 4,096 users leave the tables of other processes one by one; a larger batch empties those tables. What
-    # {#link} or {#record} said stands against it, and so does a later email. Importing again changes nothing.
-    # @param rows [Enumerable<Array>] a user's id, their vid, and, if known, the email that HubSpot held and the Time (`updatedAt`)
-    #   at which it did
+    # Takes in what the app has long known, for a first fill: hundreds of thousands of users a second, 100,000 to a
+    # transaction. Up to 4,096 users leave the tables of other processes one by one; a larger batch empties those
+    # tables. What {#link} or {#record} said stands against it, and so does a later email. Importing again changes
+    # nothing.
+    # @param rows [Enumerable<Array>] a user's id, their vid, and, if known, the email that HubSpot held and the Time
+    #   (`updatedAt`) at which it did
     # @return [ImportReport]
-    # @raise [InvalidUserKey, InvalidVid, InvalidEmail, InvalidAnswer] the last for what is no Time, or none of the years 1970 to 9999; the
-    #   batches of 100,000 before that one stay
+    # @raise [InvalidUserKey, InvalidVid, InvalidEmail, InvalidAnswer] the last for what is no Time, or none of the
+    #   years 1970 to 9999; the batches of 100,000 before that one stay
     def import(rows)
       rows.each_slice(IMPORT_BATCH).reduce(ImportReport.new(0, 0)) do |report, batch|
         timed = batch.map { |user_id, vid, email, at| [user_id, vid, email, at && Answer.milliseconds(at)] }

@@ -20,7 +20,7 @@ module Vidcache
     # @return [Symbol] +:email_held+ or +:vid_taken+
     attr_reader :why
 
-    # @return [Time] when it was first heard of
+    # @return [Time] since when this conflict stands; one that was over and comes again begins anew
     attr_reader :since
 
     # Conflicts come from {Cache#conflicts}.

@@ -55,7 +55,7 @@ module Vidcache
       end
     end
 
-    # As private methods: no request can name one of them as its action.
+    # Controllers get them as private methods, so no request can name one of them as its action.
     initializer "vidcache.action_controller" do
       ActiveSupport.on_load(:action_controller) do
         include Vidcache::TrackingData
@@ -69,16 +69,17 @@ module Vidcache
       Vidcache::Instrumentation::PageLogSubscriber.attach_to(:vidcache) if ::Rails.logger&.debug?
     end
 
-    # What of a webhook's body is personal. Nothing of it is a parameter of Rails' as long as the webhook is a Rack app, but
-    # error services that show a request's body filter it by this list. The job's arguments are the user's global id and a number.
+    # What of a webhook's body is personal. Nothing of it is a parameter of Rails' as long as the webhook is a Rack app,
+    # but error services that show a request's body filter it by this list. The job's arguments are the user's global id
+    # and a number.
     initializer "vidcache.filter_parameters" do |app|
       app.config.filter_parameters += [:propertyValue]
     end
 
     rake_tasks { load "vidcache/rails/tasks.rake" }
 
-    # After the app's own initializers, where `config.vidcache` is usually set. The file is opened by servers alone ({Boot}), and
-    # else at its first use, so that `rails assets:precompile` and the like need none.
+    # After the app's own initializers, where `config.vidcache` is usually set. The file is opened by servers alone
+    # ({Boot}), and else at its first use, so that `rails assets:precompile` and the like need none.
     config.after_initialize do |app|
       Vidcache.settings = Settings.new(app).check.advise
       Boot.look

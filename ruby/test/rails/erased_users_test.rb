@@ -15,7 +15,7 @@ class Vidcache::ErasedUsersTest < Vidcache::RailsTest
     reconcile(create: true)
     assert_empty @portal.emails
     assert_nil linked(user)
-    assert_equal [:privacy_deletion, :not_linked], [@cache.refusal(user.id), reason(user)]
+    assert_equal %i[privacy_deletion not_linked], [@cache.refusal(user.id), reason(user)]
   end
 
   def test_a_change_of_theirs_ends_and_tells_hubspot_nothing

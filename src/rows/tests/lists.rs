@@ -21,7 +21,8 @@ fn link(db: &Connection, users: std::ops::RangeInclusive<i64>) {
     }
 }
 
-/// HubSpot said at `at` of its clock that user n's contact holds an email (or none), to a read that was begun at a time.
+/// HubSpot said at `at` of its clock that user n's contact holds an email (or none), to a read that was begun at a
+/// time.
 fn said(db: &Connection, user: i64, email: Option<u8>, at: Millis, read_at: Option<Millis>) {
     let email = email.map(|email| Fingerprint([email; 16]));
     apply(db, &Event::EmailObserved { vid: vid(900 + user), email, at, read_at });

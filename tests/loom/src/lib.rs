@@ -2,15 +2,17 @@
 //! see: what x86-64 never shows and aarch64 does.
 //!
 //! The sequence lock is the library's own source (see build.rs). What uses it reads memory that SQLite or the kernel
-//! maps, which loom cannot make, so bucket, stamp and hand-over are models here, step by step as in `src/hot.rs`,
-//! `src/store/stamp.rs`, `src/store/coherent.rs` and `src/file/fork.rs`; each with a weaker variant in which loom finds
-//! the fault. The fork gate is std's `RwLock`, which loom would replace by its own, so there is nothing of ours to try.
+//! maps, which loom cannot make, so bucket, growth, stamp, gate and hand-over are models here, step by step as in
+//! `src/hot.rs`, `src/store/stamp.rs`, `src/store/coherent.rs` and `src/file/fork.rs`; each with weaker variants where
+//! loom finds the fault. Of the gate, std's `RwLock`, which loom replaces by its own, the model has the order of locks.
 #![cfg(test)]
 #![allow(clippy::unwrap_used, missing_docs)] // In a test a panic is the report.
 
 include!(concat!(env!("OUT_DIR"), "/sequence.rs"));
 
 mod bucket;
+mod gate;
+mod growth;
 mod handover;
 mod stamp;
 

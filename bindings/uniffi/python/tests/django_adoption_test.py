@@ -216,6 +216,31 @@ def test_reconcile_finds_whose_contact_was_deleted_and_came_back_through_a_form(
     assert portal.emails() == ["ann@shop.test"]
 
 
+def test_reconcile_tells_again_of_an_email_that_the_other_contact_has_let_go(portal):
+    user = signed_up()
+    other = portal.add("held@shop.test")
+    user.email = "held@shop.test"
+    user.save()
+    drain()
+    wait_for_the_clock()
+    assert reason(user) == "email_differs"
+    listed = said("vidcache_conflicts")
+    assert f"user {user.pk}, contact {get_cache().resolve(user.pk)}: contact {other} holds their email" in listed
+    assert reconcile.Reconcile(rate=1000).run()["conflicts"] == 0 and QUEUE == []
+    portal.update(other, "free@shop.test")
+    reconcile.Reconcile(rate=1000).run()
+    assert reason(user) == "change_outstanding"
+    drain()
+    assert portal.emails() == ["free@shop.test", "held@shop.test"] and reason(user) == "agreed"
+    assert reconcile.Reconcile(rate=1000).run()["conflicts"] == 1
+    assert said("vidcache_conflicts") == "0 conflicts\n"
+
+
+def test_an_old_copy_names_nobody_until_it_is_read_anew(portal):
+    user = signed_up()
+    assert "no page names an email" in said("vidcache_doubt") and reason(user) == "email_unconfirmed"
+
+
 def test_backfill_by_jobs_and_by_a_field(portal):
     portal.add("ann@shop.test")
     User(username="ann", email="ann@shop.test").save()

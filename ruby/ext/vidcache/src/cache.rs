@@ -30,8 +30,8 @@ pub(crate) struct Cache {
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 impl DataTypeFunctions for Cache {
-    /// The collector has stopped every thread: it must wait neither for a transaction nor for the disk. At the program's
-    /// end it may, and should, so that the log is in the file.
+    /// The collector has stopped every thread: it must wait neither for a transaction nor for the disk. At the
+    /// program's end it may, and should, so that the log is in the file.
     fn free(self: Box<Self>) {
         if !ENDING.load(Ordering::Relaxed) {
             self.core.close_later();

@@ -1,8 +1,8 @@
 //! When the GVL is held, and when it is not.
 //!
-//! A look-up takes 0.1 µs, or 4 µs when it reads the file. Released around that, the GVL comes back only when another thread's turn is over: beside
-//! one busy thread a look-up took 100 ms instead of 63 µs. So look-ups hold it, and so must never wait.
-//! Whatever may wait (for another process, or the disk) releases it, or every thread would wait along.
+//! A look-up takes 0.1 µs, or 4 µs when it reads the file. Released around that, the GVL comes back only when another
+//! thread's turn is over: beside one busy thread a look-up took 100 ms instead of 63 µs. So look-ups hold it, and so
+//! must never wait. Whatever may wait (for another process, or the disk) releases it, or every thread would wait along.
 
 use std::ffi::{c_int, c_void};
 use std::time::{Duration, Instant};
@@ -38,7 +38,8 @@ pub(crate) fn without<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Cor
     until_done(ruby, patience, scheduled, work)
 }
 
-/// [`without`] for what takes long and would come to no end in short tries. The other fibers of a scheduler stand still.
+/// [`without`] for what takes long and would come to no end in short tries. The other fibers of a scheduler stand
+/// still.
 pub(crate) fn at_length<T>(ruby: &Ruby, patience: Duration, work: impl Fn() -> Core<T> + Sync) -> Result<T, Failure> {
     until_done(ruby, patience, false, work)
 }
@@ -80,7 +81,8 @@ const PATIENT_FOR: Duration = Duration::from_millis(1);
 
 struct Call<'a, T> {
     work: &'a (dyn Fn() -> Core<T> + Sync),
-    /// The calling thread's object. Here it is on that thread's stack, where the collector finds it and leaves it in its place.
+    /// The calling thread's object. Here it is on that thread's stack, where the collector finds it and leaves it in
+    /// its place.
     thread: rb_sys::VALUE,
     /// When the work ends as if it was interrupted.
     until: Option<Instant>,
@@ -89,11 +91,11 @@ struct Call<'a, T> {
 }
 
 /// # Why no wake-up is lost
-/// The work asks Ruby, every 50 ms at the least, whether there is an interrupt, instead of having an unblocking function that
-/// Ruby would call. Ruby sets the mark that is asked for before anything else, for a signal in the handler itself; the
-/// function it calls only later, and up to 3.2 not at all for a signal to a main thread beside which no other one waits for the
-/// GVL or sleeps: a Ctrl-C then waited for `busy_timeout`. Nor does a single-threaded Ruby look between setting function
-/// and argument whether a signal comes.
+/// The work asks Ruby, every 50 ms at the least, whether there is an interrupt, instead of having an unblocking
+/// function that Ruby would call. Ruby sets the mark that is asked for before anything else, for a signal in the
+/// handler itself; the function it calls only later, and up to 3.2 not at all for a signal to a main thread beside
+/// which no other one waits for the GVL or sleeps: a Ctrl-C then waited for `busy_timeout`. Nor does a single-threaded
+/// Ruby look between setting function and argument whether a signal comes.
 ///
 /// The mark stays until `thread_check_ints` takes it, so it does not matter when it is set: before the call (then Ruby
 /// does not start it), while the work runs, or after the work was asked last.

@@ -3,8 +3,8 @@
 //!
 //! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as a whole look-up); a copy of a
 //! String key, checked twice, costs another, and so does a page that is put together in Rust's memory to be copied into
-//! Ruby's. Here nothing waits, and Ruby is called at most once where it could raise. Whatever is not the plain case goes the
-//! general way, which knows all the errors.
+//! Ruby's. Here nothing waits, and Ruby is called at most once where it could raise. Whatever is not the plain case
+//! goes the general way, which knows all the errors.
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{RString, Ruby, Value, prelude::*};
@@ -80,7 +80,8 @@ pub(crate) unsafe fn snippet(cache: &Vidcache, key: Value, given: Value, nonce: 
     or_generally(|| {
         // SAFETY: the caller holds the GVL. Without bytes to copy Ruby makes a String of whatever the memory holds.
         let html = protect(|| unsafe { rb_sys::rb_utf8_str_new(std::ptr::null(), ROOM as _) }).ok()?;
-        // SAFETY: a new String of `ROOM` bytes, which nobody else knows of; `write` leaves it with those that were written.
+        // SAFETY: a new String of `ROOM` bytes, which nobody else knows of; `write` leaves it with those that were
+        // written.
         unsafe { write(cache, html, 0, key, given, nonce)? };
         // SAFETY: just made by Ruby.
         Some(unsafe { Value::from_raw(html) })
@@ -108,7 +109,8 @@ pub(crate) unsafe fn append_snippet(
             html
         })
         .ok()?;
-        // SAFETY: from here on nothing of Ruby's runs, so it stays the String's own, with room for so much more behind its end.
+        // SAFETY: from here on nothing of Ruby's runs, so it stays the String's own, with room for so much more behind
+        // its end.
         unsafe { write(cache, html, RSTRING_LEN(html) as usize, key, given, nonce) }
     })
 }
@@ -118,8 +120,8 @@ pub(crate) unsafe fn append_snippet(
 /// # Safety
 /// The caller holds the GVL; `html` is an unshared, unfrozen String with room for `ROOM` bytes behind `start`.
 unsafe fn write(cache: &Vidcache, html: VALUE, start: usize, key: Value, given: Value, nonce: Value) -> Option<Value> {
-    // SAFETY: as the caller's. Nothing of Ruby's runs up to the end of this function but `rb_str_set_len`, which raises for a
-    // frozen String and for more than there is room for: so for nothing here.
+    // SAFETY: as the caller's. Nothing of Ruby's runs up to the end of this function but `rb_str_set_len`, which raises
+    // for a frozen String and for more than there is room for: so for nothing here.
     unsafe {
         let ruby = Ruby::get_unchecked();
         let (user, email) = (user(&ruby, key)?, email(&ruby, given)?);

@@ -17,7 +17,8 @@ module Vidcache
     BATCH = 1000
 
     # @param model [Class] with `has_vid`
-    # @param vid [String, nil] a column: only users are looked at who have something in it; nil: the model's own, if it has one
+    # @param vid [String, nil] a column: only users are looked at who have something in it; nil: the model's own, if it
+    #   has one
     # @param output [IO] where its progress goes
     # @param rate [Numeric] the most calls to HubSpot a second
     # @param create [Boolean] whether jobs make contacts for users whom HubSpot does not have under their present email

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Vidcache
-  # Looks at the file once when a server boots, or a worker of a queue: where it cannot be opened, whoever is on call hears of it
-  # then, and not from the first user whose save is refused. Not in consoles, generators or tasks such as `assets:precompile`,
-  # which may run where there is no file at all, or as another user.
+  # Looks at the file once when a server boots, or a worker of a queue: where it cannot be opened, whoever is on call
+  # hears of it then, and not from the first user whose save is refused. Not in consoles, generators or tasks such as
+  # `assets:precompile`, which may run where there is no file at all, or as another user.
   #
   # @api private
   module Boot
@@ -44,7 +44,7 @@ module Vidcache
       "whoever signs up or saves an email is shown an error"
     end
 
-    # Those that are loaded: in production all.
+    # Looks at the models that are loaded: in production all.
     def look_at_models
       Keys.models.flat_map { |model| Check.model(model) }.uniq.each do |problem|
         Failure.report(NotConfigured.new(problem), during: "`has_vid` cannot work as it is")

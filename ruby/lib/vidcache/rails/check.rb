@@ -7,8 +7,9 @@ require "uri"
 require "vidcache/rails/hubspot_http"
 
 module Vidcache
-  # `rails vidcache:check`: whether all is there that the app needs, in plain words, with what to do where it is not. Asks HubSpot,
-  # writes nothing, and calls the app's own webhook with a delivery of no events, signed as HubSpot would sign it.
+  # `rails vidcache:check`: whether all is there that the app needs, in plain words, with what to do where it is not.
+  # Asks HubSpot, writes nothing, and calls the app's own webhook with a delivery of no events, signed as HubSpot would
+  # sign it.
   #
   # @api private
   class Check

@@ -6,9 +6,9 @@ module Vidcache
   # `has_vid if: :confirmed?`: until the answer is yes, neither pages nor jobs use the user's email. Who signs up with
   # somebody else's address would be linked to that person's contact, and their next change would rewrite it.
   #
-  # An update that turns the answer to yes is a change of the email for HubSpot, and begun as one: where the user is linked
-  # already, HubSpot may hold another address, which pages named before. An update that leaves the answer at no tells
-  # HubSpot nothing, whatever it does to the email.
+  # An update that turns the answer to yes is a change of the email for HubSpot, and begun as one: where the user is
+  # linked already, HubSpot may hold another address, which pages named before. An update that leaves the answer at no
+  # tells HubSpot nothing, whatever it does to the email.
   #
   # @api private
   module Condition
@@ -24,14 +24,14 @@ module Vidcache
       return true if condition.nil?
       return !!__send__(condition) unless condition.is_a?(Proc)
 
-      # As Rails asks: a lambda without arguments takes none.
+      # A lambda without arguments is called without any, as Rails does it.
       !!(condition.arity.zero? ? instance_exec(&condition) : instance_exec(self, &condition))
     end
 
     private
 
-    # @return [String, nil] the email that HubSpot may know the user by, and pages could name, before this update. Never one that
-    #   nobody had confirmed: it may be another person's
+    # @return [String, nil] the email that HubSpot may know the user by, and pages could name, before this update. Never
+    #   one that nobody had confirmed: it may be another person's
     def vidcache_email_before
       if self.class.vidcache_condition.nil?
         return self.class.vidcache_email_in_row? ? attribute_in_database(vidcache_email_column) : vidcache_email

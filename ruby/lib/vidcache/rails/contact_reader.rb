@@ -5,8 +5,8 @@ require "vidcache/rails/failure"
 require "vidcache/rails/hubspot_http"
 
 module Vidcache
-  # Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing, so no page has
-  # to be waited for.
+  # Reads contacts from HubSpot, a hundred a call, and takes in what it says of them. To read tells HubSpot nothing, so
+  # no page has to be waited for.
   #
   # @api private
   class ContactReader
@@ -16,7 +16,8 @@ module Vidcache
     # How often a call is tried that HubSpot answers with 429.
     ATTEMPTS = 5
 
-    # Seconds to wait where HubSpot says nothing of it, the longest of its short limits; and what is too long to wait here.
+    # Seconds to wait where HubSpot says nothing of it, the longest of its short limits; and what is too long to wait
+    # here.
     PAUSE = 10
     TOO_LONG = 60
 

@@ -38,9 +38,9 @@ module Vidcache
       end
     end
 
-    # Begins a change of the email, where `has_vid` says `told_by: :app`: call it inside the transaction that changes the
-    # email, before the email is written. From then on no page names an email of this user. After the commit the job is
-    # enqueued; a rollback, of a savepoint too, abandons the change.
+    # Begins a change of the email, where `has_vid` says `told_by: :app`: call it inside the transaction that changes
+    # the email, before the email is written. From then on no page names an email of this user. After the commit the job
+    # is enqueued; a rollback, of a savepoint too, abandons the change.
     #
     #     User.transaction do
     #       user.hubspot_email_will_change!
@@ -106,8 +106,8 @@ module Vidcache
 
     private_class_method :none, :half
 
-    # The other model's side: whenever a row of it is saved or destroyed, whoever it is of is looked at, before and after. Both are
-    # inside the row's transaction, so a change is begun in time.
+    # The other model's side: whenever a row of it is saved or destroyed, whoever it is of is looked at, before and
+    # after. Both are inside the row's transaction, so a change is begun in time.
     #
     # @api private
     module Watched

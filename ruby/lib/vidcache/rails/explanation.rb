@@ -6,13 +6,13 @@ require "timeout"
 require "vidcache/rails/hubspot_http"
 
 module Vidcache
-  # Why a user is not named, for who sits at the support desk: {Cache#explain}, and what the app and HubSpot know besides. It looks the
-  # user up itself, and says what to do.
+  # Why a user is not named, for who sits at the support desk: {Cache#explain}, and what the app and HubSpot know
+  # besides. It looks the user up itself, and says what to do.
   #
   # @api private
   class Explanation
-    # In the app's cache, for as long as {KEPT} seconds: how the last try of a user's job ended, where it failed, and when the last webhook
-    # came. Neither is lost sleep over where there is no cache that processes share.
+    # In the app's cache, for as long as {KEPT} seconds: how the last try of a user's job ended, where it failed, and
+    # when the last webhook came. Neither is lost sleep over where there is no cache that processes share.
     module Traces
       KEPT = 30 * 86_400
 

@@ -20,8 +20,8 @@ module Vidcache
   #
   # @api private
   module Failure
-    # Tells `ActiveSupport::Notifications` ("failure.vidcache", with `error:` and `during:`), `Rails.error` where there is one,
-    # and the log. Never raises, whatever the listeners do.
+    # Tells `ActiveSupport::Notifications` ("failure.vidcache", with `error:` and `during:`), `Rails.error` where there
+    # is one, and the log. Never raises, whatever the listeners do.
     #
     # @param error [Exception]
     # @param during [String] what failed, and what came of it
@@ -34,11 +34,13 @@ module Vidcache
       nil
     end
 
-    # What goes to who watches the app: messages are kept there, the error's own and those of its causes. Clients of HTTP quote
-    # addresses and bodies, a NoMethodError its receiver. This library's own messages never hold personal data.
+    # What goes to who watches the app: messages are kept there, the error's own and those of its causes. Clients of
+    # HTTP quote addresses and bodies, a NoMethodError its receiver. This library's own messages never hold personal
+    # data.
     #
     # @param error [Exception]
-    # @return [Exception] the error; or, where a message of it may hold an email, a {Withheld} that says what and where it was
+    # @return [Exception] the error; or, where a message of it may hold an email, a {Withheld} that says what and where
+    #   it was
     def self.without_email(error)
       return error unless tells_email?(error)
 
@@ -57,12 +59,12 @@ module Vidcache
     end
     private_class_method :tells_email?
 
-    # As an email stands in a text, an address or JSON.
+    # An email, as it stands in a text, an address or JSON.
     EMAIL = /[^\s@"'<>(]{1,64}(?:@|%40)[\w-]+\./n
     private_constant :EMAIL
 
-    # {report} for what a stranger can cause as often as they like: each message at once, and then at most once an hour, with
-    # how often there was one.
+    # {report} for what a stranger can cause as often as they like: each message at once, and then at most once an hour,
+    # with how often there was one.
     #
     # @param error [Vidcache::Error] whose message is one of few
     # @param during [String] what failed, and what came of it
@@ -104,8 +106,8 @@ module Vidcache
       attr_reader :seldom
     end
 
-    # This library's own messages never hold personal data; those of others can: a NoMethodError inspects its receiver, with the
-    # user's email and all. Of those only the class and the place are logged.
+    # Messages of this library never hold personal data. Messages of others can: a NoMethodError inspects its receiver,
+    # with the user's email and all. So of others' failures only the class and the place are logged.
     def self.describe(error)
       return "#{error.class}: #{error.message}" if error.is_a?(Vidcache::Error)
 

@@ -5,8 +5,8 @@ require "active_support/concern"
 require "active_support/notifications"
 
 module Vidcache
-  # A new row has the key of a user whom the file knew: the database was reset or restored from a backup, or it hands ids
-  # out again (SQLite without AUTOINCREMENT, MySQL before 8.0 after a restart). It is reported, not raised.
+  # A new row has the key of a user whom the file knew: the database was reset or restored from a backup, or it hands
+  # ids out again (SQLite without AUTOINCREMENT, MySQL before 8.0 after a restart). It is reported, not raised.
   class KeyReused < Error
     def initialize(message = "a new row has the key of another user whom the file knew")
       super
@@ -32,9 +32,10 @@ module Vidcache
   # {Unavailable}): a row that was would tell HubSpot's script, and the worker, that the new user is the stranger. A
   # transaction that rolls back afterwards leaves the key forgotten.
   #
-  # **A destroyed row.** When the transaction has committed and the row is gone, the user is forgotten, unless the model says
-  # `forget: false`. A row that is deleted softly is there, and may come back or be changed, so what is known of it stays. A
-  # failure is reported: the row is gone by then, and what was known of its key will be forgotten should another row get it.
+  # **A destroyed row.** When the transaction has committed and the row is gone, the user is forgotten, unless the model
+  # says `forget: false`. A row that is deleted softly is there, and may come back or be changed, so what is known of it
+  # stays. A failure is reported: the row is gone by then, and what was known of its key will be forgotten should
+  # another row get it.
   #
   # @api private
   module Forgetting
@@ -53,7 +54,8 @@ module Vidcache
       !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any? || !Vidcache.cache.refusal(key).nil?
     end
 
-    # What {#forget_whose_vidcache_key_it_was} does, later: for a row that was made at a time when the file could not be asked.
+    # What {#forget_whose_vidcache_key_it_was} does, later: for a row that was made at a time when the file could not be
+    # asked.
     #
     # @param key [Integer, String]
     # @param made_at [Float] seconds since 1970: what was known before that is somebody else's
@@ -122,8 +124,8 @@ module Vidcache
         return if @ended
 
         @ended = true
-        # Of a soft deletion the row is still there. And the same transaction, or another one since, may have made a new row
-        # of this key, and forgotten what was before it.
+        # Of a soft deletion the row is still there. And the same transaction, or another one since, may have made a new
+        # row of this key, and forgotten what was before it.
         Vidcache.cache.forget(@user_id) unless row?
       rescue StandardError => e
         Failure.report(e, during: "user #{@user_id} was destroyed and is not forgotten: `rails vidcache:forget USER_ID=#{@user_id}` does it")

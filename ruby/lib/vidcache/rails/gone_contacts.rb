@@ -5,9 +5,9 @@ require "vidcache/rails/failure"
 require "vidcache/rails/unlinked"
 
 module Vidcache
-  # Contacts that HubSpot says it does not have. Their people may have others: one that somebody deleted comes back through a form, with
-  # a new id. So each user of such a contact is looked for by their email, and linked to the contact that is found, unless it
-  # is another user's. No contact is made, and whoever is not found stays as they are.
+  # Contacts that HubSpot says it does not have. Their people may have others: one that somebody deleted comes back
+  # through a form, with a new id. So each user of such a contact is looked for by their email, and linked to the
+  # contact that is found, unless it is another user's. No contact is made, and whoever is not found stays as they are.
   #
   # @api private
   class GoneContacts
@@ -55,7 +55,7 @@ module Vidcache
       users.count { |user, vid| link(user, vid, found) }
     end
 
-    # As they are now: HubSpot was asked meanwhile.
+    # The user's row is read anew, since HubSpot was asked meanwhile.
     def link(user, gone, found)
       record, email = email_of(user, gone)
       vid = found[email]
@@ -64,8 +64,8 @@ module Vidcache
       Unlinked.link(@model, record, vid, during: "a contact is gone, and the one that has the user's email is another user's")
     end
 
-    # @return [Array(Vidcache::Model, String), nil] a user whose pages say less because their contact is gone, and their email; nil
-    #   where a change is on its way: its job looks for them
+    # @return [Array(Vidcache::Model, String), nil] a user whose pages say less because their contact is gone, and their
+    #   email; nil where a change is on its way: its job looks for them
     def email_of(user, gone)
       record = @model.find_vidcache_user(user)
       return unless record && @cache.resolve(user) == gone

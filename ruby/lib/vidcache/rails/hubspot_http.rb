@@ -13,8 +13,8 @@ module Vidcache
     # Seconds, for each of connecting, writing and reading.
     TIMEOUT = 10
 
-    # What is asked for by name of a contact, since HubSpot leaves it out otherwise: of the second a merge is learnt whose
-    # webhook was lost.
+    # What is asked for by name of a contact, since HubSpot leaves it out otherwise: of the second a merge is learnt
+    # whose webhook was lost.
     PROPERTIES = %w[email hs_merged_object_ids hs_additional_emails].freeze
 
     class << self

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Vidcache
-  # Which models give their bare ids as user keys. Of two that do, user 1 and customer 1 would be one person to the file, and
-  # each would be told to HubSpot as the other: the second raises when it is loaded. The classes of one table's hierarchy
-  # are one model, and so is a class that is loaded again under its name.
+  # Which models give their bare ids as user keys. Of two that do, user 1 and customer 1 would be one person to the
+  # file, and each would be told to HubSpot as the other: the second raises when it is loaded. The classes of one
+  # table's hierarchy are one model, and so is a class that is loaded again under its name.
   #
   # @api private
   module Keys

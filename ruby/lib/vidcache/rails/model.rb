@@ -33,9 +33,9 @@ module Vidcache
   # again. If enqueueing raises, the error reaches the caller of `save` (the row is committed by then) and the change
   # stays outstanding: see {ClassMethods#retry_email_changes}.
   #
-  # A user key is one person. A new row whose key the file knows takes nothing over from whoever had it: all that was known
-  # is forgotten first, and {KeyReused} is reported. If that fails, the create raises and nothing is written. A user who is
-  # destroyed is forgotten once that is committed (`forget: false` leaves it to the app). See {Forgetting}.
+  # A user key is one person. A new row whose key the file knows takes nothing over from whoever had it: all that was
+  # known is forgotten first, and {KeyReused} is reported. If that fails, the create raises and nothing is written. A
+  # user who is destroyed is forgotten once that is committed (`forget: false` leaves it to the app). See {Forgetting}.
   #
   # **What bypasses callbacks bypasses this:** `update_columns`, `update_column`, `update_all`, `insert_all`,
   # `upsert_all` and SQL of your own. Around those, say it yourself, before the write:
@@ -58,17 +58,18 @@ module Vidcache
 
     # What every Active Record class has before it calls `has_vid`.
     module Macro
-      # @param email [Symbol] the attribute (or an alias of it) that holds the email; or, with `told_by:`, a method that gives it
-      # @param told_by [String, :app, nil] where the email is no attribute: the model that says {#has_vid_email_of}, or the app itself
-      #   ({EmailElsewhere})
+      # @param email [Symbol] the attribute (or an alias of it) that holds the email; or, with `told_by:`, a method that
+      #   gives it
+      # @param told_by [String, :app, nil] where the email is no attribute: the model that says {#has_vid_email_of}, or
+      #   the app itself ({EmailElsewhere})
       # @param key [Symbol] the attribute or method that gives the user key: an integer or a string, such as a UUID,
       #   that never changes. Models that share a cache must not share keys: the second one with bare ids raises
       # @param prefix [String, nil] what stands before the key, to tell this model's from another's: `"customer-"`
       # @param job [String, Class] the Active Job class; as a name it may be reloaded
       # @param vid [Symbol, nil] a column of the app's own with HubSpot's contact ids: read where the file knows no
       #   contact of a user, and written whenever an answer is recorded
-      # @param forget [Boolean] whether a user who is destroyed is forgotten once that is committed. False keeps what the
-      #   file knows for whoever is restored later; {Cache#forget} does it by hand
+      # @param forget [Boolean] whether a user who is destroyed is forgotten once that is committed. False keeps what
+      #   the file knows for whoever is restored later; {Cache#forget} does it by hand
       # @param condition [Hash] `if:`, a Symbol or Proc: whether this user's email may be used. Until it says yes no
       #   page names the email and no job tells HubSpot of it
       # @return [void]
@@ -92,8 +93,8 @@ module Vidcache
 
       # In the model that holds the email of another one, which says `has_vid told_by:` this one ({EmailElsewhere}).
       #
-      # @param owner [Symbol] the association, or a method, that gives whose the email is; `:itself` where the email is made of
-      #   several columns of one model
+      # @param owner [Symbol] the association, or a method, that gives whose the email is; `:itself` where the email is
+      #   made of several columns of one model
       # @return [void]
       def has_vid_email_of(owner) # rubocop:disable Naming/PredicateName
         include Vidcache::EmailElsewhere::Watched
@@ -113,9 +114,10 @@ module Vidcache
       # process died between its commit and the job, a queue was emptied, a job ran out of attempts. Call it from a
       # scheduled task, say hourly.
       #
-      # @param older_than [Numeric] seconds; longer than a job takes with its retries, and than any transaction of the app's
-      # @param create [Boolean] whether such a job may make a contact where none is found. Only the lost one knew under which email
-      #   HubSpot may have the user besides, so it may be a second one
+      # @param older_than [Numeric] seconds; longer than a job takes with its retries, and than any transaction of the
+      #   app's
+      # @param create [Boolean] whether such a job may make a contact where none is found. Only the lost one knew under
+      #   which email HubSpot may have the user besides, so it may be a second one
       # @return [Integer] how many jobs were enqueued. Changes of users that are gone are left as they are.
       def retry_email_changes(older_than: 3600, create: false)
         return 0 unless Vidcache.configured?
@@ -191,11 +193,11 @@ module Vidcache
     attr_reader :vidcache_change
 
     # Whether a job may tell HubSpot of this user's email, and has to: its change is outstanding, or it has none and the
-    # user is not linked to a contact yet, and HubSpot has not refused their email for good; nor has it erased their contact for
-    # privacy, after which they have none until the app forgets them or links them to one. To be asked under a lock that
-    # the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own column is linked
-    # first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no, none is: its change
-    # stays outstanding.
+    # user is not linked to a contact yet, and HubSpot has not refused their email for good; nor has it erased their
+    # contact for privacy, after which they have none until the app forgets them or links them to one. To be asked under
+    # a lock that the user's other jobs take too. Of a user whom the file has no contact of, the one in the app's own
+    # column is linked first (`has_vid vid:`), and no job without a change is due then. While the model's `if:` says no,
+    # none is: its change stays outstanding.
     #
     # @param change [Integer, nil] the token that the job was given
     # @return [Boolean]
@@ -213,8 +215,9 @@ module Vidcache
     end
 
     # @param change [Integer, nil]
-    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user. False, too, if
-    #   HubSpot refused them for good: the email of who has neither, or of who has no contact since theirs was erased for privacy
+    # @return [Boolean] whether the change is outstanding; without one, whether the file knows no contact of the user.
+    #   False, too, if HubSpot refused them for good: the email of who has neither, or of who has no contact since
+    #   theirs was erased for privacy
     # @raise [UnknownChange, ForeignChange]
     # @api private
     def vidcache_untold?(change)
@@ -230,8 +233,8 @@ module Vidcache
       prefix && key ? "#{prefix}#{key}" : key
     end
 
-    # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks, or it may
-    #   not be used yet (`has_vid if:`)
+    # @return [String, nil] the email as a page would name it, in UTF-8; nil where there is none, or only blanks, or it
+    #   may not be used yet (`has_vid if:`)
     def vidcache_email
       self.class.vidcache_email_in_row?
       return unless vidcache_usable?
@@ -265,8 +268,8 @@ module Vidcache
       begin_vidcache_change(@vidcache_before)
     end
 
-    # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for. Not
-    # committed yet: still in time.
+    # A `before_update` of the model's own, declared after `has_vid`, may have set the email, or what `if:` asks for.
+    # Not committed yet: still in time.
     def begin_vidcache_change_of_email_that_came_late
       return if @vidcache_joined || !Vidcache.configured? || !vidcache_usable?
 

@@ -5,17 +5,21 @@ require "vidcache/rails/gone_contacts"
 require "vidcache/rails/unlinked"
 
 module Vidcache
-  # The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as {ReconcileJob} or
-  # `rails vidcache:reconcile`. Each run begins where there is something to do, so one that is broken off, or runs twice, harms nothing.
+  # The standing work that leaves nobody unnamed, whatever was lost: a job, a webhook, the file. Hourly, as
+  # {ReconcileJob} or `rails vidcache:reconcile`. Each run begins where there is something to do, so one that is broken
+  # off, or runs twice, harms nothing.
   #
-  # 1. Contacts are read whose email HubSpot has not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those
-  #    that were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds
-  #    apart, is looked for by their email, and linked to the contact that is found ({GoneContacts}).
+  # 1. Contacts are read whose email HubSpot has not confirmed: after an import, a merge, a deletion, a restoration, a
+  #    404; and those that were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has
+  #    no more, twice some seconds apart, is looked for by their email, and linked to the contact that is found
+  #    ({GoneContacts}).
   # 2. Changes whose job was lost get another ({Model::ClassMethods#retry_email_changes}).
-  # 3. Users who are not linked to a contact are looked for by their emails, and linked. Those who are not found and cannot have one
-  #    ({ContactJob::Creating}) get the model's job, which makes one; with `create: true` all of them do ({Unlinked}).
-  # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed; where the
-  #    other contact has let the email go, HubSpot is told of it again, after a quiet period. Nothing is merged by this.
+  # 3. Users who are not linked to a contact are looked for by their emails, and linked. Those who are not found and
+  #    cannot have one ({ContactJob::Creating}) get the model's job, which makes one; with `create: true` all of them do
+  #    ({Unlinked}).
+  # 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is agreed;
+  #    where the other contact has let the email go, HubSpot is told of it again, after a quiet period. Nothing is
+  #    merged by this.
   class Reconcile
     # Seconds. Who has no email at HubSpot is asked for again after this.
     AGAIN = 86_400
@@ -36,7 +40,8 @@ module Vidcache
     # @param again [Numeric] seconds: {AGAIN}
     # @param old [Numeric] seconds: {OLD}
     # @param grace [Numeric] seconds: {GRACE}, for changes too
-    # @param create [Boolean] whether jobs make contacts for users whom they do not find: after a file was lost these may be second ones
+    # @param create [Boolean] whether jobs make contacts for users whom they do not find: after a file was lost these
+    #   may be second ones
     def initialize(model = nil, rate: 5, again: AGAIN, old: OLD, grace: GRACE, create: false)
       @model = model
       @create = create
@@ -48,8 +53,8 @@ module Vidcache
       @gone = GoneContacts.new(model, @reader) if model
     end
 
-    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes got a job, how many users
-    #   were linked or got one, how many conflicts are over
+    # @return [Hash{Symbol => Integer}] how many contacts were read and by how many calls, how many changes got a job,
+    #   how many users were linked or got one, how many conflicts are over
     # @raise [Vidcache::Error, SystemCallError, Timeout::Error] after the changes got their jobs
     def run
       counts = { read: 0, calls: 0, changes: 0, users: 0, conflicts: 0 }
@@ -120,7 +125,7 @@ module Vidcache
       end
     end
 
-    # As of its beginning: whoever is read now does not come again.
+    # Reads the users who are to be read as of its beginning: whoever is read meanwhile does not come again.
     def read_all(confirmed:, older_than:)
       began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
       read = 0
@@ -138,7 +143,8 @@ module Vidcache
       end
     end
 
-    # Yields the primary keys of users who are linked to no contact, some at a time. Nothing but keys is read of the others.
+    # Yields the primary keys of users who are linked to no contact, some at a time. Nothing but keys is read of the
+    # others.
     def each_unlinked(&block)
       id = @model.primary_key
       key = key_column

@@ -6,8 +6,8 @@ require "openssl"
 require "vidcache/rails/reconcile"
 
 module Vidcache
-  # {Reconcile}, for a scheduler: hourly, with the name of the model that has `has_vid`. Without one it reads the contacts that
-  # are to be read, and nothing else: so {Webhook} enqueues it.
+  # {Reconcile}, for a scheduler: hourly, with the name of the model that has `has_vid`. Without one it reads the
+  # contacts that are to be read, and nothing else: so {Webhook} enqueues it.
   class ReconcileJob < ActiveJob::Base
     # Seconds after something became doubtful in which a read says nothing yet, and some more.
     WAIT = 10

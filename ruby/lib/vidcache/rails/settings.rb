@@ -8,8 +8,8 @@ require "active_support/ordered_options"
 module Vidcache
   # `config.vidcache` with the defaults filled in.
   class Settings
-    # Seconds that a page view may take from the browser to HubSpot: the least that {#quiet_period} should be longer than
-    # {#page_deadline}.
+    # Seconds that a page view may take from the browser to HubSpot: the least that {#quiet_period} should be longer
+    # than {#page_deadline}.
     TRANSIT = 5.0
 
     # Seconds: the longest {#quiet_period} that any process's `page_deadline` can ask for.
@@ -40,8 +40,8 @@ module Vidcache
       @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
     end
 
-    # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was copied, where the
-    # file system keeps no older time.
+    # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was
+    # copied, where the file system keeps no older time.
     #
     # @return [Time, nil] nil: there is none, or its file system does not say
     # @api private
@@ -59,8 +59,9 @@ module Vidcache
       @options.secret || derived(@app.secret_key_base)
     end
 
-    # What {secret} was before: `config.vidcache.old_secrets`, and what was derived of `config.vidcache.old_secret_key_bases` and
-    # of those that the app's rotations name (`message_verifiers.rotate(secret_key_base: …)`, Rails 7.1).
+    # What {secret} was before: `config.vidcache.old_secrets`, and what was derived of
+    # `config.vidcache.old_secret_key_bases` and of those that the app's rotations name
+    # (`message_verifiers.rotate(secret_key_base: …)`, Rails 7.1).
     #
     # @return [Array<String>] bytes
     def old_secrets
@@ -90,7 +91,8 @@ module Vidcache
       of_file
     end
 
-    # @return [String, nil] what {ContactJob} calls HubSpot with, without the line's end that files and secret stores put after it
+    # @return [String, nil] what {ContactJob} calls HubSpot with, without the line's end that files and secret stores
+    #   put after it
     # @raise [NotConfigured] it cannot be one: whatever HTTP client was given it would repeat it in its error
     def access_token
       token = @options.access_token.to_s.strip
@@ -109,7 +111,8 @@ module Vidcache
       @options.webhook_url.to_s.strip.presence
     end
 
-    # @return [Array<String>] the versions of signatures that webhooks may have: `v3`, and `v1` or `v2` where they are listed
+    # @return [Array<String>] the versions of signatures that webhooks may have: `v3`, and `v1` or `v2` where they are
+    #   listed
     def webhook_signatures
       Array(@options.webhook_signatures.presence || "v3").map(&:to_s)
     end
@@ -146,8 +149,8 @@ module Vidcache
     end
 
     # @return [self]
-    # @raise [ArgumentError] the worker would not wait for pages that may still name the old email, or webhooks' signatures are
-    #   of no version that there is
+    # @raise [ArgumentError] the worker would not wait for pages that may still name the old email, or webhooks'
+    #   signatures are of no version that there is
     def check
       unknown = webhook_signatures - %w[v1 v2 v3]
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
@@ -162,8 +165,8 @@ module Vidcache
             "tell HubSpot of a change before the last page that names the old email is older than that"
     end
 
-    # Says at boot what nobody would notice: neither a loader that another data centre's portals have nor a webhook that was meant
-    # for another server makes an error.
+    # Says at boot what nobody would notice: neither a loader that another data centre's portals have nor a webhook that
+    # was meant for another server makes an error.
     #
     # @return [self]
     def advise

@@ -3,8 +3,9 @@
 require "active_job"
 
 module Vidcache
-  # The queue of a task: where Active Job keeps its jobs in the memory of the process (`:async`, as a new app has it) or cannot
-  # wait (`:inline`), a task that ends would take its jobs with it. So the task performs them itself, each when it is due, and says so.
+  # The queue of a task: where Active Job keeps its jobs in the memory of the process (`:async`, as a new app has it) or
+  # cannot wait (`:inline`), a task that ends would take its jobs with it. So the task performs them itself, each when
+  # it is due, and says so.
   #
   # @api private
   class TaskQueue

@@ -27,7 +27,8 @@ namespace :vidcache do
     number&.positive? ? number : abort("vidcache: RATE has to be a number of calls a second")
   end
 
-  # Contacts of users whom HubSpot does not have under an email that is known: who has one under another gets a second one.
+  # Contacts of users whom HubSpot does not have under an email that is known: who has one under another gets a second
+  # one.
   create = -> { ENV["CREATE"] == "1" }
 
   key = lambda do

@@ -4,13 +4,13 @@ module Vidcache
   # What becomes of a user's save while the file cannot be opened or written: `config.vidcache.when_unavailable`.
   #
   # - `:raise` (the default outside development): the save raises, and nothing is written.
-  # - `:save` (in development): the row is saved. Its job begins the change once it can, and tells HubSpot an hour after that:
-  #   what was known of pages may have gone with the file. Nobody else knows of the change until then, so the queue has to keep
-  #   its jobs; the job is tried until the file is back. A page names no email meanwhile but one that HubSpot holds: the
-  #   row's new email is none that was confirmed.
+  # - `:save` (in development): the row is saved. Its job begins the change once it can, and tells HubSpot an hour after
+  #   that: what was known of pages may have gone with the file. Nobody else knows of the change until then, so the
+  #   queue has to keep its jobs; the job is tried until the file is back. A page names no email meanwhile but one that
+  #   HubSpot holds: the row's new email is none that was confirmed.
   #
-  # A new row is saved too, and if its key was another user's before, that is found out by the job: until then the page of
-  # that row gives the other user's id. So `:save` is not for a database that hands keys out again.
+  # A new row is saved too, and if its key was another user's before, that is found out by the job: until then the page
+  # of that row gives the other user's id. So `:save` is not for a database that hands keys out again.
   #
   # The job has to be a {ContactJob}: another one takes the token of a change that was begun.
   #

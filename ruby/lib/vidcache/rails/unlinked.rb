@@ -7,11 +7,11 @@ require "vidcache/rails/vid_column"
 module Vidcache
   # Users who are linked to no contact, and whose own jobs are over or were lost. The contact that their column names is
   # linked. Of the others HubSpot is asked by their present emails, a hundred a call: whom it does not have costs a
-  # hundredth of a call each time, and no state is kept of that. Whoever is found is linked, unless the contact is another
-  # user's. Of those who are not found, they get the model's job for whom it may make a contact.
+  # hundredth of a call each time, and no state is kept of that. Whoever is found is linked, unless the contact is
+  # another user's. Of those who are not found, they get the model's job for whom it may make a contact.
   #
-  # Left out are users whose change is on its way, since its job looks for them by the email before, too; those whose email
-  # HubSpot refused for good; and those whose contact was erased for privacy.
+  # Left out are users whose change is on its way, since its job looks for them by the email before, too; those whose
+  # email HubSpot refused for good; and those whose contact was erased for privacy.
   #
   # @api private
   class Unlinked
@@ -68,7 +68,7 @@ module Vidcache
     def look_up(users)
       found = @reader.read_by_email(users.map { |user| user.vidcache_email.downcase }.uniq)
       users.count do |user|
-        # As they are now: HubSpot was asked meanwhile.
+        # The row is read anew, since HubSpot was asked meanwhile.
         record = @model.find_vidcache_user(user.vidcache_key)
         next false unless record && record.vidcache_email == user.vidcache_email && unlinked?(record)
 

@@ -3,9 +3,10 @@
 require "active_support/concern"
 
 module Vidcache
-  # `has_vid vid: :hubspot_vid`: a column of the app's own with HubSpot's contact ids. The file is a cache, and what it knows
-  # of first links stands nowhere else unless in such a column: where the file knows no contact of a user, the column's is
-  # linked. Each time an answer about a user is recorded, the contact is written to the column, past all callbacks.
+  # `has_vid vid: :hubspot_vid`: a column of the app's own with HubSpot's contact ids. The file is a cache, and what it
+  # knows of first links stands nowhere else unless in such a column: where the file knows no contact of a user, the
+  # column's is linked. Each time an answer about a user is recorded, the contact is written to the column, past all
+  # callbacks.
   #
   # @api private
   module VidColumn
@@ -65,13 +66,15 @@ module Vidcache
       class_attribute :vidcache_vid_attribute, instance_accessor: false
     end
 
-    # @return [Integer, nil] the contact that the app's own column names; nil without a column, or where it holds no contact id
+    # @return [Integer, nil] the contact that the app's own column names; nil without a column, or where it holds no
+    #   contact id
     def vidcache_known_vid
       column = self.class.vidcache_vid_attribute
       VidColumn.vid(public_send(column)) if column
     end
 
-    # Links the user to the contact of the column, if the file knows none. It says nothing of the email, which is read later.
+    # Links the user to the contact of the column, if the file knows none. It says nothing of the email, which is read
+    # later.
     #
     # @return [Boolean] false: the column's contact is another user's, which is reported. No contact is to be made then.
     # @raise [Vidcache::Error]

@@ -9,32 +9,35 @@ module Vidcache
   #
   #     <%= hubspot_tracking_tag(current_user) %>
   #
-  # None of these ever breaks a page: whatever goes wrong, it goes out without what the tag stands for, and the failure is reported once
-  # per page. (In development and tests a tag in a fragment cache raises: see {#hubspot_tracking_tag}.)
+  # None of these ever breaks a page: whatever goes wrong, it goes out without what the tag stands for, and the failure
+  # is reported once per page. (In development and tests a tag in a fragment cache raises: see {#hubspot_tracking_tag}.)
   module ViewHelper
     include TrackingData
 
-    # HubSpot's tracking code for this portal, identifying the user as far as that is safe: by email and id while app and HubSpot
-    # agree on the email, else by id alone, else not at all. It takes the place of HubSpot's own embed code; put it at the end of
-    # `<body>`, in the layout, **outside any fragment cache**: it says what is so at this moment. In a `cache` block it raises in
-    # development and tests; elsewhere it says nothing there, and that is reported.
+    # HubSpot's tracking code for this portal, identifying the user as far as that is safe: by email and id while app
+    # and HubSpot agree on the email, else by id alone, else not at all. It takes the place of HubSpot's own embed code;
+    # put it at the end of `<body>`, in the layout, **outside any fragment cache**: it says what is so at this moment.
+    # In a `cache` block it raises in development and tests; elsewhere it says nothing there, and that is reported.
     #
-    # Turbo and Turbolinks need nothing more: the script counts each visit once, and neither previews nor restored pages.
+    # Turbo and Turbolinks need nothing more: the script counts each visit once, and neither previews nor restored
+    # pages.
     #
-    # Failures: `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the log.
-    # Without `config.vidcache.portal_id` it renders nothing.
+    # Failures: `ActiveSupport::Notifications` ("failure.vidcache"), `Rails.error` where there is one, and a line in the
+    # log. Without `config.vidcache.portal_id` it renders nothing.
     #
     # A page that carries an identity is sent with `Cache-Control: private, no-store`, which keeps it from the browser's
-    # back/forward cache too, and without what CDNs and nginx believe before that (`Surrogate-Control`, `CDN-Cache-Control` and
-    # its kind, `Edge-Control`, `X-Accel-Expires`), unless a middleware sets it later. With
-    # `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action has set.
+    # back/forward cache too, and without what CDNs and nginx believe before that (`Surrogate-Control`,
+    # `CDN-Cache-Control` and its kind, `Edge-Control`, `X-Accel-Expires`), unless a middleware sets it later. With
+    # `config.vidcache.no_store = false` it is `private, no-cache`, without the ETag or Last-Modified that the action
+    # has set.
     #
-    # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no identity
-    # @param impersonated [Boolean] whether somebody else than `user` sits at the browser, such as a member of staff who looks at the
-    #   app as that user: then the page has the code, and no identity
+    # @param user [Vidcache::Model, #vidcache_key, nil] nil for a visitor who is not signed in: the code, and no
+    #   identity
+    # @param impersonated [Boolean] whether somebody else than `user` sits at the browser, such as a member of staff who
+    #   looks at the app as that user: then the page has the code, and no identity
     # @param nonce [String, false, nil] the page's CSP nonce. nil takes the app's, if it has a nonce generator
-    # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without, nothing is
-    #   rendered. (HubSpot's own banner needs nothing here: it is part of what the loader loads.)
+    # @param consent [Boolean] whether the visitor agrees to be tracked, where the app asks for that itself. Without,
+    #   nothing is rendered. (HubSpot's own banner needs nothing here: it is part of what the loader loads.)
     # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
     # @raise [InFragmentCache] in development and tests
     def hubspot_tracking_tag(user, impersonated: false, nonce: nil, consent: true)
@@ -73,7 +76,8 @@ module Vidcache
       end
     end
 
-    # Tells HubSpot of an event of the visitor's, once per rendered page: neither Turbo's previews nor pages that it restores tell it again.
+    # Tells HubSpot of an event of the visitor's, once per rendered page: neither Turbo's previews nor pages that it
+    # restores tell it again.
     #
     #     <%= hubspot_event_tag("pe62515_signed_up", plan: "pro") %>
     #
@@ -85,8 +89,8 @@ module Vidcache
       vidcache_calls([["trackCustomBehavioralEvent", { name: name.to_s, properties: properties }]], nonce)
     end
 
-    # A page view that no visit of the browser's is: a step of a form, the content of a Turbo frame. Turbo's own visits count
-    # by themselves.
+    # A page view that no visit of the browser's is: a step of a form, the content of a Turbo frame. Turbo's own visits
+    # count by themselves.
     #
     # @param path [String] from the first `/` on
     # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
@@ -95,8 +99,8 @@ module Vidcache
       vidcache_calls([["setPath", path.to_s], ["trackPageView"]], nonce)
     end
 
-    # The path that HubSpot books this page's view under, where it is another than the browser's: one without a token in it, say. Before
-    # `hubspot_tracking_tag`, on a page that is loaded in full.
+    # The path that HubSpot books this page's view under, where it is another than the browser's: one without a token in
+    # it, say. Before `hubspot_tracking_tag`, on a page that is loaded in full.
     #
     # @param path [String] from the first `/` on
     # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
@@ -105,7 +109,8 @@ module Vidcache
       vidcache_calls([["setPath", path.to_s]], nonce)
     end
 
-    # Has HubSpot's code set its `__hs_do_not_track` cookie: this browser is not tracked any more, until that is removed.
+    # Has HubSpot's code set its `__hs_do_not_track` cookie: this browser is not tracked any more, until that is
+    # removed.
     #
     # @param nonce [String, false, nil] as for {#hubspot_tracking_tag}
     # @return [ActiveSupport::SafeBuffer]
@@ -121,8 +126,8 @@ module Vidcache
       vidcache_calls([["revokeCookieConsent"]], nonce)
     end
 
-    # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is off, as it is
-    # in development.
+    # Rails' own, and knows that it is at work: before Rails 7 nobody could tell, and no version can while caching is
+    # off, as it is in development.
     # @api private
     def cache(name = {}, options = {}, &block)
       @vidcache_fragments = @vidcache_fragments.to_i + 1
@@ -155,7 +160,8 @@ module Vidcache
       nonce if nonce && nonce != ""
     end
 
-    # What is written here is put into the page as it is: a buffer of its own costs half of what `html_safe` makes of a String.
+    # What is written here is put into the page as it is: a buffer of its own costs half of what `html_safe` makes of a
+    # String.
     def vidcache_snippet(user, nonce)
       html = ActiveSupport::SafeBuffer.new
       cache = Vidcache.cache

@@ -9,23 +9,24 @@ module Vidcache
   #
   #     post "/hubspot/webhooks", to: Vidcache::Webhook
   #
-  # It checks the signature with `config.vidcache.client_secret` and takes the events in: contacts that were merged, deleted, restored
-  # or erased in HubSpot, and emails that were changed there. Subscribe to `contact.merge`, `contact.deletion`, `contact.restore`,
-  # `contact.privacyDeletion` and `contact.propertyChange` of `email`; others are ignored.
+  # It checks the signature with `config.vidcache.client_secret` and takes the events in: contacts that were merged,
+  # deleted, restored or erased in HubSpot, and emails that were changed there. Subscribe to `contact.merge`,
+  # `contact.deletion`, `contact.restore`, `contact.privacyDeletion` and `contact.propertyChange` of `email`; others are
+  # ignored.
   #
-  # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that says which email
-  # the contact holds now: {ReconcileJob} is enqueued, which reads it.
+  # What a merge, a restoration or a deletion leaves of what was known is nothing, and HubSpot sends no webhook that
+  # says which email the contact holds now: {ReconcileJob} is enqueued, which reads it.
   #
-  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405: no POST.
-  # 503: the file could not be written, and HubSpot sends it again.
+  # 204: taken in. 401: not signed by HubSpot for this address. 400: not understood, or not whole. 413: too large. 405:
+  # no POST. 503: the file could not be written, and HubSpot sends it again.
   #
-  # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request says so, which
-  # is to say whoever sent it, and what HubSpot signed for another address of the same HubSpot app (a staging server's) would be taken
-  # by whom it was not meant for: so in production every webhook is then refused with 503, and HubSpot sends it again for a day. See
-  # {WebhookAddress}.
+  # HubSpot signs the address that it calls: `config.vidcache.webhook_url` says which that is. Without it the request
+  # says so, which is to say whoever sent it, and what HubSpot signed for another address of the same HubSpot app (a
+  # staging server's) would be taken by whom it was not meant for: so in production every webhook is then refused with
+  # 503, and HubSpot sends it again for a day. See {WebhookAddress}.
   #
-  # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes deliveries
-  # that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
+  # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes
+  # deliveries that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
   #
   # What is refused with 401 is counted, not reported one by one: each reason once an hour, with how many there were.
   # Everybody can send such requests.

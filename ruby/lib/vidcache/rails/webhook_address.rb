@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Vidcache
-  # The address that a webhook of HubSpot's was signed for: `config.vidcache.webhook_url`, the whole address that is entered at
-  # HubSpot.
+  # The address that a webhook of HubSpot's was signed for: `config.vidcache.webhook_url`, the whole address that is
+  # entered at HubSpot.
   #
   # Without it production takes no webhook; elsewhere the address is put together of the request: its `Host`, and the
   # scheme as the app's server or `config.assume_ssl` say. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Proto` are

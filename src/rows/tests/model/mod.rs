@@ -2,9 +2,9 @@
 //! `apply` on SQLite and its own `decide`.
 //!
 //! One user, one contact. The app changes the email, pages render and run when they please, jobs are reordered, time
-//! out after HubSpot took them, are delivered twice, and are refused for good; webhooks come late and in any order. Somebody at HubSpot
-//! merges the contact with another, or deletes it. A page that names an email which HubSpot does not hold makes a
-//! duplicate. The search must find one for every weaker policy, and none for ours.
+//! out after HubSpot took them, are delivered twice, and are refused for good; webhooks come late and in any order.
+//! Somebody at HubSpot merges the contact with another, or deletes it. A page that names an email which HubSpot does
+//! not hold makes a duplicate. The search must find one for every weaker policy, and none for ours.
 //!
 //! What is done at HubSpot itself no cache can know at once: a page counts only if it was rendered after that was
 //! heard.

@@ -4,7 +4,8 @@
 //!
 //! A page may not name an email that no contact holds, nor one of a contact that is not its user's; no job may change a
 //! stranger's contact. What is done at HubSpot itself no cache can know at once: an email that is held no more because
-//! of the merge counts only on a page that was rendered after that was heard. A secondary email is one that nobody holds.
+//! of the merge counts only on a page that was rendered after that was heard. A secondary email is one that nobody
+//! holds.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -123,8 +124,8 @@ enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Happening {
     Begun(u8, u8, u8),
-    /// An answer about a user: the contact, its email, HubSpot's time, the app's; of which change it is, or whether it is
-    /// a read, which tells of the merge.
+    /// An answer about a user: the contact, its email, HubSpot's time, the app's; of which change it is, or whether it
+    /// is a read, which tells of the merge.
     Answer {
         user: u8,
         contact: u8,

@@ -13,11 +13,12 @@ import vidcache.uniffi.Vidcache as Native
 /**
  * A user → contact cache in one SQLite file, for one HubSpot portal.
  *
- * Any thread may use it, several at once. Several processes of one host may open the same file; each sees every commit made
- * before its call. The file is private to the library: no other SQLite, and no plain open and close, may touch it from the
- * same process. A JVM does not fork; the programs that it starts inherit nothing of this.
+ * Any thread may use it, several at once. Several processes of one host may open the same file; each sees every commit
+ * made before its call. The file is private to the library: no other SQLite, and no plain open and close, may touch it
+ * from the same process. A JVM does not fork; the programs that it starts inherit nothing of this.
  *
- * Every failure is a [VidcacheException]. All calls may throw [Storage], [Corrupt], [Busy] and, after [close], [Closed].
+ * Every failure is a [VidcacheException]. All calls may throw [Storage], [Corrupt], [Busy] and, after [close],
+ * [Closed].
  *
  * Opens the file at `path`, making it with mode 0600 where there is none. The folder must exist, on a local disk.
  *
@@ -26,13 +27,13 @@ import vidcache.uniffi.Vidcache as Native
  * @param secret what the file's key is wrapped under: at least 16 bytes, kept outside the file. Without one the key
  *   lies open in the file, so whoever has the file can test a guessed email against it
  * @param loaderHost the host of HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings,
- *   Tracking code), whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`,
- *   `js-ap1` and others elsewhere
+ *   Tracking code), whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre,
+ *   `js-na2`, `js-ap1` and others elsewhere
  * @param memory the most bytes that the in-process table takes
  * @param busyTimeout how long a call waits for other processes' writes before [Busy]. At most 1 hour
  * @param pageDeadline how long after it was rendered a page may name an email; a page that runs later gives the id
- *   alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where processes
- *   that share a file have different ones, the longest counts. From 100 ms to 1 hour
+ *   alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where
+ *   processes that share a file have different ones, the longest counts. From 100 ms to 1 hour
  * @param durable whether a write that returned survives a power failure. If not, it survives a crash of the process,
  *   and a power failure may take the last writes, the beginning of a change among them: then a page may name an email
  *   that HubSpot holds no more
@@ -83,7 +84,9 @@ public class Cache @JvmOverloads constructor(
         at = core.address().toLong()
     }
 
-    /** Past UniFFI. The collector may take an object while the last call on it runs, and with it what [at] points to. */
+    /**
+     * Past UniFFI. The collector may take an object while the last call on it runs, and with it what [at] points to.
+     */
     private inline fun <T> direct(function: (Long) -> T): T =
         try {
             function(at)
@@ -96,7 +99,9 @@ public class Cache @JvmOverloads constructor(
     /** The HubSpot account that the file belongs to. */
     public val portalId: Long get() = core.portalId()
 
-    /** Closes the file. Every later call throws [Closed]; closing again does nothing. One that is let go is closed too. */
+    /**
+     * Closes the file. Every later call throws [Closed]; closing again does nothing. One that is let go is closed too.
+     */
     override fun close(): Unit = call { core.closeFile() }
 
     /**
@@ -196,8 +201,8 @@ public class Cache @JvmOverloads constructor(
     /**
      * What [snippet] puts on a page, as a JSON object for a page that the app makes itself: `at`, the time of this call
      * (milliseconds since 1970 UTC), `ttl`, how long after that the email may be named (milliseconds), and, where the
-     * decision has them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email from
-     * being named late; a response with it must not be cached (`Cache-Control: private, no-store`).
+     * decision has them, `id` (`"vid:901"`) and `email`. It is for `show` of `page/vidcache.js`, which keeps the email
+     * from being named late; a response with it must not be cached (`Cache-Control: private, no-store`).
      *
      * @throws InvalidUserKey
      * @throws InvalidEmail
@@ -207,7 +212,10 @@ public class Cache @JvmOverloads constructor(
     /** [pageData] of a visitor whom the app does not know. */
     public fun anonymousPageData(): String = call { core.anonymousPageData() }
 
-    /** [pageData] of a visitor who has just signed out: `at`, `ttl` and `out`, which is true; as [signedOutSnippet] for a page. */
+    /**
+     * [pageData] of a visitor who has just signed out: `at`, `ttl` and `out`, which is true; as [signedOutSnippet] for
+     * a page.
+     */
     public fun signedOutPageData(): String = call { core.signedOutPageData() }
 
     /**
@@ -224,21 +232,23 @@ public class Cache @JvmOverloads constructor(
     public fun linkShared(user: UserKey, vid: Long): Unit = call { core.linkShared(Input.user(user), vid) }
 
     /**
-     * Records what a HubSpot API call about the user answered: the body, as it came. Recording an answer again, or an older
-     * one late, changes nothing. Durable on return.
+     * Records what a HubSpot API call about the user answered: the body, as it came. Recording an answer again, or an
+     * older one late, changes nothing. Durable on return.
      *
-     * @param change the token of the change that this finishes: that takes an answer that says which email the contact holds
-     *   and since when, read after HubSpot was told
-     * @param askedAtMs when the call was begun, in milliseconds since 1970 UTC. After a merge, a deletion, a restoration, a 404
-     *   or [forget] what HubSpot said before does not count, and HubSpot's own time of the contact may not move for years: an
-     *   answer to a call that was begun 5 s after that was heard, or later, is believed all the same
+     * @param change the token of the change that this finishes: that takes an answer that says which email the contact
+     *   holds and since when, read after HubSpot was told
+     * @param askedAtMs when the call was begun, in milliseconds since 1970 UTC. After a merge, a deletion, a
+     *   restoration, a 404 or [forget] what HubSpot said before does not count, and HubSpot's own time of the contact
+     *   may not move for years: an answer to a call that was begun 5 s after that was heard, or later, is believed all
+     *   the same
      * @throws InvalidAnswer
      * @throws AnswerWithoutId
      * @throws AnswerWithoutEmail
      * @throws ContactConflict
      * @throws ContactMissing then no page names the email of the user's contact until a newer answer is recorded
      * @throws RateLimited
-     * @throws Refused then the change has ended, and no page names the email of the user's contact until a newer answer is recorded
+     * @throws Refused then the change has ended, and no page names the email of the user's contact until a newer answer
+     *   is recorded
      * @throws HubspotError
      * @throws UnknownChange
      * @throws ForeignChange
@@ -257,8 +267,8 @@ public class Cache @JvmOverloads constructor(
         record(user, Input.answer(answer), change, askedAtMs)
 
     /**
-     * Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call that [record]
-     * understands. All of it or nothing. Throws as [record], of those that are not about a user.
+     * Takes in what an answer says of contacts, without saying whose they are: of a search, a batch, or any call that
+     * [record] understands. All of it or nothing. Throws as [record], of those that are not about a user.
      *
      * @param askedAtMs as for [record]; not for a search, which finds contacts as they were a while ago
      */
@@ -274,8 +284,8 @@ public class Cache @JvmOverloads constructor(
      * Takes in the body of a webhook, all of it or what of it erases a contact, however often it comes. Check it with
      * [verifySignature] first.
      *
-     * @throws InvalidWebhook the same body will fail again; after any other error answer HubSpot with a 5xx, so that it sends
-     *   the body again
+     * @throws InvalidWebhook the same body will fail again; after any other error answer HubSpot with a 5xx, so that it
+     *   sends the body again
      */
     public fun applyWebhook(body: ByteArray): WebhookReport {
         val done = call { core.applyWebhook(body) }
@@ -283,8 +293,8 @@ public class Cache @JvmOverloads constructor(
     }
 
     /**
-     * Takes in what the app has long known, for a first fill; give it some 100,000 rows at a time. What was linked otherwise
-     * stands against it, and so does a later email. Importing again changes nothing.
+     * Takes in what the app has long known, for a first fill; give it some 100,000 rows at a time. What was linked
+     * otherwise stands against it, and so does a later email. Importing again changes nothing.
      *
      * @throws InvalidUserKey
      * @throws InvalidVid
@@ -297,8 +307,8 @@ public class Cache @JvmOverloads constructor(
     }
 
     /**
-     * Begins a change of the user's email and returns its token, from 1 to 2^63 - 1: until it is finished by [record] or
-     * abandoned, no page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a
+     * Begins a change of the user's email and returns its token, from 1 to 2^63 - 1: until it is finished by [record]
+     * or abandoned, no page names an email of theirs. Call it *before* the app's own commit. The worker tells HubSpot a
      * [quietPeriod] later, and only while [isChangeOutstanding].
      *
      * @throws InvalidUserKey after any error no change was begun, and the app must not change the email
@@ -315,8 +325,8 @@ public class Cache @JvmOverloads constructor(
     public fun abandonEmailChange(user: UserKey, change: Long): Unit = call { core.abandonEmailChange(Input.user(user), change) }
 
     /**
-     * Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs locked
-     * out.
+     * Whether the user's change is outstanding. A worker asks this before it tells HubSpot, with the user's other jobs
+     * locked out.
      *
      * @throws UnknownChange
      * @throws ForeignChange
@@ -326,9 +336,9 @@ public class Cache @JvmOverloads constructor(
         call { core.isChangeOutstanding(Input.user(user), change) }
 
     /**
-     * Since when the user's change has counted for every page that could name the email of their contact: when it was begun, or
-     * when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by the app's clock; null
-     * once it has ended. A worker asks when it runs, and waits until it is a [quietPeriod] ago.
+     * Since when the user's change has counted for every page that could name the email of their contact: when it was
+     * begun, or when the contact became another user's too, if that was heard later. Milliseconds since 1970 UTC, by
+     * the app's clock; null once it has ended. A worker asks when it runs, and waits until it is a [quietPeriod] ago.
      *
      * @throws UnknownChange
      * @throws ForeignChange
@@ -338,8 +348,8 @@ public class Cache @JvmOverloads constructor(
         call { core.changeOutstandingSince(Input.user(user), change) }
 
     /**
-     * How long the worker must wait after the beginning of a change before it tells HubSpot: the longest page deadline of any
-     * process that used the file within the last day, and 5 s more, which a page view may take to reach HubSpot.
+     * How long the worker must wait after the beginning of a change before it tells HubSpot: the longest page deadline
+     * of any process that used the file within the last day, and 5 s more, which a page view may take to reach HubSpot.
      */
     public fun quietPeriod(): Duration = Duration.ofMillis(call { core.quietPeriod() }.toLong())
 
@@ -366,8 +376,8 @@ public class Cache @JvmOverloads constructor(
     public fun release(user: UserKey, lease: Long): Boolean = call { core.release(Input.user(user), lease) }
 
     /**
-     * The changes begun longer ago than `olderThan` and still outstanding, oldest first. Their users' pages give the id alone
-     * until an answer that is read now is recorded with the token.
+     * The changes begun longer ago than `olderThan` and still outstanding, oldest first. Their users' pages give the id
+     * alone until an answer that is read now is recorded with the token.
      *
      * @param limit the most that are returned: from 0
      * @throws InvalidOption
@@ -380,10 +390,10 @@ public class Cache @JvmOverloads constructor(
     }
 
     /**
-     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the last of a
-     * list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which email it holds for the
-     * contact now, but for those read within `olderThan` who have not become doubtful since. True: those last read, or last
-     * confirmed, longer ago than that. Finding nobody takes microseconds.
+     * Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`, the
+     * last of a list before. `confirmed` false: those whose pages give the id alone since HubSpot has not said which
+     * email it holds for the contact now, but for those read within `olderThan` who have not become doubtful since.
+     * True: those last read, or last confirmed, longer ago than that. Finding nobody takes microseconds.
      *
      * @param limit the most that are returned: from 0
      * @throws InvalidOption
@@ -397,9 +407,9 @@ public class Cache @JvmOverloads constructor(
     }
 
     /**
-     * Users whose email another contact holds, or whose contact is another user's, as [record] was told by [ContactConflict] and
-     * [VidTaken]: in the order of their keys, those after the user `after`. One is out of the list once HubSpot has merged the two,
-     * the user was forgotten, or [endConflict].
+     * Users whose email another contact holds, or whose contact is another user's, as [record] was told by
+     * [ContactConflict] and [VidTaken]: in the order of their keys, those after the user `after`. One is out of the
+     * list once HubSpot has merged the two, the user was forgotten, or [endConflict].
      *
      * @param limit the most that are returned: from 0
      * @throws InvalidUserKey
@@ -420,9 +430,10 @@ public class Cache @JvmOverloads constructor(
     public fun endConflict(user: UserKey): Unit = call { core.endConflict(Input.user(user)) }
 
     /**
-     * Why a worker must make no contact for a user who has none: `privacy_deletion`, `invalid_email` or `required_property`, where
-     * HubSpot refused their email for good and no change is outstanding; `privacy_deletion` too, with or without a change, where the
-     * user's own contact was erased for privacy, until the app links or forgets them. Null: there is no reason.
+     * Why a worker must make no contact for a user who has none: `privacy_deletion`, `invalid_email` or
+     * `required_property`, where HubSpot refused their email for good and no change is outstanding; `privacy_deletion`
+     * too, with or without a change, where the user's own contact was erased for privacy, until the app links or
+     * forgets them. Null: there is no reason.
      *
      * @throws InvalidUserKey
      */
@@ -437,22 +448,25 @@ public class Cache @JvmOverloads constructor(
     public fun usersOf(vid: Long): List<UserKey> = call { core.usersOf(vid) }.map { UserKey(it) }
 
     /**
-     * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything renders
-     * pages. On return no page names an email until HubSpot says something newer of the contact or a read says it that is begun 5 s
-     * later ([usersToRead] lists them). Some 20 s for a million contacts, with others' writes in between; after an error, call it
-     * again.
+     * Doubts all that HubSpot has said of every contact: for an old copy of the file that was put back, before anything
+     * renders pages. On return no page names an email until HubSpot says something newer of the contact or a read says
+     * it that is begun 5 s later ([usersToRead] lists them). Some 20 s for a million contacts, with others' writes in
+     * between; after an error, call it again.
      */
     public fun doubtAll(): Unit = call { core.doubtAll() }
 
-    /** Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as [decide]. */
+    /**
+     * Why a page says of the user what it says, in sentences. Reads the file: not for a page itself. Throws as
+     * [decide].
+     */
     public fun explain(user: UserKey, email: String?): Explanation {
         val found = call { core.explain(Input.user(user), Input.email(email)) }
         return Explanation(decision(found.decision), found.sentences)
     }
 
     /**
-     * Takes out all that is held on the user. False: nothing was held. On return nothing of it is left in the file. After
-     * [Busy], call again.
+     * Takes out all that is held on the user. False: nothing was held. On return nothing of it is left in the file.
+     * After [Busy], call again.
      *
      * @throws InvalidUserKey
      */

@@ -2,17 +2,19 @@
 
 module Vidcache
   class ContactJob < ActiveJob::Base
-    # When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went with a lost file or a
-    # lost job, or may have been erased. So one is made
+    # When a job may make a contact. Somebody whom no look-up finds may be known to HubSpot under an email that went
+    # with a lost file or a lost job, or may have been erased. So one is made
     #
-    # - for a sign-up, by its own job; after the file was lost only as long as the email is the one that they signed up with, since a
-    #   queue may hand out a job again that has made a contact before;
-    # - for a change, by its own job (the one that knows the email before), if the file knows the user's contact, which is gone, or if the
-    #   row is younger than the file: then nothing that was known of the user went with another file;
-    # - for a user whose sign-up's job was lost, if the row is younger than the file and than {RECENT}, and no change is outstanding.
+    # - for a sign-up, by its own job; after the file was lost only as long as the email is the one that they signed up
+    #   with, since a queue may hand out a job again that has made a contact before;
+    # - for a change, by its own job (the one that knows the email before), if the file knows the user's contact, which
+    #   is gone, or if the row is younger than the file: then nothing that was known of the user went with another file;
+    # - for a user whose sign-up's job was lost, if the row is younger than the file and than {RECENT}, and no change is
+    #   outstanding.
     #
-    # For everybody else the app has to say so. For whom HubSpot erased the contact for privacy none is made whatever it says: the app forgets
-    # them first (`Vidcache.cache.forget`, `rails vidcache:forget`), or links them. See {Model#vidcache_untold?}.
+    # For everybody else the app has to say so. For whom HubSpot erased the contact for privacy none is made whatever it
+    # says: the app forgets them first (`Vidcache.cache.forget`, `rails vidcache:forget`), or links them. See
+    # {Model#vidcache_untold?}.
     #
     # @api private
     module Creating
@@ -27,8 +29,8 @@ module Vidcache
       PATIENCE = 5
       private_constant :PATIENCE
 
-      # Whether the row was made after the file was. Rows without a `created_at` never were, nor was any where the file system does
-      # not say when a file was made.
+      # Whether the row was made after the file was. Rows without a `created_at` never were, nor was any where the file
+      # system does not say when a file was made.
       #
       # @param user [Vidcache::Model]
       # @param recent [Numeric, nil] seconds: and not longer ago than that
@@ -85,8 +87,8 @@ module Vidcache
         vidcache_record(user, answer, change)
       end
 
-      # Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if none of them
-      # finds anybody either, the oldest one's makes the contact.
+      # Each change's job knows another email that HubSpot may have for the user, so those of other changes go first; if
+      # none of them finds anybody either, the oldest one's makes the contact.
       def vidcache_others_went_first?(user, change)
         changes = Change.outstanding(user.vidcache_key)
         others = changes.reject { |other| other["token"] == change }

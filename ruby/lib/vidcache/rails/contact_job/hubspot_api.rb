@@ -6,9 +6,9 @@ require "vidcache/rails/hubspot_http"
 module Vidcache
   class ContactJob < ActiveJob::Base
     # How the job speaks with HubSpot: its v3 API (`config.vidcache.api_path` names another version of it), with
-    # `config.vidcache.access_token`. An app with a client of its own overrides {#update}, {#create}, {#read} and {#read_by_email}; each
-    # returns what the client hands out, or lets its error out: {Cache#record} says which shapes it takes. No call may take longer than
-    # {Lease::SECONDS}.
+    # `config.vidcache.access_token`. An app with a client of its own overrides {#update}, {#create}, {#read} and
+    # {#read_by_email}; each returns what the client hands out, or lets its error out: {Cache#record} says which shapes
+    # it takes. No call may take longer than {Lease::SECONDS}.
     module HubspotApi
       # Seconds, for a whole call: an answer that trickles in keeps to each of those of {HubspotHttp}.
       CALL = 30
@@ -37,8 +37,8 @@ module Vidcache
         hubspot("GET", "#{Vidcache.settings.api_path}/#{vid}?#{PROPERTIES}")
       end
 
-      # By a batch of one, whose email is in the body: who watches calls (a tracer, an error service, a proxy's log) keeps their
-      # addresses.
+      # By a batch of one, whose email is in the body: who watches calls (a tracer, an error service, a proxy's log)
+      # keeps their addresses.
       #
       # @param email [String]
       # @return [Object, nil] HubSpot's answer; nil, as some clients have it: no contact has that email

@@ -2,8 +2,9 @@
 
 module Vidcache
   class ContactJob < ActiveJob::Base
-    # The right to tell HubSpot of one user ({Cache#lease}), as a job has it: one job of a user at a time, on all processes that use the
-    # file, with no lock of the app's database. A process that dies with it keeps the user's other jobs waiting for {SECONDS}.
+    # The right to tell HubSpot of one user ({Cache#lease}), as a job has it: one job of a user at a time, on all
+    # processes that use the file, with no lock of the app's database. A process that dies with it keeps the user's
+    # other jobs waiting for {SECONDS}.
     #
     # @api private
     class Lease
@@ -31,8 +32,8 @@ module Vidcache
         @calling = false
       end
 
-      # Runs a call that writes to HubSpot. If nobody knows what came of it (its answer never came, the thread was killed), it may
-      # arrive yet, and must not meet the next job's: then the lease is left to run out.
+      # Runs a call that writes to HubSpot. If nobody knows what came of it (its answer never came, the thread was
+      # killed), it may arrive yet, and must not meet the next job's: then the lease is left to run out.
       #
       # @return [Object] what the block returns
       # @raise [NotYet] the lease has ended, so HubSpot is not called

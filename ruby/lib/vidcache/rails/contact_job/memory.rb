@@ -8,9 +8,10 @@ require "active_support/core_ext/numeric/time"
 
 module Vidcache
   class ContactJob < ActiveJob::Base
-    # What a job keeps from try to try, and what it is given when it is enqueued: under which emails HubSpot may know the user besides
-    # their present one. The file holds no email, so this travels with the job, and ends with it: encrypted under a key that is derived
-    # of the app's secret (`config.vidcache.secret`, and the old ones after a rotation), and bound to the user.
+    # What a job keeps from try to try, and what it is given when it is enqueued: under which emails HubSpot may know
+    # the user besides their present one. The file holds no email, so this travels with the job, and ends with it:
+    # encrypted under a key that is derived of the app's secret (`config.vidcache.secret`, and the old ones after a
+    # rotation), and bound to the user.
     #
     # @api private
     class Memory
@@ -26,8 +27,8 @@ module Vidcache
       # @return [Float, nil] seconds since 1970: HubSpot is told no sooner
       attr_accessor :not_before
 
-      # Whether a contact may be made. Nil: the job is the own one of a change or a sign-up. False: it was made later, for one whose own
-      # job may be lost and knew more. True: the app says so (`CREATE=1`).
+      # Whether a contact may be made. Nil: the job is the own one of a change or a sign-up. False: it was made later,
+      # for one whose own job may be lost and knew more. True: the app says so (`CREATE=1`).
       #
       # @return [Boolean, nil]
       attr_accessor :creates
@@ -39,7 +40,8 @@ module Vidcache
       # @return [Boolean]
       attr_accessor :unbegun
 
-      # @return [Float, nil] seconds since 1970: when a row was made whose key may have been another user's ({Unavailable})
+      # @return [Float, nil] seconds since 1970: when a row was made whose key may have been another user's
+      #   ({Unavailable})
       attr_accessor :row_of
 
       # @param sealed [String, nil] of {#seal}

@@ -4,8 +4,8 @@ require "json"
 
 module Vidcache
   class ContactJob < ActiveJob::Base
-    # What the job does with HubSpot's answers, so that a person has one contact whatever they are. Expects the user's other jobs locked
-    # out, and the change's quiet period over.
+    # What the job does with HubSpot's answers, so that a person has one contact whatever they are. Expects the user's
+    # other jobs locked out, and the change's quiet period over.
     #
     # @api private
     module Telling
@@ -26,7 +26,8 @@ module Vidcache
         vidcache_end(user, change, e, "HubSpot refuses the email for good: pages give the id alone until it is another one")
       end
 
-      # A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so their contact is only read.
+      # A user without a contact, and without a change: nothing may be told of a person whom HubSpot knows, so their
+      # contact is only read.
       def vidcache_introduce(user)
         return if vidcache_find(user)
 
@@ -39,7 +40,8 @@ module Vidcache
         vidcache_record(user, answer, change, vid)
       rescue VidTaken => e
         raise if e.vid == vid
-        # Another user has the id that HubSpot answered with. If somebody merged the two contacts, a read by the user's own id tells.
+        # Another user has the id that HubSpot answered with. If somebody merged the two contacts, a read by the user's
+        # own id tells.
         vidcache_read_again(user, change, vid)
       rescue ContactMissing => e
         # A 404 may pass. It is asked for in every other way before anything is made of it.
@@ -105,7 +107,8 @@ module Vidcache
         (@vidcache_change || !memory.creates.nil? ? [*memory.formerly, user.vidcache_email] : memory.formerly).compact.uniq
       end
 
-      # Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an email that is refused.
+      # Asks without saying of whom: that it finds nobody says nothing of the user's own contact. Nobody has an email
+      # that is refused.
       #
       # @return [Object, nil] HubSpot's answer; nil: it has none
       def vidcache_look_up(&call)
@@ -116,7 +119,8 @@ module Vidcache
         raise unless e.is_a?(ContactMissing) || e.code == :refused
       end
 
-      # Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the read may fail.
+      # Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the read
+      # may fail.
       def vidcache_end(user, change, error, outcome)
         vid = Vidcache.cache.resolve(user.vidcache_key)
         return vidcache_abandon(user, change, error, outcome) unless vid && change
@@ -134,8 +138,8 @@ module Vidcache
         Failure.report(error, during: outcome) if error
       end
 
-      # What HubSpot refused is raised by {Cache#record}, whether the client returned it or raised it. An answer that does not say which
-      # email the contact holds, and since when, is followed by reading it.
+      # What HubSpot refused is raised by {Cache#record}, whether the client returned it or raised it. An answer that
+      # does not say which email the contact holds, and since when, is followed by reading it.
       def vidcache_record(user, answer, change, vid = nil)
         recorded = vidcache_learn(user, answer, change)
         vidcache_read_again(user, change, recorded.vid) unless recorded.email_observed?
@@ -165,7 +169,8 @@ module Vidcache
         vidcache_learn(user, answer, change)
       end
 
-      # As far as one can see: what an email is, and which are one, the core knows. A wrong no costs tries.
+      # Whether they are one email, as far as one can see: what an email is, and which are one, the core knows. A wrong
+      # no costs tries.
       #
       # @return [Boolean, nil] nil: the answer does not say
       def vidcache_holds(answer, email)
@@ -179,9 +184,9 @@ module Vidcache
         nil
       end
 
-      # The row may have gone while HubSpot was asked, and what was known of its key with it: a link that is recorded afterwards would keep
-      # the contact from whoever signs up with that email. A row that goes while this is recorded is forgotten here, or else by its own
-      # callbacks, which come later.
+      # The row may have gone while HubSpot was asked, and what was known of its key with it: a link that is recorded
+      # afterwards would keep the contact from whoever signs up with that email. A row that goes while this is recorded
+      # is forgotten here, or else by its own callbacks, which come later.
       #
       # @return [Recorded]
       # @raise [RowGone]
@@ -195,8 +200,8 @@ module Vidcache
         raise RowGone
       end
 
-      # Again, where the contact is another user's and the app says that the two share it. Pages of the other one may name its email
-      # still, so HubSpot is told of a change only after another quiet period.
+      # Again, where the contact is another user's and the app says that the two share it. Pages of the other one may
+      # name its email still, so HubSpot is told of a change only after another quiet period.
       def vidcache_share(user)
         yield
       rescue VidTaken => e

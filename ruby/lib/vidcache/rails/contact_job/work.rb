@@ -4,14 +4,15 @@ require "active_support/concern"
 
 module Vidcache
   class ContactJob < ActiveJob::Base
-    # All that the job does, as a module: for an app whose `ApplicationJob` carries what each of its jobs has to have (tenants,
-    # reporting, a queue).
+    # All that the job does, as a module: for an app whose `ApplicationJob` carries what each of its jobs has to have
+    # (tenants, reporting, a queue).
     #
     #     class HubspotContactJob < ApplicationJob
     #       include Vidcache::ContactJob::Work
     #     end
     #
-    # The errors of a try are this module's: `retry_on` and `rescue_from` of the app's own class are asked for none of them.
+    # The errors of a try are this module's: `retry_on` and `rescue_from` of the app's own class are asked for none of
+    # them.
     module Work
       extend ActiveSupport::Concern
       include HubspotApi
@@ -27,7 +28,8 @@ module Vidcache
       end
 
       # @param user [Vidcache::Model]
-      # @param change [Integer, nil] the token of the change that this job is for, nil for a user whom HubSpot is not known to have
+      # @param change [Integer, nil] the token of the change that this job is for, nil for a user whom HubSpot is not
+      #   known to have
       # @return [void]
       def perform(user, change = nil)
         early = nil
@@ -92,8 +94,9 @@ module Vidcache
 
       private
 
-      # To be overridden where several rows of the app are one person: whether this user shares a contact that is another user's already.
-      # Then a change of either's email keeps both from being named until it has ended. Without it the second is a conflict.
+      # To be overridden where several rows of the app are one person: whether this user shares a contact that is
+      # another user's already. Then a change of either's email keeps both from being named until it has ended. Without
+      # it the second is a conflict.
       #
       # @param _user [Vidcache::Model]
       # @param _vid [Integer] the contact; {Cache#users_of} says whose it is
@@ -102,8 +105,8 @@ module Vidcache
         false
       end
 
-      # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of all processes that use
-      # the file, and with the user as they are in the database now; or has the job tried again.
+      # To be overridden where the app has a way of its own. Runs the block with the user's other jobs locked out, of
+      # all processes that use the file, and with the user as they are in the database now; or has the job tried again.
       def exclusively(user)
         @vidcache_lease = Lease.take(user.vidcache_key)
         return vidcache_wait(Lease::AGAIN) unless @vidcache_lease
@@ -129,8 +132,9 @@ module Vidcache
         false
       end
 
-      # The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy) one of the job's own,
-      # from whose beginning on it waits as long as any process could ask it to: what the file said of that was lost, too.
+      # The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old copy)
+      # one of the job's own, from whose beginning on it waits as long as any process could ask it to: what the file
+      # said of that was lost, too.
       def vidcache_change_in_file(user, change)
         return vidcache_memory(user).unbegun ? vidcache_begin(user) : nil if change.nil?
 
@@ -163,9 +167,9 @@ module Vidcache
         self.executions = 1
       end
 
-      # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what the job remembers
-      # is then the former person's email. The change of one who was forgotten is nobody's, and a job without a change knows when its row
-      # was made.
+      # Whether the job is this row's, and the address may be used (`has_vid if:`). A key may be handed out again: what
+      # the job remembers is then the former person's email. The change of one who was forgotten is nobody's, and a job
+      # without a change knows when its row was made.
       def vidcache_its?(user, change)
         if vidcache_another_row?(@vidcache_row_at, vidcache_row_at(user))
           Failure.report(ForeignChange.new("the row that the job was for is gone"), during: "a job did nothing: its user's key is another row's now")
@@ -212,8 +216,8 @@ module Vidcache
       ERASED = "a change ended, and HubSpot was not told: `rails vidcache:forget USER_ID=` lets the app make the user a contact again"
       private_constant :ERASED
 
-      # Not a try: nothing went wrong. Of a queue that runs at once what is to wait (tests that perform their jobs) the job ends: its
-      # change stays outstanding, and `retry_email_changes` makes another.
+      # Not a try: nothing went wrong. Of a queue that runs at once what is to wait (tests that perform their jobs) the
+      # job ends: its change stays outstanding, and `retry_email_changes` makes another.
       def vidcache_wait(seconds)
         waiting = Thread.current[:vidcache_waiting] ||= []
         if waiting.include?(job_id) || @vidcache_early_runs.to_i > EARLY_RUNS

@@ -19,9 +19,8 @@ longer again and again. One that has to wait for longer waits in parts."""
 def enqueue(payload: dict[str, Any], wait: float) -> None:
     """Enqueues a job. Raises what Celery raises when its broker cannot be reached.
 
-    With `task_always_eager` a job runs at once, and one that has to wait is not done: its change stays outstanding, as the
-    log says. The tests of an app use `vidcache.testing`.
-    """
+    With `task_always_eager` a job runs at once, and one that has to wait is not done: its change stays outstanding,
+    as the log says. The tests of an app use `vidcache.testing`. """
     tell_hubspot.apply_async((payload,), countdown=min(wait, LONGEST))
 
 

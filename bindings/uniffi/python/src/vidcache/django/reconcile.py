@@ -5,10 +5,11 @@ twice, harms nothing.
 1. Changes whose job was lost get another. 2. Users who are not linked to a contact get a job. It looks for them by
 their email, and makes a contact for those alone who cannot
    have one (`contact_job.creating`), or for everybody with `create`. 3. Contacts are read whose email HubSpot has
-   not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those that
-   were last confirmed long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some
-   seconds apart, is looked for by their email, and linked to the contact that is found, unless it is another
-   user's. Nobody is made or told. """
+   not confirmed: after an import, a merge, a deletion, a restoration, a 404; and those that were last confirmed
+   long ago, since a webhook may have been lost. Whose contact HubSpot has no more, twice some seconds apart, is
+   looked for by their email, and linked to the contact that is found, unless it is another user's. Nobody is made
+   or told. 4. Conflicts are looked at, both contacts of each: they are over when the two were merged or the user is
+   agreed; where the other contact has let the email go, HubSpot is told of it again. Nothing is merged by this. """
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from typing import Any, Optional
 
 from .. import errors
 from .._page import report
-from ..values import UserToRead
+from ..values import Conflict, UserToRead
 from . import get_cache, queue, settings
 from .contact_reader import BATCH, ContactReader
 from .declaration import Declaration, declared
@@ -56,6 +57,7 @@ class Reconcile:
         """
         counts = {"changes": self.retry_changes(), "users": self.enqueue_unlinked()}
         counts["read"] = self.read()
+        counts["conflicts"] = self.look_at_conflicts()
         counts["linked"] = self._look_up_gone()
         counts["calls"] = self._reader.calls
         return counts
@@ -82,14 +84,58 @@ class Reconcile:
         """Enqueues a job for every user who is linked to no contact, has an email and is not so new that their own
         job is on its way."""
         count = 0
+        # A job of those whose contact is another user's would be told so again.
+        taken = {conflict.user for conflict in conflicts() if conflict.why == "vid_taken"}
         for declaration in declared():
             for users in _batches(_all_users(declaration), SCAN):
                 keys = [declaration.user_key(user) for user in users]
                 for user, vid in zip(users, self._cache.resolve_many(keys)):
-                    if vid is None and not self._is_new(declaration, user) and declaration.email_of(user) is not None:
+                    if vid is not None or self._is_new(declaration, user) or str(declaration.user_key(user)) in taken:
+                        continue
+                    if declaration.email_of(user) is not None:
                         queue.enqueue(queue.payload(declaration, user, creates=self._create), 0)
                         count += 1
         return count
+
+    def look_at_conflicts(self) -> int:
+        """Reads both contacts of each conflict; returns how many are over: the two were merged, or the user is
+        agreed. Where the other contact has let the email go, HubSpot is told of it again, after a quiet period.
+        Nothing is merged. """
+        before = 0
+        for some in _batches(conflicts(), BATCH // 2):
+            before += len(some)
+            ids = sorted({vid for conflict in some for vid in (conflict.vid, conflict.holder) if vid is not None})
+            found = self._reader.read(ids) if ids else {}
+            for conflict in some:
+                self._look_at(conflict, found)
+        return before - sum(1 for _ in conflicts())
+
+    def _look_at(self, conflict: Conflict, found: dict[int, list[str]]) -> None:
+        declaration, user = self._user_of(conflict.user)
+        email = None if declaration is None else declaration.email_of(user)
+        if declaration is None or email is None:
+            return
+        try:
+            reason = self._cache.decide(conflict.user, email).reason
+        except errors.InvalidEmail:
+            return
+        if reason == "agreed":
+            self._cache.end_conflict(conflict.user)
+            return
+        holder = None if conflict.why != "email_held" or conflict.vid is None else conflict.holder
+        holds = holder is None or email.strip().lower() in found.get(holder, ())
+        if not holds and reason != "change_outstanding":
+            token = self._cache.begin_email_change(conflict.user)
+            job = queue.payload(declaration, user, change=token, creates=self._create)
+            queue.enqueue(job, queue.quiet_period())
+
+    @staticmethod
+    def _user_of(key: str) -> tuple[Optional[Declaration], Any]:
+        for declaration in declared():
+            user = declaration.with_key(key)
+            if user is not None:
+                return declaration, user
+        return None, None
 
     def _is_new(self, declaration: Declaration, user: Any) -> bool:
         made_at = declaration.made_at(user)
@@ -162,6 +208,14 @@ class Reconcile:
                 except errors.InvalidEmail:
                     pass
         return gone.user, None
+
+
+def conflicts() -> Iterator[Conflict]:
+    """All users whose contact is in question, in the order of their keys."""
+    last: Optional[str] = None
+    while found := get_cache().conflicts(after=last, limit=1000):
+        yield from found
+        last = found[-1].user
 
 
 def _all_users(declaration: Declaration) -> Iterator[Any]:

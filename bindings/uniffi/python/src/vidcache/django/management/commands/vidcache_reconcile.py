@@ -28,5 +28,5 @@ class Command(BaseCommand):  # type: ignore[misc]
             raise CommandError(str(error)) from None
         self.stdout.write(
             f"{done['read']} contacts read by {done['calls']} calls, {done['linked']} users linked anew, jobs for {done['changes']} "
-            f"changes and {done['users']} users"
+            f"changes and {done['users']} users, {done['conflicts']} conflicts are over"
         )
