@@ -60,7 +60,8 @@ pub enum Reply<'e> {
 type Finish<'a, T> = Box<dyn Fn(&Connection, &Answer) -> Result<T> + 'a>;
 
 /// Something that is learnt or done, in a transaction of the worker's own: run `lock`, then `ask`, then what
-/// [`Errand::finish`] makes of the answer, and commit. After a deadlock or a broken connection the same may be run again.
+/// [`Errand::finish`] makes of the answer, and commit. After a deadlock or a broken connection the same may be run
+/// again.
 pub struct Errand<'a, T> {
     database: &'a Database,
     names: Names,
@@ -97,7 +98,8 @@ impl<'a, T: 'a> Errand<'a, T> {
     /// What came of it, and the statements that write it.
     ///
     /// # Errors
-    /// [`Error::Storage`] for an answer that is not believed, and those of the work. Then there is nothing to be written.
+    /// [`Error::Storage`] for an answer that is not believed, and those of the work. Then there is nothing to be
+    /// written.
     pub fn finish(&self, answer: &str) -> Result<(T, Vec<String>)> {
         let answer = answer::read(answer, Depth::Work)?;
         answer.head.for_writing(&self.database.reader)?;
@@ -141,8 +143,8 @@ impl Database {
         self.tables.create()
     }
 
-    /// What every process runs when it begins: it sets the tables up, writes its page deadline down, and asks for the key,
-    /// which the last statement gives as one text for [`Database::take_key`].
+    /// What every process runs when it begins: it sets the tables up, writes its page deadline down, and asks for the
+    /// key, which the last statement gives as one text for [`Database::take_key`].
     ///
     /// # Errors
     /// [`Error::Storage`]: there are no random numbers.
@@ -197,7 +199,8 @@ impl Database {
         self.flat.replace("$1", &format!("'{}'", self.parameter(user)))
     }
 
-    /// What the page may say. `waited`: the time since before the statement was sent, by a clock that goes on in suspend.
+    /// What the page may say. `waited`: the time since before the statement was sent, by a clock that goes on in
+    /// suspend.
     pub fn reply<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>, answer: &str, waited: Duration) -> Reply<'e> {
         let stale = |id, why| Reply::Page(Decision::stale(id), Duration::ZERO, Some(why));
         let answer = match answer::read(answer, Depth::Page) {
@@ -262,8 +265,8 @@ impl Database {
         self.errand(names, move |rows, answer| learn::abandon(rows, user, token, answer.head.clock))
     }
 
-    /// Takes in an answer about a user, as [`Vidcache::record_read`](crate::Vidcache::record_read); the inner error is to be told once the statements are
-    /// committed.
+    /// Takes in an answer about a user, as [`Vidcache::record_read`](crate::Vidcache::record_read); the inner error is
+    /// to be told once the statements are committed.
     ///
     /// # Errors
     /// Those of an answer of HubSpot's that says nothing to be kept.
@@ -324,8 +327,8 @@ impl Database {
         }))
     }
 
-    /// Takes in a webhook's body, as [`Vidcache::apply_webhook`](crate::Vidcache::apply_webhook); the error beside it is to be told once the
-    /// statements are committed.
+    /// Takes in a webhook's body, as [`Vidcache::apply_webhook`](crate::Vidcache::apply_webhook); the error beside it
+    /// is to be told once the statements are committed.
     ///
     /// # Errors
     /// [`Error::InvalidWebhook`] for a body of which nothing is to be kept.
@@ -432,8 +435,9 @@ impl Database {
     }
 }
 
-/// PostgreSQL's clock, and by it the time at which the call to HubSpot was begun, of which the host's clock alone knows:
-/// as long ago as the host says. Its clock is read after the answer has come, so the call was begun no later than that.
+/// PostgreSQL's clock, and by it the time at which the call to HubSpot was begun, of which the host's clock alone
+/// knows: as long ago as the host says. Its clock is read after the answer has come, so the call was begun no later
+/// than that.
 fn clock(answer: &Answer, asked_at: Option<Millis>) -> Clock {
     let clock = answer.head.clock;
     Clock::new(clock, asked_at.map(|at| clock.saturating_sub(now().saturating_sub(at))))

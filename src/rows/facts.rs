@@ -1,8 +1,8 @@
 //! What was said, fact by fact: what the rows are derived from, and nothing that is derived.
 //!
-//! Each fact joins with another of the same name, as `apply` joins an event with the rows, so facts can be kept in tables
-//! that several hosts write at the same time (`database`). Here they are taken out of the rows, and put into empty ones
-//! by way of `apply`, which derives the rest anew. docs/adr/0021.
+//! Each fact joins with another of the same name, as `apply` joins an event with the rows, so facts can be kept in
+//! tables that several hosts write at the same time (`database`). Here they are taken out of the rows, and put into
+//! empty ones by way of `apply`, which derives the rest anew. docs/adr/0021.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// That a user was linked to a contact: when first and when last.
+/// A link of a user to a contact: when first and when last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Linked {
     pub(crate) first_at: Millis,
@@ -94,7 +94,7 @@ impl Said {
     }
 }
 
-/// That HubSpot merged one id into another.
+/// A merge of one id into another, as HubSpot told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Merge {
     pub(crate) at: Millis,
@@ -188,8 +188,8 @@ impl Facts {
         self.marks.clear();
     }
 
-    /// Puts the facts into rows that are empty. In the caller's transaction. What is erased comes first, so that nothing
-    /// of it is learnt, whatever somebody wrote beside it at the same time.
+    /// Puts the facts into rows that are empty. In the caller's transaction. What is erased comes first, so that
+    /// nothing of it is learnt, whatever somebody wrote beside it at the same time.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for what cannot be a fact, [`Error::Storage`].

@@ -16,8 +16,8 @@ use crate::rows::facts::{Facts, Key};
 use crate::rows::{self, StaleChange};
 
 impl Database {
-    /// Why a page says of the user what it says, as [`Vidcache::explain`](crate::Vidcache::explain) but without the last
-    /// events, which a file alone keeps. To be asked, and read by [`Errand::read`].
+    /// Why a page says of the user what it says, as [`Vidcache::explain`](crate::Vidcache::explain) but without the
+    /// last events, which a file alone keeps. To be asked, and read by [`Errand::read`].
     pub fn explain<'a>(&'a self, user: UserKey<'a>, email: Option<&'a Email>) -> Errand<'a, Explanation<'a>> {
         let names = Names { users: vec![Key::from(user)], ..Names::default() };
         self.errand(names, move |rows, _| Explanation::of(rows, user, email, &self.key))
@@ -58,10 +58,10 @@ impl Database {
         Ok(changes)
     }
 
-    /// The statements that join all that a file knows to the tables, to be run one by one, in any number of transactions
-    /// and as often as one likes. Which emails HubSpot holds goes with it where the file has the same key, which it has if
-    /// it was made under the secret that the tables were set up with; else everybody is to be read once. For a file of a
-    /// million users that is some hundred MB at once.
+    /// The statements that join all that a file knows to the tables, to be run one by one, in any number of
+    /// transactions and as often as one likes. Which emails HubSpot holds goes with it where the file has the same key,
+    /// which it has if it was made under the secret that the tables were set up with; else everybody is to be read
+    /// once. For a file of a million users that is some hundred MB at once.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`]; [`Error::WrongPortal`].
