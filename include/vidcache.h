@@ -129,6 +129,9 @@ enum vidcache_code
 /** The user is not linked to a contact. */
 #define VIDCACHE_REASON_NOT_LINKED 6
 
+/** What is known is older than a page may be, or nobody could be asked: the store in the app's database says so. */
+#define VIDCACHE_REASON_STALE 7
+
 
 /**
  * The user is `id`.

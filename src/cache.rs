@@ -2,11 +2,14 @@
 
 pub(crate) mod account;
 mod copies;
+#[cfg(any(test, feature = "database"))]
+pub mod database;
 pub(crate) mod intake;
 mod lists;
 pub(crate) mod options;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -57,6 +57,8 @@ reasons! {
     EmailAbsent = 5, "email_absent";
     /// The user is not linked to a contact.
     NotLinked = 6, "not_linked";
+    /// What is known is older than a page may be, or nobody could be asked: the store in the app's database says so.
+    Stale = 7, "stale";
 }
 
 /// What a page may say of a user: email and id, id alone, or nothing.
@@ -76,6 +78,12 @@ pub struct Decision<'e> {
 impl<'e> Decision<'e> {
     /// What may be said of a visitor whom the app does not know.
     pub(crate) const ANONYMOUS: Decision<'static> = Decision { email: None, id: None, reason: Reason::NotLinked };
+
+    /// What may be said where what is known cannot be believed to be so now: no email, and the id where it was known.
+    #[cfg(any(test, feature = "database"))]
+    pub(crate) const fn stale(id: Option<Vid>) -> Decision<'static> {
+        Decision { email: None, id, reason: Reason::Stale }
+    }
 
     /// The email to name, as HubSpot holds it: the app's, normalised, or its folded form. Only ever when
     /// [`Reason::Agreed`].
@@ -138,6 +146,12 @@ mod tests {
 
     const HELD: Fingerprint = Fingerprint([1; 16]);
     const OTHER: Fingerprint = Fingerprint([2; 16]);
+
+    #[test]
+    fn what_is_stale_names_no_email() {
+        let decision = Decision::stale(Vid::new(5));
+        assert_eq!((decision.email(), decision.id(), decision.reason()), (None, Vid::new(5), Reason::Stale));
+    }
 
     #[test]
     fn reasons_are_numbered_from_one_without_a_gap() {

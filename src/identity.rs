@@ -72,6 +72,32 @@ impl<'a> UserKey<'a> {
     pub(crate) fn repr(&self) -> &Repr<'a> {
         &self.0
     }
+
+    /// The key as bytes that no other key has, for a table of the app's own database: a tag, then the integer (8 bytes,
+    /// big-endian), the UUID or the text.
+    #[cfg(any(test, feature = "database"))]
+    pub(crate) fn tagged(&self) -> Vec<u8> {
+        let (tag, bytes): (u8, &[u8]) = match &self.0 {
+            Repr::Int(id) => (1, &id.to_be_bytes()),
+            Repr::Uuid(bytes) => (2, bytes),
+            Repr::Text(text) => (3, text.as_bytes()),
+        };
+        [&[tag], bytes].concat()
+    }
+
+    /// The key that [`UserKey::tagged`] made these bytes of; `None` for bytes that it never makes.
+    #[cfg(any(test, feature = "database"))]
+    pub(crate) fn of_tagged(bytes: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let key = match tag {
+            1 => Self(Repr::Int(i64::from_be_bytes(rest.try_into().ok()?))),
+            2 => Self(Repr::Uuid(rest.try_into().ok()?)),
+            // Text that is an integer or a UUID is no text: else one user would have two keys.
+            3 => Some(Self::bytes(rest).ok()?).filter(|key| matches!(key.0, Repr::Text(_)))?,
+            _ => return None,
+        };
+        Some(key)
+    }
 }
 
 impl From<i64> for UserKey<'_> {
@@ -249,6 +275,24 @@ mod tests {
         assert_eq!(uuid_text(&bytes), uuid);
         for text in [uuid.to_uppercase(), uuid.replace('-', "x"), uuid.replacen('0', "-", 1)] {
             assert!(repr(&text) == Repr::Text(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_as_tagged_bytes_is_read_back_and_nothing_else_is() {
+        let uuid = "0188d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d";
+        let mut all = std::collections::BTreeSet::new();
+        for text in ["0", "42", "-42", "042", "42a", "9223372036854775807", uuid, &uuid.to_uppercase(), "änn"] {
+            let key = UserKey::text(text).unwrap();
+            let bytes = key.tagged();
+            assert!(UserKey::of_tagged(&bytes).is_some_and(|read| read == key), "{text}");
+            assert!(all.insert(bytes), "{text} has another's bytes");
+        }
+        let text = |text: &str| [b"\x03", text.as_bytes()].concat();
+        let untagged: [Vec<u8>; 8] =
+            [vec![], vec![1], vec![1; 8], vec![1; 10], vec![2; 16], vec![4, 1], text("42"), text(uuid)];
+        for bytes in untagged.into_iter().chain([text(""), text("a\0"), vec![3, 0xff]]) {
+            assert!(UserKey::of_tagged(&bytes).is_none(), "{bytes:?}");
         }
     }
 

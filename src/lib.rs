@@ -47,6 +47,7 @@
 //! | HubSpot never said which email it holds; or not since the contact was merged or deleted; or named two at one time | id alone | `EmailUnconfirmed` |
 //! | HubSpot holds another email; one of the contact's secondary emails, too | id alone | `EmailDiffers` |
 //! | both have the same email | email and id | `Agreed` |
+//! | nothing that is as new as a page must be; never with a file | id alone, or nothing | `Stale` |
 //!
 //! The id is left out where another user, of another contact, gives it.
 //!
@@ -78,6 +79,8 @@
 
 mod cache;
 mod cancel;
+#[cfg(any(test, feature = "database"))]
+mod database;
 mod decision;
 mod email;
 mod error;
@@ -103,6 +106,9 @@ struct Guide;
 
 pub use cache::Vidcache;
 pub use cache::account::Explanation;
+#[cfg(any(test, feature = "database"))]
+#[doc(hidden)]
+pub use cache::database as in_database;
 pub use cache::intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
 pub use cache::options::Options;
 pub use cancel::{cancellable, without_waiting};

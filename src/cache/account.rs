@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use rusqlite::Connection;
+
 use super::Vidcache;
 use crate::decision::{self, Decision, Reason};
-use crate::email::Email;
+use crate::email::{Email, FingerprintKey};
 use crate::error::Result;
 use crate::event::Event;
 use crate::identity::UserKey;
@@ -29,6 +31,25 @@ impl fmt::Display for Explanation<'_> {
     }
 }
 
+impl<'e> Explanation<'e> {
+    /// In the light of these rows.
+    pub(super) fn of(
+        rows: &Connection,
+        user: UserKey<'_>,
+        email: Option<&'e Email>,
+        key: &FingerprintKey,
+    ) -> Result<Self> {
+        let state = rows::user_state(rows, user)?;
+        let decision = decision::decide(&state, email, |email| key.fingerprint(email));
+        let mut sentences = vec![sentence(&decision)];
+        let other = email.filter(|_| decision.reason() != Reason::Agreed);
+        let print = other.map(|email| key.fingerprint(email.as_str()));
+        let account = rows::account(rows, user, key.mark(user))?;
+        sentences.extend(account.sentences(print, decision.email().is_some()));
+        Ok(Self { decision, sentences })
+    }
+}
+
 impl Vidcache {
     /// Why a page says of the user what it says, for whoever asks. Reads the file: tens of microseconds and more, so
     /// not for a page itself.
@@ -38,16 +59,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn explain<'e>(&self, user: UserKey<'_>, email: Option<&'e Email>) -> Result<Explanation<'e>> {
-        self.store.read_at_once(|rows| {
-            let state = rows::user_state(rows, user)?;
-            let decision = decision::decide(&state, email, |email| self.store.key().fingerprint(email));
-            let mut sentences = vec![sentence(&decision)];
-            let other = email.filter(|_| decision.reason() != Reason::Agreed);
-            let print = other.map(|email| self.store.key().fingerprint(email.as_str()));
-            let account = rows::account(rows, user, self.store.key().mark(user))?;
-            sentences.extend(account.sentences(print, decision.email().is_some()));
-            Ok(Explanation { decision, sentences })
-        })
+        self.store.read_at_once(|rows| Explanation::of(rows, user, email, self.store.key()))
     }
 
     /// Why HubSpot refused the email of a user for good whom it has no contact of: for a worker that makes contacts of
@@ -120,6 +132,7 @@ fn sentence(decision: &Decision<'_>) -> String {
         Reason::EmailUnconfirmed => "HubSpot has not said which email it holds for the contact now",
         Reason::EmailAbsent => "the app has no email for the user",
         Reason::NotLinked => "the user is linked to no contact",
+        Reason::Stale => "what is known is older than a page may be, or nobody could be asked",
     };
     format!("{says}: {why}.")
 }

@@ -1,14 +1,15 @@
 //! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
+use super::words::Words;
 use super::{Vidcache, now};
-use crate::email::{Email, Fingerprint};
+use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Clash, Event, Millis};
-use crate::hubspot::fact::{Answer, Contact};
+use crate::event::{ChangeToken, Clash, Millis};
+use crate::hubspot::fact::Answer;
 use crate::hubspot::response;
-use crate::hubspot::webhook::{self, Notice};
+use crate::hubspot::webhook;
 use crate::identity::{UserKey, Vid};
-use crate::rows::learn::{self, Clock, Described, Link};
+use crate::rows::learn::{self, Clock, Link};
 use crate::rows::{Import, Known};
 
 /// What [`Vidcache::record`] learnt.
@@ -148,11 +149,11 @@ impl Vidcache {
             }
             read => read?,
         };
-        self.check_portal(&contact)?;
+        self.words().check_portal(&contact)?;
         if change.is_some() && contact.email.is_none() {
             return Err(Error::AnswerWithoutEmail);
         }
-        let described = self.described(&contact);
+        let described = self.words().described(&contact);
         let learnt = self.store.write(|tx| {
             let learnt = learn::record(tx, user, &described, change, clock)?;
             learnt.erased.note(tx, |user| self.store.key().mark(user))?;
@@ -201,9 +202,9 @@ impl Vidcache {
             Answer::Refused { why } => return Err(Error::Refused { why }),
             Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
         };
-        contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
+        contacts.iter().try_for_each(|contact| self.words().check_portal(contact))?;
         if !contacts.is_empty() || !missing.is_empty() {
-            let described: Vec<_> = contacts.iter().map(|contact| self.described(contact)).collect();
+            let described: Vec<_> = contacts.iter().map(|contact| self.words().described(contact)).collect();
             let erased = self.store.write(|tx| {
                 let erased = learn::observe(tx, &described, &missing, clock)?;
                 erased.note(tx, |user| self.store.key().mark(user))?;
@@ -236,7 +237,7 @@ impl Vidcache {
             (report, erased) = self.store.write(|tx| {
                 let (mut report, mut erased) = (WebhookReport::default(), false);
                 for notice in &batch.notices {
-                    let (events, mut changed) = (self.events(notice, now()), false);
+                    let (events, mut changed) = (self.words().events(notice, now()), false);
                     for event in &events {
                         let told = learn::tell(tx, event, now())?;
                         changed |= told.changed;
@@ -259,46 +260,9 @@ impl Vidcache {
         batch.refused.map_or(Ok(report), Err)
     }
 
-    /// What a notice tells that is heard now.
-    fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
-        match *notice {
-            Notice::EmailChanged { vid, email, at } => {
-                let email = email.map(|email| self.fingerprint(&email));
-                vec![Event::EmailObserved { vid, email, at, read_at: None }]
-            }
-            Notice::Merged { ref from, into, at, born } => {
-                from.iter().map(|&old| Event::Merged { old, into, at, born, heard }).collect()
-            }
-            Notice::Deleted { vid, at } => vec![Event::Deleted { vid, at }],
-            Notice::Restored { vid, at } => vec![Event::Restored { vid, at }],
-            Notice::Erased { vid } => vec![Event::Erased { vid }],
-        }
-    }
-
-    /// What an answer says of a contact, without its emails: they stay outside.
-    fn described(&self, contact: &Contact) -> Described {
-        Described {
-            vid: contact.vid,
-            merged: contact.merged.clone(),
-            deleted: contact.deleted,
-            email: contact.email.map(|fact| (fact.email.map(|email| self.fingerprint(&email)), fact.at)),
-            secondary: contact.secondary.iter().flatten().map(|email| self.fingerprint(email)).collect(),
-            at: contact.at,
-        }
-    }
-
-    fn fingerprint(&self, email: &Email) -> Fingerprint {
-        self.store.key().fingerprint(email.as_str())
-    }
-
-    /// An answer of another portal, asked for with another account's token, is about other contacts of the same ids.
-    fn check_portal(&self, contact: &Contact) -> Result<()> {
-        match contact.portal {
-            Some(portal) if portal != self.portal => {
-                Err(Error::InvalidAnswer("field portal-id: it is of another portal".into()))
-            }
-            _ => Ok(()),
-        }
+    /// HubSpot's words, as this file keeps them.
+    fn words(&self) -> Words<'_> {
+        Words { key: self.store.key(), portal: self.portal }
     }
 
     /// Takes in what the app has long known: users and their contacts, and which email HubSpot held at
@@ -325,7 +289,7 @@ impl Vidcache {
                             .into(),
                     ));
                 }
-                let email = row.email.map(|(email, at)| (self.fingerprint(&email), at));
+                let email = row.email.map(|(email, at)| (self.words().fingerprint(&email), at));
                 Ok(Known { user: row.user, vid: row.vid, email })
             };
             let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.and_then(known)).collect::<Result<Vec<_>>>()?;

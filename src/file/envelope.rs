@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 /// XChaCha20's: so long that random ones never meet, however often a key is wrapped.
 const NONCE: usize = 24;
 
-pub(super) type Key = Zeroizing<[u8; 32]>;
+pub(crate) type Key = Zeroizing<[u8; 32]>;
 
-pub(super) fn random() -> Result<Key> {
+pub(crate) fn random() -> Result<Key> {
     let mut key = Zeroizing::new([0; 32]);
     fill(&mut key[..])?;
     Ok(key)
@@ -22,13 +22,13 @@ pub(super) fn random() -> Result<Key> {
 
 /// The key of a file that is made under this secret: the same for each, so that a process goes on whose file was
 /// replaced by a new one.
-pub(super) fn first(secret: &[u8]) -> Key {
+pub(crate) fn first(secret: &[u8]) -> Key {
     derive(secret, b"vidcache 1: first fingerprint key")
 }
 
 /// The nonce, then the key and its tag. Whoever has another secret, or the envelope of another portal's file, opens
 /// nothing.
-pub(super) fn wrap(key: &Key, secret: &[u8], portal: i64) -> Result<Vec<u8>> {
+pub(crate) fn wrap(key: &Key, secret: &[u8], portal: i64) -> Result<Vec<u8>> {
     let mut nonce = [0; NONCE];
     fill(&mut nonce)?;
     let payload = Payload { msg: &key[..], aad: &portal.to_le_bytes() };
@@ -37,7 +37,7 @@ pub(super) fn wrap(key: &Key, secret: &[u8], portal: i64) -> Result<Vec<u8>> {
 }
 
 /// `None`: it was wrapped under another secret, or is no envelope.
-pub(super) fn unwrap(envelope: &[u8], secret: &[u8], portal: i64) -> Option<Key> {
+pub(crate) fn unwrap(envelope: &[u8], secret: &[u8], portal: i64) -> Option<Key> {
     let (nonce, sealed) = envelope.split_first_chunk::<NONCE>()?;
     let payload = Payload { msg: sealed, aad: &portal.to_le_bytes() };
     let key = Zeroizing::new(cipher(secret).decrypt(&(*nonce).into(), payload).ok()?);

@@ -2,7 +2,7 @@
 
 mod aside;
 mod copy;
-mod envelope;
+pub(crate) mod envelope;
 pub(crate) mod fork;
 pub(crate) mod guard;
 mod index_locks;

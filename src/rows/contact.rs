@@ -417,7 +417,7 @@ fn holders(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
 
 /// What stands for the email of an erased contact: the fingerprint, hashed once more, so that the fingerprint itself
 /// is in the file no longer and an email that comes again is still known.
-fn grave(email: &[u8]) -> [u8; 32] {
+pub(crate) fn grave(email: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(b"vidcache 1: erased email").chain_update(email).finalize().into()
 }
 

@@ -19,7 +19,7 @@ const KEPT: Millis = 24 * 60 * 60 * 1000;
 pub(crate) const RENEWED: Millis = KEPT / 4;
 
 /// How long a page view may take from the browser to HubSpot. A quiet period is longer than the deadline by this.
-const TRANSIT: Duration = Duration::from_secs(5);
+pub(crate) const TRANSIT: Duration = Duration::from_secs(5);
 
 /// Whether a deadline must be written down, since nobody has lately.
 pub(crate) fn is_due(rows: &Connection, deadline: Duration, at: Millis) -> Result<bool> {

@@ -10,6 +10,8 @@ mod base;
 mod conflict;
 mod contact;
 mod deadline;
+#[cfg(any(test, feature = "database"))]
+pub(crate) mod facts;
 mod forget;
 mod history;
 mod import;
@@ -19,13 +21,17 @@ mod link;
 mod lists;
 mod lookup;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
 pub use conflict::Conflict;
 pub(crate) use conflict::conflicts;
+#[cfg(any(test, feature = "database"))]
+pub(crate) use contact::grave;
+#[cfg(any(test, feature = "database"))]
+pub(crate) use deadline::TRANSIT;
 pub(crate) use deadline::{RENEWED, announce, is_due, quiet_period};
 pub(crate) use forget::was_erased;
 pub(crate) use history::{Changes, changes_since};

@@ -24,8 +24,8 @@ module Vidcache
     #   contact, and for one whose first contact was another user's before
     attr_reader :id
 
-    # @return [Symbol] why: +:agreed+, +:change_outstanding+, +:email_differs+, +:email_unconfirmed+, +:email_absent+ or
-    #   +:not_linked+
+    # @return [Symbol] why: +:agreed+, +:change_outstanding+, +:email_differs+, +:email_unconfirmed+, +:email_absent+,
+    #   +:not_linked+ or +:stale+
     attr_reader :reason
 
     # Decisions come from {Cache#decide}.

@@ -24,13 +24,13 @@ use crate::refusal::Refusal;
 /// The kinds of events that `event` makes: those that say nothing of the past, ...
 const PLAIN: Range<usize> = 0..5;
 /// ... those that are joins, ...
-const JOINS: Range<usize> = 0..17;
+pub(crate) const JOINS: Range<usize> = 0..17;
 /// ... erasures among them, ...
-const WITH_ERASURES: Range<usize> = 0..18;
+pub(crate) const WITH_ERASURES: Range<usize> = 0..18;
 /// ... and to forget a user, or that they were erased, which are none.
-const ALL: Range<usize> = 0..20;
+pub(crate) const ALL: Range<usize> = 0..20;
 
-fn users() -> [UserKey<'static>; 3] {
+pub(crate) fn users() -> [UserKey<'static>; 3] {
     [UserKey::from(1i64), UserKey::from(-2i64), UserKey::text("ann").expect("a key")]
 }
 
@@ -46,7 +46,7 @@ fn vid() -> impl Strategy<Value = Vid> {
 ///
 /// With erasures, a contact holds one email and always the same. Of several, those told of before the erasure are
 /// forgotten but for the last, so which are buried would depend on the order.
-fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
+pub(crate) fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
     let erasures = kinds.contains(&17);
     let read_at = prop::option::of(1i64..5);
     (user(), 0i64..2, vid(), vid(), 0u8..4, 0i64..5, any::<bool>(), kinds, read_at).prop_map(
@@ -90,7 +90,7 @@ fn event(kinds: Range<usize>) -> impl Strategy<Value = Event<'static>> {
     )
 }
 
-fn events(kinds: Range<usize>) -> impl Strategy<Value = Vec<Event<'static>>> {
+pub(crate) fn events(kinds: Range<usize>) -> impl Strategy<Value = Vec<Event<'static>>> {
     prop::collection::vec(event(kinds), 1..16)
 }
 
@@ -104,7 +104,7 @@ thread_local! {
 }
 
 /// What `read` finds in a new file.
-fn in_new_file<T>(read: impl FnOnce(&Connection) -> T) -> T {
+pub(crate) fn in_new_file<T>(read: impl FnOnce(&Connection) -> T) -> T {
     FILE.with(|db| read(&db.unchecked_transaction().expect("a transaction"))) // And rolled back.
 }
 
@@ -113,7 +113,7 @@ fn apply(db: &Connection, event: &Event<'_>) -> bool {
 }
 
 /// What `read` finds in a new file after the events.
-fn after<T>(events: &[Event<'_>], read: impl FnOnce(&Connection) -> T) -> T {
+pub(crate) fn after<T>(events: &[Event<'_>], read: impl FnOnce(&Connection) -> T) -> T {
     in_new_file(|db| {
         for event in events {
             apply(db, event);
@@ -122,7 +122,7 @@ fn after<T>(events: &[Event<'_>], read: impl FnOnce(&Connection) -> T) -> T {
     })
 }
 
-fn wrong(db: &Connection) -> Vec<String> {
+pub(crate) fn wrong(db: &Connection) -> Vec<String> {
     verify::verify(db).expect("checked")
 }
 
@@ -144,7 +144,7 @@ fn unlogged(db: &Connection, before: [UserState; 3]) -> Vec<String> {
 }
 
 /// Every row of every table that is not a log.
-fn rows(db: &Connection) -> Vec<String> {
+pub(crate) fn rows(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
     for table in [
         "user",
@@ -173,6 +173,6 @@ fn rows(db: &Connection) -> Vec<String> {
     all
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
 }

@@ -8,7 +8,8 @@ module ApplicationHelper
     email_differs: "HubSpot holds another email for you than the shop.",
     email_unconfirmed: "HubSpot has not said which email it holds for you.",
     email_absent: "The shop has no email of yours.",
-    not_linked: "The shop does not know which contact you are."
+    not_linked: "The shop does not know which contact you are.",
+    stale: "What the shop knows is too old to be said."
   }.freeze
 
   # @return [Array(String, String)] what this page tells HubSpot of the visitor, and why

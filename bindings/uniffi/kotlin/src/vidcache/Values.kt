@@ -57,6 +57,9 @@ public enum class Reason(
 
     /** The user is not linked to a contact. */
     NOT_LINKED("not_linked"),
+
+    /** What is known is older than a page may be, or nobody could be asked: the store in the app's database says so. */
+    STALE("stale"),
     ;
 
     internal companion object {

@@ -27,7 +27,7 @@ class Decision:
     id: Optional[int]
     """The external id to give, or None."""
     reason: str
-    """`agreed`, `change_outstanding`, `email_differs`, `email_unconfirmed`, `email_absent` or `not_linked`."""
+    """`agreed`, `change_outstanding`, `email_differs`, `email_unconfirmed`, `email_absent`, `not_linked` or `stale`."""
 
     @property
     def agreed(self) -> bool:

@@ -1,0 +1,192 @@
+//! What the database is asked: one statement, whose answer is one row of one column, a JSON object as text.
+//!
+//! A statement has no parameters. Keys and fingerprints are hexadecimal digits and ids are numbers, so nothing in it
+//! has to be quoted, and it can be sent as it is by whatever client the app has, prepared or not, through a pooler too.
+//!
+//! A decision about one user depends on their *component*: their links, those contacts, what was merged with them, all
+//! users of all of those, and so on until nothing is added. Most users have a contact that nobody else ever had, so a
+//! page asks for that much first ([`flat`]), with whether there is more; only then for the whole ([`walk`]).
+
+use std::fmt::Write;
+
+use super::schema::{GRAVE, Tables};
+use crate::rows::facts::Key;
+
+/// The most users and contacts that a component may have for a page, and for a worker.
+const PAGE_LIMIT: usize = 1_000;
+const WORK_LIMIT: usize = 50_000;
+
+/// Who and what a component is begun from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) users: Vec<Key>,
+    pub(crate) vids: Vec<i64>,
+    /// Changes that are asked for, whosever they are.
+    pub(crate) tokens: Vec<i64>,
+    /// Hashes of the fingerprints of emails that are new, to be asked whether they are buried.
+    pub(crate) graves: Vec<[u8; 32]>,
+    /// Marks of users, to be asked whether their contacts were erased.
+    pub(crate) marks: Vec<[u8; 16]>,
+}
+
+/// How much of a component is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What a decision depends on.
+    Page,
+    /// All of it, for whoever writes or explains.
+    Work,
+}
+
+/// The bytes as a literal that does not depend on a setting of the server.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    format!("decode('{}', 'hex')", data_encoding::HEXLOWER.encode(bytes))
+}
+
+/// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
+fn head(more: &str) -> String {
+    format!(
+        "'head', json_build_object(
+           'meta', CASE WHEN t.id IS NOT NULL THEN json_build_object('portal', t.portal,
+             'key_check', encode(t.key_check, 'hex'), 'min_reader', t.min_reader,
+             'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at) END,
+           'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
+           'isolation', current_setting('transaction_isolation'),
+           'clock', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+           'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint{more})"
+    )
+}
+
+/// The longest page deadline of the last day, for a worker, who waits for it.
+const DEADLINE: &str = ", 'deadline', (SELECT max(ms) FROM {deadlines}
+    WHERE seen_at >= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000)";
+
+/// A contact as an answer has it: `c` of the contacts.
+const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
+    c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)";
+
+/// A change as an answer has it.
+const CHANGE: &str =
+    "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
+
+/// One user who has one contact, which nobody else ever had and which was never merged: then this is their component.
+/// Otherwise the answer says that there is more. With the key, in hexadecimal, as its one parameter, so that a client
+/// that can keeps it prepared: to plan it takes ten times as long as to run it.
+pub(crate) fn flat(tables: &Tables) -> String {
+    let head = head("");
+    tables.named(&format!(
+        "SELECT json_build_object({head},
+           'links', CASE WHEN l.vid IS NOT NULL
+             THEN json_build_array(json_build_array($1::text, l.vid, l.first_at, l.last_at)) END,
+           'contacts', CASE WHEN c.vid IS NOT NULL THEN json_build_array(json_build_array(c.vid,
+             CASE WHEN NOT EXISTS (SELECT FROM {{buried}} b WHERE b.email = {GRAVE}c.email)) THEN encode(c.email, 'hex') END,
+             c.email_at, c.read_at, c.deleted_at, c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)) END,
+           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h WHERE h.user_key = k.k AND h.ended_at IS NULL),
+           'more', EXISTS (SELECT FROM {{links}} o WHERE o.user_key = k.k AND o.vid <> l.vid)
+             OR EXISTS (SELECT FROM {{links}} o WHERE o.vid = l.vid AND o.user_key <> k.k)
+             OR EXISTS (SELECT FROM {{merges}} m WHERE m.old_vid = l.vid)
+             OR EXISTS (SELECT FROM {{merges}} m WHERE m.into_vid = l.vid)
+             OR EXISTS (SELECT FROM {{erased}} e WHERE e.vid = l.vid))::text
+         FROM (SELECT decode($1::text, 'hex') AS k) k
+         LEFT JOIN {{meta}} t ON t.id = 1 LEFT JOIN {{links}} l ON l.user_key = k.k LEFT JOIN {{contacts}} c USING (vid)
+         LIMIT 1"
+    ))
+}
+
+/// [`flat`]'s parameter for a user.
+pub(crate) fn parameter(user: &Key) -> String {
+    data_encoding::HEXLOWER.encode(user.tagged())
+}
+
+/// The whole component of some users and contacts.
+///
+/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
+/// tables, or compile the statement anew each time. An array it takes for ten.
+pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
+    let work = depth == Depth::Work;
+    let mut seeds = String::from("(NULL::bytea, NULL::bigint)");
+    for user in &names.users {
+        write!(seeds, ", ({}, NULL)", bytes(user.tagged())).expect("a String takes all");
+    }
+    for vid in &names.vids {
+        write!(seeds, ", (NULL, {vid})").expect("a String takes all");
+    }
+    let (limit, head) = (limit(depth) + 1, head(if work { DEADLINE } else { "" }));
+    let (us, vs) = ("(SELECT us FROM k)::bytea[]", "(SELECT vs FROM k)::bigint[]");
+    // Who holds a conflict's email decides nothing, but whether it is over.
+    let holders = if work { "UNION ALL SELECT NULL, x.holder FROM {conflicts} x WHERE x.user_key = n.u" } else { "" };
+    let of_users = if work { "" } else { "AND h.ended_at IS NULL" };
+    let tokens = list(names.tokens.iter().map(i64::to_string));
+    let marks = list(names.marks.iter().map(|mark| bytes(mark)));
+    let graves = list(names.graves.iter().map(|grave| bytes(grave)));
+    let for_work = match work {
+        false => String::new(),
+        true => format!(
+            "'marks', (SELECT json_agg(encode(u.mark, 'hex')) FROM {{erased_users}} u WHERE u.mark IN ({marks})),
+             'secondaries', (SELECT json_agg(json_build_array(s.vid, encode(s.email, 'hex'), s.at))
+               FROM {{secondaries}} s WHERE s.vid = ANY ({vs})),
+             'conflicts', (SELECT json_agg(json_build_array(encode(x.user_key, 'hex'), x.holder, x.why, x.since, x.last_at,
+               x.ended_at)) FROM {{conflicts}} x WHERE x.user_key = ANY ({us})),"
+        ),
+    };
+    tables.named(&format!(
+        "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), n (u, v) AS (
+           SELECT * FROM (VALUES {seeds}) seed
+           UNION
+           SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
+             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u
+             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v
+             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v
+             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v
+             {holders}) m),
+           k (us, vs, names) AS MATERIALIZED (
+             SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),
+               count(*) FILTER (WHERE u IS NOT NULL OR v IS NOT NULL) FROM (SELECT u, v FROM n LIMIT {limit}) n),
+           c AS MATERIALIZED (
+             SELECT c.* FROM {{contacts}} c WHERE c.vid = ANY ({vs})),
+           g (g) AS MATERIALIZED (
+             SELECT unnest(ARRAY[{graves}]::bytea[])
+             UNION SELECT {GRAVE}c.email) FROM c WHERE c.email IS NOT NULL)
+         SELECT json_build_object({head},
+           'names', (SELECT names FROM k),
+           'links', (SELECT json_agg(json_build_array(encode(l.user_key, 'hex'), l.vid, l.first_at, l.last_at))
+             FROM {{links}} l WHERE l.user_key = ANY ({us})),
+           'contacts', (SELECT json_agg({CONTACT}) FROM c),
+           'merges', (SELECT json_agg(json_build_array(m.old_vid, m.into_vid, m.at, m.born, m.heard_at))
+             FROM {{merges}} m WHERE m.old_vid = ANY ({vs})),
+           {for_work}
+           'changes', (SELECT json_agg({CHANGE}) FROM (
+             SELECT h.* FROM {{changes}} h WHERE h.user_key = ANY ({us}) {of_users}
+             UNION SELECT * FROM {{changes}} WHERE token IN ({tokens})) h),
+           'erased', (SELECT json_agg(e.vid) FROM {{erased}} e WHERE e.vid = ANY ({vs})),
+           'buried', (SELECT json_agg(encode(b.email, 'hex'))
+             FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text
+         FROM (SELECT) one LEFT JOIN t ON true"
+    ))
+}
+
+/// The changes that were begun longer ago than that and are outstanding, the oldest first.
+pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> String {
+    let head = head("");
+    tables.named(&format!(
+        "SELECT json_build_object({head}, 'changes', (SELECT json_agg({CHANGE}) FROM (
+           SELECT * FROM {{changes}} WHERE ended_at IS NULL
+             AND begun_at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - {older_than}
+           ORDER BY begun_at, token LIMIT {limit}) h))::text
+         FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
+    ))
+}
+
+/// How many names a component may have.
+pub(crate) const fn limit(depth: Depth) -> usize {
+    match depth {
+        Depth::Page => PAGE_LIMIT,
+        Depth::Work => WORK_LIMIT,
+    }
+}
+
+/// A list that is never empty: SQL has none.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    let all: Vec<_> = items.collect();
+    if all.is_empty() { "NULL".into() } else { all.join(", ") }
+}

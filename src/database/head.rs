@@ -1,0 +1,235 @@
+//! What an answer says of itself, and whether it may be believed.
+//!
+//! The app's connection may lead to a replica, run in a transaction whose snapshot is minutes old, or belong to a copy
+//! of the database that another portal's app uses. All of this an answer says itself, in one snapshot with what it
+//! answers, so no setting of the app has to be trusted.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::schema::FORMAT;
+use crate::error::Error;
+use crate::event::Millis;
+
+/// What every answer begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Head {
+    /// The row of `meta`; none where the tables are empty.
+    pub(crate) meta: Option<Meta>,
+    /// `pg_is_in_recovery()`: a standby, which lags.
+    pub(crate) standby: bool,
+    /// `transaction_read_only`: some replicas do not say that they are standbys.
+    pub(crate) read_only: bool,
+    /// `transaction_isolation`.
+    pub(crate) isolation: String,
+    /// PostgreSQL's clock, in milliseconds since 1970.
+    pub(crate) clock: Millis,
+    /// How long ago the transaction began, in milliseconds.
+    pub(crate) age: Millis,
+    /// The longest page deadline of the last day, in milliseconds, if any process wrote one down; for a worker alone.
+    #[serde(default)]
+    pub(crate) deadline: Option<u64>,
+}
+
+/// The one row of `meta`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Meta {
+    pub(crate) portal: i64,
+    /// In hexadecimal.
+    pub(crate) key_check: String,
+    pub(crate) min_reader: i64,
+    pub(crate) doubted_to: Option<Millis>,
+    pub(crate) doubted_at: Option<Millis>,
+}
+
+/// Whose answers are believed, and for how long a page may name an email on the strength of one.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) portal: i64,
+    pub(crate) key_check: String,
+    pub(crate) deadline: Duration,
+}
+
+/// Why an answer is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// The tables have no row of this library's yet.
+    NotSetUp,
+    /// The tables are another portal's.
+    OtherPortal {
+        /// The portal that they say.
+        found: i64,
+    },
+    /// The fingerprints are of another secret's key.
+    OtherSecret,
+    /// The tables hold what this version would overlook.
+    Newer {
+        /// The version that it takes to read them.
+        found: i64,
+    },
+    /// The answer is a replica's, which lags.
+    Replica,
+    /// The answer is from a snapshot that may be older than a page may be.
+    Old {
+        /// How old the knowledge may be.
+        age: Duration,
+    },
+    /// The transaction that was to write sees what was committed before it began, and not what others have since.
+    Isolation,
+    /// More users and contacts hang together than can be right.
+    TooLarge,
+    /// The answer cannot be read, or is of no shape that a statement of this library gives.
+    Unreadable(String),
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSetUp => f.write_str("vidcache's tables are empty: set them up"),
+            Self::OtherPortal { found } => write!(f, "vidcache's tables belong to portal {found}"),
+            Self::OtherSecret => f.write_str("the fingerprints in vidcache's tables are of another secret"),
+            Self::Newer { found } => {
+                write!(f, "vidcache's tables have format {found}; this version knows up to {FORMAT}")
+            }
+            Self::Replica => f.write_str("a replica was asked, which lags: ask through the writing connection"),
+            Self::Old { age } => {
+                write!(f, "the transaction sees the database as it was {} ms ago", age.as_millis())
+            }
+            Self::Isolation => f.write_str("the transaction must be READ COMMITTED"),
+            Self::TooLarge => f.write_str("too many users and contacts are linked and merged with one another"),
+            Self::Unreadable(what) => write!(f, "the database's answer cannot be read: {what}"),
+        }
+    }
+}
+
+impl Head {
+    /// Whether a page may say something on the strength of the answer: for how long it may name an email from now on.
+    /// `waited` is the time since *before* the statement was sent.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn for_page(&self, reader: &Reader, waited: Duration) -> Result<Duration, Distrust> {
+        self.belongs_to(reader)?;
+        let age = self.snapshot_age().saturating_add(waited);
+        match reader.deadline.checked_sub(age) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(Distrust::Old { age }),
+        }
+    }
+
+    /// Whether the transaction may write on the strength of the answer.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn for_writing(&self, reader: &Reader) -> Result<(), Distrust> {
+        self.belongs_to(reader)?;
+        if self.is_read_committed() { Ok(()) } else { Err(Distrust::Isolation) }
+    }
+
+    fn belongs_to(&self, reader: &Reader) -> Result<(), Distrust> {
+        let meta = self.meta.as_ref().ok_or(Distrust::NotSetUp)?;
+        // The first of all: what else a newer format says may mean something else.
+        if meta.min_reader > FORMAT {
+            return Err(Distrust::Newer { found: meta.min_reader });
+        }
+        if meta.portal != reader.portal {
+            return Err(Distrust::OtherPortal { found: meta.portal });
+        }
+        if meta.key_check != reader.key_check {
+            return Err(Distrust::OtherSecret);
+        }
+        if self.standby || self.read_only { Err(Distrust::Replica) } else { Ok(()) }
+    }
+
+    fn is_read_committed(&self) -> bool {
+        // PostgreSQL has no dirty reads: the second is the first by another name.
+        matches!(self.isolation.as_str(), "read committed" | "read uncommitted")
+    }
+
+    /// How old the snapshot may be when the statement runs: in READ COMMITTED each statement takes its own.
+    fn snapshot_age(&self) -> Duration {
+        match self.is_read_committed() {
+            true => Duration::ZERO,
+            // A transaction of a clock that was set back since it began is as old as can be.
+            false => u64::try_from(self.age).map_or(Duration::MAX, Duration::from_millis),
+        }
+    }
+}
+
+impl From<Distrust> for Error {
+    fn from(why: Distrust) -> Self {
+        Self::Storage(why.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader() -> Reader {
+        Reader { portal: 7, key_check: "ab".into(), deadline: Duration::from_secs(10) }
+    }
+
+    fn head() -> Head {
+        let meta = Meta { portal: 7, key_check: "ab".into(), min_reader: 1, doubted_to: None, doubted_at: None };
+        Head {
+            meta: Some(meta),
+            standby: false,
+            read_only: false,
+            isolation: "read committed".into(),
+            clock: 0,
+            age: 999_999,
+            deadline: None,
+        }
+    }
+
+    fn left(head: &Head, waited_ms: u64) -> Result<u64, Distrust> {
+        let left = head.for_page(&reader(), Duration::from_millis(waited_ms))?;
+        Ok(left.as_millis().try_into().expect("short"))
+    }
+
+    #[test]
+    fn a_page_s_deadline_counts_from_before_the_statement_was_sent() {
+        assert_eq!(left(&head(), 0), Ok(10_000));
+        assert_eq!(left(&head(), 9_999), Ok(1));
+        assert_eq!(left(&head(), 10_000), Err(Distrust::Old { age: Duration::from_secs(10) }));
+    }
+
+    #[test]
+    fn an_old_snapshot_counts_from_when_its_transaction_began() {
+        for isolation in ["repeatable read", "serializable", "of a server to come"] {
+            let head = Head { isolation: isolation.into(), age: 4_000, ..head() };
+            assert_eq!(left(&head, 1_000), Ok(5_000), "{isolation}");
+            assert!(matches!(left(&head, 6_000), Err(Distrust::Old { .. })), "{isolation}");
+            assert_eq!(head.for_writing(&reader()), Err(Distrust::Isolation), "{isolation}");
+        }
+        let clock_set_back = Head { isolation: "serializable".into(), age: -1, ..head() };
+        assert!(matches!(left(&clock_set_back, 0), Err(Distrust::Old { .. })));
+        assert_eq!(head().for_writing(&reader()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_ours_or_not_the_newest_is_not_believed() {
+        let with = |change: fn(&mut Meta)| {
+            let mut head = head();
+            head.meta.as_mut().map(change);
+            head
+        };
+        for (head, why) in [
+            (Head { meta: None, ..head() }, Distrust::NotSetUp),
+            (with(|meta| meta.portal = 8), Distrust::OtherPortal { found: 8 }),
+            (with(|meta| meta.key_check = "cd".into()), Distrust::OtherSecret),
+            (with(|meta| meta.min_reader = 2), Distrust::Newer { found: 2 }),
+            (Head { standby: true, ..head() }, Distrust::Replica),
+            (Head { read_only: true, ..head() }, Distrust::Replica),
+        ] {
+            assert_eq!(left(&head, 0), Err(why.clone()));
+            assert_eq!(head.for_writing(&reader()), Err(why));
+        }
+    }
+}

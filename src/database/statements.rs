@@ -1,0 +1,103 @@
+//! Statements that are one fact each and need no answer first.
+
+use super::ask::bytes;
+use super::schema::{FORMAT, Tables};
+use crate::event::{ChangeToken, Millis};
+use crate::rows::facts::Key;
+use crate::rows::lease::LeaseToken;
+
+/// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
+const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/// How long an ended change is remembered, as in a file, in milliseconds.
+const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
+
+/// Sets the tables up, unless somebody has. Whose portal and secret they are then, an answer says.
+pub(crate) fn set_up(tables: &Tables, portal: i64, key_check: &[u8], wrapped_key: &[u8]) -> String {
+    tables.named(&format!(
+        "INSERT INTO {{meta}} (id, portal, key_check, wrapped_key, format, min_reader)
+         VALUES (1, {portal}, {}, {}, {FORMAT}, {FORMAT}) ON CONFLICT (id) DO NOTHING",
+        bytes(key_check),
+        bytes(wrapped_key)
+    ))
+}
+
+/// Asks for the key of the fingerprints, wrapped as it is: one text, none where the tables were not set up.
+pub(crate) fn key(tables: &Tables) -> String {
+    tables.named("SELECT encode(wrapped_key, 'hex') FROM {meta} WHERE id = 1")
+}
+
+/// Wraps the key anew, unless another host has.
+pub(crate) fn wrap_anew(tables: &Tables, old: &[u8], new: &[u8]) -> String {
+    let (old, new) = (bytes(old), bytes(new));
+    tables.named(&format!("UPDATE {{meta}} SET wrapped_key = {new} WHERE id = 1 AND wrapped_key = {old}"))
+}
+
+/// Begins a change. In the app's own transaction, so that it is there if and only if the email was changed. It waits
+/// for nobody: no other token is the same.
+pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
+    tables.named(&format!(
+        "INSERT INTO {{changes}} (token, user_key, begun_at) VALUES ({}, {}, {CLOCK})",
+        token.get(),
+        bytes(user.tagged())
+    ))
+}
+
+/// Says that a worker has seen the change, and so the commit of it. `unless_after`: it has to be seen anew where that
+/// was before somebody else came to the contact.
+pub(crate) fn see(tables: &Tables, token: ChangeToken, unless_after: Millis) -> String {
+    tables.named(&format!(
+        "UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {})
+         WHERE token = {} AND ended_at IS NULL AND (seen_at IS NULL OR seen_at <= {unless_after})",
+        // Also within one millisecond, and by a clock that was set back, it was seen later than it was begun.
+        unless_after.saturating_add(1),
+        token.get()
+    ))
+}
+
+/// Writes down how long pages of this process name an email.
+pub(crate) fn announce(tables: &Tables, deadline_ms: u64) -> String {
+    tables.named(&format!(
+        "INSERT INTO {{deadlines}} AS t (ms, seen_at) VALUES ({deadline_ms}, {CLOCK})
+         ON CONFLICT (ms) DO UPDATE SET seen_at = greatest(t.seen_at, excluded.seen_at)"
+    ))
+}
+
+/// Takes some changes out that ended long ago. What others are at work on is left to them.
+pub(crate) fn prune(tables: &Tables) -> String {
+    tables.named(&format!(
+        "DELETE FROM {{changes}} WHERE token IN (SELECT token FROM {{changes}}
+           WHERE ended_at IS NOT NULL AND refused IS NULL AND ended_at < {CLOCK} - {REMEMBER_ENDED}
+           LIMIT 16 FOR UPDATE SKIP LOCKED)"
+    ))
+}
+
+/// Takes the user's lease, or moves the deadline of the holder's. One row comes back where the holder has it now.
+pub(crate) fn lease(tables: &Tables, user: &Key, holder: LeaseToken, ms: Millis, held: bool) -> String {
+    let (user, holder) = (bytes(user.tagged()), holder.get());
+    tables.named(&match held {
+        true => format!(
+            "UPDATE {{leases}} SET until_at = {CLOCK} + {ms}
+             WHERE user_key = {user} AND holder = {holder} AND until_at > {CLOCK} RETURNING holder"
+        ),
+        false => format!(
+            "INSERT INTO {{leases}} AS t (user_key, holder, until_at) VALUES ({user}, {holder}, {CLOCK} + {ms})
+             ON CONFLICT (user_key) DO UPDATE SET holder = excluded.holder, until_at = excluded.until_at
+             WHERE t.until_at <= {CLOCK} RETURNING holder"
+        ),
+    })
+}
+
+/// Ends the holder's lease.
+pub(crate) fn release(tables: &Tables, user: &Key, holder: LeaseToken) -> String {
+    let user = bytes(user.tagged());
+    tables.named(&format!("DELETE FROM {{leases}} WHERE user_key = {user} AND holder = {}", holder.get()))
+}
+
+/// Doubts all that HubSpot has said of every contact, by one row: `apart` is how much HubSpot's clock may be ahead.
+pub(crate) fn doubt(tables: &Tables, apart: Millis) -> String {
+    tables.named(&format!(
+        "UPDATE {{meta}} SET doubted_at = greatest(doubted_at, {CLOCK} + {apart}),
+           doubted_to = greatest(doubted_to, {CLOCK} + {apart}, (SELECT max(email_at) FROM {{contacts}})) WHERE id = 1"
+    ))
+}
