@@ -222,7 +222,7 @@ fn content(cache: &Vidcache, secret: bool, found: &mut Findings) -> Result<()> {
         _ => found.wrong(
             "reading",
             format!(
-                "Nobody has read {} whose email is unconfirmed for two days, nor {} that was confirmed for 32.",
+                "For two days nobody has read {} whose email is unconfirmed, nor for 32 days {} that was confirmed.",
                 count(unread, "contact", "contacts"),
                 count(long_ago, "contact", "contacts")
             ),
