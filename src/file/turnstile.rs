@@ -71,6 +71,11 @@ impl Guards {
         Ok(())
     }
 
+    /// Whether nobody writes or opens the file until [`Guards::close`], so that the log may be deleted.
+    pub(crate) fn turn_to_close(&mut self) -> bool {
+        self.held.iter().any(|guard| guard.range == SHARED) && self.take_turn().is_ok()
+    }
+
     pub(crate) fn end_turn(&mut self) {
         self.in_turn = false;
         for guard in self.held.iter().filter(|guard| guard.range == SHARED) {

@@ -339,6 +339,11 @@ impl AtFork for Shared {
             guards.part(moved);
         }
         guards.bring_back(&self.place.path);
+        // The last one out copies the log into the database and deletes it. Another copy of this library in the process
+        // is not kept out by SQLite's lock for that, which is the process's, so the turnstile has to.
+        if !guards.turn_to_close() {
+            self.each_connection(keep_names);
+        }
         guards.let_go();
         self.disconnect();
         // Closing them drops the POSIX locks of every other handle on this file in this process. With the gate to
