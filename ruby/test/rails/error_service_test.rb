@@ -65,7 +65,7 @@ class Vidcache::ErrorServiceTest < Vidcache::RailsTest
 
   def setup
     super
-    return skip("skipped because ruby-sentry-rails is not installed") unless SENTRY
+    return skip("ruby-sentry-rails is not installed") unless SENTRY
 
     @hubspot = Hubspot.new
     @before = { access_token: TOKEN, client_secret: CLIENT_SECRET, api_url: @hubspot.url }
