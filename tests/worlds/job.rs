@@ -238,7 +238,13 @@ impl World {
         let (user, change) = (job.user, job.change());
         let mut others = self.outstanding();
         others.retain(|(other, token, _)| *other == user && Some(*token) != change);
-        let may_create = self.jobs[at].may_create && self.kept.get(&user) != Some(&Kept::NobodyFound);
+        // After the file was lost a sign-up's job makes a contact only with the email that they signed up with: it may have
+        // made one before, and not have heard of it.
+        let job = &self.jobs[at];
+        let is_theirs = change.is_some()
+            || job.email == job.enqueued_email
+            || self.user(user).is_some_and(|user| self.is_new(user));
+        let may_create = job.may_create && is_theirs && self.kept.get(&user) != Some(&Kept::NobodyFound);
         match (may_create, change) {
             (true, _) if others.is_empty() || !self.ways.look_before_create => return Next::Ask(Call::Create),
             (true, Some(change)) if self.ways.last_creates => {

@@ -32,14 +32,13 @@ def double():
 def redis_url(tmp_path_factory):
     if shutil.which("redis-server") is None:
         pytest.skip("skipped because redis-server is not installed")
+    redis = pytest.importorskip("redis", reason="skipped because Redis' client is not installed")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("redis")
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder], stdout=subprocess.DEVNULL
     )
-    import redis
-
     until(lambda: redis.Redis(port=port).ping(), redis.ConnectionError)
     yield f"redis://127.0.0.1:{port}/0"
     server.terminate()
