@@ -238,8 +238,8 @@ impl World {
         let (user, change) = (job.user, job.change());
         let mut others = self.outstanding();
         others.retain(|(other, token, _)| *other == user && Some(*token) != change);
-        // After the file was lost a sign-up's job makes a contact only with the email that they signed up with: it may have
-        // made one before, and not have heard of it.
+        // After the file was lost a sign-up's job makes a contact only with the email that they signed up with: it may
+        // have made one before, and not have heard of it.
         let job = &self.jobs[at];
         let is_theirs = change.is_some()
             || job.email == job.enqueued_email
