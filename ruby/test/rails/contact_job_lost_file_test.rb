@@ -57,22 +57,4 @@ class Vidcache::ContactJobLostFileTest < Vidcache::RailsTest
     drain
     assert_equal [["new@shop.test"], :agreed], [@portal.emails, reason(user)]
   end
-
-  private
-
-  def lose_the_file
-    @cache.close
-    FileUtils.rm(Dir["#{@dir}/hubspot.vidcache*"])
-    yield if block_given?
-    open_anew
-  end
-
-  def open_anew
-    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
-  end
-
-  # The job's clock alone: what the file says is younger still.
-  def in_an_hour(&block)
-    Time.stub(:now, -> { Time.at(Process.clock_gettime(Process::CLOCK_REALTIME) + 3605) }, &block)
-  end
 end

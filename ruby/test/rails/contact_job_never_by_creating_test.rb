@@ -8,11 +8,6 @@ require_relative "support/portal_job"
 class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
   include PortalJobs
 
-  def setup
-    super
-    Vidcache::Failure.seldom.clear
-  end
-
   def test_a_later_change_after_the_file_and_the_first_one_s_job_were_lost_makes_no_second_contact
     user = signed_up("one@shop.test")
     user.update!(email: "two@shop.test")
@@ -124,20 +119,5 @@ class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
     jobs.first["vidcache"] = "nonsense"
     drain
     assert_empty @portal.emails
-  end
-
-  private
-
-  def reconcile(create: false)
-    sleep 0.05
-    User.retry_email_changes(older_than: 0, create: create)
-    Vidcache::Reconcile.new(User, grace: 0, create: create).find_unlinked
-    drain
-  end
-
-  def lose_the_file
-    @cache.close
-    FileUtils.rm(Dir["#{@dir}/hubspot.vidcache*"])
-    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
   end
 end

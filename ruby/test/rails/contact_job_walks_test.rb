@@ -84,12 +84,6 @@ class Vidcache::ContactJobWalksTest < Vidcache::RailsTest
     note(:merge) { @portal.merge(vid, @portal.add("other-#{vid}@shop.test")) }
   end
 
-  def lose_the_file
-    @cache.close
-    FileUtils.rm(Dir["#{@dir}/hubspot.vidcache*"])
-    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
-  end
-
   def without_waiting_an_hour
     longest = Vidcache::Settings::LONGEST
     set = lambda do |seconds|

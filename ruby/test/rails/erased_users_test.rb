@@ -85,11 +85,4 @@ class Vidcache::ErasedUsersTest < Vidcache::RailsTest
     @cache.apply_webhook(JSON.generate([event]))
     assert_nil linked(user)
   end
-
-  def reconcile(create: false)
-    sleep 0.05
-    User.retry_email_changes(older_than: 0, create: create)
-    Vidcache::Reconcile.new(User, grace: 0, create: create).find_unlinked
-    drain
-  end
 end

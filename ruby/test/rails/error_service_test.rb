@@ -72,7 +72,6 @@ class Vidcache::ErrorServiceTest < Vidcache::RailsTest
     @before.each { |name, value| TestApp.config.vidcache[name] = value }
     @settings = Vidcache.settings
     Vidcache.settings = nil
-    Vidcache::Failure.seldom.clear
     Sentry.init do |config|
       config.dsn = "http://public@sentry.test/1"
       config.transport.transport_class = Sentry::DummyTransport

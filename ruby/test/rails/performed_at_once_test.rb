@@ -29,7 +29,6 @@ class Vidcache::PerformedAtOnceTest < Vidcache::RailsTest
   # A long quiet period: a job that did not end would be run again and again.
   def setup
     super
-    Vidcache::Failure.seldom.clear
     quiet_period(60)
   end
 

@@ -8,11 +8,6 @@ require "minitest/mock"
 class Vidcache::UnavailableTest < Vidcache::RailsTest
   include PortalJobs
 
-  def setup
-    super
-    Vidcache::Failure.seldom.clear
-  end
-
   def teardown
     TestApp.config.vidcache.when_unavailable = :raise
     TestApp.config.vidcache.portal_id = nil
@@ -136,10 +131,6 @@ class Vidcache::UnavailableTest < Vidcache::RailsTest
   ensure
     FileUtils.rmdir("#{@dir}/hubspot.vidcache")
     FileUtils.mv(Dir["#{@dir}/away/*"], @dir)
-    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
-  end
-
-  def in_an_hour(&block)
-    Time.stub(:now, -> { Time.at(Process.clock_gettime(Process::CLOCK_REALTIME) + 3605) }, &block)
+    open_anew
   end
 end

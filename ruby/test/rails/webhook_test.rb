@@ -11,7 +11,6 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
   def setup
     super
     TestApp.config.vidcache.client_secret = CLIENT_SECRET
-    Vidcache::Failure.seldom.clear
     @user = agreed_user
   end
 

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "minitest/mock"
 require_relative "portal"
 
 # A job on a portal in memory, and a queue that the test drains: each job when the test says, waits left out.
@@ -70,5 +71,30 @@ module PortalJobs
 
   def linked(user)
     @cache.resolve(user.id)
+  end
+
+  # What the hourly task does for users without a contact, and for changes whose job was lost.
+  def reconcile(create: false)
+    sleep 0.05
+    User.retry_email_changes(older_than: 0, create: create)
+    Vidcache::Reconcile.new(User, grace: 0, create: create).find_unlinked
+    drain
+  end
+
+  # @yield while there is none
+  def lose_the_file
+    @cache.close
+    FileUtils.rm(Dir["#{@dir}/hubspot.vidcache*"])
+    yield if block_given?
+    open_anew
+  end
+
+  def open_anew
+    @cache = Vidcache.cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
+  end
+
+  # The job's clock alone: what the file says is younger still.
+  def in_an_hour(&block)
+    Time.stub(:now, -> { Time.at(Process.clock_gettime(Process::CLOCK_REALTIME) + 3605) }, &block)
   end
 end
