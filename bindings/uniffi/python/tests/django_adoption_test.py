@@ -13,7 +13,7 @@ import pytest
 import django_shop
 from django_shop import QUEUE
 from django_shop.models import Member
-from django_shop.portal import Portal, configure, drain, perform_next, wait_for_the_clock
+from django_shop.portal import configure, double, drain, perform_next, signed_up, wait_for_the_clock
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
@@ -25,14 +25,6 @@ from vidcache.django.checks import check_deployed
 User = get_user_model()
 URL = "https://shop.test/hubspot/webhooks"
 CLIENT_SECRET = "a client's secret"
-
-
-@pytest.fixture(scope="module")
-def double():
-    portal = Portal()
-    call_command("migrate", run_syncdb=True, verbosity=0)
-    yield portal
-    portal.stop()
 
 
 @pytest.fixture
@@ -52,13 +44,6 @@ def portal(double, monkeypatch, tmp_path):
         for user in model.objects.all():
             user.delete()
     QUEUE.clear()
-
-
-def signed_up(email="ann@shop.test"):
-    user = User.objects.create(username=email, email=email)
-    drain()
-    wait_for_the_clock()
-    return user
 
 
 def reason(user):

@@ -12,7 +12,7 @@ import vidcache
 import django_shop
 from django_shop import QUEUE
 from django_shop.models import Member
-from django_shop.portal import Portal, configure, drain, perform_next, wait_for_the_clock
+from django_shop.portal import configure, double, drain, perform_next, signed_up, wait_for_the_clock
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from vidcache.django import contact_job, get_cache, queue
@@ -21,14 +21,6 @@ from vidcache.django.contact_job.lease import Lease
 from vidcache.django.contact_job.memory import Memory
 
 User = get_user_model()
-
-
-@pytest.fixture(scope="module")
-def double():
-    portal = Portal()
-    call_command("migrate", run_syncdb=True, verbosity=0)
-    yield portal
-    portal.stop()
 
 
 @pytest.fixture
@@ -43,15 +35,6 @@ def portal(double, monkeypatch, tmp_path):
     for model in (User, Member):
         for user in model.objects.all():
             user.delete()
-
-
-
-
-def signed_up(email="ann@shop.test"):
-    user = User.objects.create(username=email, email=email)
-    drain()
-    wait_for_the_clock()
-    return user
 
 
 def of_old(email):

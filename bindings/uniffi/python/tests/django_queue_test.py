@@ -10,22 +10,13 @@ import time
 import pytest
 
 import django_shop
-from django_shop.portal import Portal, configure, perform_next, wait_for_the_clock
+from django_shop.portal import configure, double, perform_next, wait_for_the_clock
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import connection
 from vidcache.django import contact_job, get_cache, queue
 
 User = get_user_model()
 LIMIT = 60
-
-
-@pytest.fixture(scope="module")
-def double():
-    portal = Portal()
-    call_command("migrate", run_syncdb=True, verbosity=0)
-    yield portal
-    portal.stop()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ import pytest
 import django_shop
 import vidcache.django
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from vidcache.django.contact_job import perform
 
 DOUBLE = Path(__file__).parents[5] / "tests/hubspot/server.mjs"
@@ -102,3 +104,20 @@ def configure(patch, **more):
 def wait_for_the_clock():
     """The file's clock counts milliseconds."""
     time.sleep(0.003)
+
+
+@pytest.fixture(scope="module")
+def double():
+    """A double, and the app's tables, for the tests of one file."""
+    portal = Portal()
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    yield portal
+    portal.stop()
+
+
+def signed_up(email="ann@shop.test"):
+    """A user whom HubSpot knows."""
+    user = get_user_model().objects.create(username=email, email=email)
+    drain()
+    wait_for_the_clock()
+    return user
