@@ -138,7 +138,12 @@ impl Guards {
     }
 
     /// Closes the descriptors. Nobody in this process may be inside SQLite.
+    ///
+    /// Their locks are let go of first, since closing may not do that: a child that was forked while the file was being
+    /// opened has the same descriptors, and would keep everybody out for as long as it lives.
     pub(crate) fn close(&mut self) {
+        self.let_go();
+        self.end_turn();
         *self = Self::default();
     }
 }
