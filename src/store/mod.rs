@@ -311,8 +311,8 @@ fn wait_for<T>(slot: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
 
 impl AtFork for Shared {
     fn before(&self) {
-        self.leave();
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        self.part(&mut guards);
         guards.bring_back(&self.place.path);
         // A lock of an open file description would be shared with the child, and either side's letting go would
         // take it from the other.
@@ -320,23 +320,14 @@ impl AtFork for Shared {
     }
 
     fn leave(&self) {
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        let moved = guards.moved(&self.place.path);
-        if moved.any() {
-            self.each_connection(keep_names);
-        }
-        self.disconnect();
-        guards.part(moved);
+        self.part(&mut self.guards.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Closes both connections and the guards beside them.
     fn retire(&self) {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        let moved = guards.moved(&self.place.path);
-        if moved.any() {
-            self.each_connection(keep_names);
-            self.disconnect();
-            guards.part(moved);
+        if guards.moved(&self.place.path).any() {
+            self.part(&mut guards);
         }
         guards.bring_back(&self.place.path);
         // The last one out copies the log into the database and deletes it. Another copy of this library in the process
@@ -426,6 +417,16 @@ impl Shared {
             return Err(Error::Busy);
         }
         result
+    }
+
+    /// Closes both connections and lets go of the log and the index. Of files that are gone, what is in the log is kept.
+    fn part(&self, guards: &mut guard::Guards) {
+        let moved = guards.moved(&self.place.path);
+        if moved.any() {
+            self.each_connection(keep_names);
+        }
+        self.disconnect();
+        guards.part(moved);
     }
 
     fn each_connection(&self, mut work: impl FnMut(&Connection)) {
