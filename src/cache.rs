@@ -9,7 +9,7 @@ mod lists;
 pub(crate) mod options;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -109,8 +109,9 @@ pub use cache::account::Explanation;
 #[cfg(any(test, feature = "database"))]
 #[doc(hidden)]
 pub use cache::database as in_database;
-pub use cache::intake::{ImportReport, Imported, Observed, Recorded, WebhookReport};
+pub use cache::intake::{ImportReport, Imported, Observed, WebhookReport};
 pub use cache::options::Options;
+pub use cache::words::Recorded;
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

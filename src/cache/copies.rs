@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::TransactionBehavior;
 
-use super::intake::CLOCKS_APART;
 use super::lists::DOUBTED_AT_ONCE;
+use super::words::CLOCKS_APART;
 use super::{Vidcache, now};
 use crate::error::Result;
 use crate::file;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-use super::intake::{CLOCKS_APART, Recorded, WebhookReport};
+use super::intake::WebhookReport;
 use super::now;
-use super::words::Words;
+use super::words::{CLOCKS_APART, Recorded, Told, Words};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth, Names};
 use crate::database::component::Memory;
@@ -24,14 +24,13 @@ use crate::database::{quiet, statements, write};
 use crate::decision::{self, Decision};
 use crate::email::{Email, FingerprintKey};
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Clash, Event, Millis};
+use crate::event::{ChangeToken, Event, Millis};
 use crate::file::envelope;
-use crate::hubspot::response;
 use crate::hubspot::webhook::{self, Notice};
 use crate::identity::{UserKey, Vid};
 use crate::limits::MIN_SECRET;
 use crate::rows::facts::{Facts, Key};
-use crate::rows::learn::{self, Clock, Link};
+use crate::rows::learn::{self, Clock};
 use crate::rows::lease::LeaseToken;
 use crate::rows::{self, TRANSIT};
 
@@ -279,51 +278,20 @@ impl Database {
     ) -> Result<Errand<'a, Result<Recorded>>> {
         let tokens = change.iter().map(|token| token.get()).collect();
         let mut names = Names { users: vec![Key::from(user)], tokens, ..Names::default() };
-        let contact = match response::contact(answer) {
-            Err(Error::ContactMissing) => {
-                return Ok(self.errand(names, move |rows, answer| {
-                    learn::found_none(rows, user, clock(answer, asked_at))?;
-                    Ok(Err(Error::ContactMissing))
-                }));
+        let told = self.words().told(answer, change)?;
+        match &told {
+            Told::Missing | Told::Refused(_) => {}
+            Told::Held(vid) => names.vids.extend(vid.map(Vid::get)),
+            Told::Contact(described, _) => {
+                names.vids.extend(described.merged.iter().chain([&described.vid]).map(|vid| vid.get()));
+                let emails =
+                    described.email.and_then(|(email, _)| email).into_iter().chain(described.secondary.iter().copied());
+                names.graves = emails.map(|email| rows::grave(&email.0)).collect();
             }
-            Err(Error::ContactConflict { vid }) => {
-                names.vids.extend(vid.map(Vid::get));
-                return Ok(self.errand(names, move |rows, answer| {
-                    learn::conflicted(rows, user, vid, Clash::EmailHeld, answer.head.clock)?;
-                    Ok(Err(Error::ContactConflict { vid }))
-                }));
-            }
-            Err(Error::Refused { why }) => {
-                return Ok(self.errand(names, move |rows, answer| {
-                    let now = answer.head.clock;
-                    learn::refused(rows, user, change, why, now, now + CLOCKS_APART)?;
-                    Ok(Err(Error::Refused { why }))
-                }));
-            }
-            read => read?,
-        };
-        self.words().check_portal(&contact)?;
-        if change.is_some() && contact.email.is_none() {
-            return Err(Error::AnswerWithoutEmail);
         }
-        let described = self.words().described(&contact);
-        names.vids.extend(described.merged.iter().chain([&described.vid]).map(|vid| vid.get()));
-        let emails =
-            described.email.and_then(|(email, _)| email).into_iter().chain(described.secondary.iter().copied());
-        names.graves = emails.map(|email| rows::grave(&email.0)).collect();
-        let recorded = Recorded {
-            vid: contact.vid,
-            canonical: contact.asked.is_none(),
-            created: contact.created,
-            email_observed: contact.email.is_some(),
-        };
         Ok(self.errand(names, move |rows, answer| {
-            let learnt = learn::record(rows, user, &described, change, clock(answer, asked_at))?;
-            learnt.erased.note(rows, |user| self.key.mark(user))?;
-            Ok(match learnt.link {
-                Link::Refused(error) => Err(error),
-                Link::Settled => Ok(recorded),
-            })
+            let clock = (clock(answer, asked_at), answer.head.clock);
+            Ok(self.words().learn(rows, user, &told, change, clock)?.0)
         }))
     }
 

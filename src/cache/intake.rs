@@ -1,31 +1,16 @@
 //! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
-use super::words::Words;
+use super::words::{Recorded, Words};
 use super::{Vidcache, now};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Clash, Millis};
+use crate::event::{ChangeToken, Millis};
 use crate::hubspot::fact::Answer;
 use crate::hubspot::response;
 use crate::hubspot::webhook;
 use crate::identity::{UserKey, Vid};
-use crate::rows::learn::{self, Clock, Link};
+use crate::rows::learn::{self, Clock};
 use crate::rows::{Import, Known};
-
-/// What [`Vidcache::record`] learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recorded {
-    /// The contact that the answer described: the user's now, unless HubSpot has said something newer of another one.
-    pub vid: Vid,
-    /// Whether that is the id that was asked for. If not, the id that was asked for was merged into it.
-    pub canonical: bool,
-    /// Whether the call made the contact, if the answer says so.
-    pub created: Option<bool>,
-    /// Whether the answer said which email that contact holds, and since when. Without that no
-    /// page names an email on the strength of it.
-    pub email_observed: bool,
-}
 
 /// What [`Vidcache::observe`] learnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,9 +64,6 @@ const IMPORT_BATCH: usize = 100_000;
 /// to another.
 const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
 
-/// How much HubSpot's clock may be ahead of the app's, in milliseconds.
-pub(super) const CLOCKS_APART: Millis = 5_000;
-
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
     /// answer, of a v3 contact (create, get, update, merge), or of a search or batch that found one. They are told
@@ -134,43 +116,13 @@ impl Vidcache {
         asked_at: Option<Millis>,
     ) -> Result<Recorded> {
         let clock = Clock::new(now(), asked_at);
-        let contact = match response::contact(answer) {
-            Err(Error::ContactMissing) => {
-                self.store.write(|tx| learn::found_none(tx, user, clock))?;
-                return Err(Error::ContactMissing);
-            }
-            Err(Error::ContactConflict { vid }) => {
-                self.store.write(|tx| learn::conflicted(tx, user, vid, Clash::EmailHeld, now()))?;
-                return Err(Error::ContactConflict { vid });
-            }
-            Err(Error::Refused { why }) => {
-                self.store.write(|tx| learn::refused(tx, user, change, why, now(), now() + CLOCKS_APART))?;
-                return Err(Error::Refused { why });
-            }
-            read => read?,
-        };
-        self.words().check_portal(&contact)?;
-        if change.is_some() && contact.email.is_none() {
-            return Err(Error::AnswerWithoutEmail);
-        }
-        let described = self.words().described(&contact);
-        let learnt = self.store.write(|tx| {
-            let learnt = learn::record(tx, user, &described, change, clock)?;
-            learnt.erased.note(tx, |user| self.store.key().mark(user))?;
-            Ok(learnt)
-        })?;
-        if learnt.erased.any {
+        let words = self.words();
+        let told = words.told(answer, change)?;
+        let (heard, erased) = self.store.write(|tx| words.learn(tx, user, &told, change, (clock, now())))?;
+        if erased {
             self.store.empty_wal()?;
         }
-        if let Link::Refused(error) = learnt.link {
-            return Err(error);
-        }
-        Ok(Recorded {
-            vid: contact.vid,
-            canonical: contact.asked.is_none(),
-            created: contact.created,
-            email_observed: contact.email.is_some(),
-        })
+        heard
     }
 
     /// Takes in what an answer says of contacts, without saying whose they are: of a search, a batch read or upsert,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::intake::CLOCKS_APART;
+use super::words::CLOCKS_APART;
 use super::{Vidcache, now};
 use crate::error::Result;
 use crate::event::{Event, Millis};

@@ -1,12 +1,34 @@
 //! HubSpot's words as they are kept: emails become fingerprints here, under the key of the file or of the tables.
 
+use rusqlite::Connection;
+
 use crate::email::{Email, Fingerprint, FingerprintKey};
 use crate::error::{Error, Result};
-use crate::event::{Event, Millis};
+use crate::event::{ChangeToken, Clash, Event, Millis};
 use crate::hubspot::fact::Contact;
+use crate::hubspot::response;
 use crate::hubspot::webhook::Notice;
-use crate::identity::Vid;
-use crate::rows::learn::Described;
+use crate::identity::{UserKey, Vid};
+use crate::refusal::Refusal;
+use crate::rows::learn::{self, Clock, Described, Link};
+
+/// How much HubSpot's clock may be ahead of the app's, in milliseconds.
+pub(super) const CLOCKS_APART: Millis = 5_000;
+
+/// What [`Vidcache::record`](crate::Vidcache::record) learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The contact that the answer described: the user's now, unless HubSpot has said something newer of another one.
+    pub vid: Vid,
+    /// Whether that is the id that was asked for. If not, the id that was asked for was merged into it.
+    pub canonical: bool,
+    /// Whether the call made the contact, if the answer says so.
+    pub created: Option<bool>,
+    /// Whether the answer said which email that contact holds, and since when. Without that no
+    /// page names an email on the strength of it.
+    pub email_observed: bool,
+}
 
 /// Whose fingerprints, and of which portal the words must be.
 pub(super) struct Words<'a> {
@@ -14,7 +36,78 @@ pub(super) struct Words<'a> {
     pub(super) portal: Vid,
 }
 
+/// What an answer about one user says.
+pub(super) enum Told {
+    /// HubSpot has no such contact.
+    Missing,
+    /// Another contact holds the email: this one, if HubSpot says which.
+    Held(Option<Vid>),
+    /// HubSpot will never take the email.
+    Refused(Refusal),
+    Contact(Described, Recorded),
+}
+
 impl Words<'_> {
+    /// Reads an answer about a user, which finishes the change if there is one.
+    ///
+    /// # Errors
+    /// Those of an answer that says nothing to be kept.
+    pub(super) fn told(&self, answer: &[u8], change: Option<ChangeToken>) -> Result<Told> {
+        let contact = match response::contact(answer) {
+            Err(Error::ContactMissing) => return Ok(Told::Missing),
+            Err(Error::ContactConflict { vid }) => return Ok(Told::Held(vid)),
+            Err(Error::Refused { why }) => return Ok(Told::Refused(why)),
+            read => read?,
+        };
+        self.check_portal(&contact)?;
+        if change.is_some() && contact.email.is_none() {
+            return Err(Error::AnswerWithoutEmail);
+        }
+        let recorded = Recorded {
+            vid: contact.vid,
+            canonical: contact.asked.is_none(),
+            created: contact.created,
+            email_observed: contact.email.is_some(),
+        };
+        Ok(Told::Contact(self.described(&contact), recorded))
+    }
+
+    /// Writes down what was told of a user at `now`: what the caller hears of it once that is committed, and whether a
+    /// contact was named that is erased.
+    pub(super) fn learn(
+        &self,
+        rows: &Connection,
+        user: UserKey<'_>,
+        told: &Told,
+        change: Option<ChangeToken>,
+        (clock, now): (Clock, Millis),
+    ) -> Result<(Result<Recorded>, bool)> {
+        let error = match told {
+            Told::Contact(described, recorded) => {
+                let learnt = learn::record(rows, user, described, change, clock)?;
+                learnt.erased.note(rows, |user| self.key.mark(user))?;
+                let heard = match learnt.link {
+                    Link::Refused(error) => Err(error),
+                    Link::Settled => Ok(*recorded),
+                };
+                return Ok((heard, learnt.erased.any));
+            }
+            Told::Missing => {
+                learn::found_none(rows, user, clock)?;
+                Error::ContactMissing
+            }
+            &Told::Held(vid) => {
+                learn::conflicted(rows, user, vid, Clash::EmailHeld, now)?;
+                Error::ContactConflict { vid }
+            }
+            &Told::Refused(why) => {
+                learn::refused(rows, user, change, why, now, now + CLOCKS_APART)?;
+                Error::Refused { why }
+            }
+        };
+        Ok((Err(error), false))
+    }
+
     /// What a notice tells that is heard now.
     pub(super) fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
         match *notice {
