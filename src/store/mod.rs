@@ -419,7 +419,8 @@ impl Shared {
         result
     }
 
-    /// Closes both connections and lets go of the log and the index. Of files that are gone, what is in the log is kept.
+    /// Closes both connections and lets go of the log and the index. Of files that are gone, what is in the log is
+    /// kept.
     fn part(&self, guards: &mut guard::Guards) {
         let moved = guards.moved(&self.place.path);
         if moved.any() {
