@@ -195,3 +195,105 @@ fn the_page_deadline_is_told_to_a_file_that_was_put_in_the_place_of_another() {
         worker.quiet_period().unwrap() == Duration::from_secs(65)
     });
 }
+
+/// Writes over it in place, as `cp` does, so that it stays the same file.
+fn overwrite(path: &Path, with: &[u8]) {
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all(with).unwrap();
+    file.set_len(with.len() as u64).unwrap();
+}
+
+/// Its header has the right checksum, so SQLite believes it, and would put the next frames over acknowledged ones.
+#[test]
+fn an_older_index_copied_over_the_one_in_use_loses_nothing() {
+    let _alone = common::alone();
+    // With an empty log, with one of a few frames, and with one that began anew since.
+    for (before, between, emptied) in [(0, 20, false), (10, 20, false), (10, 20, true)] {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        let mut other = Other::start(&path);
+        (1..=before).for_each(|user| link(&cache, user));
+        if before == 0 {
+            cache.forget(UserKey::from(999)).unwrap();
+        }
+        let old = fs::read(beside(&path, "-shm")).unwrap();
+        if emptied {
+            cache.forget(UserKey::from(999)).unwrap();
+        }
+        let last = before + between;
+        (before + 1..last).for_each(|user| link(&cache, user));
+        other.link(last);
+        overwrite(&beside(&path, "-shm"), &old);
+        other.link(last + 1);
+        link(&cache, last + 2);
+        let lost: Vec<_> = (1..=last + 2).filter(|user| !linked(&cache, *user)).collect();
+        assert_eq!(lost, [0; 0], "{before}, {between}, {emptied}");
+        other.end();
+        // Whoever closes as the last one copies by the index, and deletes the log.
+        overwrite(&beside(&path, "-shm"), &old);
+        cache.close();
+        let again = open(&path);
+        assert_eq!(again.verify().unwrap(), [""; 0]);
+        assert_eq!((1..=last + 2).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    }
+}
+
+#[test]
+fn who_only_reads_notices_an_older_index_that_was_copied_over_the_one_in_use() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let old = fs::read(beside(&path, "-shm")).unwrap();
+    link(&cache, 1);
+    assert!(linked(&cache, 1));
+    overwrite(&beside(&path, "-shm"), &old);
+    until("it is noticed", || {
+        assert!(linked(&cache, 1));
+        cache.stats().reopened > 0
+    });
+    assert_eq!(vid(&cache, 1), 1);
+}
+
+/// What was in the log alone is gone with it; what is left is one file, and not a mixture.
+#[test]
+fn a_log_that_was_cut_or_copied_over_is_noticed_and_what_is_left_is_whole() {
+    let _alone = common::alone();
+    for cut in [true, false] {
+        let (_dir, path) = temporary();
+        let cache = open(&path);
+        (1..=10).for_each(|user| link(&cache, user));
+        let old = fs::read(beside(&path, "-wal")).unwrap();
+        cache.forget(UserKey::from(999)).unwrap(); // Empties the log into the file.
+        (11..=20).for_each(|user| link(&cache, user));
+        overwrite(&beside(&path, "-wal"), if cut { &[] } else { &old });
+        link(&cache, 21);
+        assert!(cache.stats().reopened > 0);
+        assert!((1..=10).all(|user| linked(&cache, user)) && linked(&cache, 21));
+        cache.close();
+        let again = open(&path);
+        assert_eq!(again.verify().unwrap(), [""; 0]);
+        assert!((1..=10).all(|user| linked(&again, user)) && linked(&again, 21));
+    }
+}
+
+/// Whoever has the index mapped and looks into it is ended by the system; whoever writes looks first whether it was
+/// cut.
+#[test]
+fn an_index_that_was_cut_loses_nothing_and_neither_a_writer_nor_a_newcomer_makes_it_longer_again() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    (1..=10).for_each(|user| link(&cache, user));
+    let cut = fs::File::open(beside(&path, "-shm")).unwrap();
+    overwrite(&beside(&path, "-shm"), &[]);
+    let mut newcomer = Other::start(&path);
+    newcomer.link(11);
+    assert_eq!(cut.metadata().unwrap().len(), 0, "the newcomer has another index");
+    link(&cache, 12);
+    assert!((1..=12).all(|user| linked(&cache, user)));
+    newcomer.end();
+    cache.close();
+    let again = open(&path);
+    assert_eq!(again.verify().unwrap(), [""; 0]);
+    assert_eq!((1..=12).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+}

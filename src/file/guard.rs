@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::agreement::REGION;
 use super::index_locks::Seen;
 use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, Range, SHARED, is_taken, set_lock};
@@ -29,6 +30,9 @@ pub(crate) struct Guards {
     pub(super) log: Option<Log>,
     /// Whether this handle has the turnstile, and files that it left and has not come back from: see `turnstile`.
     pub(super) in_turn: bool,
+    /// Whether the turnstile is a lock, and what the index was signed with since: see `turnstile`.
+    pub(super) is_alone: bool,
+    pub(super) signature: Option<[u8; 4]>,
     pub(super) left: Option<Left>,
     /// The log that the connection must have which is being opened.
     pub(super) expected_log: Option<FileId>,
@@ -117,7 +121,7 @@ impl Guards {
         Ok(Some(self.held.len() - 1))
     }
 
-    /// Which files are no longer the ones that are held. Three calls of `stat`.
+    /// Which files are no longer the ones that are held; an index that was cut is not either. Three calls of `stat`.
     pub(crate) fn moved(&self, path: &Path) -> Moved {
         let is_other = |range: Range, path: &Path| {
             let held = self.held.iter().rev().find(|guard| guard.range == range);
@@ -126,8 +130,13 @@ impl Guards {
         Moved {
             database: is_other(SHARED, path),
             log: self.log.as_ref().is_some_and(|log| Some(log.id) != file_id(&beside(path, LOG))),
-            index: is_other(INDEX_IN_USE, &beside(path, INDEX)),
+            index: is_other(INDEX_IN_USE, &beside(path, INDEX)) || self.index().is_some_and(is_cut),
         }
+    }
+
+    /// The index that the connections have mapped.
+    pub(super) fn index(&self) -> Option<&File> {
+        self.held.iter().rev().find(|guard| guard.range == INDEX_IN_USE && guard.done).map(|guard| &guard.file)
     }
 
     /// Lets go without closing, so that a connection that closes next may be the last one out.
@@ -146,6 +155,11 @@ impl Guards {
         self.end_turn();
         *self = Self::default();
     }
+}
+
+/// Whether there is less of an index than SQLite maps at once.
+fn is_cut(index: &File) -> bool {
+    index.metadata().is_ok_and(|found| found.len() < REGION)
 }
 
 fn open_for_locks(path: &Path) -> io::Result<File> {

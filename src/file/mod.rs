@@ -1,5 +1,6 @@
 //! Who may touch the file: where it may be, what it must be, and the locks, turns and forks around it. Knows no rows.
 
+mod agreement;
 mod aside;
 mod copy;
 pub(crate) mod envelope;

@@ -12,12 +12,20 @@
 //! again), opens it, from which SQLite makes a new index, and marks the old index, for those who come after: they have
 //! nothing to bring. Until then nobody new begins an empty log while others have the database open: he looks for theirs
 //! (`unlinked`), or waits.
+//!
+//! # Written over, or cut
+//! A file that was written over in place is the same file. So whoever writes signs the index first, and looks whether
+//! it agrees with the log (`agreement`); while the signature is there, nobody has written over it since. Whoever finds
+//! that it does not agree takes its name away, so that everybody leaves it as one that was deleted: SQLite makes
+//! another one of the log. An index that was cut is left in the same way by whoever sees its length; whoever looks into
+//! its memory is ended (docs/adr/0024).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::agreement::{REGION, agree};
 use super::guard::{Guards, Left, Log, Moved};
 use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, Range, SHARED, is_locked, is_taken, set_lock};
@@ -43,7 +51,7 @@ impl Guards {
         if self.guard_of(path, SHARED)?.is_none() {
             return Ok(true); // There is nothing: SQLite will say so.
         }
-        if self.left.is_none() && index_is_in_use(path)? && file_id(&beside(path, LOG)).is_some() {
+        if self.left.is_none() && index_is_in_use(path)? && !is_cut(path) && file_id(&beside(path, LOG)).is_some() {
             return Ok(false);
         }
         self.take_turn()?;
@@ -61,7 +69,7 @@ impl Guards {
             return Err(Error::Busy);
         }
         match set_lock(&database.file, libc::F_WRLCK as libc::c_short, TURNSTILE) {
-            Ok(()) => {}
+            Ok(()) => self.is_alone = true,
             Err(e) if is_taken(&e) => return Err(Error::Busy),
             // A system without such locks: SQLite's own must do.
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
@@ -71,13 +79,60 @@ impl Guards {
         Ok(())
     }
 
+    /// Signs the index, before a transaction begins. The caller has the turnstile.
+    pub(crate) fn sign(&mut self) {
+        let Some(index) = self.index().filter(|_| self.is_alone) else { return };
+        let signature = getrandom::u32().map(u32::to_ne_bytes).unwrap_or_default();
+        if index.write_all_at(&signature, MARK_AT).is_ok() {
+            self.signature = Some(signature);
+        }
+    }
+
+    /// Whether nobody has written over the index since [`Guards::sign`].
+    pub(crate) fn is_signed(&self) -> bool {
+        let mut found = [0; 4];
+        match (self.signature, self.index()) {
+            (Some(signature), Some(index)) => match index.read_exact_at(&mut found, MARK_AT) {
+                Ok(()) => found == signature,
+                Err(e) => e.kind() != io::ErrorKind::UnexpectedEof,
+            },
+            _ => true,
+        }
+    }
+
+    /// Whether the index is the log's. Where that cannot be read it is, and SQLite will say what it cannot read. The
+    /// caller has the turnstile.
+    pub(crate) fn is_agreed(&self) -> bool {
+        match (self.index(), &self.log) {
+            (Some(index), Some(log)) if self.is_alone => agree(index, &log.file).unwrap_or(true),
+            _ => true,
+        }
+    }
+
+    /// Makes everybody leave the index. The caller has the turnstile, under which it bore its name.
+    pub(crate) fn give_up_index(&self, path: &Path) {
+        if self.is_alone {
+            let _ = fs::remove_file(beside(path, INDEX));
+        }
+    }
+
+    /// Gives up an index that is not that of the log, if that can be seen at once.
+    pub(crate) fn look_into_index(&mut self, path: &Path) {
+        if self.take_turn().is_ok() {
+            if !self.moved(path).any() && !self.is_agreed() {
+                self.give_up_index(path);
+            }
+            self.end_turn();
+        }
+    }
+
     /// Whether nobody writes or opens the file until [`Guards::close`], so that the log may be deleted.
     pub(crate) fn turn_to_close(&mut self) -> bool {
         self.held.iter().any(|guard| guard.range == SHARED) && self.take_turn().is_ok()
     }
 
     pub(crate) fn end_turn(&mut self) {
-        self.in_turn = false;
+        (self.in_turn, self.is_alone, self.signature) = (false, false, None);
         for guard in self.held.iter().filter(|guard| guard.range == SHARED) {
             let _ = set_lock(&guard.file, libc::F_UNLCK as libc::c_short, TURNSTILE);
         }
@@ -115,7 +170,11 @@ impl Guards {
     /// Whether a log and an index may be made, as the turnstile's holder sees it.
     fn may_make(&mut self, path: &Path) -> Result<bool> {
         let log = fs::metadata(beside(path, LOG)).ok();
-        if index_is_in_use(path)? {
+        let is_in_use = index_is_in_use(path)?;
+        if is_in_use && is_cut(path) {
+            // SQLite would make it longer again, of zeros, which somebody in a transaction would take for an index.
+            fs::remove_file(beside(path, INDEX)).map_err(|e| cannot_open(path, e))?;
+        } else if is_in_use {
             return if log.is_some() { Ok(false) } else { self.find_left(path) };
         }
         let database = self.held.iter().rev().find(|guard| guard.range == SHARED);
@@ -174,6 +233,12 @@ fn index_is_in_use(path: &Path) -> Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::EINVAL) => Ok(false),
         Err(e) => Err(cannot_open(path, e)),
     }
+}
+
+/// Whether there is less of the index beside the file than SQLite maps at once. Who has made it has the turnstile until
+/// there is more.
+fn is_cut(path: &Path) -> bool {
+    fs::metadata(beside(path, INDEX)).is_ok_and(|found| found.len() < REGION)
 }
 
 fn is_marked(index: &File) -> bool {

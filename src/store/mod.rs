@@ -25,6 +25,7 @@ use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::file::fork::{self, AtFork};
+use crate::file::guard::Guards;
 use crate::file::turn::{self, retry};
 use crate::file::{self, Place, Settings, guard, names, open, schema};
 use crate::hot::Hot;
@@ -143,17 +144,21 @@ impl Store {
         if !cancel::is_impatient() {
             fork::close_forgotten();
         }
-        self.in_turn(|connection| {
+        self.in_turn(|connection, turn| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            turn.check_index(Guards::is_agreed)?;
             schema::check_version(&tx)?;
             let value = work(&tx)?;
+            turn.check_index(Guards::is_signed)?;
             tx.commit()?;
+            // It is in the log, so it is done; what the index says of it may be gone.
+            let _ = turn.check_index(Guards::is_signed);
             Ok(value)
         })
     }
 
     /// Does `work` through the writing connection, as the only one of all processes that writes.
-    fn in_turn<T>(&self, mut work: impl FnMut(&mut Connection) -> Result<T>) -> Result<T> {
+    fn in_turn<T>(&self, mut work: impl FnMut(&mut Connection, &Turn<'_>) -> Result<T>) -> Result<T> {
         let look = || self.shared.check_files();
         self.noting(self.shared.turns.take(self.busy_timeout, look, || {
             self.shared.unless_moved(|| {
@@ -162,8 +167,8 @@ impl Store {
                     Some(connection) => connection,
                     none => none.insert(self.shared.connect(open::Access::Write)?),
                 };
-                let _turn = self.shared.turn()?;
-                work(connection)
+                let turn = self.shared.turn()?;
+                work(connection, &turn)
             })
         }))
     }
@@ -209,7 +214,7 @@ impl Store {
     /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it,
     /// once they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        let result = self.in_turn(|connection| empty(connection));
+        let result = self.in_turn(|connection, turn| empty(connection, turn));
         self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);
         result
     }
@@ -279,15 +284,29 @@ impl Store {
 }
 
 /// The turn to write, or to make a log and an index, until it is dropped.
-struct Turn<'a>(&'a Mutex<guard::Guards>);
+struct Turn<'a>(&'a Shared);
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
+impl Turn<'_> {
+    /// An index that was written over or cut is given up, and the call is tried again with another one.
+    fn check_index(&self, is_right: impl FnOnce(&Guards) -> bool) -> Result<()> {
+        let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_right(&guards) {
+            return Ok(());
+        }
+        guards.give_up_index(&self.0.place.path);
+        self.0.stats.make_due();
+        Err(Error::Busy)
     }
 }
 
-fn empty(connection: &Connection) -> Result<()> {
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.guards.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
+    }
+}
+
+fn empty(connection: &Connection, turn: &Turn<'_>) -> Result<()> {
+    turn.check_index(Guards::is_agreed)?;
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(Error::Busy) } else { Ok(()) }
 }
@@ -326,6 +345,7 @@ impl AtFork for Shared {
     /// Closes both connections and the guards beside them.
     fn retire(&self) {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.look_into_index(&self.place.path);
         if guards.moved(&self.place.path).any() {
             self.part(&mut guards);
         }
@@ -372,7 +392,7 @@ impl Shared {
         }
         let may_make = guards.admit(path)?;
         drop(guards);
-        let _turn = may_make.then_some(Turn(&self.guards));
+        let _turn = may_make.then_some(Turn(self));
         let (connection, seen) = open::reopen(&self.place, access, may_make)?;
         let held = self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(path, seen);
         held.inspect_err(|_| keep_names(&connection))?;
@@ -392,15 +412,16 @@ impl Shared {
             self.stats.make_due();
             return Err(Error::Busy);
         }
-        Ok(Turn(&self.guards))
+        guards.sign();
+        Ok(Turn(self))
     }
 
     /// Empties the log where that could not be done when it was asked for. The caller is inside the gate.
     fn empty_log_now(&self) -> Result<()> {
         let writer = self.lock(&self.writer)?;
         if let Some(connection) = &*writer {
-            let _turn = self.turn()?;
-            empty(connection)?;
+            let turn = self.turn()?;
+            empty(connection, &turn)?;
             self.owes_empty_log.store(false, Ordering::Relaxed);
         }
         Ok(())

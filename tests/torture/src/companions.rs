@@ -1,7 +1,9 @@
-//! Processes write while other code in each of them opens, copies, links or reads their files all the time, or while
-//! somebody deletes the log or the index. What was acknowledged must be found, and the file must be sound.
+//! Processes write and read while other code in each of them opens, copies, links or reads their files all the time, or
+//! while somebody deletes, replaces or writes over the log or the index. What was acknowledged must be found, by
+//! everybody after a second; nobody may die, and the file must be sound.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
@@ -27,9 +29,20 @@ enum Kind {
     Queried,
     /// Deletes the log or the index now and then.
     Deleted(&'static [&'static str]),
+    /// Puts an older copy in the place of the log or the index now and then, as `rsync` does.
+    Replaced(&'static str),
+    /// Writes an older copy over the index now and then, as `cp` does.
+    WrittenOver,
+    /// Cuts the log to nothing now and then. What was in it alone is gone with it.
+    CutLog,
 }
 
-const KINDS: [Kind; 8] = [
+/// What nobody can survive, and why not.
+const EXCLUDED: &str = "not done: an index cut to nothing, since SQLite has it mapped and the system ends whoever looks \
+                        into it (docs/adr/0024); a database deleted, replaced, written over or cut, since what was \
+                        acknowledged was in it";
+
+const KINDS: [Kind; 12] = [
     Kind::Opened,
     Kind::Copied,
     Kind::Linked,
@@ -38,6 +51,10 @@ const KINDS: [Kind; 8] = [
     Kind::Deleted(&["-shm"]),
     Kind::Deleted(&["-wal", "-shm"]),
     Kind::Deleted(&["-shm", "-wal"]),
+    Kind::Replaced("-wal"),
+    Kind::Replaced("-shm"),
+    Kind::WrittenOver,
+    Kind::CutLog,
 ];
 
 const PROCESSES: usize = 3;
@@ -69,8 +86,30 @@ fn disturb(kind: Kind, path: &Path, second: Option<&Second>) {
             }
         }
         Kind::Queried => second.iter().for_each(|second| second.read_and_close(path)),
-        Kind::Deleted(_) => {}
+        Kind::Deleted(_) | Kind::Replaced(_) | Kind::WrittenOver | Kind::CutLog => {}
     }
+}
+
+/// Does it to the files of all processes. `old` is how the companion was the last time.
+fn strike(kind: Kind, path: &Path, old: &mut Vec<u8>) -> io::Result<()> {
+    let beside = |suffix: &str| format!("{}{suffix}", path.display());
+    match kind {
+        Kind::Deleted(suffixes) => suffixes.iter().for_each(|suffix| drop(fs::remove_file(beside(suffix)))),
+        Kind::Replaced(suffix) => {
+            fs::write(beside(".copy"), &*old)?;
+            *old = fs::read(beside(suffix))?;
+            fs::rename(beside(".copy"), beside(suffix))?;
+        }
+        Kind::WrittenOver => {
+            let now = fs::read(beside("-shm"))?;
+            // Never shorter, as `cp` makes it for a moment: see `EXCLUDED`.
+            File::options().write(true).open(beside("-shm"))?.write_all(old)?;
+            *old = now;
+        }
+        Kind::CutLog => File::options().write(true).open(beside("-wal"))?.set_len(0)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Links until the time is over, and tells after each.
@@ -88,11 +127,29 @@ fn write(cache: &Vidcache, first: i64, acknowledged: &AtomicI64, end: Instant) -
     Ok(())
 }
 
+/// Looks for what everybody has acknowledged, a second later; whatever looks for it first makes the process see.
+fn read(cache: &Vidcache, all: &[AtomicI64], end: Instant) -> Result<(), String> {
+    while Instant::now() + Duration::from_secs(2) < end {
+        let told: Vec<_> = all.iter().map(|told| told.load(Ordering::Acquire)).collect();
+        thread::sleep(Duration::from_secs(1));
+        for user in told.into_iter().filter(|user| *user > 0) {
+            let is_seen = |_: &i32| {
+                thread::sleep(Duration::from_millis(1));
+                matches!(cache.resolve(UserKey::from(user)), Ok(Some(_)))
+            };
+            if (0..100).find(is_seen).is_none() {
+                return Err(format!("user {user} is not known a second after another process was told so"));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn process(
     path: &Path,
     kind: Kind,
-    first: i64,
-    acknowledged: &[AtomicI64],
+    number: usize,
+    all: &[AtomicI64],
     ready: &AtomicI64,
     end: Instant,
 ) -> Result<(), String> {
@@ -103,14 +160,17 @@ fn process(
     let second = if kind == Kind::Queried { Second::load() } else { None };
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writers: Vec<_> = acknowledged
+        let cache = &cache;
+        let mut writers: Vec<_> = all
             .iter()
             .zip(0..)
-            .map(|(told, thread)| {
-                let cache = &cache;
-                scope.spawn(move || write(cache, first + thread * ROOM, told, end))
-            })
+            .skip(number * THREADS)
+            .take(THREADS)
+            .map(|(told, thread)| scope.spawn(move || write(cache, thread * ROOM + 1, told, end)))
             .collect();
+        if kind != Kind::CutLog {
+            writers.push(scope.spawn(move || read(cache, all, end)));
+        }
         let others = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 disturb(kind, path, second.as_ref());
@@ -128,18 +188,15 @@ fn round(kind: Kind, path: &Path, time: Duration) -> Result<i64, String> {
     drop(open(path).map_err(|e| e.to_string())?);
     let (acknowledged, ready) = (numbers(PROCESSES * THREADS), &numbers(1)[0]);
     let end = Instant::now() + time;
-    let first = |process: usize| (process * THREADS) as i64 * ROOM + 1;
-    let children: Vec<_> = acknowledged
-        .chunks(THREADS)
-        .enumerate()
-        .map(|(number, told)| fork(|| process(path, kind, first(number), told, ready, end)))
-        .collect();
-    if let Kind::Deleted(suffixes) = kind {
-        while Instant::now() + Duration::from_secs(2) < end {
-            thread::sleep(Duration::from_millis(1_500));
-            for suffix in suffixes {
-                let _ = fs::remove_file(format!("{}{suffix}", path.display()));
-            }
+    let children: Vec<_> =
+        (0..PROCESSES).map(|number| fork(|| process(path, kind, number, acknowledged, ready, end))).collect();
+    let mut old = Vec::new();
+    while Instant::now() + Duration::from_secs(2) < end {
+        thread::sleep(Duration::from_millis(1_500));
+        match strike(kind, path, &mut old) {
+            // Somebody is making it at this moment.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            struck => struck.map_err(|e| e.to_string())?,
         }
     }
     // All of them, also after one has failed.
@@ -157,7 +214,7 @@ fn round(kind: Kind, path: &Path, time: Duration) -> Result<i64, String> {
             lost += i64::from(!matches!(cache.resolve(UserKey::from(user)), Ok(Some(_))));
         }
     }
-    if lost > 0 {
+    if lost > 0 && kind != Kind::CutLog {
         return Err(format!("{lost} of {all} acknowledged writes lost"));
     }
     if all == 0 { Err("nothing was written".into()) } else { Ok(all) }
@@ -165,16 +222,19 @@ fn round(kind: Kind, path: &Path, time: Duration) -> Result<i64, String> {
 
 pub(crate) fn run(run: Run) -> Outcome {
     let dir = crate::shared::folder()?;
-    let time = Duration::from_secs(if run.short { 4 } else { 60 });
+    let time = Duration::from_secs(run.minutes.map_or(if run.short { 4 } else { 60 }, |minutes| 60 * minutes));
     let mut done = Vec::new();
     for (number, kind) in KINDS.into_iter().enumerate() {
         let path = dir.path().join(number.to_string()).join("file");
         fs::create_dir(dir.path().join(number.to_string())).map_err(|e| e.to_string())?;
         let all = round(kind, &path, time).map_err(|wrong| format!("{kind:?}: {wrong}"))?;
+        // One at a time, since a whole run takes long.
+        eprintln!("{kind:?}: {all} acknowledged writes");
         done.push(format!("{kind:?} {all}"));
     }
     Ok(format!(
-        "{PROCESSES} processes of {THREADS} threads; acknowledged writes beside other code, by what it did: {}; 0 lost",
+        "{PROCESSES} processes of {THREADS} threads; acknowledged writes beside other code, by what it did: {}; 0 lost but those of \
+         a log that was cut, 0 unknown to anybody after a second, 0 processes dead; {EXCLUDED}",
         done.join(", ")
     ))
 }

@@ -35,6 +35,9 @@ struct Arguments {
     /// A few seconds instead of minutes.
     #[arg(long)]
     short: bool,
+    /// How long each kind of "companions" lasts.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// List the faults.
     #[arg(long)]
     list: bool,
@@ -64,7 +67,7 @@ enum Fault {
     Clock,
     /// other code in our process opens and closes our files
     Attack,
-    /// processes write while other code opens, copies, links, reads or deletes their files
+    /// processes write while their files are opened, copied, linked, read, deleted, replaced, written over or cut
     Companions,
 }
 
@@ -73,6 +76,7 @@ enum Fault {
 pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) short: bool,
+    pub(crate) minutes: Option<u64>,
 }
 
 /// What was done, or what went wrong.
@@ -116,7 +120,7 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(clock % 1_000_000_007);
     let name = names(&fault);
     let start = Instant::now();
-    let run = Run { seed, short: arguments.short };
+    let run = Run { seed, short: arguments.short, minutes: arguments.minutes };
     let outcome = catch_unwind(|| fault.run(run)).unwrap_or_else(|_| Err("a panic".into()));
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
