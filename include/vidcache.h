@@ -286,8 +286,8 @@ typedef struct vidcache_options {
    */
   uint64_t memory;
   /**
-   * How long a call waits for other processes' writes before VIDCACHE_BUSY. In milliseconds, at most 3600000.
-   * Default: 5000.
+   * How long a call waits for other processes' writes before VIDCACHE_BUSY; the beginning of a change, which a
+   * visitor may be waiting for, 2 s at most. In milliseconds, at most 3600000. Default: 5000.
    */
   uint32_t busy_timeout_ms;
   /**

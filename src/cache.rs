@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Event, Millis};
 use crate::file::{self, Settings};
 use crate::identity::{Identity, UserKey, Vid};
+use crate::limits::PATIENCE_OF_A_SAVE;
 use crate::rows::lease::{self, LeaseToken};
 use crate::rows::{self, learn};
 use crate::snippet::{Page, Template};
@@ -180,14 +181,16 @@ impl Vidcache {
     /// names an email of theirs. Call it *before* the app's own commit, finish it by
     /// [`Vidcache::record`] with the token once HubSpot has answered, and let the worker call HubSpot no sooner
     /// than [`Vidcache::quiet_period`] after this, and only while [`Vidcache::is_change_outstanding`]. Every begun
-    /// change counts, not just the newest.
+    /// change counts, not just the newest. It waits for other processes' writes for 2 s at most, since a visitor may be
+    /// waiting for it.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Storage`], [`Error::Corrupt`], [`Error::Closed`].
     /// Then no change was begun, and the app must not change the email.
     pub fn begin_email_change(&self, user: UserKey<'_>) -> Result<ChangeToken> {
         let token = ChangeToken::random()?;
-        self.store.write(|tx| rows::apply(tx, &Event::ChangeBegun { user, token, at: now() }))?;
+        let begun = |tx: &_| rows::apply(tx, &Event::ChangeBegun { user, token, at: now() });
+        self.store.write_within(PATIENCE_OF_A_SAVE, begun)?;
         Ok(token)
     }
 

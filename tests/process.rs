@@ -109,6 +109,33 @@ fn a_write_waits_no_longer_than_the_busy_timeout_and_reads_do_not_wait() {
     link(&cache, 2);
 }
 
+/// A visitor may be waiting for it, and a thread of the server; for a worker's call nobody is.
+#[test]
+fn the_beginning_of_a_change_waits_for_2_s_at_most_and_a_worker_s_write_for_the_busy_timeout() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let options = Options { busy_timeout: Duration::from_secs(60), ..options() };
+    let cache = Vidcache::open(&path, 1, &options).expect("opens");
+    link(&cache, 1);
+    let mut child = hold_write_lock(&path);
+    // As a debugger does, or a machine that is out of memory: whoever has the lock neither goes on nor ends.
+    let number = libc::pid_t::try_from(child.id()).expect("a process");
+    // SAFETY: a child of ours that was not waited for yet, so the number is still its own.
+    assert_eq!(unsafe { libc::kill(number, libc::SIGSTOP) }, 0);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| link(&cache, 2));
+        let start = Instant::now();
+        assert_eq!(cache.begin_email_change(UserKey::from(1)), Err(Error::Busy));
+        assert!((2.0..30.0).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
+        assert!(!worker.is_finished(), "a worker's call waits on");
+        child.kill().expect("ended");
+        child.wait().expect("reaped");
+        worker.join().expect("written");
+    });
+    assert!(linked(&cache, 2));
+    assert_eq!(cache.begin_email_change(UserKey::from(1)).map(drop), Ok(()));
+}
+
 #[test]
 fn a_waiting_write_ends_when_it_is_cancelled() {
     let _alone = common::alone();

@@ -46,7 +46,8 @@ options! {
     loader_host: &'a str = "js.hs-scripts.com";
     /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     memory: usize = 32 << 20;
-    /// How long a call waits for other processes' writes before [`Error::Busy`]. Default: 5 s; at most 1 hour.
+    /// How long a call waits for other processes' writes before [`Error::Busy`]; the beginning of a change, which a
+    /// visitor may be waiting for, 2 s at most. Default: 5 s; at most 1 hour.
     busy_timeout: Duration = Duration::from_secs(5), BUSY_TIMEOUT, "it must be at most 1 hour";
     /// How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
     /// tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share

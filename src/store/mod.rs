@@ -140,11 +140,16 @@ impl Store {
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
     /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
-    pub(crate) fn write<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+    pub(crate) fn write<T>(&self, work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.write_within(self.busy_timeout, work)
+    }
+
+    /// [`Store::write`], which waits for no longer than `limit`, nor than the busy timeout.
+    pub(crate) fn write_within<T>(&self, limit: Duration, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         if !cancel::is_impatient() {
             fork::close_forgotten();
         }
-        self.in_turn(|connection, turn| {
+        self.in_turn(limit.min(self.busy_timeout), |connection, turn| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             turn.check_index(Guards::is_agreed)?;
             schema::check_version(&tx)?;
@@ -158,9 +163,13 @@ impl Store {
     }
 
     /// Does `work` through the writing connection, as the only one of all processes that writes.
-    fn in_turn<T>(&self, mut work: impl FnMut(&mut Connection, &Turn<'_>) -> Result<T>) -> Result<T> {
+    fn in_turn<T>(
+        &self,
+        timeout: Duration,
+        mut work: impl FnMut(&mut Connection, &Turn<'_>) -> Result<T>,
+    ) -> Result<T> {
         let look = || self.shared.check_files();
-        self.noting(self.shared.turns.take(self.busy_timeout, look, || {
+        self.noting(self.shared.turns.take(timeout, look, || {
             self.shared.unless_moved(|| {
                 let mut slot = self.shared.lock(&self.shared.writer)?;
                 let connection = match &mut *slot {
@@ -214,7 +223,7 @@ impl Store {
     /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it,
     /// once they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        let result = self.in_turn(|connection, turn| empty(connection, turn));
+        let result = self.in_turn(self.busy_timeout, |connection, turn| empty(connection, turn));
         self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);
         result
     }

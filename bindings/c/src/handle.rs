@@ -39,8 +39,8 @@ pub struct vidcache_options {
     pub loader_host_len: usize,
     /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     pub memory: u64,
-    /// How long a call waits for other processes' writes before VIDCACHE_BUSY. In milliseconds, at most 3600000.
-    /// Default: 5000.
+    /// How long a call waits for other processes' writes before VIDCACHE_BUSY; the beginning of a change, which a
+    /// visitor may be waiting for, 2 s at most. In milliseconds, at most 3600000. Default: 5000.
     pub busy_timeout_ms: u32,
     /// How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
     /// tells HubSpot of a change when pages rendered before the change are older than this. Where processes that share

@@ -26,8 +26,8 @@ pub struct OpenOptions {
     /// The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
     #[uniffi(default = None)]
     pub memory: Option<u64>,
-    /// How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
-    /// 5000.
+    /// How long a call waits for other processes' writes before `busy`; the beginning of a change, which a visitor may
+    /// be waiting for, 2 s at most. In milliseconds, at most 3600000. Default: 5000.
     #[uniffi(default = None)]
     pub busy_timeout_ms: Option<u64>,
     /// How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker

@@ -17,8 +17,8 @@ module Vidcache
   #   Settings, Tracking code), whose src is +//HOST/PORTAL.js+: +js-eu1.hs-scripts.com+ for portals in the EU data
   #   centre, +js-na2+, +js-ap1+ and others elsewhere
   # @param memory [Integer] the most bytes that the in-process table takes
-  # @param busy_timeout [Numeric] how long a call waits for other processes' writes before {Busy}. In seconds, at most
-  #   3600
+  # @param busy_timeout [Numeric] how long a call waits for other processes' writes before {Busy}; the beginning of a
+  #   change, which a visitor may be waiting for, 2 s at most. In seconds, at most 3600
   # @param page_deadline [Numeric] how long after it was rendered a page may name an email; a page that runs later
   #   gives the id alone. A worker tells HubSpot of a change when pages rendered before the change are older than this.
   #   Where processes that share a file have different ones, the longest counts. In seconds, from 0.1 to 3600

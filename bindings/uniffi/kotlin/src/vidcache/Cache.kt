@@ -30,7 +30,8 @@ import vidcache.uniffi.Vidcache as Native
  *   Tracking code), whose src is `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre,
  *   `js-na2`, `js-ap1` and others elsewhere
  * @param memory the most bytes that the in-process table takes
- * @param busyTimeout how long a call waits for other processes' writes before [Busy]. At most 1 hour
+ * @param busyTimeout how long a call waits for other processes' writes before [Busy]; the beginning of a change,
+ *   which a visitor may be waiting for, 2 s at most. At most 1 hour
  * @param pageDeadline how long after it was rendered a page may name an email; a page that runs later gives the id
  *   alone. A worker tells HubSpot of a change when pages rendered before the change are older than this. Where
  *   processes that share a file have different ones, the longest counts. From 100 ms to 1 hour

@@ -90,14 +90,15 @@ class Cache:
         HubSpot's loader, copied from the portal's own embed code (in HubSpot: Settings, Tracking code), whose src is
         `//HOST/PORTAL.js`: `js-eu1.hs-scripts.com` for portals in the EU data centre, `js-na2`, `js-ap1` and others
         elsewhere. `memory`: The most bytes that the in-process table takes. `busy_timeout`: How long a call waits for
-        other processes' writes before `Busy`. In seconds, at most 3600. `page_deadline`: How long after it was rendered
-        a page may name an email; a page that runs later gives the id alone. A worker tells HubSpot of a change when
-        pages rendered before the change are older than this. Where processes that share a file have different ones, the
-        longest counts. In seconds, from 0.1 to 3600. `durable`: Whether a write that returned survives a power failure.
-        If not, it survives a crash of the process, and a power failure may take the last writes, the beginning of a
-        change among them: then a page may name an email that HubSpot holds no more. `old_secrets`: What `secret` was
-        before, the newest first. A file that was made or last opened with one of these is opened, and its key is
-        wrapped anew under `secret`, which is one row: afterwards the old ones are not needed.
+        other processes' writes before `Busy`; the beginning of a change, which a visitor may be waiting for, 2 s at
+        most. In seconds, at most 3600. `page_deadline`: How long after it was rendered a page may name an email; a page
+        that runs later gives the id alone. A worker tells HubSpot of a change when pages rendered before the change are
+        older than this. Where processes that share a file have different ones, the longest counts. In seconds, from 0.1
+        to 3600. `durable`: Whether a write that returned survives a power failure. If not, it survives a crash of the
+        process, and a power failure may take the last writes, the beginning of a change among them: then a page may
+        name an email that HubSpot holds no more. `old_secrets`: What `secret` was before, the newest first. A file that
+        was made or last opened with one of these is opened, and its key is wrapped anew under `secret`, which is one
+        row: afterwards the old ones are not needed.
 
         Raises `InvalidPortal`, `InvalidSecret`, `InvalidOption` for the arguments; `CannotOpen`, `UnsupportedFilesystem`
         for the place; `NotACache`, `NewerSchema`, `WrongPortal`, `WrongSecret`, `Corrupt` for what is in the file, which

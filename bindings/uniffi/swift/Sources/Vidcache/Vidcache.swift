@@ -2337,8 +2337,8 @@ public struct OpenOptions: Equatable, Hashable {
      */
     public let memory: UInt64?
     /**
-     * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
-     * 5000.
+     * How long a call waits for other processes' writes before `busy`; the beginning of a change, which a visitor may
+     * be waiting for, 2 s at most. In milliseconds, at most 3600000. Default: 5000.
      */
     public let busyTimeoutMs: UInt64?
     /**
@@ -2375,8 +2375,8 @@ public struct OpenOptions: Equatable, Hashable {
          * The most bytes that the in-process table takes. Default: 32 MiB, about 400,000 users.
          */memory: UInt64? = nil, 
         /**
-         * How long a call waits for other processes' writes before `busy`. In milliseconds, at most 3600000. Default:
-         * 5000.
+         * How long a call waits for other processes' writes before `busy`; the beginning of a change, which a visitor may
+         * be waiting for, 2 s at most. In milliseconds, at most 3600000. Default: 5000.
          */busyTimeoutMs: UInt64? = nil, 
         /**
          * How long after it was rendered a page may name an email; a page that runs later gives the id alone. A worker
