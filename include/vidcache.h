@@ -694,6 +694,14 @@ typedef struct vidcache_stats {
    * Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
    */
   uint64_t log_bytes;
+  /**
+   * Why the file will not last where it is: a static text, not NUL-terminated; NULL when it will.
+   */
+  const char *passing;
+  /**
+   * The bytes of `passing`.
+   */
+  size_t passing_len;
 } vidcache_stats;
 
 #ifdef __cplusplus

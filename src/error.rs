@@ -14,8 +14,9 @@ use std::time::Duration;
 use crate::identity::Vid;
 use crate::refusal::Refusal;
 
-/// What names the path, in the words of each binding's user.
-const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
+/// What names the path of the file that is opened, in the words of each binding's user. A backup's is named by whoever
+/// asks for it.
+pub(crate) const SETTING: &str = "the path is the one given to open: config.vidcache.path in Rails, VIDCACHE[\"path\"] in Django, \
                        VIDCACHE_PATH in Flask";
 
 /// The result of every fallible call of this crate.
@@ -162,7 +163,7 @@ pub enum Error {
         known: i64,
     },
     /// The file cannot be opened or created.
-    #[error("cannot open {path}: {why}; {SETTING}", path = .path.display())]
+    #[error("cannot open {path}: {why}", path = .path.display())]
     CannotOpen {
         /// The file.
         path: PathBuf,

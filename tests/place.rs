@@ -177,3 +177,32 @@ fn every_refusal_of_a_place_names_the_setting() {
     std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
     assert!(refusal(&dir.path().join("link")).contains("config.vidcache.path in Rails"));
 }
+
+/// Nobody is refused there, since tests and development live on such.
+#[test]
+fn a_file_that_will_not_last_where_it_is_says_so() {
+    let memory = Path::new("/dev/shm");
+    let Ok(dir) = tempfile::tempdir_in(memory) else {
+        return println!("skipped because this system has no /dev/shm");
+    };
+    let cache = open(&dir.path().join("hubspot.vidcache"));
+    assert_eq!(cache.stats().passing, Some("memory (tmpfs), which is gone with the next start of the host"));
+}
+
+/// What names a backup's path is no setting.
+#[test]
+fn a_refused_backup_names_no_setting_and_a_refused_file_does() {
+    let (dir, path) = temporary();
+    let cache = open(&path);
+    let nowhere = dir.path().join("no/such/folder/x");
+    let refused = |to: &Path| cache.backup(to).unwrap_err().to_string();
+    for said in [refused(&path), refused(&nowhere)] {
+        assert!(said.starts_with("cannot open") && !said.contains("config.vidcache.path"), "{said}");
+    }
+    for to in [&nowhere, dir.path()] {
+        let said = Vidcache::restore(to, &dir.path().join("new")).unwrap_err().to_string();
+        assert!(!said.contains("config.vidcache.path"), "{said}");
+    }
+    let said = refusal(&nowhere);
+    assert!(said.contains("its folder does not exist; the path is the one given to open"), "{said}");
+}

@@ -86,14 +86,6 @@ fn place(path: &Path, found: &mut Findings) {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    match system::passing(folder) {
-        Some(why) => found.wrong(
-            "place",
-            format!("The folder is on {why}."),
-            "Put the file on a local disk that outlives a deploy: in a container, on a volume that is mounted at the folder.",
-        ),
-        None => found.well("place", "The folder is on no file system that is known to pass."),
-    }
     match system::free_bytes(folder) {
         Some(free) if free < LITTLE_SPACE => found.wrong(
             "space",
@@ -187,6 +179,14 @@ fn content(cache: &Vidcache, secret: bool, found: &mut Findings) -> Result<()> {
         ),
     }
     let stats = cache.stats();
+    match stats.passing {
+        Some(why) => found.wrong(
+            "place",
+            format!("The file is on {why}."),
+            "Put it on a local disk that outlives a deploy: in a container, on a volume that is mounted at the folder.",
+        ),
+        None => found.well("place", "The file is on no file system that is known to pass."),
+    }
     match stats.log_bytes {
         bytes if bytes > LARGE_LOG => found.wrong(
             "log",

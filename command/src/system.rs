@@ -42,30 +42,3 @@ pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     #[allow(clippy::unnecessary_cast)] // Of another width on other systems.
     Some((found.f_bavail as u64).saturating_mul(found.f_frsize as u64))
 }
-
-/// Why a file in this folder is gone sooner than one should think, if it is.
-#[cfg(target_os = "linux")]
-pub(crate) fn passing(folder: &Path) -> Option<&'static str> {
-    /// Of `include/uapi/linux/magic.h`.
-    const KINDS: [(i64, &str); 3] = [
-        (0x794C_7630, "a container's own layer, which is gone with the container"),
-        (0x0102_1994, "memory (tmpfs), which is gone with the next start of the host"),
-        (0x8584_58F6, "memory (ramfs), which is gone with the next start of the host"),
-    ];
-    let folder = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    let mut found = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `folder` is a C string and `found` has room for the answer, both alive over the call.
-    if unsafe { libc::statfs(folder.as_ptr(), found.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: statfs returned 0, so it has filled the answer in.
-    let found = unsafe { found.assume_init() };
-    #[allow(clippy::unnecessary_cast)] // Of another width on other processors.
-    let magic = found.f_type as i64 & 0xFFFF_FFFF;
-    KINDS.iter().find(|(kind, _)| *kind == magic).map(|(_, words)| *words)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn passing(_folder: &Path) -> Option<&'static str> {
-    None
-}

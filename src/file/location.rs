@@ -8,31 +8,37 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::names;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SETTING};
 
-/// Shares a folder with nobody who has a copy of these: they are network file systems, or ones that do
-/// not keep shared memory between the processes that map it. `statfs(2)` magic numbers: of Linux's
-/// `include/uapi/linux/magic.h`; of `fs/vboxsf/super.c` and `fs/gfs2`; those of modules outside Linux as GNU coreutils'
-/// `src/stat.c` lists them, where they are called remote.
+/// Network file systems, and ones that do not keep shared memory between the processes that map it: what `statfs(2)`
+/// says of them, and where that stands. `magic.h` is `include/uapi/linux/magic.h` of Linux; modules outside of Linux are
+/// as GNU coreutils' `src/stat.c` has them.
 const UNSUPPORTED: &[(i64, &str)] = &[
-    (0x6969, "NFS"),
-    (0x517B, "SMB"),
-    (0xFE53_4D42, "SMB2"),
-    (0xFF53_4D42, "CIFS"),
-    (0x0102_1997, "9p"),
-    (0x6573_5546, "FUSE"),
-    (0x5346_414F, "AFS"),
-    (0x6B41_4653, "kAFS"),
-    (0x00C3_6400, "Ceph"),
-    (0x0BD0_0BD0, "Lustre"),
-    (0x7461_636F, "OCFS2"),
-    (0x0116_1970, "GFS2"),
-    (0x7375_7245, "Coda"),
-    (0x4750_4653, "GPFS"),
-    (0x1983_0326, "BeeGFS"),
-    (0x786F_4256, "vboxsf"),
-    (0x7C7C_6673, "prl_fs"),
-    (0xBACB_ACBC, "vmhgfs"),
+    (0x6969, "NFS"),         // magic.h: NFS_SUPER_MAGIC
+    (0x517B, "SMB"),         // magic.h: SMB_SUPER_MAGIC
+    (0xFE53_4D42, "SMB2"),   // magic.h: SMB2_SUPER_MAGIC
+    (0xFF53_4D42, "CIFS"),   // magic.h: CIFS_SUPER_MAGIC
+    (0x0102_1997, "9p"),     // magic.h: V9FS_MAGIC
+    (0x6573_5546, "FUSE"),   // magic.h: FUSE_SUPER_MAGIC
+    (0x5346_414F, "AFS"),    // magic.h: AFS_SUPER_MAGIC
+    (0x6B41_4653, "kAFS"),   // magic.h: AFS_FS_MAGIC
+    (0x00C3_6400, "Ceph"),   // magic.h: CEPH_SUPER_MAGIC
+    (0x0BD0_0BD0, "Lustre"), // stat.c: S_MAGIC_LUSTRE
+    (0x7461_636F, "OCFS2"),  // magic.h: OCFS2_SUPER_MAGIC
+    (0x0116_1970, "GFS2"),   // include/uapi/linux/gfs2_ondisk.h: GFS2_MAGIC
+    (0x7375_7245, "Coda"),   // magic.h: CODA_SUPER_MAGIC
+    (0x4750_4653, "GPFS"),   // stat.c: S_MAGIC_GPFS
+    (0x1983_0326, "BeeGFS"), // stat.c: S_MAGIC_FHGFS, its name before
+    (0x786F_4256, "vboxsf"), // fs/vboxsf/super.c: VBOXSF_SUPER_MAGIC
+    (0x7C7C_6673, "prl_fs"), // stat.c: S_MAGIC_PRL_FS
+    (0xBACB_ACBC, "vmhgfs"), // stat.c: S_MAGIC_VMHGFS
+];
+
+/// File systems that lose the file sooner than one should think, all of magic.h.
+const PASSING: &[(i64, &str)] = &[
+    (0x794C_7630, "a container's own layer, which is gone with the container"), // OVERLAYFS_SUPER_MAGIC
+    (0x0102_1994, "memory (tmpfs), which is gone with the next start of the host"), // TMPFS_MAGIC
+    (0x8584_58F6, "memory (ramfs), which is gone with the next start of the host"), // RAMFS_MAGIC
 ];
 
 /// After how long without a byte a file that has not got its name yet is left over.
@@ -63,9 +69,27 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         ));
     }
     // The file may be on another one than its folder: where it is a mount of its own, say.
-    match imp::unsupported_filesystem(&folder).or_else(|| imp::unsupported_filesystem(&path)) {
+    match kind(UNSUPPORTED, &folder).or_else(|| kind(UNSUPPORTED, &path)) {
         Some(kind) => Err(Error::UnsupportedFilesystem { path, kind }),
         None => Ok(path),
+    }
+}
+
+/// Why the file will not last where it is, if it will not.
+pub(crate) fn passing(path: &Path) -> Option<&'static str> {
+    kind(PASSING, path)
+}
+
+fn kind(of: &[(i64, &'static str)], path: &Path) -> Option<&'static str> {
+    let magic = imp::magic(path)?;
+    of.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
+}
+
+/// The error of opening a file, which says what names it.
+pub(crate) fn with_setting(error: Error) -> Error {
+    match error {
+        Error::CannotOpen { path, why } => Error::CannotOpen { path, why: format!("{why}; {SETTING}") },
+        other => other,
     }
 }
 
@@ -251,9 +275,8 @@ mod imp {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
-    use crate::file::location::UNSUPPORTED;
-
-    pub(super) fn unsupported_filesystem(path: &Path) -> Option<&'static str> {
+    /// Which file system it is on.
+    pub(super) fn magic(path: &Path) -> Option<i64> {
         let path = CString::new(path.as_os_str().as_bytes()).ok()?;
         let mut found = MaybeUninit::<libc::statfs>::uninit();
         // SAFETY: `path` is a C string and `found` has room for the answer, both alive over the call.
@@ -261,8 +284,9 @@ mod imp {
             return None;
         }
         // SAFETY: statfs returned 0, so it has filled the answer in.
-        let magic = unsafe { found.assume_init() }.f_type & 0xFFFF_FFFF;
-        UNSUPPORTED.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
+        let found = unsafe { found.assume_init() };
+        #[allow(clippy::unnecessary_cast)] // Of another width on other processors.
+        Some(found.f_type as i64 & 0xFFFF_FFFF)
     }
 
     /// Whether something is mounted just there. A kernel before 5.8 does not say, and then it is not.
@@ -293,7 +317,7 @@ mod imp {
     use std::io;
     use std::path::Path;
 
-    pub(super) fn unsupported_filesystem(_path: &Path) -> Option<&'static str> {
+    pub(super) fn magic(_path: &Path) -> Option<i64> {
         None
     }
 

@@ -19,6 +19,6 @@ mod unlinked;
 
 pub(crate) use aside::move_aside;
 pub(crate) use copy::{backup, restore};
-pub(crate) use location::exposed;
+pub(crate) use location::{exposed, passing, with_setting};
 pub use settings::Synchronous;
 pub(crate) use settings::{Place, Settings};

@@ -109,7 +109,8 @@ impl Store {
             let _gate = fork::enter_alone();
             guards.close();
         }
-        opened.map(|(shared, key)| Self { shared, busy_timeout: settings.busy_timeout, key })
+        let (shared, key) = opened.map_err(file::with_setting)?;
+        Ok(Self { shared, busy_timeout: settings.busy_timeout, key })
     }
 
     pub(crate) fn key(&self) -> &FingerprintKey {
@@ -264,7 +265,8 @@ impl Store {
         let _gate = fork::enter();
         let log = names::beside(&self.shared.place.path, names::LOG);
         let log_bytes = std::fs::metadata(log).map_or(0, |found| found.len());
-        self.shared.stats.read(self.shared.hot.size(), log_bytes)
+        let passing = file::passing(&self.shared.place.path);
+        self.shared.stats.read(self.shared.hot.size(), log_bytes, passing)
     }
 
     /// Closes the connections. Later calls fail with [`Error::Closed`]; closing again is fine.
@@ -402,7 +404,7 @@ impl Shared {
         let may_make = guards.admit(path)?;
         drop(guards);
         let _turn = may_make.then_some(Turn(self));
-        let (connection, seen) = open::reopen(&self.place, access, may_make)?;
+        let (connection, seen) = open::reopen(&self.place, access, may_make).map_err(file::with_setting)?;
         let held = self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(path, seen);
         held.inspect_err(|_| keep_names(&connection))?;
         // It may be another file than the one that this was written to.

@@ -27,6 +27,8 @@ pub struct Stats {
     pub reopened: u64,
     /// Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
     pub log_bytes: u64,
+    /// Why the file will not last where it is, if it will not: it is on a container's own layer, or in memory.
+    pub passing: Option<&'static str>,
     /// Why every look-up reads the file, if it does.
     pub fallback: Option<&'static str>,
     /// The code of the last failure, such as `busy`.
@@ -120,8 +122,13 @@ impl Counters {
         }
     }
 
-    /// The counts, beside the table's `(users, bytes, evictions)` and the size of the log.
-    pub(super) fn read(&self, (entries, bytes, evictions): (usize, usize, u64), log_bytes: u64) -> Stats {
+    /// The counts, beside the table's `(users, bytes, evictions)`, the size of the log and what is said of the place.
+    pub(super) fn read(
+        &self,
+        (entries, bytes, evictions): (usize, usize, u64),
+        log_bytes: u64,
+        passing: Option<&'static str>,
+    ) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             hits: self.hits.iter().map(|stripe| load(&stripe.count)).sum(),
@@ -133,6 +140,7 @@ impl Counters {
             revision: self.revision.load(Ordering::Relaxed),
             reopened: load(&self.reopened),
             log_bytes,
+            passing,
             fallback: *self.fallback.lock().unwrap_or_else(PoisonError::into_inner),
             last_error: *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
         }

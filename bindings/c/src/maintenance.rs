@@ -39,9 +39,13 @@ pub struct vidcache_stats {
     pub fallback_len: usize,
     /// Bytes of the log beside the file, which grows behind a reader that stays, such as a backup.
     pub log_bytes: u64,
+    /// Why the file will not last where it is: a static text, not NUL-terminated; NULL when it will.
+    pub passing: *const c_char,
+    /// The bytes of `passing`.
+    pub passing_len: usize,
 }
 
-grows!(vidcache_stats: fallback_len, log_bytes);
+grows!(vidcache_stats: fallback_len, passing_len);
 
 /// What the handle has done in this process. Cheap. `stats->size` must be set before.
 ///
@@ -69,6 +73,8 @@ pub unsafe extern "C" fn vidcache_get_stats(
             fallback: stats.fallback.map_or(ptr::null(), |text| text.as_ptr().cast()),
             fallback_len: stats.fallback.map_or(0, str::len),
             log_bytes: stats.log_bytes,
+            passing: stats.passing.map_or(ptr::null(), |text| text.as_ptr().cast()),
+            passing_len: stats.passing.map_or(0, str::len),
         });
         Ok(())
     })

@@ -33,6 +33,7 @@ pub struct Stats {
     pub revision: i64,
     pub reopened: u64,
     pub log_bytes: u64,
+    pub passing: Option<String>,
     pub fallback: Option<String>,
     pub last_error: Option<String>,
 }
@@ -101,6 +102,7 @@ impl Vidcache {
                 revision: stats.revision,
                 reopened: stats.reopened,
                 log_bytes: stats.log_bytes,
+                passing: stats.passing.map(Into::into),
                 fallback: stats.fallback.map(Into::into),
                 last_error: stats.last_error.map(|code| code.name().into()),
             })

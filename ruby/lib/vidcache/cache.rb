@@ -252,8 +252,9 @@ module Vidcache
     #     commits; +:evictions+: users put out of the table to make room; +:entries+: users in the table; +:bytes+:
     #     bytes that the table takes; +:revision+: the newest revision that the table has seen; +:reopened+: how often
     #     the file, its log or its WAL index was replaced or deleted under us, and opened again; +:log_bytes+: bytes of
-    #     the log beside the file, which grows behind a reader that stays, such as a backup; +:fallback+: why every
-    #     look-up reads the file, if it does; +:last_error+: the code of the last failure, such as `busy`
+    #     the log beside the file, which grows behind a reader that stays, such as a backup; +:passing+: why the file
+    #     will not last where it is, if it will not: it is on a container's own layer, or in memory; +:fallback+: why
+    #     every look-up reads the file, if it does; +:last_error+: the code of the last failure, such as `busy`
 
     # @!method verify
     #   Runs SQLite's own check of the file and the library's of its rows. Reads the whole file: minutes at millions of

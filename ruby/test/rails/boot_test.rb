@@ -128,6 +128,19 @@ class Vidcache::BootTest < Minitest::Test
     assert_equal "20.0 25.0 62515 #{File.realpath(@app.path)}/storage/hubspot.vidcache", @app.run(script)
   end
 
+  def test_a_file_that_will_not_last_where_it_is_is_warned_of_once_in_production
+    memory = Dir.mktmpdir("vidcache-", "/dev/shm")
+    configure "Rails.application.config.vidcache.path = '#{memory}/hubspot.vidcache'"
+    warnings = lambda do |environment|
+      File.write(@app.file("log/#{environment}.log"), "")
+      @app.run("require './config/environment'; 2.times { Vidcache.cache.resolve(1) }", RAILS_ENV: environment)
+      File.read(@app.file("log/#{environment}.log")).scan("is on memory (tmpfs), which is gone with the next start of the host").size
+    end
+    assert_equal [1, 0], [warnings.call("production"), warnings.call("development")]
+  ensure
+    FileUtils.rm_rf(memory) if memory
+  end
+
   def test_a_loader_host_that_was_left_at_its_default_is_warned_of_once_in_production
     boot = lambda do |**env|
       File.write(@app.file("log/production.log"), "")

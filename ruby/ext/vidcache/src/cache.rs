@@ -350,6 +350,7 @@ impl Cache {
             hash.aset(ruby.to_symbol("revision"), stats.revision)?;
             hash.aset(ruby.to_symbol("reopened"), stats.reopened)?;
             hash.aset(ruby.to_symbol("log_bytes"), stats.log_bytes)?;
+            hash.aset(ruby.to_symbol("passing"), stats.passing)?;
             hash.aset(ruby.to_symbol("fallback"), stats.fallback)?;
             hash.aset(ruby.to_symbol("last_error"), stats.last_error.map(|code| code.name()))?;
             hash.freeze();

@@ -199,6 +199,7 @@ module Vidcache
 
       make_folder(path.dirname)
       Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
+              .tap { |cache| warn_of_a_passing_place(cache) if ::Rails.env.production? }
     end
 
     # `config.vidcache`: what it prints of itself are the settings' names, since their values are secrets.
@@ -270,6 +271,11 @@ module Vidcache
     def options_given
       names = Vidcache.method(:open).parameters.filter_map { |kind, name| name if kind == :key }
       (names - %i[secret old_secrets page_deadline]).to_h { |name| [name, @options[name].presence] }.compact
+    end
+
+    def warn_of_a_passing_place(cache)
+      why = cache.stats[:passing]
+      warn("#{path} is on #{why}, and everything that it knows with it. Mount a volume at its folder, or set config.vidcache.path") if why
     end
 
     def warn_of_a_longer_deadline(wished, of_file)

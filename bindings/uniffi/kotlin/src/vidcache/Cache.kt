@@ -505,6 +505,7 @@ public class Cache @JvmOverloads constructor(
             revision = found.revision,
             reopened = found.reopened.toLong(),
             logBytes = found.logBytes.toLong(),
+            passing = found.passing,
             fallback = found.fallback,
             lastError = found.lastError,
         )

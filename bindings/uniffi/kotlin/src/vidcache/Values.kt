@@ -201,6 +201,8 @@ public data class Stats(
     val reopened: Long,
     /** Bytes of the log beside the file, which grows behind a reader that stays, such as a backup. */
     val logBytes: Long,
+    /** Why the file will not last where it is, if it will not: it is on a container's own layer, or in memory. */
+    val passing: String?,
     /** Why every look-up reads the file, if it does. */
     val fallback: String?,
     /** The code of the last failure, such as `busy`. */

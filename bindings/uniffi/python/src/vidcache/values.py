@@ -177,6 +177,8 @@ class Stats:
     """How often the file, its log or its WAL index was replaced or deleted under us, and opened again."""
     log_bytes: int
     """Bytes of the log beside the file, which grows behind a reader that stays, such as a backup."""
+    passing: Optional[str]
+    """Why the file will not last where it is, if it will not: it is on a container's own layer, or in memory."""
     fallback: Optional[str]
     """Why every look-up reads the file, if it does."""
     last_error: Optional[str]

@@ -2776,12 +2776,13 @@ public struct Stats: Equatable, Hashable {
     public let revision: Int64
     public let reopened: UInt64
     public let logBytes: UInt64
+    public let passing: String?
     public let fallback: String?
     public let lastError: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
-    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, logBytes: UInt64, fallback: String?, lastError: String?) {
+    public init(hits: UInt64, misses: UInt64, syncs: UInt64, evictions: UInt64, entries: UInt64, bytes: UInt64, revision: Int64, reopened: UInt64, logBytes: UInt64, passing: String?, fallback: String?, lastError: String?) {
         self.hits = hits
         self.misses = misses
         self.syncs = syncs
@@ -2791,6 +2792,7 @@ public struct Stats: Equatable, Hashable {
         self.revision = revision
         self.reopened = reopened
         self.logBytes = logBytes
+        self.passing = passing
         self.fallback = fallback
         self.lastError = lastError
     }
@@ -2820,6 +2822,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
                 revision: FfiConverterInt64.read(from: &buf), 
                 reopened: FfiConverterUInt64.read(from: &buf), 
                 logBytes: FfiConverterUInt64.read(from: &buf), 
+                passing: FfiConverterOptionString.read(from: &buf), 
                 fallback: FfiConverterOptionString.read(from: &buf), 
                 lastError: FfiConverterOptionString.read(from: &buf)
         )
@@ -2835,6 +2838,7 @@ public struct FfiConverterTypeStats: FfiConverterRustBuffer {
         FfiConverterInt64.write(value.revision, into: &buf)
         FfiConverterUInt64.write(value.reopened, into: &buf)
         FfiConverterUInt64.write(value.logBytes, into: &buf)
+        FfiConverterOptionString.write(value.passing, into: &buf)
         FfiConverterOptionString.write(value.fallback, into: &buf)
         FfiConverterOptionString.write(value.lastError, into: &buf)
     }

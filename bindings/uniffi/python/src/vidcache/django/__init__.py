@@ -24,6 +24,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Optional
 
+from django.conf import settings
 from django.core.signals import setting_changed
 
 from .. import _page
@@ -43,6 +44,12 @@ def get_cache() -> Cache:
         with _lock:
             if _cache is None:
                 _cache = Cache(**configuration())
+                passing = None if settings.DEBUG else _cache.stats().passing
+                if passing is not None:
+                    _page.logger.warning(
+                        "VIDCACHE: the file is on %s, and everything that it knows with it: mount a volume at its folder",
+                        passing,
+                    )
             found = _cache
     return found
 
