@@ -8,10 +8,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How long a call may wait for other processes' writes.
 pub(crate) const BUSY_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 
-/// How long the beginning of a change may wait at most, whatever the busy timeout: a visitor may be waiting for the save
-/// that it is a part of, and with them a thread of the server and a transaction of the app's database. A transaction of an
-/// import, of 100,000 rows, was measured to take 0.3 s with sorted integers and 1.6 s with random UUIDs among ten million
-/// (docs/benchmarks).
+/// How long the beginning of a change may wait at most, whatever the busy timeout: a visitor may be waiting for the
+/// save that it is a part of, and with them a thread of the server and a transaction of the app's database. A
+/// transaction of an import, of 100,000 rows, was measured to take 0.3 s with sorted integers and 1.6 s with random
+/// UUIDs among ten million (docs/benchmarks).
 pub(crate) const PATIENCE_OF_A_SAVE: Duration = Duration::from_secs(2);
 
 /// How long after it was rendered a page may name an email.

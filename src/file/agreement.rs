@@ -3,8 +3,8 @@
 //!
 //! SQLite believes an index whose header has the right checksum, and an old copy's has. A writer that believed one
 //! would put its frames over acknowledged ones. So whoever has the turnstile compares: the log has to have the frame
-//! that the index calls the last one, and no later transaction that is whole. Formats: <https://sqlite.org/walformat.html>
-//! ("WAL-Index File Format") and <https://sqlite.org/fileformat2.html#walformat>.
+//! that the index calls the last one, and no later transaction that is whole. Formats:
+//! <https://sqlite.org/walformat.html> ("WAL-Index File Format") and <https://sqlite.org/fileformat2.html#walformat>.
 
 use std::fs::File;
 use std::io;

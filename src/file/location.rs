@@ -11,8 +11,8 @@ use super::names;
 use crate::error::{Error, Result, SETTING};
 
 /// Network file systems, and ones that do not keep shared memory between the processes that map it: what `statfs(2)`
-/// says of them, and where that stands. `magic.h` is `include/uapi/linux/magic.h` of Linux; modules outside of Linux are
-/// as GNU coreutils' `src/stat.c` has them.
+/// says of them, and where that stands. `magic.h` is `include/uapi/linux/magic.h` of Linux; modules outside of Linux
+/// are as GNU coreutils' `src/stat.c` has them.
 const UNSUPPORTED: &[(i64, &str)] = &[
     (0x6969, "NFS"),         // magic.h: NFS_SUPER_MAGIC
     (0x517B, "SMB"),         // magic.h: SMB_SUPER_MAGIC

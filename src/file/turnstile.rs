@@ -116,14 +116,14 @@ impl Guards {
         }
     }
 
-    /// Gives up an index that is not that of the log, if that can be seen at once.
-    pub(crate) fn look_into_index(&mut self, path: &Path) {
-        if self.take_turn().is_ok() {
-            if !self.moved(path).any() && !self.is_agreed() {
-                self.give_up_index(path);
-            }
-            self.end_turn();
+    /// Gives up an index that is not that of the log. [`Error::Busy`] where that cannot be seen at this moment.
+    pub(crate) fn look_into_index(&mut self, path: &Path) -> Result<()> {
+        self.take_turn()?;
+        if !self.moved(path).any() && !self.is_agreed() {
+            self.give_up_index(path);
         }
+        self.end_turn();
+        Ok(())
     }
 
     /// Whether nobody writes or opens the file until [`Guards::close`], so that the log may be deleted.

@@ -151,7 +151,7 @@ impl Shared {
         let gate = fork::enter()?;
         let moved = {
             let mut guards = wait_for(&self.guards)?;
-            guards.look_into_index(&self.place.path);
+            let _ = guards.look_into_index(&self.place.path);
             guards.moved(&self.place.path)
         };
         if !moved.any() {
@@ -189,7 +189,7 @@ impl Shared {
             let _gate = fork::try_enter()?;
             let moved = {
                 let mut guards = self.guards.try_lock().ok()?;
-                guards.look_into_index(&self.place.path);
+                let _ = guards.look_into_index(&self.place.path);
                 guards.moved(&self.place.path).any() || self.owes_empty_log.load(Ordering::Relaxed)
             };
             if moved {

@@ -178,7 +178,11 @@ impl Store {
                     none => none.insert(self.shared.connect(open::Access::Write)?),
                 };
                 let turn = self.shared.turn()?;
-                work(connection, &turn)
+                let result = work(connection, &turn);
+                if is_of_the_files(&result) {
+                    turn.check_index(|guards| guards.is_signed() && guards.is_agreed())?;
+                }
+                result
             })
         }))
     }
@@ -316,6 +320,12 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Whether it failed by what SQLite found in the files, or could not find.
+fn is_of_the_files<T>(result: &Result<T>) -> bool {
+    use Error::{CannotOpen, Corrupt, NotACache, Storage};
+    matches!(result, Err(Storage(_) | Corrupt(_) | NotACache { .. } | CannotOpen { .. }))
+}
+
 fn empty(connection: &Connection, turn: &Turn<'_>) -> Result<()> {
     turn.check_index(Guards::is_agreed)?;
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -356,7 +366,7 @@ impl AtFork for Shared {
     /// Closes both connections and the guards beside them.
     fn retire(&self) {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        guards.look_into_index(&self.place.path);
+        let _ = guards.look_into_index(&self.place.path);
         if guards.moved(&self.place.path).any() {
             self.part(&mut guards);
         }
@@ -438,15 +448,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Does the work. Where SQLite fails, the files are looked at: if they were replaced or deleted, the error tells of
-    /// files that are gone, so it becomes one that is tried again.
+    /// Does the work. Where SQLite fails, the files are looked at: if they were replaced, deleted or written over, the
+    /// error tells of files that are gone, so it becomes one that is tried again.
     fn unless_moved<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = work();
-        if let Err(Error::Storage(_) | Error::Corrupt(_) | Error::NotACache { .. } | Error::CannotOpen { .. }) = &result
-            && self.guards.lock().unwrap_or_else(PoisonError::into_inner).moved(&self.place.path).any()
-        {
-            self.stats.make_due();
-            return Err(Error::Busy);
+        if is_of_the_files(&result) {
+            let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+            guards.look_into_index(&self.place.path)?;
+            if guards.moved(&self.place.path).any() {
+                self.stats.make_due();
+                return Err(Error::Busy);
+            }
         }
         result
     }

@@ -38,6 +38,9 @@ struct Arguments {
     /// How long each kind of "companions" lasts.
     #[arg(long)]
     minutes: Option<u64>,
+    /// Of "companions" only the kinds that begin so, such as "Written".
+    #[arg(long, default_value = "")]
+    kind: String,
     /// List the faults.
     #[arg(long)]
     list: bool,
@@ -77,6 +80,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) short: bool,
     pub(crate) minutes: Option<u64>,
+    pub(crate) kind: &'static str,
 }
 
 /// What was done, or what went wrong.
@@ -120,7 +124,7 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(clock % 1_000_000_007);
     let name = names(&fault);
     let start = Instant::now();
-    let run = Run { seed, short: arguments.short, minutes: arguments.minutes };
+    let run = Run { seed, short: arguments.short, minutes: arguments.minutes, kind: arguments.kind.leak() };
     let outcome = catch_unwind(|| fault.run(run)).unwrap_or_else(|_| Err("a panic".into()));
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
