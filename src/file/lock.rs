@@ -11,6 +11,8 @@ pub(super) type Range = (libc::off_t, libc::off_t);
 /// SQLite's SHARED range of the database, and the byte of the WAL index that every user of it holds.
 pub(super) const SHARED: Range = (0x4000_0002, 510);
 pub(super) const INDEX_IN_USE: Range = (128, 1);
+/// The byte of the WAL index that SQLite's writer holds.
+pub(super) const INDEX_WRITER: Range = (120, 1);
 
 pub(super) fn is_taken(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))

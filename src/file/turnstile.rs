@@ -28,7 +28,7 @@ use std::path::Path;
 use super::agreement::{REGION, agree};
 use super::guard::{Guards, Left, Log, Moved};
 use super::location::cannot_open;
-use super::lock::{INDEX_IN_USE, Range, SHARED, is_locked, is_taken, set_lock};
+use super::lock::{INDEX_IN_USE, INDEX_WRITER, Range, SHARED, is_locked, is_taken, set_lock};
 use super::names::{INDEX, LOG, beside, file_id, id_of};
 use super::unlinked;
 use crate::error::{Error, Result};
@@ -119,7 +119,9 @@ impl Guards {
     /// Gives up an index that is not that of the log. [`Error::Busy`] where that cannot be seen at this moment.
     pub(crate) fn look_into_index(&mut self, path: &Path) -> Result<()> {
         self.take_turn()?;
-        if !self.moved(path).any() && !self.is_agreed() {
+        // A writer without a turnstile, such as another SQLite, has its frames in the log before they are in the index.
+        let is_anothers = || self.index().is_some_and(|index| is_locked(index, INDEX_WRITER).unwrap_or(true));
+        if !self.moved(path).any() && !self.is_agreed() && !is_anothers() && !self.is_agreed() {
             self.give_up_index(path);
         }
         self.end_turn();
