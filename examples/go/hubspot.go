@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -50,15 +49,28 @@ func (h *Hubspot) Tell(vid int64, email string) (string, error) {
 func (h *Hubspot) create(email string) (string, error) {
 	answer, err := h.call("POST", "", email)
 	if err == statusError(http.StatusConflict) {
-		return h.call("GET", "/"+url.PathEscape(email)+"?idProperty=email&properties=email", "")
+		return h.find(email)
 	}
 	return answer, err
 }
 
+// By a batch of one: an address with an email in it ends up in logs.
+func (h *Hubspot) find(email string) (string, error) {
+	inputs := []map[string]string{{"id": email}}
+	return h.send("POST", "/batch/read", map[string]any{"idProperty": "email", "inputs": inputs, "properties": []string{"email"}})
+}
+
 func (h *Hubspot) call(method, path, email string) (string, error) {
+	if email == "" {
+		return h.send(method, path, nil)
+	}
+	return h.send(method, path, map[string]any{"properties": map[string]string{"email": email}})
+}
+
+func (h *Hubspot) send(method, path string, content map[string]any) (string, error) {
 	var body io.Reader
-	if email != "" {
-		sent, err := json.Marshal(map[string]any{"properties": map[string]string{"email": email}})
+	if content != nil {
+		sent, err := json.Marshal(content)
 		if err != nil {
 			return "", err
 		}
@@ -72,7 +84,7 @@ func (h *Hubspot) call(method, path, email string) (string, error) {
 	request.Header.Set("Content-Type", "application/json")
 	response, err := h.client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("HubSpot did not answer") // Its words would have the address, which may have an email in it.
+		return "", fmt.Errorf("HubSpot did not answer")
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))

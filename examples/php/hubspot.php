@@ -45,16 +45,28 @@ final class Hubspot
             if ($error->status !== 409) {
                 throw $error;
             }
-            return $this->call('GET', '/' . rawurlencode($email) . '?idProperty=email&properties=email');
+            return $this->find($email);
         }
+    }
+
+    /** By a batch of one: an address with an email in it ends up in logs. */
+    private function find(string $email): string
+    {
+        $batch = ['idProperty' => 'email', 'inputs' => [['id' => $email]], 'properties' => ['email']];
+        return $this->send('POST', '/batch/read', $batch);
     }
 
     private function call(string $method, string $path, ?string $email = null): string
     {
+        return $this->send($method, $path, $email === null ? null : ['properties' => ['email' => $email]]);
+    }
+
+    private function send(string $method, string $path, ?array $content): string
+    {
         $answer = @file_get_contents($this->url . '/crm/v3/objects/contacts' . $path, false, stream_context_create(['http' => [
             'method' => $method,
             'header' => "Authorization: Bearer $this->token\r\nContent-Type: application/json\r\nConnection: close",
-            'content' => $email === null ? '' : json_encode(['properties' => ['email' => $email]], JSON_THROW_ON_ERROR),
+            'content' => $content === null ? '' : json_encode($content, JSON_THROW_ON_ERROR),
             'timeout' => 10,
             'ignore_errors' => true,
         ]]));

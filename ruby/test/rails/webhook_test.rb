@@ -165,6 +165,35 @@ class Vidcache::WebhookTest < Vidcache::RailsTest
     assert_equal ["", {}], [request.body.read.to_s, request.request_parameters]
   end
 
+  ODD = {
+    "has no scheme" => ["shop.test/in", "//shop.test/in", "/in", "ftp://shop.test/in", "https:/shop.test/in"],
+    "has a blank" => ["https://shop.test/in out", "https://shop.test/in\nx", "https://shöp.test/in", "https://shop.test/\xFF"],
+    "has a user or a password" => ["https://ann:guess-0001@shop.test/in", "https://token@shop.test/in"],
+    "names no host" => ["https:///in", "https://:443/in", "https://shop,test/in"],
+    "has a fragment" => ["https://shop.test/in#top"],
+    "has no path" => ["https://shop.test", "https://shop.test/", "https://shop.test?token=1"],
+    "is not https" => ["http://shop.test/in"]
+  }.freeze
+  private_constant :ODD
+
+  def test_an_odd_webhook_url_is_refused_at_boot_and_not_repeated
+    Rails.stub(:env, ActiveSupport::StringInquirer.new("production")) do
+      ODD.each do |words, addresses|
+        addresses.each do |address|
+          with_options(webhook_url: address) do
+            said = assert_raises(ArgumentError, address) { Vidcache::Settings.new(TestApp).check }.message
+            assert_match(/\Aconfig\.vidcache\.webhook_url #{words}/, said, address)
+            refute_match(/guess-0001|token|shop/, said)
+          end
+        end
+      end
+      ["https://shop.test/in", " https://shop.test/in \n", "https://shop.test/in?token=1", "HTTPS://[::1]:8443/in"].each do |address|
+        with_options(webhook_url: address) { Vidcache::Settings.new(TestApp).check }
+      end
+    end
+    with_options(webhook_url: "http://localhost:3000/in") { Vidcache::Settings.new(TestApp).check }
+  end
+
   def test_a_webhook_url_with_a_query_is_the_whole_address
     with_options(webhook_url: "https://public.test/in?a=1") do
       assert_equal 204, post(merge, uri: "https://public.test/in?a=1", path: "/hubspot/webhooks?a=1")

@@ -6,6 +6,7 @@ import hmac
 import io
 import json
 import os
+import re
 import time
 
 import pytest
@@ -14,9 +15,11 @@ import django_shop
 from django_shop import QUEUE
 from django_shop.models import Member
 from django_shop.portal import configure, double, drain, perform_next, signed_up, wait_for_the_clock
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
 from vidcache.django import declaration, failure, get_cache, queue, reconcile
@@ -88,6 +91,30 @@ def test_what_production_lacks_is_refused(portal, monkeypatch):
         with monkeypatch.context() as patch:
             configure(patch, **wrong)
             assert ids(check_deployed()) == [f"vidcache.{code}"] and ids(checks.run_checks()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        *((odd, "has no scheme") for odd in ("shop.test/in", "//shop.test/in", "/in", "ftp://shop.test/in")),
+        *((odd, "has a blank") for odd in ("https://shop.test/in out", "https://shop.test/in\nx", "https://shöp.test/in")),
+        *((odd, "has a user or a password") for odd in ("https://ann:guess-0001@shop.test/in", "https://token@shop.test/in")),
+        *((odd, "names no host") for odd in ("https:///in", "https://:443/in", "https://shop,test/in")),
+        *((odd, "has no path") for odd in ("https://shop.test", "https://shop.test/", "https://shop.test?token=1")),
+        ("https://shop.test/in#top", "has a fragment"),
+        ("http://shop.test/in", "is not https"),
+        *((good, None) for good in (None, " https://shop.test/in \n", "https://shop.test/in?token=1", "https://[::1]:8443/in")),
+    ],
+)
+def test_an_odd_webhook_url_is_refused_at_boot_and_not_repeated(portal, monkeypatch, address, says):
+    configure(monkeypatch, webhook_url=address)
+    ready = apps.get_app_config("vidcache").ready
+    if says is None:
+        ready()
+        return
+    with pytest.raises(ImproperlyConfigured, match=rf'^VIDCACHE\["webhook_url"\] {says}') as raised:
+        ready()
+    assert not re.search("guess-0001|token|shop", str(raised.value))
 
 
 def test_celery_that_runs_tasks_at_once_is_refused_in_production(portal, monkeypatch):

@@ -193,9 +193,12 @@ def test_a_sign_up_whose_answer_was_lost_is_found_by_the_email_that_was_put_righ
     assert portal.emails() == ["ann@typo.test"] and reason(user) == "agreed"
 
 
-def test_a_new_user_whom_hubspot_has_is_linked_and_nothing_is_told(portal):
+def test_a_new_user_whom_hubspot_has_is_linked_and_nothing_is_told(portal, monkeypatch):
+    called, call = [], hubspot_api.call
+    monkeypatch.setattr(hubspot_api, "call", lambda *of: called.append(f"{of[0]} {of[1].split('/contacts')[1]}") or call(*of))
     vid = portal.add("ann@shop.test")
     user = signed_up()
+    assert called == ["POST ", "POST /batch/read"], "no email stands in an address, which tracers and logs keep"
     assert (linked(user), portal.emails(), reason(user)) == (vid, ["ann@shop.test"], "agreed")
 
 

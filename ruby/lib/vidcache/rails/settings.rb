@@ -108,7 +108,7 @@ module Vidcache
 
     # @return [String, nil] the whole address that HubSpot calls, and so signs
     def webhook_url
-      @options.webhook_url.to_s.strip.presence
+      @options.webhook_url.to_s.scrub.strip.presence
     end
 
     # @return [Array<String>] the versions of signatures that webhooks may have: `v3`, and `v1` or `v2` where they are
@@ -150,11 +150,14 @@ module Vidcache
 
     # @return [self]
     # @raise [ArgumentError] the worker would not wait for pages that may still name the old email, or webhooks'
-    #   signatures are of no version that there is
+    #   signatures are of no version that there is, or their address can be none
     def check
       unknown = webhook_signatures - %w[v1 v2 v3]
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
       raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
+
+      wrong = webhook_url && WebhookAddress.problem(webhook_url, secure: ::Rails.env.production?)
+      raise ArgumentError, "config.vidcache.webhook_url #{wrong}" if wrong
 
       wished = @options.quiet_period.presence&.to_f
       return self if !configured? || wished.nil? || wished > page_deadline

@@ -16,9 +16,29 @@ module Vidcache
     DEFAULT_PORTS = { "http" => ":80", "https" => ":443" }.freeze
     # A name or a number, with its port. Anything else could be another's address, up to where our path begins.
     HOST = /\A[\w.:\[\]-]+\z/
-    private_constant :UNUSUAL, :DEFAULT_PORTS, :HOST
+    ADDRESS = %r{\A(?<scheme>[^:/?#]*)://(?<host>[^/?#]*)(?<path>[^?#]*)(?:\?[^#]*)?(?<fragment>#.*)?\z}m
+    private_constant :UNUSUAL, :DEFAULT_PORTS, :HOST, :ADDRESS
 
     module_function
+
+    # What is wrong with `config.vidcache.webhook_url`, if anything is: HubSpot signs what was entered there, to the
+    # letter, and any other address refuses every webhook. It is not repeated, since it may have a password in it.
+    #
+    # @param address [String]
+    # @param secure [Boolean] whether `http` will not do
+    # @return [String, nil] in words that go on after the setting's name
+    def problem(address, secure:)
+      return "has a blank, a line's end or a letter in it that no address has: percent-encode it" if address.b.match?(/[^!-~]/n)
+
+      found = ADDRESS.match(address)
+      return "has no scheme: the whole address is meant, https://…" unless found && DEFAULT_PORTS.key?(found[:scheme].downcase)
+      return "has a user or a password in it, which HubSpot does not send" if found[:host].include?("@")
+      return "names no host" unless found[:host].match?(HOST) && !found[:host].start_with?(":")
+      return "has a fragment (#…), which nobody is sent" if found[:fragment]
+      return "has no path: the whole address is meant, with the path of the route to Vidcache::Webhook" if found[:path].delete("/").empty?
+
+      "is not https, as what HubSpot calls in production has to be" if secure && found[:scheme].downcase != "https"
+    end
 
     # @param env [Hash] a Rack environment
     # @return [String] with its query, as bytes: who sends a request may have put any into it

@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Optional
 
-from django.conf import settings
+from django.conf import settings as of_django
 from django.core.signals import setting_changed
 
 from .. import _page
@@ -44,7 +44,7 @@ def get_cache() -> Cache:
         with _lock:
             if _cache is None:
                 _cache = Cache(**configuration())
-                passing = None if settings.DEBUG else _cache.stats().passing
+                passing = None if of_django.DEBUG else _cache.stats().passing
                 if passing is not None:
                     _page.logger.warning(
                         "VIDCACHE: the file is on %s, and everything that it knows with it: mount a volume at its folder",

@@ -15,6 +15,8 @@ class VidcacheConfig(AppConfig):  # type: ignore[misc]
 
     def ready(self) -> None:
         from .checks import check, check_deployed
+        from .webhook_address import check_webhook_url
 
+        check_webhook_url()
         checks.register(check)
         checks.register(check_deployed, deploy=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -18,7 +17,8 @@ from ..errors import CannotOpen, InvalidSecret
 from . import configuration, no_store
 from .declaration import declaration_of, declared
 from .settings import access_token, configured, enqueue, given
-from .webhook import webhook_url
+from .webhook_address import problem as problem_of_address
+from .webhook_address import webhook_url
 
 
 def check(**_: Any) -> list[checks.CheckMessage]:
@@ -129,9 +129,9 @@ def check_deployed(**_: Any) -> list[checks.CheckMessage]:
         problem = 'VIDCACHE has no "client_secret", so every webhook is refused, and changes inside HubSpot are not heard of'
         problems.append(checks.Error(problem, id="vidcache.E008"))
     url = webhook_url()
-    if url is None or urlsplit(url).scheme != "https" or not urlsplit(url).netloc:
-        problem = 'VIDCACHE\'s "webhook_url" has to be the whole address that HubSpot calls, https://…: without it a request says itself '
-        problems.append(checks.Error(problem + "which address it was signed for", id="vidcache.E009"))
+    wrong = "is not set: without it a request says itself which address it was signed for" if url is None else problem_of_address(url, secure=True)
+    if wrong is not None:
+        problems.append(checks.Error(f'VIDCACHE["webhook_url"] {wrong}', id="vidcache.E009"))
     if given("queue") == "vidcache.django.celery.enqueue" and _celery_is_eager():
         problem = "Celery runs tasks at once (task_always_eager), so jobs that have to wait are not done"
         problems.append(checks.Error(problem, id="vidcache.E010"))

@@ -17,7 +17,7 @@ is to say whoever sent it: so only while DEBUG is set. Signatures of version 3 c
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from typing import Any
 
 from django.conf import settings as of_django
 from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
@@ -30,6 +30,7 @@ from .._page import report
 from ..signature import verify_signature
 from . import get_cache, reconcile, settings
 from .failure import report_seldom
+from .webhook_address import webhook_url
 
 MAX_BODY = 1 << 20
 """HubSpot sends some hundred events of some hundred bytes at most."""
@@ -100,11 +101,6 @@ def _named(request: Any) -> str:
     if webhook_url() is None:
         return f'{address}, as the request says: set VIDCACHE["webhook_url"] to the one that HubSpot calls'
     return f'{address}, as VIDCACHE["webhook_url"] says'
-
-
-def webhook_url() -> Optional[str]:
-    """The whole address that HubSpot calls, and so signs."""
-    return str(settings.given("webhook_url") or "").strip() or None
 
 
 def _respond(status: int, text: str = "") -> Any:

@@ -160,7 +160,7 @@ class Telling:
             answer.take(lambda body: get_cache().observe(body, asked_at_ms=self._asked_at_ms))
         except (errors.ContactMissing, errors.Refused):
             return None
-        return answer
+        return None if answer.names_nobody else answer
 
     def _end(self, error: Exception, outcome: str) -> None:
         """Ends a change of which HubSpot will not hear: what it holds is read. The core ends it by itself; then the
