@@ -243,15 +243,38 @@ fn who_only_reads_notices_an_older_index_that_was_copied_over_the_one_in_use() {
     let _alone = common::alone();
     let (_dir, path) = temporary();
     let cache = open(&path);
-    let old = fs::read(beside(&path, "-shm")).unwrap();
+    let mut other = Other::start(&path);
     link(&cache, 1);
-    assert!(linked(&cache, 1));
+    let old = fs::read(beside(&path, "-shm")).unwrap();
+    other.link(2);
     overwrite(&beside(&path, "-shm"), &old);
-    until("it is noticed", || {
-        assert!(linked(&cache, 1));
-        cache.stats().reopened > 0
-    });
-    assert_eq!(vid(&cache, 1), 1);
+    until("user 2 is known", || linked(&cache, 2));
+    // An index of the log before this one says nothing of it.
+    cache.forget(UserKey::from(999)).unwrap();
+    other.link(3);
+    overwrite(&beside(&path, "-shm"), &old);
+    until("user 3 is known", || linked(&cache, 3));
+    other.end();
+}
+
+/// A look at the files at that moment may not cost anybody the index: until they notice they would not see what is
+/// acknowledged.
+#[test]
+fn what_a_killed_writer_had_in_the_log_and_not_in_the_index_makes_nobody_leave_the_index() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    let cache = open(&path);
+    let mut other = Other::start(&path);
+    other.link(1);
+    let before = fs::read(beside(&path, "-shm")).unwrap();
+    link(&cache, 2);
+    // As if whoever wrote the last transaction had been killed before the index had it.
+    overwrite(&beside(&path, "-shm"), &before);
+    assert_eq!(cache.verify().unwrap(), [""; 0], "which looks at the files");
+    other.link(3);
+    assert!(linked(&cache, 2) && linked(&cache, 3));
+    assert_eq!(cache.stats().reopened, 0);
+    other.end();
 }
 
 /// What was in the log alone is gone with it; what is left is one file, and not a mixture.

@@ -22,34 +22,48 @@ const FRAME_HEADER: u64 = 24;
 /// How a log begins, but for the last bit, which says how its checksums are made.
 const MAGIC: u32 = 0x377f_0682;
 
-/// False where the index is shorter than what it says, or is not, or no longer, that of the log. The caller keeps
-/// everybody from committing meanwhile. An index with a header that SQLite does not believe agrees: SQLite makes it
-/// anew.
-pub(super) fn agree(index: &File, log: &File) -> io::Result<bool> {
+/// What an index is to a log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Index {
+    /// Its own. An index with a header that SQLite does not believe is one, too: SQLite makes it anew.
+    Own,
+    /// As its own was some transactions ago: an older copy, or the writer of the last one was killed before it could
+    /// say so.
+    Behind,
+    /// That of another log, or of one before; or shorter than what it says.
+    Foreign,
+}
+
+/// The caller keeps everybody from committing meanwhile.
+pub(super) fn compare(index: &File, log: &File) -> io::Result<Index> {
     let length = index.metadata()?.len();
     if length < REGION {
-        return Ok(false);
+        return Ok(Index::Foreign);
     }
     let mut twice = [0; 2 * INDEX_HEADER];
     index.read_exact_at(&mut twice, 0)?;
-    let Some(header) = Header::of(&twice) else { return Ok(true) };
+    let Some(header) = Header::of(&twice) else { return Ok(Index::Own) };
     let regions = 1 + header.last.saturating_sub(FRAMES_OF_FIRST).div_ceil(FRAMES_OF_OTHER);
     if length < regions * REGION {
-        return Ok(false);
+        return Ok(Index::Foreign);
     }
     let log = Log { file: log, length: log.metadata()?.len(), page: header.page, big_endian: header.big_endian };
     if header.last > 0 {
         // Frames of a log before may stand where they stood, behind those of the one that was begun anew.
-        let Some((salt, _)) = log.header()?.filter(|(salt, _)| *salt == header.salt) else { return Ok(false) };
-        return Ok(match log.frame(header.last)? {
-            Some(last) => last.salt == salt && last.sum == header.sum && !log.goes_on(header.last, salt, last.sum)?,
-            None => false,
-        });
+        let Some((salt, _)) = log.header()?.filter(|(salt, _)| *salt == header.salt) else {
+            return Ok(Index::Foreign);
+        };
+        return match log.frame(header.last)? {
+            Some(last) if last.salt == salt && last.sum == header.sum => log.is_its(header.last, salt, last.sum),
+            _ => Ok(Index::Foreign),
+        };
     }
-    let Some((salt, sum)) = log.header()? else { return Ok(true) };
+    let Some((salt, sum)) = log.header()? else { return Ok(Index::Own) };
     // The next writer begins the log anew, with a first salt that is one more: all that is in it is in the database.
-    let begins_anew = first_of(header.salt) == first_of(salt).wrapping_add(1);
-    Ok(begins_anew || header.salt == salt && !log.goes_on(0, salt, sum)?)
+    if first_of(header.salt) == first_of(salt).wrapping_add(1) {
+        return Ok(Index::Own);
+    }
+    if header.salt == salt { log.is_its(0, salt, sum) } else { Ok(Index::Foreign) }
 }
 
 type Salt = [u8; 8];
@@ -136,6 +150,11 @@ impl Log<'_> {
         begin.copy_from_slice(&found[..8]);
         salt.copy_from_slice(&found[8..16]);
         Ok(Some(Frame { begin, salt, sum: (big(&found[16..]), big(&found[20..])) }))
+    }
+
+    /// What an index is that ends with this frame.
+    fn is_its(&self, last: u64, salt: Salt, sum: Sum) -> io::Result<Index> {
+        Ok(if self.goes_on(last, salt, sum)? { Index::Behind } else { Index::Own })
     }
 
     /// Whether a whole transaction comes after this frame. What a writer left that was killed before its commit, or
@@ -244,10 +263,15 @@ mod tests {
         keep("after the empty log");
         for index in &copies {
             for log in &copies {
-                let begins_anew =
-                    index.what == "an empty log" && matches!(log.what, "the log begun anew" | "three regions");
-                let expected = index.what == log.what || begins_anew;
-                assert_eq!(agree(&index.index, &log.log).unwrap(), expected, "{} of {}", index.what, log.what);
+                let expected = match (index.what, log.what) {
+                    (index, log) if index == log => Index::Own,
+                    ("a few frames", "more frames") | ("the log begun anew", "three regions") => Index::Behind,
+                    ("an empty log", "after the empty log") => Index::Behind,
+                    // The index was made when all of that log was in the database already.
+                    ("an empty log", "the log begun anew" | "three regions") => Index::Own,
+                    _ => Index::Foreign,
+                };
+                assert_eq!(compare(&index.index, &log.log).unwrap(), expected, "{} of {}", index.what, log.what);
             }
         }
     }
@@ -259,10 +283,10 @@ mod tests {
         insert(&db, 9_000);
         let Copies { index, log, .. } = Copies::of("", &path);
         assert_eq!(index.metadata().unwrap().len(), 3 * REGION);
-        assert!(agree(&index, &log).unwrap());
+        assert_eq!(compare(&index, &log).unwrap(), Index::Own);
         for length in [3 * REGION - 1, 2 * REGION, REGION, REGION - 1, 96, 0] {
             index.set_len(length).unwrap();
-            assert!(!agree(&index, &log).unwrap(), "{length}");
+            assert_eq!(compare(&index, &log).unwrap(), Index::Foreign, "{length}");
         }
     }
 
@@ -274,12 +298,13 @@ mod tests {
         let before = Copies::of("", &path);
         insert(&db, 3);
         let after = Copies::of("", &path);
-        assert!(!agree(&before.index, &after.log).unwrap(), "all of it");
+        let compared = || compare(&before.index, &after.log).unwrap();
+        assert_eq!(compared(), Index::Behind, "all of it");
         let (length, whole) = (after.log.metadata().unwrap().len(), before.log.metadata().unwrap().len());
         after.log.set_len(length - 1).unwrap();
-        assert!(agree(&before.index, &after.log).unwrap(), "cut");
+        assert_eq!(compared(), Index::Own, "cut");
         after.log.set_len(length).unwrap();
         after.log.write_all_at(b"another page", whole + FRAME_HEADER + 100).unwrap();
-        assert!(agree(&before.index, &after.log).unwrap(), "torn");
+        assert_eq!(compared(), Index::Own, "torn");
     }
 }

@@ -15,9 +15,10 @@
 //!
 //! # Written over, or cut
 //! A file that was written over in place is the same file. So whoever writes signs the index first, and looks whether
-//! it agrees with the log (`agreement`); while the signature is there, nobody has written over it since. Whoever finds
-//! that it does not agree takes its name away, so that everybody leaves it as one that was deleted: SQLite makes
-//! another one of the log. An index that was cut is left in the same way by whoever sees its length; whoever looks into
+//! it agrees with the log (`agreement`); while the signature is there, nobody has written over it since. An index that
+//! only lacks the end of the log may be that of a writer who was killed: it is marked as none, and whoever reads next
+//! has SQLite make it anew in its place, so that nobody is at another one. Of any other that does not agree the name is
+//! taken away, so that everybody leaves it as one that was deleted, and SQLite makes another one of the log. An index that was cut is left in the same way by whoever sees its length; whoever looks into
 //! its memory is ended (docs/adr/0024).
 
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +26,7 @@ use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::agreement::{REGION, agree};
+use super::agreement::{Index, REGION, compare};
 use super::guard::{Guards, Left, Log, Moved};
 use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, INDEX_WRITER, Range, SHARED, is_locked, is_taken, set_lock};
@@ -42,6 +43,9 @@ const MARK: [u8; 4] = *b"left";
 /// An empty log begins with a header; this is none, and to SQLite it is as empty. That there is one says that it was
 /// not deleted.
 const NO_FRAMES: [u8; 32] = [0; 32];
+/// A header of an index that is none, both copies of it. Whoever has looked something up by the one before sees by its
+/// stamp that it is another.
+const NO_HEADER: [u8; 96] = [0; 96];
 
 impl Guards {
     /// Lets the caller open a connection. True: it may make the log and the index, and has the turnstile for it, until
@@ -103,29 +107,46 @@ impl Guards {
     /// Whether the index is the log's. Where that cannot be read it is, and SQLite will say what it cannot read. The
     /// caller has the turnstile.
     pub(crate) fn is_agreed(&self) -> bool {
+        self.compared() == Index::Own
+    }
+
+    fn compared(&self) -> Index {
         match (self.index(), &self.log) {
-            (Some(index), Some(log)) if self.is_alone => agree(index, &log.file).unwrap_or(true),
-            _ => true,
+            (Some(index), Some(log)) if self.is_alone => compare(index, &log.file).unwrap_or(Index::Own),
+            _ => Index::Own,
+        }
+    }
+
+    /// Has an index made of the log that is not its own now: in its place, by whoever reads next, where it only lacks
+    /// the end of the log; else everybody leaves it. The caller has the turnstile, and no transaction.
+    pub(crate) fn mend_index(&self, path: &Path) {
+        match (self.compared(), self.index()) {
+            (Index::Behind, Some(index)) if self.is_signed() => {
+                let _ = index.write_all_at(&NO_HEADER, 0);
+            }
+            _ => self.give_up_index(path),
         }
     }
 
     /// Makes everybody leave the index. The caller has the turnstile, under which it bore its name.
-    pub(crate) fn give_up_index(&self, path: &Path) {
+    fn give_up_index(&self, path: &Path) {
         if self.is_alone {
             let _ = fs::remove_file(beside(path, INDEX));
         }
     }
 
-    /// Gives up an index that is not that of the log. [`Error::Busy`] where that cannot be seen at this moment.
-    pub(crate) fn look_into_index(&mut self, path: &Path) -> Result<()> {
+    /// Mends an index that is not that of the log; whether there was something to mend. [`Error::Busy`] where that
+    /// cannot be seen at this moment.
+    pub(crate) fn look_into_index(&mut self, path: &Path) -> Result<bool> {
         self.take_turn()?;
         // A writer without a turnstile, such as another SQLite, has its frames in the log before they are in the index.
         let is_anothers = || self.index().is_some_and(|index| is_locked(index, INDEX_WRITER).unwrap_or(true));
-        if !self.moved(path).any() && !self.is_agreed() && !is_anothers() && !self.is_agreed() {
-            self.give_up_index(path);
+        let is_spoiled = !self.moved(path).any() && !self.is_agreed() && !is_anothers() && !self.is_agreed();
+        if is_spoiled {
+            self.mend_index(path);
         }
         self.end_turn();
-        Ok(())
+        Ok(is_spoiled)
     }
 
     /// Whether nobody writes or opens the file until [`Guards::close`], so that the log may be deleted.

@@ -11,6 +11,7 @@ mod reader;
 mod stamp;
 mod stats;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -299,24 +300,35 @@ impl Store {
 }
 
 /// The turn to write, or to make a log and an index, until it is dropped.
-struct Turn<'a>(&'a Shared);
+struct Turn<'a> {
+    shared: &'a Shared,
+    /// Whether the index has to be mended, once the transaction has ended.
+    is_spoiled: Cell<bool>,
+}
 
-impl Turn<'_> {
-    /// An index that was written over or cut is given up, and the call is tried again with another one.
+impl<'a> Turn<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        Self { shared, is_spoiled: Cell::new(false) }
+    }
+
+    /// An index that was written over or cut is made anew, and the call is tried again.
     fn check_index(&self, is_right: impl FnOnce(&Guards) -> bool) -> Result<()> {
-        let guards = self.0.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_right(&guards) {
+        if is_right(&self.shared.guards.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
-        guards.give_up_index(&self.0.place.path);
-        self.0.stats.make_due();
+        self.is_spoiled.set(true);
         Err(Error::Busy)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.guards.lock().unwrap_or_else(PoisonError::into_inner).end_turn();
+        let mut guards = self.shared.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_spoiled.get() {
+            guards.mend_index(&self.shared.place.path);
+            self.shared.stats.make_due();
+        }
+        guards.end_turn();
     }
 }
 
@@ -413,7 +425,7 @@ impl Shared {
         }
         let may_make = guards.admit(path)?;
         drop(guards);
-        let _turn = may_make.then_some(Turn(self));
+        let _turn = may_make.then(|| Turn::of(self));
         let (connection, seen) = open::reopen(&self.place, access, may_make).map_err(file::with_setting)?;
         let held = self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(path, seen);
         held.inspect_err(|_| keep_names(&connection))?;
@@ -434,7 +446,7 @@ impl Shared {
             return Err(Error::Busy);
         }
         guards.sign();
-        Ok(Turn(self))
+        Ok(Turn::of(self))
     }
 
     /// Empties the log where that could not be done when it was asked for. The caller is inside the gate.
@@ -454,8 +466,7 @@ impl Shared {
         let result = work();
         if is_of_the_files(&result) {
             let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-            guards.look_into_index(&self.place.path)?;
-            if guards.moved(&self.place.path).any() {
+            if guards.look_into_index(&self.place.path)? || guards.moved(&self.place.path).any() {
                 self.stats.make_due();
                 return Err(Error::Busy);
             }
