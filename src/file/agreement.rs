@@ -25,16 +25,16 @@ const MAGIC: u32 = 0x377f_0682;
 /// What an index is to a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Index {
-    /// Its own. An index with a header that SQLite does not believe is one, too: SQLite makes it anew.
+    /// The index of this log. One with a header that SQLite does not believe counts as such: SQLite makes it anew.
     Own,
-    /// As its own was some transactions ago: an older copy, or the writer of the last one was killed before it could
-    /// say so.
+    /// The index as it was some transactions ago: an older copy, or the writer of the last one was killed before the
+    /// index had it.
     Behind,
-    /// That of another log, or of one before; or shorter than what it says.
+    /// An index of another log, or of what this one was before; or one that is shorter than what it says.
     Foreign,
 }
 
-/// The caller keeps everybody from committing meanwhile.
+/// What `index` is to `log`. The caller keeps everybody from committing meanwhile.
 pub(super) fn compare(index: &File, log: &File) -> io::Result<Index> {
     let length = index.metadata()?.len();
     if length < REGION {

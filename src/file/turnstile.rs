@@ -18,8 +18,9 @@
 //! it agrees with the log (`agreement`); while the signature is there, nobody has written over it since. An index that
 //! only lacks the end of the log may be that of a writer who was killed: it is marked as none, and whoever reads next
 //! has SQLite make it anew in its place, so that nobody is at another one. Of any other that does not agree the name is
-//! taken away, so that everybody leaves it as one that was deleted, and SQLite makes another one of the log. An index that was cut is left in the same way by whoever sees its length; whoever looks into
-//! its memory is ended (docs/adr/0024).
+//! taken away, so that everybody leaves it as one that was deleted, and SQLite makes another one of the log. An index
+//! that was cut is left in the same way by whoever sees its length; whoever looks into its memory is ended
+//! (docs/adr/0024).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
