@@ -200,7 +200,7 @@ fn a_refused_backup_names_no_setting_and_a_refused_file_does() {
         assert!(said.starts_with("cannot open") && !said.contains("config.vidcache.path"), "{said}");
     }
     for to in [&nowhere, dir.path()] {
-        let said = Vidcache::restore(to, &dir.path().join("new")).unwrap_err().to_string();
+        let said = Vidcache::restore(to, dir.path().join("new")).unwrap_err().to_string();
         assert!(!said.contains("config.vidcache.path"), "{said}");
     }
     let said = refusal(&nowhere);

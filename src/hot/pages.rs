@@ -18,6 +18,8 @@ unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {}
 
 /// A large page, on the processors that have one of this size.
 const HUGE: usize = 2 << 20;
+/// What is mapped beyond what is asked for, and given back. Miri knows no mapping of which a part is given back.
+const SPARE: usize = if cfg!(miri) { 0 } else { HUGE };
 
 /// Zeroed memory that the system only provides once it is touched: 32 MiB of it cost nothing at open. (The allocator
 /// would clear it by hand for the sake of the alignment: 15 ms, and all of it resident.)
@@ -40,16 +42,18 @@ impl<T: Zeroed> Pages<T> {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // Address space for one more, to begin where a large page can. What is too much costs nothing.
         // SAFETY: a new private mapping, at an address of the kernel's choice.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes + HUGE, protection, flags, -1, 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes + SPARE, protection, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(failed());
         }
-        let before = start.align_offset(HUGE);
+        let before = if SPARE == 0 { 0 } else { start.align_offset(HUGE) };
         // SAFETY: both ends of that mapping, of which nobody knows; what is left between is `bytes`, and not null.
         let start = unsafe {
             let aligned = start.cast::<u8>().add(before);
-            libc::munmap(start, before);
-            libc::munmap(aligned.add(bytes).cast(), HUGE - before);
+            if SPARE > 0 {
+                libc::munmap(start, before);
+                libc::munmap(aligned.add(bytes).cast(), SPARE - before);
+            }
             NonNull::new_unchecked(aligned.cast::<T>())
         };
         Ok(Self { start, count })
@@ -60,7 +64,7 @@ impl<T> Pages<T> {
     /// Asks for the first `count` in pages of 2 MiB, once they fill one: a look-up anywhere in the table
     /// then finds its page's address in the processor's own list. It stays as it is where the system will not.
     pub(super) fn prefer_huge(&self, count: usize) {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         {
             let bytes = count.min(self.count) * size_of::<T>();
             if bytes < HUGE {
@@ -73,7 +77,7 @@ impl<T> Pages<T> {
                 libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_COLLAPSE);
             }
         }
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(all(target_os = "linux", not(miri))))]
         let _ = count;
     }
 }
