@@ -466,7 +466,7 @@ impl Shared {
         let result = work();
         if is_of_the_files(&result) {
             let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-            if guards.look_into_index(&self.place.path)? || guards.moved(&self.place.path).any() {
+            if guards.moved(&self.place.path).any() || guards.look_into_index(&self.place.path)? {
                 self.stats.make_due();
                 return Err(Error::Busy);
             }
