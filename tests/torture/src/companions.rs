@@ -233,7 +233,7 @@ fn round(kind: Kind, path: &Path, time: Duration) -> Result<i64, String> {
 
 pub(crate) fn run(run: Run) -> Outcome {
     let dir = crate::shared::folder()?;
-    let time = Duration::from_secs(run.minutes.map_or(if run.short { 4 } else { 60 }, |minutes| 60 * minutes));
+    let time = Duration::from_secs(run.minutes.map_or(if run.short { 3 } else { 60 }, |minutes| 60 * minutes));
     let mut done = Vec::new();
     let kinds = KINDS.into_iter().filter(|kind| format!("{kind:?}").starts_with(run.kind));
     for (number, kind) in kinds.enumerate() {
