@@ -277,9 +277,10 @@ fn what_a_killed_writer_had_in_the_log_and_not_in_the_index_makes_nobody_leave_t
     other.end();
 }
 
-/// What was in the log alone is gone with it; what is left is one file, and not a mixture.
+/// What was in the log alone is gone with it. With half of a checkpoint in the database what is left would be a
+/// mixture.
 #[test]
-fn a_log_that_was_cut_or_copied_over_is_noticed_and_what_is_left_is_whole() {
+fn a_log_that_was_cut_or_copied_over_between_checkpoints_is_noticed_and_what_is_left_is_whole() {
     let _alone = common::alone();
     for cut in [true, false] {
         let (_dir, path) = temporary();
