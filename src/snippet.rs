@@ -17,20 +17,26 @@ use crate::event::Millis;
 pub(crate) struct Template {
     /// The deadline, as the script's data has it.
     ttl: Box<str>,
-    /// The loader's address, as the script's data has it.
-    src: Box<str>,
-    /// The loader's element, from behind its nonce on.
-    loader: Box<str>,
+    /// The deadline and the loader's address, the same.
+    ttl_and_src: Box<str>,
+    /// All that comes behind the script's data where there is no nonce.
+    end: Box<str>,
 }
 
 impl Template {
     pub(crate) fn new(portal: i64, loader_host: &str, deadline: Duration) -> Self {
         let address = format!("//{loader_host}/{portal}.js");
+        let ttl = format!(",\"ttl\":{}", deadline.as_millis());
         Self {
-            ttl: format!(",\"ttl\":{}", deadline.as_millis()).into(),
-            src: format!(",\"src\":\"{address}\"").into(),
-            loader: format!(" src=\"{address}\"></script>").into(),
+            ttl_and_src: format!("{ttl},\"src\":\"{address}\"").into(),
+            ttl: ttl.into(),
+            end: format!("{LOADER} src=\"{address}\"></script>").into(),
         }
+    }
+
+    /// The loader's element, from behind its nonce on.
+    fn loader(&self) -> &str {
+        &self.end[LOADER.len()..]
     }
 }
 
@@ -99,10 +105,13 @@ impl<'a> Page<'a> {
         let mut json = String::with_capacity(128);
         let mut digits = itoa::Buffer::new();
         let at = digits.format(self.at);
-        self.write_data(at, "", &mut json).expect("a String takes all that is written to it");
+        json.push_str("{\"at\":");
+        self.write_data(at, &self.template.ttl, &mut json).expect("a String takes all that is written to it");
+        json.push('}');
         json
     }
 
+    /// In as few pieces as may be: each is a copy and a look at how much room there is.
     fn write(&self, nonce: Option<&str>, html: &mut impl Write) -> fmt::Result {
         // Turbo's morphing keeps a script that looks like the one before, and then does not run it; by its id each is
         // another.
@@ -110,20 +119,24 @@ impl<'a> Page<'a> {
         let at = digits.format(self.at);
         html.write_str("<script id=\"v-")?;
         html.write_str(at)?;
+        let Some(nonce) = nonce else {
+            html.write_str(&SCRIPT)?;
+            self.write_data(at, &self.template.ttl_and_src, html)?;
+            return html.write_str(&self.template.end);
+        };
         html.write_str("\"")?;
         write_nonce(nonce, html)?;
-        html.write_str(&SCRIPT)?;
-        self.write_data(at, &self.template.src, html)?;
+        html.write_str(&SCRIPT[1..])?;
+        self.write_data(at, &self.template.ttl_and_src, html)?;
         html.write_str(LOADER)?;
         write_nonce(nonce, html)?;
-        html.write_str(&self.template.loader)
+        html.write_str(self.template.loader())
     }
 
-    fn write_data(&self, at: &str, src: &str, out: &mut impl Write) -> fmt::Result {
-        out.write_str("{\"at\":")?;
+    /// The script's data from behind `{"at":` on, up to its closing brace. `fixed`: what all pages have in common.
+    fn write_data(&self, at: &str, fixed: &str, out: &mut impl Write) -> fmt::Result {
         out.write_str(at)?;
-        out.write_str(&self.template.ttl)?;
-        out.write_str(src)?;
+        out.write_str(fixed)?;
         if self.signed_out {
             out.write_str(",\"out\":true")?;
         }
@@ -135,24 +148,24 @@ impl<'a> Page<'a> {
             out.write_str("\"")?;
         }
         if let Some(email) = self.decision.email() {
-            out.write_str(",\"email\":")?;
-            write_json_string(out, email)?;
+            out.write_str(",\"email\":\"")?;
+            write_json_text(out, email)?;
+            out.write_str("\"")?;
         }
-        out.write_str("}")
+        Ok(())
     }
 }
 
-/// The guard, from the end of its tag on and up to its data.
+/// From the end of the tag's id, where it has no nonce, up to the time in the data: the guard, in one piece.
 static SCRIPT: LazyLock<String> =
-    LazyLock::new(|| format!(">({})(window,document,", include_str!("snippet.min.js").trim_end()));
+    LazyLock::new(|| format!("\">({})(window,document,{{\"at\":", include_str!("snippet.min.js").trim_end()));
 
-/// From behind the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to the
-/// document.
-const LOADER: &str = ");</script>\n<script id=\"hs-script-loader\" async defer \
+/// From the end of the data to the loader's nonce. Turbo runs body scripts again on every visit; the loader belongs to
+/// the document.
+const LOADER: &str = "});</script>\n<script id=\"hs-script-loader\" async defer \
                       data-turbo-eval=\"false\" data-turbolinks-eval=\"false\"";
 
-fn write_nonce(nonce: Option<&str>, html: &mut impl Write) -> fmt::Result {
-    let Some(nonce) = nonce else { return Ok(()) };
+fn write_nonce(nonce: &str, html: &mut impl Write) -> fmt::Result {
     html.write_str(" nonce=\"")?;
     if nonce.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"')) {
         for c in nonce.chars() {
@@ -188,22 +201,30 @@ impl Write for Fixed<'_> {
     }
 }
 
-/// JSON that is safe inside `<script>` in a page of any character set: what could end the script or begin an entity,
-/// and all that is not ASCII, as escapes.
-fn write_json_string(out: &mut impl Write, text: &str) -> fmt::Result {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
-    out.write_char('"')?;
-    if text.bytes().all(is_plain) {
-        out.write_str(text)?; // As nearly every email is.
-    } else {
-        for unit in text.encode_utf16() {
-            match u8::try_from(unit) {
-                Ok(byte) if is_plain(byte) => out.write_char(byte.into())?,
-                _ => write!(out, "\\u{unit:04x}")?,
-            }
+/// What stands between a JSON string's quotes, safe inside `<script>` in a page of any character set: what could end
+/// the script or begin an entity, and all that is not ASCII, as escapes.
+fn write_json_text(out: &mut impl Write, text: &str) -> fmt::Result {
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = b' ';
+        while byte <= b'~' {
+            plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
+            byte += 1;
+        }
+        plain
+    };
+    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
+    // Without a branch for each byte: nearly every email is plain.
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+        return out.write_str(text);
+    }
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if is_plain(byte) => out.write_char(byte.into())?,
+            _ => write!(out, "\\u{unit:04x}")?,
         }
     }
-    out.write_char('"')
+    Ok(())
 }
 
 /// Letters, digits, dots and hyphens: what may stand in a URL's host without escaping.

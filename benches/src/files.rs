@@ -86,6 +86,14 @@ pub(crate) fn child_fill(path: &Path, arguments: &[String]) -> Result<()> {
     child::say(&json!({"rows_per_s": users as f64 / time, "grown_mib": (most - early) / MIB}))
 }
 
+/// Users from 1 on, each with a contact and an email.
+pub(crate) fn put(cache: &Vidcache, users: usize) -> Result<()> {
+    let rows = (1..=users as i64)
+        .map(|n| Ok(Imported { user: UserKey::from(n), vid: vid(n), email: Some((email(n), 1_767_225_600_000 + n)) }));
+    cache.import(rows)?;
+    Ok(())
+}
+
 /// Look-ups of users who are not in memory, each user once, beside a bare SELECT of other such users.
 pub(crate) fn miss(run: &Run, id: &str, path: &Path, users: usize) -> Result<()> {
     let rounds = run.rounds(21);

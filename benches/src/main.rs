@@ -1,6 +1,7 @@
 //! What `bin/bench` measures in Rust, and the report of it all.
 //!
 //!     vidcache-bench measure FOLDER FACTS [--quick]   measures; files go to FOLDER, facts to FACTS
+//!     vidcache-bench count FILE [WHAT]                counts the instructions of calls; makes the file if need be
 //!     vidcache-bench report FACTS… --docs FOLDER      judges the facts; writes the table, the chart, the JSON
 //!
 //! With another first argument (`child-…`) it is one of the other processes of a measurement.
@@ -10,6 +11,7 @@
 mod c_library;
 mod chart;
 mod child;
+mod count;
 mod fact;
 mod files;
 mod keys;
@@ -113,6 +115,8 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("measure") => measure(path(1), path(2), arguments.iter().any(|argument| argument == "--quick")),
         Some("report") => report::run(&arguments[1..]),
+        Some("count") => count::run(path(1), rest.first().map(String::as_str)),
+        Some("child-count") => count::child(path(1), rest),
         Some("child-fill") => files::child_fill(path(1), rest),
         Some("child-open") => files::child_open(path(1), rest),
         Some("child-write") => writes::child_write(path(1), rest),

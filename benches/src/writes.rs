@@ -17,14 +17,14 @@ use crate::measure::{interleave, median, per_call, quantile, ratio};
 use crate::{Result, Run, open};
 
 /// Vids that nobody has yet: each writer has a range of its own.
-struct NewVids(i64);
+pub(crate) struct NewVids(i64);
 
 impl NewVids {
-    fn of_writer(number: usize) -> Self {
+    pub(crate) fn of_writer(number: usize) -> Self {
         Self(100_000_000_000 * (number as i64 + 1))
     }
 
-    fn next(&mut self) -> Vid {
+    pub(crate) fn next(&mut self) -> Vid {
         self.0 += 1;
         Vid::try_from(self.0).expect("positive")
     }
