@@ -29,20 +29,18 @@ pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> Strin
     ))
 }
 
-
 /// The contacts, in the order of their ids, that may have to be read: nobody has read them for that long, as far as
 /// their row says.
 pub(crate) fn to_read(tables: &Tables, which: Which, older_than: Millis, after: i64, limit: u32) -> String {
     // Of an id that was merged into another the other one's row tells. What was read since it was last doubted counts.
     let merged = "EXISTS (SELECT FROM {merges} m WHERE m.old_vid = s.vid)";
     let doubted = "(c.doubted_at IS NOT NULL OR c.deleted_at IS NOT NULL OR (SELECT doubted_at FROM t) IS NOT NULL)";
-    let unread = format!(
-        "({doubted} AND NOT coalesce(c.read_at >= greatest(c.doubted_at, (SELECT doubted_at FROM t)), false))"
-    );
+    let unread =
+        format!("({doubted} AND NOT coalesce(c.read_at >= greatest(c.doubted_at, (SELECT doubted_at FROM t)), false))");
     let may_be = match which {
-        Which::Unconfirmed => format!(
-            "({merged} OR {unread} OR (c.email IS NULL AND coalesce(c.read_at, 0) < {CLOCK} - {older_than}))"
-        ),
+        Which::Unconfirmed => {
+            format!("({merged} OR {unread} OR (c.email IS NULL AND coalesce(c.read_at, 0) < {CLOCK} - {older_than}))")
+        }
         Which::Confirmed => format!(
             "({merged} OR (c.email IS NOT NULL AND (coalesce(c.read_at, c.email_at) < {CLOCK} - {older_than}
                OR ({doubted} AND c.email_at < {CLOCK} - {older_than}))))"

@@ -47,13 +47,7 @@ impl Database {
     /// Asks for linked users whose contacts a job is to read, as
     /// [`Vidcache::users_to_read`](crate::Vidcache::users_to_read), in the order of the ids that they were linked to,
     /// those after one. A pass looks at every link: some seconds a million.
-    pub fn ask_users_to_read(
-        &self,
-        confirmed: bool,
-        older_than: Duration,
-        after: Option<Vid>,
-        limit: u32,
-    ) -> String {
+    pub fn ask_users_to_read(&self, confirmed: bool, older_than: Duration, after: Option<Vid>, limit: u32) -> String {
         let after = after.map_or(0, Vid::get);
         lists::to_read(&self.tables, which(confirmed), milliseconds(older_than), after, limit)
     }
@@ -63,12 +57,7 @@ impl Database {
     ///
     /// # Errors
     /// Those of an answer that is not believed.
-    pub fn users_to_read(
-        &self,
-        confirmed: bool,
-        older_than: Duration,
-        answer: &str,
-    ) -> Result<Part<UserToRead, Vid>> {
+    pub fn users_to_read(&self, confirmed: bool, older_than: Duration, answer: &str) -> Result<Part<UserToRead, Vid>> {
         let answer = self.believed(answer::read(answer, Depth::Work)?)?;
         let before = answer.head.clock.saturating_sub(milliseconds(older_than));
         let items = self.with(&answer, |rows| {
