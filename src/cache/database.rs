@@ -10,14 +10,14 @@ mod look;
 mod memories;
 mod pages;
 mod questions;
+mod told;
 
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-pub use self::lists::Part;
 pub use self::look::Look;
 use self::memories::Memories;
-pub use self::pages::Reply;
+pub use self::told::{Part, Reply};
 use super::options::Options;
 use super::words::Words;
 use crate::database::answer::{self, Answer};

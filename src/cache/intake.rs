@@ -1,28 +1,15 @@
 //! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
-use super::words::{Recorded, Words};
+use super::words::{Imported, Observed, Recorded, Words};
 use super::{Vidcache, now};
-use crate::email::Email;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use crate::event::{ChangeToken, Millis};
 use crate::hubspot::webhook;
-use crate::identity::{UserKey, Vid};
+use crate::identity::UserKey;
 use crate::rows::Import;
 use crate::rows::learn::{self, Clock};
-
-/// What [`Vidcache::observe`] learnt.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Observed {
-    /// The contacts that the answer described, by the ids that live.
-    pub contacts: Vec<Vid>,
-    /// The ids for which HubSpot says it has no contact. No page names their emails any more, unless HubSpot says
-    /// something newer of them. An id that is neither here nor in `contacts` although it was asked for was merged into
-    /// another: HubSpot leaves it out without a word. Read it by itself and observe that.
-    pub missing: Vec<Vid>,
-}
 
 /// What [`Vidcache::apply_webhook`] did with the events of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,17 +21,6 @@ pub struct WebhookReport {
     pub repeated: u64,
     /// Events of other types, objects, properties or portals.
     pub ignored: u64,
-}
-
-/// A user whom [`Vidcache::import`] takes in.
-#[derive(Debug, Clone, Copy)]
-pub struct Imported<'a> {
-    /// The user.
-    pub user: UserKey<'a>,
-    /// Their contact.
-    pub vid: Vid,
-    /// The email that HubSpot held for it, and when (`updatedAt`, in milliseconds), if known.
-    pub email: Option<(Email, Millis)>,
 }
 
 /// What [`Vidcache::import`] did.

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 
-use super::intake::{Imported, Observed};
 use crate::email::{Email, Fingerprint, FingerprintKey};
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Clash, Event, Millis};
@@ -20,6 +19,29 @@ pub(super) const CLOCKS_APART: Millis = 5_000;
 /// How far HubSpot's clock may be ahead of ours: as far as it may be for a webhook's signature. No time zone is as near
 /// to another.
 const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
+
+/// What [`Vidcache::observe`](crate::Vidcache::observe) learnt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Observed {
+    /// The contacts that the answer described, by the ids that live.
+    pub contacts: Vec<Vid>,
+    /// The ids for which HubSpot says it has no contact. No page names their emails any more, unless HubSpot says
+    /// something newer of them. An id that is neither here nor in `contacts` although it was asked for was merged into
+    /// another: HubSpot leaves it out without a word. Read it by itself and observe that.
+    pub missing: Vec<Vid>,
+}
+
+/// A user whom [`Vidcache::import`](crate::Vidcache::import) takes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Imported<'a> {
+    /// The user.
+    pub user: UserKey<'a>,
+    /// Their contact.
+    pub vid: Vid,
+    /// The email that HubSpot held for it, and when (`updatedAt`, in milliseconds), if known.
+    pub email: Option<(Email, Millis)>,
+}
 
 /// What [`Vidcache::record`](crate::Vidcache::record) learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! What comes in from HubSpot and from the app.
 
 use super::{Database, Errand};
-use crate::cache::intake::{ImportReport, Imported, Observed, WebhookReport};
+use crate::cache::intake::{ImportReport, WebhookReport};
 use crate::cache::now;
-use crate::cache::words::{Recorded, Told};
+use crate::cache::words::{Imported, Observed, Recorded, Told};
 use crate::database::answer::Answer;
 use crate::database::ask::Names;
 use crate::database::statements;

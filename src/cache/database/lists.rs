@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Database;
+use super::told::Part;
 use crate::database::answer::{self, Answer};
 use crate::database::ask::Depth;
 use crate::database::lists;
@@ -13,15 +14,6 @@ use crate::event::{ChangeToken, Millis};
 use crate::identity::{UserKey, Vid};
 use crate::rows::facts::Key;
 use crate::rows::{self, Conflict, StaleChange, UserToRead, Which};
-
-/// Some of a list, and from where it goes on. Fewer than were asked for, or none, is not the end of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part<T, P> {
-    /// Those that are meant, of those that were looked at.
-    pub items: Vec<T>,
-    /// The `after` of the next part. `None`: that was the last.
-    pub next: Option<P>,
-}
 
 impl Database {
     /// Asks for the changes that were begun so long ago and are outstanding, oldest first.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::told::Reply;
 use super::{Database, Distrust, Look};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth, Names};
@@ -11,16 +12,6 @@ use crate::identity::{UserKey, Vid};
 use crate::rows;
 use crate::rows::facts::Key;
 use crate::snippet::Page;
-
-/// What became of an answer about one user.
-#[derive(Clone)]
-pub enum Reply<'a> {
-    /// There is more to ask: this statement. Its answer goes to [`Database::reply`] with the same look, and is the last.
-    More(String),
-    /// The page, and why the answer was not believed, if it was not. Then the page's reason is
-    /// [`Reason::Stale`](crate::Reason::Stale).
-    Page(Page<'a>, Option<Distrust>),
-}
 
 impl Database {
     /// The clocks, to be read before a page's statement is sent.
