@@ -1,0 +1,82 @@
+# frozen_string_literal: true
+
+module Vidcache
+  class Database
+    # What concerns many users: for tasks, and for the standing work.
+    #
+    # @api private
+    module Lists
+      # Users of one statement.
+      MANY = 500
+      private_constant :MANY
+
+      # @see Cache#resolve_many
+      def resolve_many(user_ids)
+        user_ids.each_slice(MANY).flat_map { |some| read(:resolve_many, some) }
+      end
+
+      # @see Cache#import
+      def import(rows)
+        rows.each_slice(MANY).reduce(ImportReport.new(0, 0)) do |report, some|
+          timed = some.map { |user_id, vid, email, at| [user_id, vid, email, at && Answer.milliseconds(at)] }
+          report + errand(:import, timed)
+        end
+      end
+
+      # @see Cache#stale_changes
+      def stale_changes(older_than:, limit: 1000)
+        @statements.stale_changes(@connection.ask(@statements.ask_stale_changes(older_than, limit)))
+      end
+
+      # @see Cache#users_to_read
+      def users_to_read(confirmed: false, older_than: 0, after: nil, limit: 100)
+        read_at = after&.read_at
+        ask = @statements.ask_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
+        @statements.users_to_read(@connection.ask(ask))
+      end
+
+      # @see Cache#conflicts
+      def conflicts(after: nil, limit: 1000)
+        @statements.conflicts(@connection.ask(@statements.ask_conflicts(after&.user_id, limit)))
+      end
+
+      # Doubts all that HubSpot has said of every contact, by one row: for a database that was put back, or failed over
+      # to a server that lacked more than a quiet period, before anything asks it.
+      #
+      # @return [nil]
+      def doubt_all
+        @connection.keep(@statements.doubt_all)
+      end
+
+      # Joins what a file knows to the tables; as often as one likes.
+      #
+      # @param file [Cache] of the same portal
+      # @return [Integer] how many statements it took
+      # @raise [WrongPortal, Storage, Busy]
+      def copy(file)
+        statements = @statements.copy(file)
+        statements.each { |sql| @connection.transaction { |session| session.run([sql]) } }
+        statements.size
+      end
+
+      # @return [String, nil] why an answer of the database is not believed; nil: it is
+      # @api private
+      def distrust
+        @statements.distrust(@connection.ask(@statements.ask_quiet_period))
+      end
+
+      # The rows are in the app's database, which is checked by its own means: what is looked at is whether they can be
+      # asked, and believed.
+      #
+      # @return [Array<String>] what is wrong; empty when nothing is
+      def verify
+        [distrust].compact
+      end
+
+      # @raise [NotConfigured] always
+      def backup(_path)
+        raise NotConfigured, "the rows are in the app's database, and in its backups. After one was put back: `rails vidcache:doubt`"
+      end
+    end
+  end
+end
