@@ -253,10 +253,7 @@ impl Vidcache {
     /// # Errors
     /// [`Error::InvalidOption`], and as [`Vidcache::begin_email_change`].
     pub fn lease(&self, user: UserKey<'_>, duration: Duration, held: Option<LeaseToken>) -> Result<Option<LeaseToken>> {
-        let ms = Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
-        if !(1..=lease::LONGEST).contains(&ms) {
-            return Err(Error::InvalidOption { name: "lease", why: "it must be from 1 ms to 1 hour" });
-        }
+        let ms = lease::milliseconds(duration)?;
         let holder = held.map_or_else(LeaseToken::random, Ok)?;
         let given = self.store.write(|tx| {
             // Read in the transaction: to wait for it takes time.

@@ -48,17 +48,26 @@ pub struct Page<'a> {
     decision: Decision<'a>,
     /// Whether the visitor has just signed out, so that the browser is to be told apart from the former user.
     signed_out: bool,
+    /// For how many milliseconds after `at` it may name the email, where that is less than the template's deadline.
+    left: Option<u64>,
 }
 
 impl<'a> Page<'a> {
     /// `at` is the clock as it was *before* the decision was made.
     #[inline]
     pub(crate) const fn new(template: &'a Template, at: Millis, decision: Decision<'a>) -> Self {
-        Self { template, at, decision, signed_out: false }
+        Self { template, at, decision, signed_out: false, left: None }
     }
 
     pub(crate) const fn signed_out(template: &'a Template, at: Millis) -> Self {
-        Self { template, at, decision: Decision::ANONYMOUS, signed_out: true }
+        Self { template, at, decision: Decision::ANONYMOUS, signed_out: true, left: None }
+    }
+
+    /// A page whose knowledge is older than `at`, so that less is left of the deadline.
+    #[cfg(any(test, feature = "database"))]
+    pub(crate) fn with_left(template: &'a Template, at: Millis, decision: Decision<'a>, left: Duration) -> Self {
+        let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        Self { left: Some(ms), ..Self::new(template, at, decision) }
     }
 
     /// What the page says of the user, and why.
@@ -122,7 +131,13 @@ impl<'a> Page<'a> {
     fn write_data(&self, at: &str, src: &str, out: &mut impl Write) -> fmt::Result {
         out.write_str("{\"at\":")?;
         out.write_str(at)?;
-        out.write_str(&self.template.ttl)?;
+        match self.left {
+            None => out.write_str(&self.template.ttl)?,
+            Some(ms) => {
+                out.write_str(",\"ttl\":")?;
+                out.write_str(itoa::Buffer::new().format(ms))?;
+            }
+        }
         out.write_str(src)?;
         if self.signed_out {
             out.write_str(",\"out\":true")?;

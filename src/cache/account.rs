@@ -73,10 +73,7 @@ impl Vidcache {
     /// # Errors
     /// As [`Vidcache::resolve`].
     pub fn refusal(&self, user: UserKey<'_>) -> Result<Option<Refusal>> {
-        self.store.read(|rows| match rows::user_state(rows, user)?.identity {
-            None if rows::was_erased(rows, self.store.key().mark(user))? => Ok(Some(Refusal::PrivacyDeletion)),
-            _ => rows::refusal(rows, user),
-        })
+        self.store.read(|rows| refusal(rows, user, self.store.key()))
     }
 
     /// All that the file holds on the user, as a JSON object: links, what HubSpot said of the contact, changes, and the
@@ -115,6 +112,14 @@ impl Vidcache {
         // Even if nothing was: an earlier call may have come this far.
         self.store.empty_wal()?;
         Ok(known)
+    }
+}
+
+/// Why a user has no contact, and shall get none.
+pub(super) fn refusal(rows: &Connection, user: UserKey<'_>, key: &FingerprintKey) -> Result<Option<Refusal>> {
+    match rows::user_state(rows, user)?.identity {
+        None if rows::was_erased(rows, key.mark(user))? => Ok(Some(Refusal::PrivacyDeletion)),
+        _ => rows::refusal(rows, user),
     }
 }
 

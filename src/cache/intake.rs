@@ -3,14 +3,14 @@
 use super::words::{Recorded, Words};
 use super::{Vidcache, now};
 use crate::email::Email;
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::event::{ChangeToken, Millis};
-use crate::hubspot::fact::Answer;
-use crate::hubspot::response;
 use crate::hubspot::webhook;
 use crate::identity::{UserKey, Vid};
+use crate::rows::Import;
 use crate::rows::learn::{self, Clock};
-use crate::rows::{Import, Known};
 
 /// What [`Vidcache::observe`] learnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,10 +59,6 @@ pub struct ImportReport {
 /// Rows to a transaction: enough that many go into a page each time it is written (random UUIDs: 95,000 rows a second
 /// with 10,000, 200,000 with this), few enough that others need not wait a second.
 const IMPORT_BATCH: usize = 100_000;
-
-/// How far HubSpot's clock may be ahead of ours: as far as it may be for a webhook's signature. No time zone is as near
-/// to another.
-const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
 
 impl Vidcache {
     /// Records what a HubSpot API call about the user answered: the body of a v1 `createOrUpdate`, profile or delete
@@ -145,20 +141,10 @@ impl Vidcache {
 
     fn look(&self, answer: &[u8], asked_at: Option<Millis>) -> Result<Observed> {
         let clock = Clock::new(now(), asked_at);
-        let (contacts, missing) = match response::answer(answer)? {
-            Answer::Contact(contact) => (vec![contact], Vec::new()),
-            Answer::Contacts(list) => (list.contacts, list.missing),
-            Answer::Done => return Ok(Observed::default()),
-            Answer::Conflict { vid } => return Err(Error::ContactConflict { vid }),
-            Answer::Missing => return Err(Error::ContactMissing),
-            Answer::Refused { why } => return Err(Error::Refused { why }),
-            Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
-        };
-        contacts.iter().try_for_each(|contact| self.words().check_portal(contact))?;
-        if !contacts.is_empty() || !missing.is_empty() {
-            let described: Vec<_> = contacts.iter().map(|contact| self.words().described(contact)).collect();
+        let seen = self.words().seen(answer)?;
+        if !seen.described.is_empty() || !seen.missing.is_empty() {
             let erased = self.store.write(|tx| {
-                let erased = learn::observe(tx, &described, &missing, clock)?;
+                let erased = learn::observe(tx, &seen.described, &seen.missing, clock)?;
                 erased.note(tx, |user| self.store.key().mark(user))?;
                 Ok(erased.any)
             })?;
@@ -166,7 +152,7 @@ impl Vidcache {
                 self.store.empty_wal()?;
             }
         }
-        Ok(Observed { contacts: contacts.iter().map(|contact| contact.vid).collect(), missing })
+        Ok(seen.observed())
     }
 
     /// Takes in the body of a webhook: up to some hundred events, in any order, however often they come. All of it in
@@ -230,20 +216,7 @@ impl Vidcache {
         let mut report = ImportReport::default();
         let mut users = users.into_iter();
         loop {
-            let known = |row: Imported<'a>| {
-                if row.email.is_some_and(|(_, at)| at < 0) {
-                    return Err(Error::InvalidAnswer("the time of an email is before 1970".into()));
-                }
-                if row.email.is_some_and(|(_, at)| at > now() + CLOCKS_DIFFER) {
-                    return Err(Error::InvalidAnswer(
-                        "the time of an email is in the future, so that all that HubSpot says until then would count as \
-                         older: it is in milliseconds since 1970 UTC, and a time zone may be missing"
-                            .into(),
-                    ));
-                }
-                let email = row.email.map(|(email, at)| (self.words().fingerprint(&email), at));
-                Ok(Known { user: row.user, vid: row.vid, email })
-            };
+            let known = |row: Imported<'a>| self.words().known(&row, now());
             let batch = users.by_ref().take(IMPORT_BATCH).map(|row| row.and_then(known)).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 return Ok(report);

@@ -2,18 +2,24 @@
 
 use rusqlite::Connection;
 
+use super::intake::{Imported, Observed};
 use crate::email::{Email, Fingerprint, FingerprintKey};
 use crate::error::{Error, Result};
 use crate::event::{ChangeToken, Clash, Event, Millis};
-use crate::hubspot::fact::Contact;
+use crate::hubspot::fact::{Answer, Contact};
 use crate::hubspot::response;
 use crate::hubspot::webhook::Notice;
 use crate::identity::{UserKey, Vid};
 use crate::refusal::Refusal;
+use crate::rows::Known;
 use crate::rows::learn::{self, Clock, Described, Link};
 
 /// How much HubSpot's clock may be ahead of the app's, in milliseconds.
 pub(super) const CLOCKS_APART: Millis = 5_000;
+
+/// How far HubSpot's clock may be ahead of ours: as far as it may be for a webhook's signature. No time zone is as near
+/// to another.
+const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
 
 /// What [`Vidcache::record`](crate::Vidcache::record) learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,19 @@ pub struct Recorded {
     /// Whether the answer said which email that contact holds, and since when. Without that no
     /// page names an email on the strength of it.
     pub email_observed: bool,
+}
+
+/// What an answer says of contacts, without saying whose they are.
+pub(super) struct Seen {
+    pub(super) described: Vec<Described>,
+    pub(super) missing: Vec<Vid>,
+}
+
+impl Seen {
+    /// What is told of it once it is committed.
+    pub(super) fn observed(&self) -> Observed {
+        Observed { contacts: self.described.iter().map(|one| one.vid).collect(), missing: self.missing.clone() }
+    }
 }
 
 /// Whose fingerprints, and of which portal the words must be.
@@ -70,6 +89,43 @@ impl Words<'_> {
             email_observed: contact.email.is_some(),
         };
         Ok(Told::Contact(self.described(&contact), recorded))
+    }
+
+    /// Reads an answer about contacts.
+    ///
+    /// # Errors
+    /// Those of an answer that says nothing to be kept.
+    pub(super) fn seen(&self, answer: &[u8]) -> Result<Seen> {
+        let (contacts, missing) = match response::answer(answer)? {
+            Answer::Contact(contact) => (vec![contact], Vec::new()),
+            Answer::Contacts(list) => (list.contacts, list.missing),
+            Answer::Done => (Vec::new(), Vec::new()),
+            Answer::Conflict { vid } => return Err(Error::ContactConflict { vid }),
+            Answer::Missing => return Err(Error::ContactMissing),
+            Answer::Refused { why } => return Err(Error::Refused { why }),
+            Answer::RateLimited { retry_after } => return Err(Error::RateLimited { retry_after }),
+        };
+        contacts.iter().try_for_each(|contact| self.check_portal(contact))?;
+        Ok(Seen { described: contacts.iter().map(|contact| self.described(contact)).collect(), missing })
+    }
+
+    /// A user as the app has long known them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAnswer`] for a time of an email that cannot be.
+    pub(super) fn known<'a>(&self, row: &Imported<'a>, now: Millis) -> Result<Known<'a>> {
+        if row.email.is_some_and(|(_, at)| at < 0) {
+            return Err(Error::InvalidAnswer("the time of an email is before 1970".into()));
+        }
+        if row.email.is_some_and(|(_, at)| at > now + CLOCKS_DIFFER) {
+            return Err(Error::InvalidAnswer(
+                "the time of an email is in the future, so that all that HubSpot says until then would count as \
+                 older: it is in milliseconds since 1970 UTC, and a time zone may be missing"
+                    .into(),
+            ));
+        }
+        let email = row.email.map(|(email, at)| (self.fingerprint(&email), at));
+        Ok(Known { user: row.user, vid: row.vid, email })
     }
 
     /// Writes down what was told of a user at `now`: what the caller hears of it once that is committed, and whether a

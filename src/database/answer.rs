@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::ask::{Depth, limit};
 use super::head::{Distrust, Head};
-use crate::event::Millis;
+use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Said};
 
 /// An answer: what it says of itself, and the facts.
@@ -17,6 +17,13 @@ pub(crate) struct Answer {
     pub(crate) seen: Vec<(i64, Option<Millis>)>,
     /// Whether the component is larger than what was asked for.
     pub(crate) more: bool,
+}
+
+impl Answer {
+    /// When a worker first saw that change, if one has.
+    pub(crate) fn seen(&self, token: ChangeToken) -> Option<Millis> {
+        self.seen.iter().find(|(of, _)| *of == token.get()).and_then(|(_, seen)| *seen)
+    }
 }
 
 /// PostgreSQL's list of no rows is a null.

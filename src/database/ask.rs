@@ -57,9 +57,10 @@ fn head(more: &str) -> String {
     )
 }
 
-/// The longest page deadline of the last day, for a worker, who waits for it.
+/// The longest page deadline of the last 30 days, for a worker, who waits for it. A page writes nothing, so a process
+/// says its deadline less often than one that has a file.
 const DEADLINE: &str = ", 'deadline', (SELECT max(ms) FROM {deadlines}
-    WHERE seen_at >= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000)";
+    WHERE seen_at >= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 2592000000)";
 
 /// A contact as an answer has it: `c` of the contacts.
 const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
@@ -163,6 +164,12 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
              FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text
          FROM (SELECT) one LEFT JOIN t ON true"
     ))
+}
+
+/// Asks for what every answer begins with, and nothing else.
+pub(crate) fn nobody(tables: &Tables) -> String {
+    let head = head(DEADLINE);
+    tables.named(&format!("SELECT json_build_object({head})::text FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"))
 }
 
 /// The changes that were begun longer ago than that and are outstanding, the oldest first.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::schema::FORMAT;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::Millis;
 
 /// What every answer begins with.
@@ -113,7 +113,7 @@ impl Head {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn for_page(&self, reader: &Reader, waited: Duration) -> Result<Duration, Distrust> {
+    pub(crate) fn for_page(&self, reader: &Reader, waited: Duration) -> std::result::Result<Duration, Distrust> {
         self.belongs_to(reader)?;
         let age = self.snapshot_age().saturating_add(waited);
         match reader.deadline.checked_sub(age) {
@@ -126,12 +126,20 @@ impl Head {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn for_writing(&self, reader: &Reader) -> Result<(), Distrust> {
+    pub(crate) fn for_writing(&self, reader: &Reader) -> std::result::Result<(), Distrust> {
         self.belongs_to(reader)?;
         if self.is_read_committed() { Ok(()) } else { Err(Distrust::Isolation) }
     }
 
-    fn belongs_to(&self, reader: &Reader) -> Result<(), Distrust> {
+    /// Whether the answer may be told to somebody who asks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn for_reading(&self, reader: &Reader) -> std::result::Result<(), Distrust> {
+        self.belongs_to(reader)
+    }
+
+    fn belongs_to(&self, reader: &Reader) -> std::result::Result<(), Distrust> {
         let meta = self.meta.as_ref().ok_or(Distrust::NotSetUp)?;
         // The first of all: what else a newer format says may mean something else.
         if meta.min_reader > FORMAT {
@@ -161,9 +169,46 @@ impl Head {
     }
 }
 
+/// The wrapped key of the tables and when they were set up, from the text of
+/// [`statements::key`](super::statements::key).
+///
+/// # Errors
+/// [`Error::WrongPortal`], [`Error::NewerSchema`], [`Error::Storage`].
+pub(crate) fn envelope(text: &str, portal: i64) -> Result<(Vec<u8>, Millis)> {
+    if text.is_empty() {
+        return Err(Distrust::NotSetUp.into());
+    }
+    let unreadable = || Distrust::Unreadable("the row of vidcache_meta is none".into());
+    let mut words = text.split(' ');
+    let mut number = || words.next().and_then(|word| word.parse::<i64>().ok()).ok_or_else(unreadable);
+    let (found, min_reader, made_at) = (number()?, number()?, number()?);
+    if min_reader > FORMAT {
+        return Err(Distrust::Newer { found: min_reader }.into());
+    }
+    if found != portal {
+        return Err(Error::WrongPortal { found, expected: portal });
+    }
+    let envelope = words.next().and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok());
+    Ok((envelope.ok_or_else(unreadable)?, made_at))
+}
+
+impl Distrust {
+    /// The error of a call that had to believe the answer of the tables of `portal`.
+    pub(crate) fn error(self, portal: i64) -> Error {
+        match self {
+            Self::OtherPortal { found } => Error::WrongPortal { found, expected: portal },
+            why => why.into(),
+        }
+    }
+}
+
 impl From<Distrust> for Error {
     fn from(why: Distrust) -> Self {
-        Self::Storage(why.to_string())
+        match why {
+            Distrust::OtherSecret => Self::WrongSecret,
+            Distrust::Newer { found } => Self::NewerSchema { found, known: FORMAT },
+            why => Self::Storage(why.to_string()),
+        }
     }
 }
 
@@ -188,7 +233,7 @@ mod tests {
         }
     }
 
-    fn left(head: &Head, waited_ms: u64) -> Result<u64, Distrust> {
+    fn left(head: &Head, waited_ms: u64) -> std::result::Result<u64, Distrust> {
         let left = head.for_page(&reader(), Duration::from_millis(waited_ms))?;
         Ok(left.as_millis().try_into().expect("short"))
     }

@@ -17,7 +17,7 @@ pub(crate) const GRAVE: &str = "sha256(convert_to('vidcache 1: erased email', 'U
 
 /// The tables, by the schema they are in: a name without one would follow `search_path`, which tenancy gems change.
 #[derive(Debug, Clone)]
-pub struct Tables {
+pub(crate) struct Tables {
     /// `"public"."vidcache_`: what every name begins with.
     stem: String,
 }
@@ -27,7 +27,7 @@ impl Tables {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for a name that is empty, longer than 63 bytes, or holds a NUL.
-    pub fn of(schema: &str) -> Result<Self> {
+    pub(crate) fn of(schema: &str) -> Result<Self> {
         if schema.is_empty() || schema.len() > LONGEST_NAME || schema.contains('\0') {
             return Err(Error::InvalidOption { name: "schema", why: "it must be the name of a schema, 1 to 63 bytes" });
         }
@@ -45,7 +45,7 @@ impl Tables {
     }
 
     /// The statements that make the tables, for a migration.
-    pub fn create(&self) -> Vec<String> {
+    pub(crate) fn create(&self) -> Vec<String> {
         CREATE.iter().map(|sql| self.named(sql)).collect()
     }
 }
@@ -71,7 +71,7 @@ const CREATE: &[&str] = &[
     // from `min_reader` on must not answer. Up to `doubted_to` of HubSpot's clock nothing counts that it said of any
     // contact, but what a read says that was begun at `doubted_at` or later: for a database that was put back.
     "CREATE TABLE {meta} (id bigint PRIMARY KEY, portal bigint NOT NULL, key_check bytea NOT NULL,
-       wrapped_key bytea NOT NULL, format bigint NOT NULL, min_reader bigint NOT NULL,
+       wrapped_key bytea NOT NULL, format bigint NOT NULL, min_reader bigint NOT NULL, made_at bigint NOT NULL,
        doubted_to bigint, doubted_at bigint)",
     // user_key: a tag and the key, see `UserKey::tagged`. The least and the greatest.
     "CREATE TABLE {links} (user_key bytea NOT NULL, vid bigint NOT NULL, first_at bigint NOT NULL,

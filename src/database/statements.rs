@@ -4,7 +4,7 @@ use super::ask::bytes;
 use super::schema::{FORMAT, Tables};
 use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::Key;
-use crate::rows::lease::LeaseToken;
+use crate::rows::lease::{LONGEST, LeaseToken};
 
 /// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
 const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -15,16 +15,20 @@ const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
 /// Sets the tables up, unless somebody has. Whose portal and secret they are then, an answer says.
 pub(crate) fn set_up(tables: &Tables, portal: i64, key_check: &[u8], wrapped_key: &[u8]) -> String {
     tables.named(&format!(
-        "INSERT INTO {{meta}} (id, portal, key_check, wrapped_key, format, min_reader)
-         VALUES (1, {portal}, {}, {}, {FORMAT}, {FORMAT}) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO {{meta}} (id, portal, key_check, wrapped_key, format, min_reader, made_at)
+         VALUES (1, {portal}, {}, {}, {FORMAT}, {FORMAT}, {CLOCK}) ON CONFLICT (id) DO NOTHING",
         bytes(key_check),
         bytes(wrapped_key)
     ))
 }
 
-/// Asks for the key of the fingerprints, wrapped as it is: one text, none where the tables were not set up.
+/// Asks whose the tables are, and for the key of the fingerprints, wrapped as it is: one text, an empty one where the
+/// tables were not set up.
 pub(crate) fn key(tables: &Tables) -> String {
-    tables.named("SELECT encode(wrapped_key, 'hex') FROM {meta} WHERE id = 1")
+    tables.named(
+        "SELECT coalesce((SELECT portal || ' ' || min_reader || ' ' || made_at || ' ' || encode(wrapped_key, 'hex')
+           FROM {meta} WHERE id = 1), '')",
+    )
 }
 
 /// Wraps the key anew, unless another host has.
@@ -63,13 +67,24 @@ pub(crate) fn announce(tables: &Tables, deadline_ms: u64) -> String {
     ))
 }
 
-/// Takes some changes out that ended long ago. What others are at work on is left to them.
-pub(crate) fn prune(tables: &Tables) -> String {
-    tables.named(&format!(
+/// Takes some changes out that ended long ago, and leases that are over: they name users. What others are at work on is
+/// left to them.
+pub(crate) fn prune(tables: &Tables) -> Vec<String> {
+    let changes = format!(
         "DELETE FROM {{changes}} WHERE token IN (SELECT token FROM {{changes}}
            WHERE ended_at IS NOT NULL AND refused IS NULL AND ended_at < {CLOCK} - {REMEMBER_ENDED}
-           LIMIT 16 FOR UPDATE SKIP LOCKED)"
-    ))
+           LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+    );
+    let leases = format!(
+        "DELETE FROM {{leases}} WHERE user_key IN (SELECT user_key FROM {{leases}} WHERE until_at < {CLOCK}
+           LIMIT 1000 FOR UPDATE SKIP LOCKED) AND until_at < {CLOCK}"
+    );
+    [changes, leases].iter().map(|sql| tables.named(sql)).collect()
+}
+
+/// Takes the user's lease out, whoever has it.
+pub(crate) fn forget_lease(tables: &Tables, user: &Key) -> String {
+    tables.named(&format!("DELETE FROM {{leases}} WHERE user_key = {}", bytes(user.tagged())))
 }
 
 /// Takes the user's lease, or moves the deadline of the holder's. One row comes back where the holder has it now.
@@ -83,7 +98,7 @@ pub(crate) fn lease(tables: &Tables, user: &Key, holder: LeaseToken, ms: Millis,
         false => format!(
             "INSERT INTO {{leases}} AS t (user_key, holder, until_at) VALUES ({user}, {holder}, {CLOCK} + {ms})
              ON CONFLICT (user_key) DO UPDATE SET holder = excluded.holder, until_at = excluded.until_at
-             WHERE t.until_at <= {CLOCK} RETURNING holder"
+             WHERE t.until_at <= {CLOCK} OR t.until_at > {CLOCK} + {LONGEST} RETURNING holder"
         ),
     })
 }
@@ -91,7 +106,10 @@ pub(crate) fn lease(tables: &Tables, user: &Key, holder: LeaseToken, ms: Millis,
 /// Ends the holder's lease.
 pub(crate) fn release(tables: &Tables, user: &Key, holder: LeaseToken) -> String {
     let user = bytes(user.tagged());
-    tables.named(&format!("DELETE FROM {{leases}} WHERE user_key = {user} AND holder = {}", holder.get()))
+    let holder = holder.get();
+    tables.named(&format!(
+        "DELETE FROM {{leases}} WHERE user_key = {user} AND holder = {holder} AND until_at > {CLOCK} RETURNING holder"
+    ))
 }
 
 /// Doubts all that HubSpot has said of every contact, by one row: `apart` is how much HubSpot's clock may be ahead.

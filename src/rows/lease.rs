@@ -5,9 +5,11 @@
 //! user's other jobs waiting no longer than that; and who was slower than the deadline cannot renew it, and so must not
 //! tell HubSpot any more.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Millis, random_number};
 use crate::identity::UserKey;
 
@@ -32,6 +34,18 @@ impl LeaseToken {
 impl From<i64> for LeaseToken {
     fn from(number: i64) -> Self {
         Self(number)
+    }
+}
+
+/// How long a lease is to be, in milliseconds.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub(crate) fn milliseconds(duration: Duration) -> Result<Millis> {
+    let ms = Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX);
+    match ms {
+        1..=LONGEST => Ok(ms),
+        _ => Err(Error::InvalidOption { name: "lease", why: "it must be from 1 ms to 1 hour" }),
     }
 }
 

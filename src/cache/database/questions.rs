@@ -1,19 +1,17 @@
 //! What people and standing work ask of the tables, and a file that is copied into them.
 
-use std::time::Duration;
-
 use super::{Database, Errand};
 use crate::cache::Vidcache;
-use crate::cache::account::Explanation;
-use crate::database::answer;
-use crate::database::ask::{self, Depth, Names};
-use crate::database::write;
+use crate::cache::account::{self, Explanation};
+use crate::cache::words::CLOCKS_APART;
+use crate::database::ask::Names;
+use crate::database::{statements, write};
 use crate::email::Email;
 use crate::error::{Error, Result};
-use crate::event::{ChangeToken, Millis};
-use crate::identity::{UserKey, Vid};
+use crate::identity::{Identity, UserKey, Vid};
+use crate::refusal::Refusal;
+use crate::rows;
 use crate::rows::facts::{Facts, Key};
-use crate::rows::{self, StaleChange};
 
 impl Database {
     /// Why a page says of the user what it says, as [`Vidcache::explain`](crate::Vidcache::explain) but without the
@@ -37,25 +35,36 @@ impl Database {
         self.errand(names, move |rows, _| rows::users_of_contact(rows, vid))
     }
 
-    /// Asks for the changes that were begun so long ago and are outstanding, oldest first.
-    pub fn ask_stale_changes(&self, older_than: Duration, limit: u32) -> String {
-        ask::outstanding(&self.tables, Millis::try_from(older_than.as_millis()).unwrap_or(Millis::MAX), limit)
+    /// Which contact the user is, as [`Vidcache::resolve`](crate::Vidcache::resolve). To be asked, and read by
+    /// [`Errand::read`].
+    pub fn resolve<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, Option<Identity>> {
+        let names = Names { users: vec![Key::from(user)], ..Names::default() };
+        self.errand(names, move |rows, _| Ok(rows::user_state(rows, user)?.identity))
     }
 
-    /// The changes of an answer to [`Database::ask_stale_changes`].
-    ///
-    /// # Errors
-    /// [`Error::Storage`] for an answer that is not believed.
-    pub fn stale_changes(&self, answer: &str) -> Result<Vec<StaleChange>> {
-        let answer = answer::read(answer, Depth::Work)?;
-        answer.head.for_writing(&self.reader)?;
-        let changes = answer.facts.changes.into_iter().filter_map(|(token, change)| {
-            let (user, begun_at) = (change.user?.user().to_text(), change.begun_at?);
-            Some(StaleChange { user, token: ChangeToken::try_from(token).ok()?, begun_at })
-        });
-        let mut changes: Vec<_> = changes.collect();
-        changes.sort_by_key(|change| (change.begun_at, change.token.get()));
-        Ok(changes)
+    /// [`Database::resolve`] for many users, in their order: some thousand at a time. To be asked, and read by
+    /// [`Errand::read`].
+    pub fn resolve_many<'a>(&'a self, users: &'a [UserKey<'a>]) -> Errand<'a, Vec<Option<Identity>>> {
+        let names = Names { users: users.iter().map(|user| Key::from(*user)).collect(), ..Names::default() };
+        self.errand(names, move |rows, _| rows::identities(rows, users))
+    }
+
+    /// Why HubSpot refused the user's email for good, as [`Vidcache::refusal`](crate::Vidcache::refusal). To be asked,
+    /// and read by [`Errand::read`].
+    pub fn refusal<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, Option<Refusal>> {
+        let names = Names { users: vec![Key::from(user)], ..Names::default() };
+        self.errand(names, move |rows, _| account::refusal(rows, user, &self.key))
+    }
+
+    /// Whether anything is known of the user that a page or a worker depends on: a contact, a change that is
+    /// outstanding, a refusal, an erasure. To be asked, and read by [`Errand::read`].
+    pub fn knows<'a>(&'a self, user: UserKey<'a>) -> Errand<'a, bool> {
+        let names = Names { users: vec![Key::from(user)], ..Names::default() };
+        self.errand(names, move |rows, _| {
+            let state = rows::user_state(rows, user)?;
+            let known = state.identity.is_some() || state.changing;
+            Ok(known || account::refusal(rows, user, &self.key)?.is_some())
+        })
     }
 
     /// The statements that join all that a file knows to the tables, to be run one by one, in any number of
@@ -74,5 +83,19 @@ impl Database {
             facts.without_emails();
         }
         Ok(write::difference(&self.tables, &Facts::default(), &facts))
+    }
+
+    /// Doubts all that HubSpot has said of every contact: for a database that was put back, before anything asks it.
+    pub fn doubt_all(&self) -> String {
+        statements::doubt(&self.tables, CLOCKS_APART)
+    }
+
+    /// What somebody has to run now and then, outside of any transaction of the app's, each statement by itself: takes
+    /// out some changes that ended long ago and leases that are over, and writes this process's page deadline down
+    /// anew, which counts for 30 days.
+    pub fn upkeep(&self) -> Vec<String> {
+        let mut all = statements::prune(&self.tables);
+        all.push(self.announce());
+        all
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postgres::{Client, SimpleQueryMessage};
 use vidcache::in_database::{Database, Distrust, Errand, Reply, Turn};
-use vidcache::{ChangeToken, Decision, Email, Error, Reason, UserKey, Vid};
+use vidcache::{ChangeToken, Decision, Email, Error, Options, Reason, UserKey, Vid};
 
 use crate::Server;
 
@@ -44,8 +44,20 @@ impl Host {
     /// # Panics
     /// If the server refuses.
     pub fn of(server: &Server, database: &str, portal: i64, secret: &[u8]) -> Self {
-        let vidcache = Database::new("public", portal, &[secret], Duration::from_secs(10)).expect("options");
+        let options = Options { secret: Some(secret), ..Options::default() };
+        let vidcache = Database::new("public", portal, &options).expect("options");
         Self { client: server.connect(database), vidcache }
+    }
+
+    /// Asks, and reads what came back.
+    ///
+    /// # Errors
+    /// The library's.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn read<T>(client: &mut Client, errand: &Errand<'_, T>) -> Result<T, Error> {
+        errand.read(&Self::text(client, &errand.ask()))
     }
 
     /// What every process does when it begins.
@@ -81,13 +93,14 @@ impl Host {
     /// # Panics
     /// If the server refuses, or says twice that there is more.
     pub fn page(&mut self, user: i64, email: &str) -> Page {
+        let look = self.vidcache.look();
         let mut sql = self.vidcache.ask(UserKey::from(user));
         let email = Email::parse(email).expect("an email");
         for _ in 0..2 {
             let answer = Self::text(&mut self.client, &sql);
-            match self.vidcache.reply(UserKey::from(user), Some(&email), &answer, Duration::ZERO) {
+            match self.vidcache.reply(UserKey::from(user), Some(&email), &answer, look) {
                 Reply::More(walk) => sql = walk,
-                Reply::Page(decision, _, why) => return said(&decision, why),
+                Reply::Page(page, why) => return said(&page.decision(), why),
             }
         }
         panic!("more twice");
@@ -149,7 +162,8 @@ impl Host {
     /// # Panics
     /// If the server refuses.
     pub fn turn(&mut self, user: i64, change: ChangeToken) -> Result<Turn, Error> {
-        let (turn, see) = Self::run(&mut self.client, &self.vidcache.turn(UserKey::from(user), change))?;
+        let errand = self.vidcache.turn(UserKey::from(user), change, Duration::ZERO);
+        let (turn, see) = Self::read(&mut self.client, &errand)?;
         if let Some(sql) = see {
             self.client.batch_execute(&sql).expect("seen");
         }

@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use postgres::IsolationLevel;
-use vidcache::in_database::{Database, Distrust, Reply, Turn};
-use vidcache::{ChangeToken, Email, Error, Reason, UserKey};
+use vidcache::in_database::{Database, Distrust, Look, Reply, Turn};
+use vidcache::{ChangeToken, Email, Error, Options, Reason, UserKey};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
 
 const ANN: &str = "ann@shop.test";
@@ -59,10 +59,11 @@ fn a_change_begins_with_the_app_s_transaction_and_is_gone_with_it() {
     // The transaction itself does, and keeps nothing of it.
     let own = |tx: &mut postgres::Transaction<'_>| {
         let parameter = web.vidcache.parameter(UserKey::from(1));
+        let look = web.vidcache.look();
         let answer: String = tx.query_one(web.vidcache.prepared(), &[&parameter]).expect("asked").get(0);
         let email = Email::parse(ANN).expect("an email");
-        match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, Duration::ZERO) {
-            Reply::Page(decision, ..) => decision.reason(),
+        match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, look) {
+            Reply::Page(page, _) => page.decision().reason(),
             Reply::More(_) => panic!("there is no more"),
         }
     };
@@ -115,12 +116,15 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
     let Some(server) = Server::get() else { return };
     let (name, mut web, mut worker) = hosts(&server);
     let email = Email::parse(ANN).expect("an email");
-    let mut reply = |sql: &str, waited: u64| -> Page {
+    let mut reply = |sql: &str, waited: i64| -> Page {
         web.client.batch_execute(sql).expect("begun");
+        let (at, since_boot) = web.vidcache.look().parts();
+        let look = Look::of_parts((at, since_boot - waited));
         let answer: String = web.client.query_one(&web.vidcache.ask(UserKey::from(1)), &[]).expect("asked").get(0);
         web.client.batch_execute("COMMIT").expect("committed");
-        match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, Duration::from_millis(waited)) {
-            Reply::Page(decision, _, why) => {
+        match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, look) {
+            Reply::Page(page, why) => {
+                let decision = page.decision();
                 (decision.email().map(str::to_owned), decision.id().map(|vid| vid.get()), decision.reason(), why)
             }
             Reply::More(_) => panic!("there is no more"),
@@ -131,16 +135,16 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
     let old = reply("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_sleep(0.05)", 9_960);
     assert_eq!((old.0, old.1, old.2), (None, Some(901), Reason::Stale), "the id is what it was");
     assert!(matches!(old.3, Some(Distrust::Old { age }) if age > Duration::from_secs(10)));
-    assert_eq!(reply("BEGIN; SELECT pg_sleep(0.05)", 9_960), named(ANN, 901), "each statement has its own snapshot");
+    assert_eq!(reply("BEGIN; SELECT pg_sleep(0.05)", 9_000), named(ANN, 901), "each statement has its own snapshot");
 
-    for (portal, secret, why) in [
-        (7, SECRET, Distrust::OtherPortal { found: PORTAL }),
-        (PORTAL, b"another secret of the app's" as &[u8], Distrust::OtherSecret),
+    for (portal, secret, why, error) in [
+        (7, SECRET, Distrust::OtherPortal { found: PORTAL }, Error::WrongPortal { found: PORTAL, expected: 7 }),
+        (PORTAL, b"another secret of the app's" as &[u8], Distrust::OtherSecret, Error::WrongSecret),
     ] {
         let mut host = Host::of(&server, &name, portal, secret);
         host.set_up();
-        assert_eq!(host.page(1, ANN), (None, None, Reason::Stale, Some(why.clone())));
-        assert_eq!(host.link(5, 905, false), Err(Error::Storage(why.to_string())));
+        assert_eq!(host.page(1, ANN), (None, None, Reason::Stale, Some(why)));
+        assert_eq!(host.link(5, 905, false), Err(error));
     }
     let mut tx = worker.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().expect("tx");
     let errand = worker.vidcache.link(UserKey::from(5), vidcache::Vid::try_from(905).expect("positive"), false);
@@ -279,7 +283,9 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
     let user = UserKey::from(20_000);
     let flat = web.vidcache.ask(user);
     let answer = Host::text(&mut web.client, &flat);
-    let Reply::More(walk) = web.vidcache.reply(user, None, &answer, Duration::ZERO) else { panic!("it was merged") };
+    let Reply::More(walk) = web.vidcache.reply(user, None, &answer, web.vidcache.look()) else {
+        panic!("it was merged")
+    };
     for sql in [&flat, &walk] {
         let plan = web.client.query(&format!("EXPLAIN {sql}"), &[]).expect("a plan");
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
@@ -412,7 +418,8 @@ fn a_secret_that_was_rotated_costs_one_row_and_no_fingerprint() {
     let new: &[u8] = b"another secret of the app's, new";
     let with = |secrets: &[&[u8]]| {
         let mut host = Host::of(&server, &name, PORTAL, SECRET);
-        host.vidcache = Database::new("public", PORTAL, secrets, Duration::from_secs(10)).expect("options");
+        let options = Options { secret: Some(secrets[0]), old_secrets: &secrets[1..], ..Options::default() };
+        host.vidcache = Database::new("public", PORTAL, &options).expect("options");
         let [_, _, key] = host.vidcache.set_up().expect("statements");
         let key = Host::text(&mut host.client, &key);
         host.vidcache.take_key(&key).map(|anew| {
