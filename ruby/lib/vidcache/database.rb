@@ -28,10 +28,10 @@ module Vidcache
     prepend Instrumentation::Recording
     prepend VidColumn::Recording
 
-    # How often a process says anew, in seconds, how long its pages name an email: jobs wait for what was said within a
-    # day.
-    ANNOUNCE_EVERY = 6 * 3600
-    private_constant :ANNOUNCE_EVERY
+    # How often, in seconds, a process says anew how long its pages name an email (jobs wait for what was said within a
+    # day), and takes out what ended long ago.
+    UPKEEP_EVERY = 3600
+    private_constant :UPKEEP_EVERY
 
     class << self
       private :new
@@ -65,18 +65,24 @@ module Vidcache
     # @api private
     def set_up
       make, announce, ask = @statements.set_up
-      key = @connection.ask(ask)
-      if key.nil?
+      key = @connection.ask(ask).to_s
+      if key.empty?
         @connection.keep(make)
-        key = @connection.ask(ask)
+        key = @connection.ask(ask).to_s
       end
-      raise Storage, "vidcache's tables cannot be set up" if key.nil?
-
       anew = @statements.take_key(key)
       @connection.keep(anew) if anew
       @connection.keep(announce)
       # What is said in a transaction of the app's may be rolled back, so it is said again.
-      @announced_at = @connection.transaction_open? ? -ANNOUNCE_EVERY : Connection.clock
+      @kept_up_at = @connection.transaction_open? ? -UPKEEP_EVERY : Connection.clock
+    end
+
+    # When the tables were set up: what was known before that is not in them.
+    #
+    # @return [Time]
+    # @api private
+    def made_at
+      @statements.made_at
     end
 
     # @!method portal_id
@@ -171,8 +177,7 @@ module Vidcache
     # what the page says, and why the answer was not believed, if it was not. Without an answer the block makes a page
     # that says less. Never raises for the database.
     def page(user_id)
-      raise Closed, "the cache was closed" if @closed
-
+      open!
       look = @statements.look
       @counts[:asks] += 1
       answer = ask_for(user_id)
@@ -182,11 +187,15 @@ module Vidcache
         said, why = yield @connection.ask(said), look
       end
       stale(Storage.new(why)) if why
-      announce_again
+      keep_up
       said
     rescue Storage, Busy, UnsupportedDatabase => e
       stale(e)
       yield(nil, look).first
+    end
+
+    def open!
+      raise Closed, "the cache was closed" if @closed
     end
 
     def ask_for(user_id)
@@ -199,11 +208,13 @@ module Vidcache
       Failure.report_seldom(error, during: "pages say less than they could of who their visitors are")
     end
 
-    def announce_again
-      return if Connection.clock - @announced_at < ANNOUNCE_EVERY
+    def keep_up
+      return if Connection.clock - @kept_up_at < UPKEEP_EVERY || @connection.transaction_open?
 
-      @announced_at = Connection.clock
-      @connection.keep(@statements.set_up[1])
+      @kept_up_at = Connection.clock
+      @statements.upkeep.each { |sql| @connection.keep(sql) }
+    rescue Storage, Busy => e
+      Failure.report_seldom(e, during: "a process did not say anew how long its pages name an email")
     end
   end
 end

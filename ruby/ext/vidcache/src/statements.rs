@@ -4,11 +4,11 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use magnus::{
-    DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, TypedData, Value,
+    DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData, Value,
     function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::Error as CoreError;
-use vidcache_core::in_database::{Database, Reply};
+use vidcache_core::in_database::{Database, Look, Reply};
+use vidcache_core::{Error as CoreError, Options, Page};
 
 use crate::cache::Cache;
 use crate::convert::{self, Key};
@@ -38,8 +38,19 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("prepared", method!(Statements::prepared, 0))?;
     class.define_method("parameter", method!(Statements::parameter, 1))?;
     class.define_method("ask", method!(Statements::ask, 1))?;
+    class.define_method("look", method!(|this: &Statements| this.core().look().parts(), 0))?;
     class.define_method("decide", method!(Statements::decide, 4))?;
+    class.define_method("snippet", method!(Statements::snippet, 5))?;
+    class.define_method("page_data", method!(Statements::page_data, 4))?;
+    class.define_method("anonymous_snippet", method!(Statements::anonymous_snippet, 1))?;
+    class.define_method("signed_out_snippet", method!(Statements::signed_out_snippet, 1))?;
+    class.define_method("anonymous_page_data", method!(|this: &Statements| this.core().anonymous_page().data(), 0))?;
+    class.define_method("signed_out_page_data", method!(|this: &Statements| this.core().signed_out_page().data(), 0))?;
     class.define_method("begin", method!(Statements::begin, 1))?;
+    class.define_method("see", method!(Statements::see, 1))?;
+    class.define_method("ask_quiet_period", method!(|this: &Statements| this.core().ask_quiet_period(), 0))?;
+    class.define_method("quiet_period", method!(Statements::quiet_period, 1))?;
+    class.define_method("distrust", method!(Statements::distrust, 1))?;
     class.define_method("steps", method!(Statements::steps, 2))?;
     class.define_method("read", method!(Statements::read, 3))?;
     class.define_method("finish", method!(Statements::finish, 3))?;
@@ -48,7 +59,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("ask_stale_changes", method!(Statements::ask_stale_changes, 2))?;
     class.define_method("stale_changes", method!(Statements::stale_changes, 1))?;
     class.define_method("doubt_all", method!(Statements::doubt_all, 0))?;
-    class.define_method("prune", method!(Statements::prune, 0))?;
+    class.define_method("upkeep", method!(|this: &Statements| this.core().upkeep(), 0))?;
+    class.define_method("made_at", method!(Statements::made_at, 0))?;
     class.define_method("copy", method!(Statements::copy, 1))?;
     Ok(())
 }
@@ -59,11 +71,18 @@ impl Statements {
         edge(ruby, || {
             let schema = convert::text_option(ruby, schema, "schema")?;
             let portal = convert::portal(ruby, portal)?;
-            let mut secrets = vec![convert::secret(options.entry(0)?)?.ok_or(CoreError::InvalidSecret)?];
-            secrets.extend(convert::secrets(options.entry(1)?)?);
-            let deadline = convert::seconds(ruby, options.entry(2)?, "page_deadline")?;
-            let secrets: Vec<&[u8]> = secrets.iter().map(Vec::as_slice).collect();
-            let core = RwLock::new(Database::new(&schema, portal, &secrets, deadline)?);
+            let secret = convert::secret(options.entry(0)?)?;
+            let old_secrets = convert::secrets(options.entry(1)?)?;
+            let old_secrets: Vec<&[u8]> = old_secrets.iter().map(Vec::as_slice).collect();
+            let loader_host = convert::text_option(ruby, options.entry(3)?, "loader_host")?;
+            let options = Options {
+                secret: secret.as_deref(),
+                old_secrets: &old_secrets,
+                page_deadline: convert::seconds(ruby, options.entry(2)?, "page_deadline")?,
+                loader_host: &loader_host,
+                ..Options::default()
+            };
+            let core = RwLock::new(Database::new(&schema, portal, &options)?);
             let this = ruby.obj_wrap(Self { core, portal });
             this.freeze();
             Ok(this)
@@ -103,28 +122,80 @@ impl Statements {
         edge(ruby, || Ok(this.core().ask(Key::new(ruby, user)?.get()?)))
     }
 
-    /// A statement, or a decision and why the answer was not believed.
+    /// What `made` makes of the page, and why the answer was not believed; or a statement and `:more`. Without an
+    /// answer a page that says less.
+    fn page(
+        ruby: &Ruby,
+        this: &Self,
+        asked: (Value, Value, Value, (i64, i64)),
+        made: impl FnOnce(&Page<'_>) -> Result<Value, Failure>,
+    ) -> Result<(Value, Value), Failure> {
+        let (user, email, answer, look) = asked;
+        let user = Key::new(ruby, user)?;
+        let email = convert::email(ruby, email)?;
+        let core = this.core();
+        let nothing = ruby.qnil().as_value();
+        let look = Look::of_parts(look);
+        let Some(answer) = RString::from_value(answer) else {
+            return Ok((made(&core.stale_page(look, None))?, nothing));
+        };
+        match core.reply(user.get()?, email.as_ref(), &text(answer)?, look) {
+            Reply::More(sql) => Ok((sql.into_value_with(ruby), ruby.to_symbol("more").as_value())),
+            Reply::Page(page, why) => Ok((made(&page)?, why.map(|why| why.to_string()).into_value_with(ruby))),
+        }
+    }
+
     fn decide(
         ruby: &Ruby,
         this: &Self,
         user: Value,
         email: Value,
-        answer: RString,
-        waited: Value,
-    ) -> Result<Value, Error> {
+        answer: Value,
+        look: (i64, i64),
+    ) -> Result<(Value, Value), Error> {
         edge(ruby, || {
-            let user = Key::new(ruby, user)?;
-            let parsed = convert::email(ruby, email)?;
-            let answer = text(answer)?;
-            let waited = convert::seconds(ruby, waited, "waited")?;
-            match this.core().reply(user.get()?, parsed.as_ref(), &answer, waited) {
-                Reply::More(sql) => Ok(sql.into_value_with(ruby)),
-                Reply::Page(said, _, why) => {
-                    let said = decision::new(ruby, &said, email)?;
-                    Ok((said, why.map(|why| why.to_string())).into_value_with(ruby))
-                }
-            }
+            Self::page(ruby, this, (user, email, answer, look), |page| Ok(decision::new(ruby, &page.decision(), email)?))
         })
+    }
+
+    /// The HTML and the reason.
+    fn snippet(
+        ruby: &Ruby,
+        this: &Self,
+        user: Value,
+        email: Value,
+        nonce: Value,
+        answer: Value,
+        look: (i64, i64),
+    ) -> Result<(Value, Value), Error> {
+        edge(ruby, || {
+            let nonce = convert::nonce(ruby, nonce)?;
+            Self::page(ruby, this, (user, email, answer, look), |page| {
+                let reason = decision::symbol(ruby, page.decision().reason());
+                Ok((ruby.str_new(&page.render(nonce.as_deref())), reason).into_value_with(ruby))
+            })
+        })
+    }
+
+    fn page_data(
+        ruby: &Ruby,
+        this: &Self,
+        user: Value,
+        email: Value,
+        answer: Value,
+        look: (i64, i64),
+    ) -> Result<(Value, Value), Error> {
+        edge(ruby, || {
+            Self::page(ruby, this, (user, email, answer, look), |page| Ok(page.data().into_value_with(ruby)))
+        })
+    }
+
+    fn anonymous_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<String, Error> {
+        edge(ruby, || Ok(this.core().anonymous_page().render(convert::nonce(ruby, nonce)?.as_deref())))
+    }
+
+    fn signed_out_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<String, Error> {
+        edge(ruby, || Ok(this.core().signed_out_page().render(convert::nonce(ruby, nonce)?.as_deref())))
     }
 
     /// The token, and the statement.
@@ -135,12 +206,32 @@ impl Statements {
         })
     }
 
+    /// Says that the change was seen to be committed.
+    fn see(ruby: &Ruby, this: &Self, token: Value) -> Result<String, Error> {
+        edge(ruby, || Ok(this.core().see(convert::token(token)?)))
+    }
+
+    fn quiet_period(ruby: &Ruby, this: &Self, answer: RString) -> Result<f64, Error> {
+        edge(ruby, || Ok(this.core().quiet_period(&text(answer)?)?.as_secs_f64()))
+    }
+
+    /// Why an answer is not believed, if it is not.
+    fn distrust(ruby: &Ruby, this: &Self, answer: RString) -> Result<Option<String>, Error> {
+        edge(ruby, || Ok(this.core().distrust(&text(answer)?).map(|why| why.to_string())))
+    }
+
+    /// When the tables were set up.
+    fn made_at(ruby: &Ruby, this: &Self) -> Result<Option<Time>, Error> {
+        this.core().made_at().map(|at| convert::time(ruby, at)).transpose()
+    }
+
     /// The lock and the question of an errand.
     fn steps(ruby: &Ruby, this: &Self, kind: Symbol, about: RArray) -> Result<(String, String), Error> {
         edge(ruby, || {
             let question = Question::new(ruby, kind, about)?;
+            let keys = question.keys()?;
             let core = this.core();
-            let errand = question.errand(&core)?;
+            let errand = question.errand(&keys, &core)?;
             Ok((errand.lock(), errand.ask()))
         })
     }
@@ -149,8 +240,9 @@ impl Statements {
     fn read(ruby: &Ruby, this: &Self, kind: Symbol, about: RArray, answer: RString) -> Result<Value, Error> {
         edge(ruby, || {
             let question = Question::new(ruby, kind, about)?;
+            let keys = question.keys()?;
             let core = this.core();
-            let (said, refused) = question.errand(&core)?.read(&text(answer)?)?.told(ruby)?;
+            let (said, refused) = question.errand(&keys, &core)?.read(&text(answer)?)?.told(ruby)?;
             refused.map_or(Ok(said), |error| Err(error.into()))
         })
     }
@@ -165,8 +257,9 @@ impl Statements {
     ) -> Result<(Value, Option<Value>, RArray), Error> {
         edge(ruby, || {
             let question = Question::new(ruby, kind, about)?;
+            let keys = question.keys()?;
             let core = this.core();
-            let (outcome, statements) = question.errand(&core)?.finish(&text(answer)?)?;
+            let (outcome, statements) = question.errand(&keys, &core)?.finish(&text(answer)?)?;
             let (said, refused) = outcome.told(ruby)?;
             let refused = refused.map(|refused| error::object(ruby, &refused)).transpose()?;
             Ok((said, refused, ruby.ary_from_iter(statements)))
@@ -204,10 +297,6 @@ impl Statements {
 
     fn doubt_all(&self) -> String {
         self.core().doubt_all()
-    }
-
-    fn prune(&self) -> String {
-        self.core().prune()
     }
 
     /// The statements that join what a file knows.

@@ -7,15 +7,19 @@ module Vidcache
     #
     # @api private
     module Errands
+      # Longer than any quiet period: how much of it is left says how long ago it began.
+      AGES = 100 * 365 * 86_400
+      private_constant :AGES
+
       # @see Cache#resolve
       def resolve(user_id)
-        read(:resolve, [user_id])
+        read(:resolve, [user_id]).first
       end
 
       # @return [Boolean] whether a page or a job of this key could speak of anybody, or would not because of somebody
       # @api private
       def known?(user_id)
-        read(:known, [user_id])
+        read(:knows, [user_id])
       end
 
       # @see Cache#record
@@ -52,6 +56,7 @@ module Vidcache
       # @return [Integer] the change's token
       # @raise [InvalidUserKey, Storage, Busy]
       def begin_email_change(user_id)
+        open!
         token, sql = @statements.begin(user_id)
         # Where a save is to go on without a change, a failure must not end its transaction.
         @connection.run_with_the_app(sql, apart: Vidcache.settings.when_unavailable == :save)
@@ -65,7 +70,7 @@ module Vidcache
 
       # @see Cache#change_outstanding?
       def change_outstanding?(user_id, token)
-        read(:change_outstanding, [user_id, token])
+        read(:is_outstanding, [user_id, token])
       end
 
       # Since when the user's change was seen to be committed, which is what the quiet period is counted from: by
@@ -76,11 +81,11 @@ module Vidcache
       # @return [Time, nil] nil once the change has ended
       # @raise [InvalidUserKey, UnknownChange, ForeignChange, Storage, Busy]
       def change_outstanding_since(user_id, token)
-        turn, ago, see = errand(:turn, [user_id, token])
+        turn, left, see = errand(:turn, [user_id, token, AGES])
         return if turn == :ended
 
         see(see) if see
-        Time.now - ago.to_f
+        Time.now - (left ? AGES - left : 0)
       end
 
       # Says that the change is committed, so that its quiet period begins. Of a transaction that is open nobody knows
@@ -98,13 +103,14 @@ module Vidcache
 
       # @see Cache#lease
       def lease(user_id, seconds, renew: nil)
+        open!
         token, sql = @statements.lease(user_id, seconds, renew)
         token if @connection.write(sql)
       end
 
       # @see Cache#release
       def release(user_id, token)
-        !@connection.write("#{@statements.release(user_id, token)} RETURNING holder").nil?
+        !@connection.write(@statements.release(user_id, token)).nil?
       end
 
       # @see Cache#refusal
@@ -140,6 +146,7 @@ module Vidcache
       private
 
       def read(kind, about)
+        open!
         _, ask = @statements.steps(kind, about)
         @statements.read(kind, about, @connection.ask(ask))
       end
@@ -147,6 +154,7 @@ module Vidcache
       # In one transaction: the lock, the question, what is new. What is to be told once that is committed is raised
       # then.
       def errand(kind, about)
+        open!
         lock, ask = @statements.steps(kind, about)
         said, refused = @connection.transaction do |session|
           session.ask(lock)
@@ -154,6 +162,7 @@ module Vidcache
           session.run(statements)
           [said, refused]
         end
+        keep_up
         raise refused if refused
 
         said

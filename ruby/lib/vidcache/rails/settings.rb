@@ -42,7 +42,7 @@ module Vidcache
 
     # @return [Symbol] `:file`, for the processes of one host, or `:database`, where they share no disk: see {Database}
     def store
-      (@options.store.presence || :file).to_sym
+      (@options[:store].presence || :file).to_sym
     end
 
     # @return [Boolean]
@@ -238,6 +238,11 @@ module Vidcache
       # What +pp+ prints: as {#inspect}.
       def pretty_print(printer)
         printer.text(inspect)
+      end
+
+      # The setting of that name, which is a method of every Hash too.
+      def store(*given)
+        given.empty? ? self[:store] : super
       end
     end
 

@@ -3,6 +3,11 @@
 require "etc"
 require "fileutils"
 require "tmpdir"
+begin
+  require "pg"
+rescue LoadError
+  nil
+end
 
 # A PostgreSQL of the tests' own: on a socket in a folder of its own, ended with the process that started it.
 class PostgresServer
@@ -14,10 +19,7 @@ class PostgresServer
       return "PostgreSQL's server is not installed" unless programs
       return "root has no user postgres or nobody to run PostgreSQL as" if Process.euid.zero? && unprivileged.nil?
 
-      require "pg"
-      nil
-    rescue LoadError
-      "the gem pg is not installed"
+      "the gem pg is not installed" unless defined?(PG)
     end
 
     # @return [PostgresServer] one for the whole process
@@ -41,7 +43,9 @@ class PostgresServer
     # Whatever ends the process, but not in the children of a fork.
     def at_end(server)
       pid = Process.pid
-      at_exit { server.stop if Process.pid == pid }
+      stop = -> { server.stop if Process.pid == pid }
+      # Minitest runs at the end itself.
+      defined?(Minitest) ? Minitest.after_run(&stop) : at_exit(&stop)
     end
   end
 
@@ -94,7 +98,7 @@ class PostgresServer
 
   # @return [String]
   def url(name)
-    "postgresql:///#{name}?host=#{@folder}&user=app"
+    "postgresql://app@#{@folder.gsub("/", "%2F")}/#{name}"
   end
 
   # A connection that is nobody's else.
