@@ -14,6 +14,7 @@ mod questions;
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
+pub use self::lists::Part;
 pub use self::look::Look;
 use self::memories::Memories;
 pub use self::pages::Reply;

@@ -17,6 +17,11 @@ pub(crate) struct Answer {
     pub(crate) seen: Vec<(i64, Option<Millis>)>,
     /// Whether the component is larger than what was asked for.
     pub(crate) more: bool,
+    /// Contacts and users that a list has found, in its order.
+    pub(crate) found: Vec<i64>,
+    pub(crate) whose: Vec<Key>,
+    /// The last contact that a list has looked at, if it has not come to its end.
+    pub(crate) last: Option<i64>,
 }
 
 impl Answer {
@@ -37,6 +42,9 @@ type RawConflict = (String, Option<i64>, Option<i64>, Time, Time, Time);
 struct Raw {
     head: Head,
     names: Option<usize>,
+    found: Rows<i64>,
+    whose: Rows<String>,
+    last: Option<i64>,
     #[serde(default)]
     more: bool,
     links: Rows<(String, i64, Millis, Millis)>,
@@ -90,7 +98,9 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     for mark in raw.marks.into_iter().flatten() {
         facts.marks.insert(hex(&mark)?);
     }
-    Ok(Answer { head: raw.head, facts, seen, more: raw.more })
+    let found = raw.found.unwrap_or_default();
+    let whose = raw.whose.into_iter().flatten().map(|user| key(&user)).collect::<Result<_, _>>()?;
+    Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last })
 }
 
 fn said(raw: [serde_json::Value; 9]) -> Result<(i64, Said), Distrust> {

@@ -44,7 +44,7 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
 }
 
 /// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
-fn head(more: &str) -> String {
+pub(super) fn head(more: &str) -> String {
     format!(
         "'head', json_build_object(
            'meta', CASE WHEN t.id IS NOT NULL THEN json_build_object('portal', t.portal,
@@ -67,7 +67,7 @@ const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_a
     c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)";
 
 /// A change as an answer has it.
-const CHANGE: &str =
+pub(super) const CHANGE: &str =
     "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
 
 /// One user who has one contact, which nobody else ever had and which was never merged: then this is their component.
@@ -100,18 +100,35 @@ pub(crate) fn parameter(user: &Key) -> String {
 }
 
 /// The whole component of some users and contacts.
-///
-/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
-/// tables, or compile the statement anew each time. An array it takes for ten.
 pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
-    let work = depth == Depth::Work;
-    let mut seeds = String::from("(NULL::bytea, NULL::bigint)");
+    let mut seeds = String::from("SELECT * FROM (VALUES (NULL::bytea, NULL::bigint)");
     for user in &names.users {
         write!(seeds, ", ({}, NULL)", bytes(user.tagged())).expect("a String takes all");
     }
     for vid in &names.vids {
         write!(seeds, ", (NULL, {vid})").expect("a String takes all");
     }
+    seeds.push_str(") seed");
+    component(tables, &Begin { before: "", seeds: &seeds, fields: "" }, names, depth)
+}
+
+/// What a walk begins with.
+pub(super) struct Begin<'a> {
+    /// Tables of the statement's own, each with a comma behind it.
+    pub(super) before: &'a str,
+    /// Gives users and vids.
+    pub(super) seeds: &'a str,
+    /// Fields of the answer of the statement's own, each with a comma behind it.
+    pub(super) fields: &'a str,
+}
+
+/// All that hangs together with what a walk begins with.
+///
+/// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
+/// tables, or compile the statement anew each time. An array it takes for ten.
+pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth: Depth) -> String {
+    let work = depth == Depth::Work;
+    let &Begin { before, seeds, fields } = begin;
     let (limit, head) = (limit(depth) + 1, head(if work { DEADLINE } else { "" }));
     let (us, vs) = ("(SELECT us FROM k)::bytea[]", "(SELECT vs FROM k)::bigint[]");
     // Who holds a conflict's email decides nothing, but whether it is over.
@@ -131,8 +148,8 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
         ),
     };
     tables.named(&format!(
-        "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), n (u, v) AS (
-           SELECT * FROM (VALUES {seeds}) seed
+        "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), {before} n (u, v) AS (
+           {seeds}
            UNION
            SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
              SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u
@@ -149,7 +166,7 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
              SELECT unnest(ARRAY[{graves}]::bytea[])
              UNION SELECT {GRAVE}c.email) FROM c WHERE c.email IS NOT NULL)
          SELECT json_build_object({head},
-           'names', (SELECT names FROM k),
+           'names', (SELECT names FROM k), {fields}
            'links', (SELECT json_agg(json_build_array(encode(l.user_key, 'hex'), l.vid, l.first_at, l.last_at))
              FROM {{links}} l WHERE l.user_key = ANY ({us})),
            'contacts', (SELECT json_agg({CONTACT}) FROM c),
@@ -170,18 +187,6 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
 pub(crate) fn nobody(tables: &Tables) -> String {
     let head = head(DEADLINE);
     tables.named(&format!("SELECT json_build_object({head})::text FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"))
-}
-
-/// The changes that were begun longer ago than that and are outstanding, the oldest first.
-pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> String {
-    let head = head("");
-    tables.named(&format!(
-        "SELECT json_build_object({head}, 'changes', (SELECT json_agg({CHANGE}) FROM (
-           SELECT * FROM {{changes}} WHERE ended_at IS NULL
-             AND begun_at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - {older_than}
-           ORDER BY begun_at, token LIMIT {limit}) h))::text
-         FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
-    ))
 }
 
 /// How many names a component may have.

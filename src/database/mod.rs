@@ -15,6 +15,7 @@ pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod component;
 pub(crate) mod head;
+pub(crate) mod lists;
 pub(crate) mod quiet;
 pub(crate) mod schema;
 pub(crate) mod statements;

@@ -84,7 +84,7 @@ pub(super) fn contradicts(connection: &Connection, vid: Vid, email: Option<Finge
 }
 
 /// The contact that a vid stands for after merges.
-pub(super) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
+pub(crate) fn canonical(connection: &Connection, vid: Vid) -> Result<Vid> {
     Ok(fate(connection, vid.get())?.1.and_then(Vid::new).unwrap_or(vid))
 }
 

@@ -39,6 +39,8 @@ pub(crate) use import::{Import, Known};
 pub use lists::UserToRead;
 pub(crate) use lists::{Which, linked_users, users_of_contact, users_to_read};
 pub use lookup::StaleChange;
+#[cfg(any(test, feature = "database"))]
+pub(crate) use lookup::canonical;
 pub(crate) use lookup::{identities, is_outstanding, outstanding_since, refusal, stale_changes, user_state};
 pub(crate) use verify::verify;
 

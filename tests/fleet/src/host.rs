@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postgres::{Client, SimpleQueryMessage};
-use vidcache::in_database::{Database, Distrust, Errand, Reply, Turn};
+use vidcache::in_database::{Database, Distrust, Errand, Part, Reply, Turn};
 use vidcache::{ChangeToken, Decision, Email, Error, Options, Reason, UserKey, Vid};
 
 use crate::Server;
@@ -141,8 +141,43 @@ impl Host {
     /// # Errors
     /// As the library.
     pub fn record(&mut self, user: i64, answer: &str, change: Option<ChangeToken>) -> Result<(), Error> {
-        let errand = self.vidcache.record(UserKey::from(user), answer.as_bytes(), change, None)?;
+        self.record_read(user, answer, change, None)
+    }
+
+    /// Records an answer to a call that was begun then.
+    ///
+    /// # Errors
+    /// As the library.
+    pub fn record_read(
+        &mut self,
+        user: i64,
+        answer: &str,
+        change: Option<ChangeToken>,
+        asked_at: Option<i64>,
+    ) -> Result<(), Error> {
+        let errand = self.vidcache.record(UserKey::from(user), answer.as_bytes(), change, asked_at)?;
         Self::run(&mut self.client, &errand)?.map(drop)
+    }
+
+    /// A whole list, `limit` at a time.
+    ///
+    /// # Panics
+    /// If the server refuses, or the library does.
+    pub fn list<T, P>(
+        &mut self,
+        ask: impl Fn(&Database, Option<&P>) -> String,
+        read: impl Fn(&Database, &str) -> Result<Part<T, P>, Error>,
+    ) -> Vec<T> {
+        let (mut all, mut next) = (Vec::new(), None);
+        loop {
+            let answer = Self::text(&mut self.client, &ask(&self.vidcache, next.as_ref()));
+            let part = read(&self.vidcache, &answer).expect("a list");
+            all.extend(part.items);
+            next = part.next;
+            if next.is_none() {
+                return all;
+            }
+        }
     }
 
     /// Takes in a webhook.

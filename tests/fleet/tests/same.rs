@@ -5,7 +5,9 @@
 //! tables.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use vidcache::in_database::Database;
 use vidcache::{ChangeToken, Email, Options, Synchronous, UserKey, Vid, Vidcache};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
 
@@ -75,8 +77,13 @@ fn say(dice: &mut Dice, file: &Vidcache, host: &mut Host, changes: &mut Vec<Chan
         }
         1..=3 => {
             let answer = answer(vid, dice.below(2), dice.below(40));
-            let one = file.record(key, answer.as_bytes(), None).map(drop);
-            (format!("record {user} {answer}"), code(one), code(host.record(user, &answer, None)))
+            let asked_at = (dice.below(3) == 0).then(|| milliseconds() + [0, 6_000, -9_000][dice.below(3) as usize]);
+            let one = match asked_at {
+                Some(at) => file.record_read(key, answer.as_bytes(), None, at).map(drop),
+                None => file.record(key, answer.as_bytes(), None).map(drop),
+            };
+            let what = format!("record {user} {answer}{}", if asked_at.is_some() { ", a read" } else { "" });
+            (what, code(one), code(host.record_read(user, &answer, None, asked_at)))
         }
         4 => {
             let (token, begin) = host.vidcache.begin(key).expect("a token");
@@ -102,6 +109,56 @@ fn say(dice: &mut Dice, file: &Vidcache, host: &mut Host, changes: &mut Vec<Chan
             (format!("webhook {body}"), code(one), code(host.webhook(&body)))
         }
     }
+}
+
+/// The clock of this host.
+fn milliseconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("before the year 292 million")
+}
+
+/// What standing work finds, of the file and of the tables: two at a time, so that lists go on.
+fn lists(dice: &mut Dice, file: &Vidcache, host: &mut Host) -> [Vec<String>; 2] {
+    let age = Duration::from_millis(1);
+    let mut of_file: Vec<String> = Vec::new();
+    let mut of_tables: Vec<String> = Vec::new();
+    std::thread::sleep(2 * age);
+    for confirmed in [false, true] {
+        let words = |user: vidcache::UserToRead| format!("read {confirmed} {} {}", user.user, user.vid);
+        of_file.extend(file.users_to_read(confirmed, age, None, 100).expect("a list").into_iter().map(words));
+        let ask = |tables: &Database, after: Option<&Vid>| tables.ask_users_to_read(confirmed, age, after.copied(), 2);
+        let found = host.list(ask, |tables, answer| tables.users_to_read(confirmed, age, answer));
+        of_tables.extend(found.into_iter().map(words));
+    }
+    let words = |one: vidcache::Conflict| format!("conflict {} {:?} {:?} {:?}", one.user, one.vid, one.holder, one.why);
+    of_file.extend(file.conflicts(None, 100).expect("a list").into_iter().map(words));
+    let key = |user: &String| UserKey::from(user.parse::<i64>().expect("a number"));
+    let found = host.list(|tables, after| tables.ask_conflicts(after.map(key), 2), Database::conflicts);
+    of_tables.extend(found.into_iter().map(words));
+    let words = |(user, vid): (String, Vid)| format!("linked {user} {vid}");
+    of_file.extend(file.linked_users(None, 100).expect("a list").into_iter().map(words));
+    let found = host.list(|tables, after| tables.ask_linked_users(after.map(key), 2), Database::linked_users);
+    of_tables.extend(found.into_iter().map(words));
+    let keys: Vec<UserKey<'_>> = (1..=USERS).map(UserKey::from).collect();
+    let Host { client, vidcache } = host;
+    of_tables.push(format!("{:?}", Host::read(client, &vidcache.resolve_many(&keys))));
+    of_file.push(format!("{:?}", file.resolve_many(&keys)));
+    {
+        let key = keys[usize::try_from(dice.below(USERS)).expect("small")];
+        let resolved = Host::read(client, &vidcache.resolve(key)).expect("resolved");
+        let refused = Host::read(client, &vidcache.refusal(key)).expect("asked");
+        let known = Host::read(client, &vidcache.knows(key)).expect("asked");
+        of_tables.push(format!("{resolved:?} {refused:?} {known}"));
+        let (resolved, refused) = (file.resolve(key).expect("resolved"), file.refusal(key).expect("asked"));
+        let changing = file.stale_changes(Duration::ZERO, 100).expect("a list").iter().any(|c| c.user == key.to_text());
+        let known = resolved.is_some() || refused.is_some() || changing;
+        of_file.push(format!("{resolved:?} {refused:?} {known}"));
+    }
+    for all in [&mut of_file, &mut of_tables] {
+        all.sort();
+        all.dedup();
+    }
+    [of_file, of_tables]
 }
 
 fn page(file: &Vidcache, user: i64, email: &Email) -> Page {
@@ -201,6 +258,48 @@ fn every_page_says_the_same_of_the_tables_as_of_a_file() {
     }
     println!("{said} pages said the same, {named} of them named an email");
     assert!(named > 50, "only {named} of {said} named an email");
+}
+
+#[test]
+fn every_list_says_the_same_of_the_tables_as_of_a_file() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut host) = Host::first(&server);
+    let mut kinds = [0; 4];
+    for seed in 200..204 {
+        let dice = &mut Dice(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options { secret: Some(SECRET), synchronous: Synchronous::Normal, ..Options::default() };
+        let file = Vidcache::open(folder.path().join("file"), PORTAL, &options).expect("a file");
+        let (mut changes, mut told) = (Vec::new(), Vec::new());
+        for user in 1..=USERS {
+            let vid = Vid::try_from(900 + user).expect("positive");
+            file.link(UserKey::from(user), vid).expect("linked");
+            host.link(user, vid.get(), false).expect("linked");
+        }
+        // Of a contact that lives no row of the user's says anything.
+        let body = format!(
+            r#"[{{"portalId":{PORTAL},"occurredAt":1772359205000,"eventId":1,"subscriptionType":"contact.merge","primaryObjectId":911,"mergedObjectIds":[910]}}]"#
+        );
+        file.record(UserKey::from(9), answer(910, 0, 1).as_bytes(), None).expect("recorded");
+        host.record(9, &answer(910, 0, 1), None).expect("recorded");
+        file.apply_webhook(body.as_bytes()).expect("merged");
+        host.webhook(&body).expect("merged");
+        for step in 1..=24 {
+            let (what, of_file, of_tables) = say(dice, &file, &mut host, &mut changes);
+            told.push(what);
+            assert_eq!(of_file, of_tables, "seed {seed}, after {}", told.join("\n"));
+            if step % 4 == 0 {
+                let [of_file, of_tables] = lists(dice, &file, &mut host);
+                assert_eq!(of_file, of_tables, "seed {seed}, after\n{}", told.join("\n"));
+                for (kind, begins) in ["read false", "read true", "conflict", "linked"].iter().enumerate() {
+                    kinds[kind] += of_file.iter().filter(|line| line.starts_with(begins)).count();
+                }
+            }
+        }
+        empty(&mut host);
+    }
+    println!("{kinds:?} lines of users to read, unconfirmed and confirmed, of conflicts, and of linked users");
+    assert!(kinds.iter().all(|lines| *lines > 10), "{kinds:?}");
 }
 
 #[test]
