@@ -4,7 +4,7 @@ use magnus::value::Lazy;
 use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value, function, method, prelude::*};
 use vidcache_core::signature::{self, SignedRequest};
 use vidcache_core::{
-    Email, Error as CoreError, ImportReport, Imported, Observed, UserKey, UserToRead, Vid, Vidcache,
+    Conflict, Email, Error as CoreError, ImportReport, Imported, Observed, UserKey, UserToRead, Vid, Vidcache,
 };
 
 use crate::cache::Cache;
@@ -113,14 +113,29 @@ fn users_to_read(
         };
         // Not a look-up: it may read many rows.
         let users = this.write(ruby, |core| core.users_to_read(confirmed, older_than, after.as_ref(), limit))?;
-        let array = ruby.ary_new_capa(users.len());
-        for user in users {
-            let read_at = (user.read_at != 0).then(|| convert::time(ruby, user.read_at)).transpose()?;
-            let arguments = (user.user, user.vid.get(), read_at);
-            array.push::<Value>(ruby.get_inner(&USER_TO_READ).new_instance(arguments)?)?;
-        }
-        Ok(array)
+        Ok(to_read(ruby, users)?)
     })
+}
+
+pub(crate) fn to_read(ruby: &Ruby, users: Vec<UserToRead>) -> Result<RArray, Error> {
+    let array = ruby.ary_new_capa(users.len());
+    for user in users {
+        let read_at = (user.read_at != 0).then(|| convert::time(ruby, user.read_at)).transpose()?;
+        let arguments = (user.user, user.vid.get(), read_at);
+        array.push::<Value>(ruby.get_inner(&USER_TO_READ).new_instance(arguments)?)?;
+    }
+    Ok(array)
+}
+
+pub(crate) fn told_conflicts(ruby: &Ruby, conflicts: Vec<Conflict>) -> Result<RArray, Error> {
+    let array = ruby.ary_new_capa(conflicts.len());
+    for one in conflicts {
+        let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
+        let why = ruby.to_symbol(one.why.name());
+        let arguments = (one.user, vid, holder, why, convert::time(ruby, one.since)?);
+        array.push::<Value>(ruby.get_inner(&CONFLICT).new_instance(arguments)?)?;
+    }
+    Ok(array)
 }
 
 fn users_of(ruby: &Ruby, this: &Cache, vid: Value) -> Result<Vec<String>, Error> {
@@ -140,14 +155,7 @@ fn conflicts(ruby: &Ruby, this: &Cache, after: Value, limit: Value) -> Result<RA
         let limit = convert::limit(limit)?;
         // Not a look-up: it may read many rows.
         let found = this.write(ruby, |core| core.conflicts(after.as_ref().map(Key::get).transpose()?, limit))?;
-        let array = ruby.ary_new_capa(found.len());
-        for one in found {
-            let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
-            let why = ruby.to_symbol(one.why.name());
-            let arguments = (one.user, vid, holder, why, convert::time(ruby, one.since)?);
-            array.push::<Value>(ruby.get_inner(&CONFLICT).new_instance(arguments)?)?;
-        }
-        Ok(array)
+        Ok(told_conflicts(ruby, found)?)
     })
 }
 

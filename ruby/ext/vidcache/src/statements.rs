@@ -8,13 +8,14 @@ use magnus::{
     function, method, prelude::*, typed_data::Obj,
 };
 use vidcache_core::in_database::{Database, Look, Reply};
-use vidcache_core::{Error as CoreError, Options, Page};
+use vidcache_core::{Error as CoreError, Options, Page, Vid};
 
 use crate::cache::Cache;
 use crate::convert::{self, Key};
 use crate::decision;
 use crate::error::{self, Failure, edge};
 use crate::errand::{self, Question};
+use crate::intake;
 
 /// Nothing of it waits, so it is never locked when another thread runs: whoever has it has the GVL.
 #[derive(TypedData)]
@@ -58,6 +59,10 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("release", method!(Statements::release, 2))?;
     class.define_method("ask_stale_changes", method!(Statements::ask_stale_changes, 2))?;
     class.define_method("stale_changes", method!(Statements::stale_changes, 1))?;
+    class.define_method("ask_users_to_read", method!(Statements::ask_users_to_read, 4))?;
+    class.define_method("users_to_read", method!(Statements::users_to_read, 3))?;
+    class.define_method("ask_conflicts", method!(Statements::ask_conflicts, 2))?;
+    class.define_method("conflicts", method!(Statements::conflicts, 1))?;
     class.define_method("doubt_all", method!(Statements::doubt_all, 0))?;
     class.define_method("upkeep", method!(|this: &Statements| this.core().upkeep(), 0))?;
     class.define_method("made_at", method!(Statements::made_at, 0))?;
@@ -292,6 +297,52 @@ impl Statements {
         edge(ruby, || {
             let changes = this.core().stale_changes(&text(answer)?)?;
             Ok(crate::cache::stale_changes(ruby, changes)?)
+        })
+    }
+
+    fn ask_users_to_read(
+        ruby: &Ruby,
+        this: &Self,
+        confirmed: bool,
+        older_than: Value,
+        after: Value,
+        limit: Value,
+    ) -> Result<String, Error> {
+        edge(ruby, || {
+            let older_than = convert::seconds(ruby, older_than, "older_than")?;
+            let after = if after.is_nil() { None } else { Some(convert::vid(ruby, after)?) };
+            Ok(this.core().ask_users_to_read(confirmed, older_than, after, convert::limit(limit)?))
+        })
+    }
+
+    /// A part of the list, and the `after` of the next, nil at its end.
+    fn users_to_read(
+        ruby: &Ruby,
+        this: &Self,
+        confirmed: bool,
+        older_than: Value,
+        answer: RString,
+    ) -> Result<(RArray, Option<i64>), Error> {
+        edge(ruby, || {
+            let older_than = convert::seconds(ruby, older_than, "older_than")?;
+            let part = this.core().users_to_read(confirmed, older_than, &text(answer)?)?;
+            Ok((intake::to_read(ruby, part.items)?, part.next.map(Vid::get)))
+        })
+    }
+
+    fn ask_conflicts(ruby: &Ruby, this: &Self, after: Value, limit: Value) -> Result<String, Error> {
+        edge(ruby, || {
+            let after = if after.is_nil() { None } else { Some(Key::new(ruby, after)?) };
+            let after = after.as_ref().map(Key::get).transpose()?;
+            Ok(this.core().ask_conflicts(after, convert::limit(limit)?))
+        })
+    }
+
+    /// A part of the list, and the `after` of the next, nil at its end.
+    fn conflicts(ruby: &Ruby, this: &Self, answer: RString) -> Result<(RArray, Option<String>), Error> {
+        edge(ruby, || {
+            let part = this.core().conflicts(&text(answer)?)?;
+            Ok((intake::told_conflicts(ruby, part.items)?, part.next))
         })
     }
 

@@ -28,16 +28,36 @@ module Vidcache
         @statements.stale_changes(@connection.ask(@statements.ask_stale_changes(older_than, limit)))
       end
 
-      # @see Cache#users_to_read
+      # {Cache#users_to_read}, in the order of the ids that they were linked to.
+      #
+      # @param after [ToRead, nil] the last of a list before
+      # @return [Array<ToRead>] empty at the end; fewer than the limit are not yet the end
       def users_to_read(confirmed: false, older_than: 0, after: nil, limit: 100)
-        read_at = after&.read_at
-        ask = @statements.ask_users_to_read(confirmed, older_than, after&.vid, read_at && Answer.milliseconds(read_at), limit)
-        @statements.users_to_read(@connection.ask(ask))
+        return [] if after && after.place.nil?
+
+        users, place = parts(after&.place) do |from|
+          ask = @statements.ask_users_to_read(confirmed, older_than, from, limit)
+          @statements.users_to_read(confirmed, older_than, @connection.ask(ask))
+        end
+        users.map { |user| ToRead.new(user.user_id, user.vid, user.read_at, place) }
       end
 
       # @see Cache#conflicts
       def conflicts(after: nil, limit: 1000)
-        @statements.conflicts(@connection.ask(@statements.ask_conflicts(after&.user_id, limit)))
+        parts(after&.user_id) { |from| @statements.conflicts(@connection.ask(@statements.ask_conflicts(from, limit))) }.first
+      end
+
+      # A {UserToRead} that knows from where its list goes on.
+      class ToRead < UserToRead
+        # @return [Integer, nil]
+        # @api private
+        attr_reader :place
+
+        # @api private
+        def initialize(user_id, vid, read_at, place)
+          @place = place
+          super(user_id, vid, read_at)
+        end
       end
 
       # Doubts all that HubSpot has said of every contact, by one row: for a database that was put back, or failed over
@@ -58,6 +78,17 @@ module Vidcache
         statements.each { |sql| @connection.transaction { |session| session.run([sql]) } }
         statements.size
       end
+
+      # What is looked at may be none that is meant.
+      #
+      # @yieldreturn [Array(Array, Object)] some, and from where to go on
+      def parts(from)
+        loop do
+          found, from = yield from
+          return [found, from] if from.nil? || found.any?
+        end
+      end
+      private :parts
 
       # @return [String, nil] why an answer of the database is not believed; nil: it is
       # @api private

@@ -61,13 +61,13 @@ module Vidcache
       listed.find { |name| !["", "$user"].include?(name) } || "public"
     end
 
-    # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was
-    # copied, where the file system keeps no older time.
+    # When the file that is there now was made, or the tables were set up: what was known before that is not in it. Of a
+    # copy this is when it was copied, where the file system keeps no older time.
     #
     # @return [Time, nil] nil: there is none, or its file system does not say
     # @api private
     def born_at
-      return Vidcache.cache.made_at if database?
+      return Vidcache.cache.made_at if Vidcache.in_database?
 
       File.birthtime(path)
     rescue NotImplementedError, SystemCallError
