@@ -97,6 +97,8 @@ enum vidcache_code
   VIDCACHE_CANNOT_OPEN = 305,
   /** The file system cannot carry a database that several processes share. */
   VIDCACHE_UNSUPPORTED_FILESYSTEM = 306,
+  /** vidcache's tables in the app's database cannot be used: they are missing or half migrated, were not set up, may not be written, were asked on a replica or in a transaction that sees them as they were, or hold what cannot be. */
+  VIDCACHE_TABLES_UNUSABLE = 307,
   /** Another process held the write lock for longer than the busy timeout. */
   VIDCACHE_BUSY = 401,
   /** The call was cancelled while it waited; nothing was written. */

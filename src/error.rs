@@ -130,7 +130,7 @@ pub enum Error {
     },
 
     /// The file belongs to another HubSpot portal.
-    #[error("the file belongs to portal {found}, not to portal {expected}")]
+    #[error("the cache belongs to portal {found}, not to portal {expected}")]
     WrongPortal {
         /// The portal recorded in the file.
         found: i64,
@@ -139,10 +139,10 @@ pub enum Error {
     },
     /// The file's key is wrapped under another secret.
     #[error(
-        "the file's key is wrapped under another secret. If the secret was changed, give the one before as an old secret \
-         too: the key is wrapped anew at once, and nothing is lost. Without it nobody can open the file: stop every process \
-         that has it open and move it aside with its -wal and -shm; until the new file has filled again, by HubSpot's answers \
-         or an import, pages name nobody"
+        "the cache's key is wrapped under another secret. If the secret was changed, give the one before as an old secret \
+         too: the key is wrapped anew at once, and nothing is lost. Without it nobody can open the cache: stop every process \
+         that has a file open and move it aside with its -wal and -shm, or empty all tables of a database; until it has \
+         filled again, by HubSpot's answers or an import, pages name nobody"
     )]
     WrongSecret,
     /// The file is not a database of this library.
@@ -182,8 +182,13 @@ pub enum Error {
         kind: &'static str,
     },
 
+    /// vidcache's tables in the app's database cannot be used: they are missing or half migrated, were not set up, may
+    /// not be written, were asked on a replica or in a transaction that sees them as they were, or hold what cannot be.
+    #[error("vidcache's tables in the app's database cannot be used: {0}")]
+    TablesUnusable(String),
+
     /// Another process held the write lock for longer than the busy timeout.
-    #[error("the file was locked by another process for too long")]
+    #[error("others held a lock on what was asked for for too long")]
     Busy,
     /// The call was cancelled while it waited; nothing was written.
     #[error("the call was cancelled while it waited; nothing was written")]
@@ -273,6 +278,7 @@ codes! {
     NewerSchema = 304, "newer_schema";
     CannotOpen = 305, "cannot_open";
     UnsupportedFilesystem = 306, "unsupported_filesystem";
+    TablesUnusable = 307, "tables_unusable";
     // 4xx: while working.
     Busy = 401, "busy";
     Cancelled = 402, "cancelled";

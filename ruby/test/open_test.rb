@@ -23,7 +23,7 @@ class OpenTest < CacheTest
   test "a file of another portal" do
     file_of(portal: 7)
     error = refused(Vidcache::WrongPortal)
-    assert_equal "the file belongs to portal 7, not to portal 62515", error.message
+    assert_equal "the cache belongs to portal 7, not to portal 62515", error.message
   end
 
   test "a file keyed with another secret" do

@@ -26,7 +26,7 @@ pub use crate::database::head::Distrust;
 use crate::database::head::Reader;
 pub use crate::database::quiet::Turn;
 use crate::database::schema::Tables;
-use crate::database::{head, statements, write};
+use crate::database::{failure, head, statements, write};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
@@ -92,8 +92,9 @@ impl<'a, T: 'a> Errand<'a, T> {
     /// What came of it, and the statements that write it.
     ///
     /// # Errors
-    /// [`Error::Storage`] for an answer that is not believed, and those of the work. Then there is nothing to be
-    /// written.
+    /// [`Error::WrongPortal`], [`Error::WrongSecret`], [`Error::NewerSchema`], [`Error::TablesUnusable`] for an answer
+    /// that is not believed, [`Error::Corrupt`] for rows that cannot be, and those of the work. Then there is nothing to
+    /// be written.
     pub fn finish(&self, answer: &str) -> Result<(T, Vec<String>)> {
         let answer = self.database.certain(answer::read(answer, Depth::Work)?)?;
         self.database.with(&answer, |rows| {
@@ -169,7 +170,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::WrongPortal`]; [`Error::WrongSecret`]: the key is under none of the secrets; [`Error::NewerSchema`];
-    /// [`Error::Storage`]: the tables were not set up, or that is no such text.
+    /// [`Error::TablesUnusable`]: the tables were not set up, or that is no such text.
     pub fn take_key(&mut self, text: &str) -> Result<Option<String>> {
         let portal = self.portal.get();
         let (envelope, made_at) = head::envelope(text, portal)?;
@@ -187,6 +188,13 @@ impl Database {
         }
         let anew = envelope::wrap(&key, &self.secrets[0], portal)?;
         Ok(Some(statements::wrap_anew(&self.tables, &envelope, &anew)))
+    }
+
+    /// The error of a statement that the server refused, by its SQLSTATE, five letters; `""` where there is none, since
+    /// the server cannot be reached. It says what to do, and repeats nothing of the server's words, which may quote a
+    /// row. [`Error::Busy`], of a lock or a deadlock, is worth another try.
+    pub fn failure(&self, sqlstate: &str) -> Error {
+        failure::error(sqlstate)
     }
 
     /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock; `None` before

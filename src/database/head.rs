@@ -90,17 +90,17 @@ pub enum Distrust {
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSetUp => f.write_str("vidcache's tables are empty: set them up"),
-            Self::OtherPortal { found } => write!(f, "vidcache's tables belong to portal {found}"),
-            Self::OtherSecret => f.write_str("the fingerprints in vidcache's tables are of another secret"),
-            Self::Newer { found } => {
-                write!(f, "vidcache's tables have format {found}; this version knows up to {FORMAT}")
-            }
+            Self::NotSetUp => f.write_str("they were not set up, which each process does when it begins"),
+            Self::OtherPortal { found } => write!(f, "they belong to portal {found}"),
+            Self::OtherSecret => f.write_str("their fingerprints are of another secret"),
+            Self::Newer { found } => write!(f, "they have format {found}; this version knows up to {FORMAT}"),
             Self::Replica => f.write_str("a replica was asked, which lags: ask through the writing connection"),
             Self::Old { age } => {
                 write!(f, "the transaction sees the database as it was {} ms ago", age.as_millis())
             }
-            Self::Isolation => f.write_str("the transaction must be READ COMMITTED"),
+            Self::Isolation => {
+                f.write_str("what writes must be READ COMMITTED: an older snapshot misses others' writes")
+            }
             Self::TooLarge => f.write_str("too many users and contacts are linked and merged with one another"),
             Self::Unreadable(what) => write!(f, "the database's answer cannot be read: {what}"),
         }
@@ -173,7 +173,7 @@ impl Head {
 /// [`statements::key`](super::statements::key).
 ///
 /// # Errors
-/// [`Error::WrongPortal`], [`Error::NewerSchema`], [`Error::Storage`].
+/// [`Error::WrongPortal`], [`Error::NewerSchema`], [`Error::TablesUnusable`].
 pub(crate) fn envelope(text: &str, portal: i64) -> Result<(Vec<u8>, Millis)> {
     if text.is_empty() {
         return Err(Distrust::NotSetUp.into());
@@ -207,7 +207,7 @@ impl From<Distrust> for Error {
         match why {
             Distrust::OtherSecret => Self::WrongSecret,
             Distrust::Newer { found } => Self::NewerSchema { found, known: FORMAT },
-            why => Self::Storage(why.to_string()),
+            why => Self::TablesUnusable(why.to_string()),
         }
     }
 }

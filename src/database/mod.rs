@@ -14,6 +14,7 @@
 pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod component;
+pub(crate) mod failure;
 pub(crate) mod head;
 pub(crate) mod lists;
 pub(crate) mod quiet;

@@ -256,6 +256,9 @@ fn put_change(rows: &Connection, token: i64, change: &Change, say: &impl Fn(Even
         return Ok(());
     };
     let user = user.user();
+    if begun_at.is_none() && ended_at.is_none() {
+        return Err(Error::Corrupt("a change was neither begun nor ended".into()));
+    }
     if let Some(at) = *begun_at {
         say(Event::ChangeBegun { user, token: id, at })?;
     }

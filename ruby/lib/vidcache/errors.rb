@@ -59,6 +59,9 @@ module Vidcache
   #   The file cannot be opened or created.
   # +UnsupportedFilesystem+ (306)::
   #   The file system cannot carry a database that several processes share.
+  # +TablesUnusable+ (307)::
+  #   vidcache's tables in the app's database cannot be used: they are missing or half migrated, were not set up, may
+  #   not be written, were asked on a replica or in a transaction that sees them as they were, or hold what cannot be.
   # +Busy+ (401)::
   #   Another process held the write lock for longer than the busy timeout.
   # +Cancelled+ (402)::

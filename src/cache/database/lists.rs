@@ -32,7 +32,7 @@ impl Database {
     /// The changes of an answer to [`Database::ask_stale_changes`].
     ///
     /// # Errors
-    /// [`Error::Storage`] for an answer that is not believed.
+    /// Those of an answer that is not believed.
     pub fn stale_changes(&self, answer: &str) -> Result<Vec<StaleChange>> {
         let answer = self.believed(answer::read(answer, Depth::Work)?)?;
         let changes = answer.facts.changes.into_iter().filter_map(|(token, change)| {

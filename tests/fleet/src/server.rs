@@ -85,7 +85,7 @@ impl Server {
             .map_err(|e| e.to_string())?;
         let mut server = Self { folder, postmaster, databases: AtomicU32::new(0) };
         // It says that it is ready by taking a connection.
-        while server.try_connect("postgres").is_err() {
+        while server.try_connect("postgres", "fleet").is_err() {
             if let Ok(Some(status)) = server.postmaster.try_wait() {
                 let log = fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
                 panic!("PostgreSQL ended, {status}: {log}");
@@ -110,11 +110,19 @@ impl Server {
     /// # Panics
     /// If the server refuses.
     pub fn connect(&self, database: &str) -> Client {
-        self.try_connect(database).expect("a connection")
+        self.connect_as(database, "fleet")
     }
 
-    fn try_connect(&self, database: &str) -> Result<Client, postgres::Error> {
-        Config::new().host_path(self.folder.path()).user("fleet").dbname(database).connect(NoTls)
+    /// A connection of another role.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn connect_as(&self, database: &str, role: &str) -> Client {
+        self.try_connect(database, role).expect("a connection")
+    }
+
+    fn try_connect(&self, database: &str, role: &str) -> Result<Client, postgres::Error> {
+        Config::new().host_path(self.folder.path()).user(role).dbname(database).connect(NoTls)
     }
 }
 

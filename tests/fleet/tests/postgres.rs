@@ -149,7 +149,7 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
     let mut tx = worker.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().expect("tx");
     let errand = worker.vidcache.link(UserKey::from(5), vidcache::Vid::try_from(905).expect("positive"), false);
     let answer: String = tx.query_one(&errand.ask(), &[]).expect("asked").get(0);
-    assert_eq!(errand.finish(&answer).map(drop), Err(Error::Storage(Distrust::Isolation.to_string())));
+    assert_eq!(errand.finish(&answer).map(drop), Err(Error::TablesUnusable(Distrust::Isolation.to_string())));
     drop((tx, errand));
     worker.client.batch_execute("UPDATE vidcache_meta SET min_reader = 2").expect("newer");
     assert_eq!(worker.page(1, ANN).3, Some(Distrust::Newer { found: 2 }));

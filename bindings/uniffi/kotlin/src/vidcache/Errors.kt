@@ -119,6 +119,12 @@ public class CannotOpen internal constructor(message: String) : VidcacheExceptio
 public class UnsupportedFilesystem internal constructor(message: String) :
     VidcacheException("unsupported_filesystem", 306, message)
 
+/**
+ * vidcache's tables in the app's database cannot be used: they are missing or half migrated, were not set up, may not
+ * be written, were asked on a replica or in a transaction that sees them as they were, or hold what cannot be.
+ */
+public class TablesUnusable internal constructor(message: String) : VidcacheException("tables_unusable", 307, message)
+
 /** Another process held the write lock for longer than the busy timeout. */
 public class Busy internal constructor(message: String) : VidcacheException("busy", 401, message)
 
@@ -165,6 +171,7 @@ internal fun exception(code: String, message: String, vid: Long?, retryAfter: Du
         "newer_schema" -> NewerSchema(message)
         "cannot_open" -> CannotOpen(message)
         "unsupported_filesystem" -> UnsupportedFilesystem(message)
+        "tables_unusable" -> TablesUnusable(message)
         "busy" -> Busy(message)
         "cancelled" -> Cancelled(message)
         "storage" -> Storage(message)

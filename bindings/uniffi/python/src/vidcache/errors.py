@@ -56,6 +56,7 @@ __all__ = [
     "NewerSchema",
     "CannotOpen",
     "UnsupportedFilesystem",
+    "TablesUnusable",
     "Busy",
     "Cancelled",
     "Storage",
@@ -253,6 +254,15 @@ class UnsupportedFilesystem(VidcacheError):
 
     code = "unsupported_filesystem"
     number = 306
+
+
+class TablesUnusable(VidcacheError):
+    """vidcache's tables in the app's database cannot be used: they are missing or half migrated, were not set up, may
+    not be written, were asked on a replica or in a transaction that sees them as they were, or hold what cannot be.
+    """
+
+    code = "tables_unusable"
+    number = 307
 
 
 class Busy(VidcacheError):
