@@ -114,7 +114,8 @@ module Vidcache
     # @see Cache#append_snippet
     def append_snippet(html, user_id, email, nonce: nil)
       written, reason = page(user_id) { |answer, look| @statements.snippet(user_id, email, nonce, answer, look) }
-      html << written
+      # A buffer of a template's escapes what `<<` puts into it.
+      html.respond_to?(:safe_concat) ? html.safe_concat(written) : html << written
       reason
     end
 
@@ -189,7 +190,9 @@ module Vidcache
       stale(Storage.new(why)) if why
       keep_up
       said
-    rescue Storage, Busy, UnsupportedDatabase => e
+    rescue Error => e
+      raise if e.is_a?(Closed) || !(e.is_a?(UnsupportedDatabase) || Unavailable.of_the_file?(e))
+
       stale(e)
       yield(nil, look).first
     end
@@ -213,7 +216,7 @@ module Vidcache
 
       @kept_up_at = Connection.clock
       @statements.upkeep.each { |sql| @connection.keep(sql) }
-    rescue Storage, Busy => e
+    rescue Error => e
       Failure.report_seldom(e, during: "a process did not say anew how long its pages name an email")
     end
   end

@@ -142,8 +142,10 @@ module Vidcache
 
       # In the log.
       NAME = "vidcache"
+      MISSING = "the app's database has not all of vidcache's tables where they are looked for: `bin/rails generate vidcache:database`, then " \
+                "`bin/rails db:migrate`"
       TEXT = ::ActiveRecord::Type::Text.new
-      private_constant :NAME, :TEXT
+      private_constant :NAME, :TEXT, :MISSING
 
       private
 
@@ -184,20 +186,19 @@ module Vidcache
       rescue *WAITED => e
         raise Busy, words(e)
       rescue ::ActiveRecord::ActiveRecordError => e
+        raise TablesUnusable, MISSING if missing?(e)
+
         raise Storage, words(e)
       end
 
       # The first line: those after it may quote values.
       def words(error)
-        return "there are no tables of vidcache's in schema #{@schema.inspect} of the database: `bin/rails generate vidcache:database`, then " \
-               "`bin/rails db:migrate`" if missing?(error)
-
         line = (error.cause || error).message.to_s.scrub.lines.first.to_s.strip
         "the app's database: #{error.class.name.demodulize}: #{line[0, 200]}"
       end
 
       def missing?(error)
-        %w[PG::UndefinedTable PG::InvalidSchemaName].include?(error.cause.class.name)
+        %w[PG::UndefinedTable PG::UndefinedColumn PG::InvalidSchemaName].include?(error.cause.class.name)
       end
     end
   end

@@ -11,7 +11,7 @@ end
 
 # A PostgreSQL of the tests' own: on a socket in a folder of its own, ended with the process that started it.
 class PostgresServer
-  SETTINGS = %w[listen_addresses= fsync=off max_connections=60].freeze
+  SETTINGS = %w[listen_addresses= fsync=off jit=off max_connections=60].freeze
 
   class << self
     # @return [String, nil] why there can be none
