@@ -124,7 +124,7 @@ class Vidcache::RailsTest < Minitest::Test
 
   # Of a test of what only a file has, or only the tables.
   def only(store)
-    skip "skipped because this is about the #{store}" if TestStore.database? != (store == :database)
+    skip "this is about the #{store}" if TestStore.database? != (store == :database)
   end
 
   # @return [Array<Hash>]
