@@ -109,6 +109,19 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     assert_equal 2, jobs.size
   end
 
+  # As Rails' transactional tests have it: what an app's own test commits is a savepoint's.
+  def test_in_a_transactional_test_a_change_begins_and_its_job_is_enqueued_and_all_of_it_is_rolled_back
+    user = agreed_user
+    connection = ActiveRecord::Base.connection
+    connection.begin_transaction(joinable: false)
+    user.update!(email: "new@shop.test")
+    confirm(user.id, "new@shop.test", change: user.vidcache_change, at: Time.now + 1)
+    assert_equal [1, :agreed], [jobs.size, page(user).reason]
+    connection.rollback_transaction
+    assert_equal [0, :agreed], [changes.size, page(User.find(user.id)).reason]
+    assert_empty @reported
+  end
+
   def test_a_search_path_of_a_tenant_s_finds_the_same_tables
     user = agreed_user
     ActiveRecord::Base.connection.execute("CREATE SCHEMA IF NOT EXISTS tenant; SET search_path TO tenant")
@@ -188,7 +201,7 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     ActiveRecord::SchemaDumper.dump(ActiveRecord::Base.connection, dumped)
     made = dumped.string[/^  create_table "vidcache_.*^  end\n/m].scan(/^  create_table "vidcache_.*?^  end\n/m).join
     ActiveRecord::Base.connection.execute(TestStore::TABLES.map { |table| "DROP TABLE #{table}" }.join(";"))
-    ActiveRecord::Schema.define { instance_eval(made) } # rubocop:disable Style/DocumentDynamicEvalDefinition
+    ActiveRecord::Schema.define { instance_eval(made) }
     assert_equal before, columns
     assert_equal 12, TestStore::TABLES.size
     agreed_user.tap { |user| assert_equal :agreed, page(user).reason } if (Vidcache.cache = @cache = TestStore.open(@dir))
@@ -230,10 +243,11 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
   end
 
   # In a thread, so on another connection.
-  def elsewhere
-    Thread.new { ActiveRecord::Base.connection_pool.with_connection { yield } }.value
+  def elsewhere(&block)
+    pool = ActiveRecord::Base.connection_pool
+    Thread.new { pool.with_connection { block.call } }.value
   ensure
-    ActiveRecord::Base.connection_pool.connections.reject(&:in_use?).each { |idle| ActiveRecord::Base.connection_pool.remove(idle) && idle.disconnect! }
+    pool.connections.reject(&:in_use?).each { |idle| pool.remove(idle) && idle.disconnect! }
   end
 
   def without_prepared_statements(&block)

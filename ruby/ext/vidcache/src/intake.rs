@@ -191,7 +191,7 @@ fn import(ruby: &Ruby, this: &Cache, rows: RArray) -> Result<Value, Error> {
     })
 }
 
-/// As Ruby gives them.
+/// Rows of a user, a contact, an email and its time, as Ruby gives them.
 pub(crate) fn rows(ruby: &Ruby, rows: RArray) -> Result<Vec<Row>, Failure> {
     let mut users = Vec::with_capacity(rows.len());
     for row in rows {

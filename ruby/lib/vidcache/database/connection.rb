@@ -7,7 +7,7 @@ module Vidcache
     #
     # @api private
     class Connection
-      # As Active Record's adapters name themselves.
+      # Names that Active Record's adapters of PostgreSQL give themselves.
       ADAPTERS = /postg/i
 
       # How often what another transaction stood in the way of is tried, outside a transaction of the app's.
@@ -99,7 +99,8 @@ module Vidcache
           inside = connection.transaction_open?
           begin
             # In READ COMMITTED a statement sees what others have committed while it waited for them.
-            connection.transaction(**(inside ? { requires_new: true } : { isolation: :read_committed })) { yield Session.new(self, connection) }
+            own = inside ? { requires_new: true } : { isolation: :read_committed }
+            connection.transaction(**own) { yield Session.new(self, connection) }
           rescue *PASSING
             raise if inside || (tries += 1) >= TRIES
 
@@ -207,8 +208,8 @@ module Vidcache
   class UnsupportedDatabase < Error
     # @param adapter [String] as Active Record names it
     def initialize(adapter = "this")
-      super("config.vidcache.store = :database needs PostgreSQL, and the app's database is #{adapter}: use the file (config.vidcache.store = :file), " \
-            "which serves the processes of one host")
+      super("config.vidcache.store = :database needs PostgreSQL, and the app's database is #{adapter}: use the file " \
+            "(config.vidcache.store = :file), which serves the processes of one host")
     end
 
     # @return [Symbol] not one of the core's codes

@@ -116,7 +116,9 @@ module Vidcache
 
     # In the app's database pages know of the change from now on.
     def see_and_wait
-      quietly("a job has to come twice, since nobody wrote down when its change was committed") { Vidcache.cache.see_email_change(@token) } if Vidcache.in_database?
+      if Vidcache.in_database?
+        quietly("a job has to come twice, since nobody wrote down when its change was committed") { Vidcache.cache.see_email_change(@token) }
+      end
       quiet_period
     end
 

@@ -103,7 +103,7 @@ module Vidcache
       raise Error, text
     end
 
-    # Its tables, whose they are, and whether what it says may be believed: the role, the isolation, the secret.
+    # The tables, whose they are, and whether what is said of them may be believed: the role, the isolation, the secret.
     def look_at_the_database
       look("the database") do
         cache = Vidcache.cache

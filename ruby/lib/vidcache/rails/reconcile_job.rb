@@ -12,7 +12,7 @@ module Vidcache
     # Seconds after something became doubtful in which a read says nothing yet, and some more.
     WAIT = 10
 
-    # The same, where to look for the doubtful is to look at everybody, in the app's database.
+    # Seconds that a job waits where to look for the doubtful is to look at everybody, in the app's database.
     LONGER = 60
     private_constant :LONGER
 

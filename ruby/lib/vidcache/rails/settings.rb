@@ -253,11 +253,14 @@ module Vidcache
     NO_WEBHOOK_URL =
       "config.vidcache.webhook_url is not set, so every webhook is refused: whoever sends one would say himself which address it " \
       "was signed for. Set it to the whole address that is entered at HubSpot."
-    private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
+    NO_PREFIX = "config.vidcache.store = :database looks for its tables without the app's table_name_prefix and suffix: use the file"
+    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
 
     def open_database
+      raise NotConfigured, NO_PREFIX if [::ActiveRecord::Base.table_name_prefix, ::ActiveRecord::Base.table_name_suffix].any?(&:present?)
+
       given = { loader_host: @options.loader_host.presence }.compact
       Database.open(schema: database_schema, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **given)
     end

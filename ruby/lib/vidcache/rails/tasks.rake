@@ -133,7 +133,7 @@ namespace :vidcache do
     end
   end
 
-  desc "After an old copy of the file, or of the app's database, was put back: no page names an email until HubSpot says it anew. Then vidcache:reconcile"
+  desc "After an old copy of the file or the database was put back: no page names an email until HubSpot says it anew. Then vidcache:reconcile"
   task doubt: :environment do
     plainly.call do
       Vidcache.cache.doubt_all

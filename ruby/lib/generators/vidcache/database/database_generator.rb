@@ -9,7 +9,7 @@ module Vidcache
       include ::ActiveRecord::Generators::Migration
 
       source_root File.expand_path("templates", __dir__)
-      desc "The tables for an app whose processes share no disk, in its own PostgreSQL: a migration, and `config.vidcache.store = :database`."
+      desc "The tables for an app whose processes share no disk, in its own PostgreSQL: a migration, and the setting of the store."
       class_option :database, type: :string, aliases: %w[--db], desc: "of an app with several: the one that the users are in"
 
       # @!visibility private
@@ -21,7 +21,9 @@ module Vidcache
       def choose_the_store
         path = "config/initializers/vidcache.rb"
         full = File.join(destination_root, path)
-        return say_status(:skip, "#{path} is not there: put `config.vidcache.store = :database` where your app sets it up", :yellow) unless File.exist?(full)
+        unless File.exist?(full)
+          return say_status(:skip, "#{path} is not there: put `config.vidcache.store = :database` where your app sets it up", :yellow)
+        end
         return say_status(:identical, path, :blue) if File.read(full).match?(/^[^#\n]*vidcache\.store\s*=/)
 
         inject_into_file path, <<~RUBY.indent(2), after: /^Rails\.application\.configure do\n/
