@@ -7,7 +7,8 @@ use magnus::value::Lazy;
 use magnus::{Class, IntoValue, RArray, RClass, RString, Ruby, Symbol, Value, prelude::*};
 use vidcache_core::in_database::{Database, Errand, Turn};
 use vidcache_core::{
-    ChangeToken, Email, Error, Identity, ImportReport, Imported, Observed, Recorded, Refusal, UserKey, Vid, WebhookReport,
+    ChangeToken, Email, Error, Identity, ImportReport, Imported, Observed, Recorded, Refusal, UserKey, Vid,
+    WebhookReport,
 };
 
 use crate::convert::{self, Key, value_class};
@@ -40,7 +41,7 @@ pub(crate) enum Question {
     Resolve(Key),
     ResolveMany(Vec<Key>),
     Refusal(Key),
-    Explain(Key, Option<Email>),
+    Explain(Key, Option<Box<Email>>),
     Export(Key),
     UsersOf(Vid),
 }
@@ -79,18 +80,26 @@ impl Question {
                 let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
                 Self::Record(user, answer, change, convert::milliseconds(about.entry(3)?)?)
             }
-            "webhook" => Self::Webhook(RString::from_value(about.entry(0)?).map(convert::bytes).ok_or(
-                Error::InvalidWebhook { event: None, field: "body", why: "it is not a String" },
-            )?),
-            "observe" => Self::Observe(convert::bytes(about.entry::<RString>(0)?), convert::milliseconds(about.entry(1)?)?),
+            "webhook" => Self::Webhook(
+                RString::from_value(about.entry(0)?).map(convert::bytes).ok_or(Error::InvalidWebhook {
+                    event: None,
+                    field: "body",
+                    why: "it is not a String",
+                })?,
+            ),
+            "observe" => {
+                Self::Observe(convert::bytes(about.entry::<RString>(0)?), convert::milliseconds(about.entry(1)?)?)
+            }
             "import" => Self::Import(intake::rows(ruby, about)?),
             "end_conflict" => Self::EndConflict(user()?),
             "knows" => Self::Knows(user()?),
             "resolve" => Self::Resolve(user()?),
-            "resolve_many" => Self::ResolveMany(about.into_iter().map(|user| Key::new(ruby, user)).collect::<Result<_, _>>()?),
+            "resolve_many" => {
+                Self::ResolveMany(about.into_iter().map(|user| Key::new(ruby, user)).collect::<Result<_, _>>()?)
+            }
             "refusal" => Self::Refusal(user()?),
             "forget" => Self::Forget(user()?),
-            "explain" => Self::Explain(user()?, convert::email(ruby, about.entry(1)?)?),
+            "explain" => Self::Explain(user()?, convert::email(ruby, about.entry(1)?)?.map(Box::new)),
             "export" => Self::Export(user()?),
             "users_of" => Self::UsersOf(convert::vid(ruby, about.entry(0)?)?),
             _ => return Err(Error::Internal("an errand of no kind".into()).into()),
@@ -128,19 +137,20 @@ impl Question {
             }
             Self::Observe(answer, asked_at) => database.observe(answer, *asked_at)?.map(Outcome::Observed),
             Self::Import(rows) => {
-                let rows = rows.iter().map(|(key, vid, email)| Ok(Imported { user: key.get()?, vid: *vid, email: *email }));
+                let rows =
+                    rows.iter().map(|(key, vid, email)| Ok(Imported { user: key.get()?, vid: *vid, email: *email }));
                 database.import(&rows.collect::<Result<Vec<_>, Error>>()?)?.map(Outcome::Imported)
             }
             Self::EndConflict(user) => database.end_conflict(user.get()?).map(|()| Outcome::Nothing),
             Self::Knows(user) => database.knows(user.get()?).map(Outcome::Flag),
             Self::Resolve(user) => database.resolve(user.get()?).map(|found| Outcome::Contacts(vec![vid(found)])),
-            Self::ResolveMany(_) => database
-                .resolve_many(keys)
-                .map(|found| Outcome::Contacts(found.into_iter().map(vid).collect())),
+            Self::ResolveMany(_) => {
+                database.resolve_many(keys).map(|found| Outcome::Contacts(found.into_iter().map(vid).collect()))
+            }
             Self::Refusal(user) => database.refusal(user.get()?).map(Outcome::Refusal),
             Self::Forget(user) => database.forget(user.get()?).map(Outcome::Flag),
             Self::Explain(user, email) => {
-                database.explain(user.get()?, email.as_ref()).map(|told| Outcome::Texts(told.sentences))
+                database.explain(user.get()?, email.as_deref()).map(|told| Outcome::Texts(told.sentences))
             }
             Self::Export(user) => database.export(user.get()?).map(Outcome::Text),
             Self::UsersOf(vid) => database.users_of(*vid).map(Outcome::Texts),
@@ -164,8 +174,7 @@ impl Outcome {
                 ((ruby.to_symbol(name), wait, see).into_value_with(ruby), None)
             }
             Self::Recorded(Ok(recorded)) => {
-                let fields =
-                    (recorded.vid.get(), recorded.canonical, recorded.created, recorded.email_observed);
+                let fields = (recorded.vid.get(), recorded.canonical, recorded.created, recorded.email_observed);
                 (ruby.get_inner(&RECORDED).new_instance(fields)?, None)
             }
             Self::Recorded(Err(error)) => (ruby.qnil().as_value(), Some(error)),

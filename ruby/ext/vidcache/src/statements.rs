@@ -4,8 +4,8 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use magnus::{
-    DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData, Value,
-    function, method, prelude::*, typed_data::Obj,
+    DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData,
+    Value, function, method, prelude::*, typed_data::Obj,
 };
 use vidcache_core::in_database::{Database, Look, Reply};
 use vidcache_core::{Error as CoreError, Options, Page, Vid};
@@ -13,8 +13,8 @@ use vidcache_core::{Error as CoreError, Options, Page, Vid};
 use crate::cache::Cache;
 use crate::convert::{self, Key};
 use crate::decision;
-use crate::error::{self, Failure, edge};
 use crate::errand::{self, Question};
+use crate::error::{self, Failure, edge};
 use crate::intake;
 
 /// Nothing of it waits, so it is never locked when another thread runs: whoever has it has the GVL.
@@ -46,7 +46,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("anonymous_snippet", method!(Statements::anonymous_snippet, 1))?;
     class.define_method("signed_out_snippet", method!(Statements::signed_out_snippet, 1))?;
     class.define_method("anonymous_page_data", method!(|this: &Statements| this.core().anonymous_page().data(), 0))?;
-    class.define_method("signed_out_page_data", method!(|this: &Statements| this.core().signed_out_page().data(), 0))?;
+    class
+        .define_method("signed_out_page_data", method!(|this: &Statements| this.core().signed_out_page().data(), 0))?;
     class.define_method("begin", method!(Statements::begin, 1))?;
     class.define_method("see", method!(Statements::see, 1))?;
     class.define_method("ask_quiet_period", method!(|this: &Statements| this.core().ask_quiet_period(), 0))?;
@@ -159,7 +160,9 @@ impl Statements {
         look: (i64, i64),
     ) -> Result<(Value, Value), Error> {
         edge(ruby, || {
-            Self::page(ruby, this, (user, email, answer, look), |page| Ok(decision::new(ruby, &page.decision(), email)?))
+            Self::page(ruby, this, (user, email, answer, look), |page| {
+                Ok(decision::new(ruby, &page.decision(), email)?)
+            })
         })
     }
 
@@ -190,9 +193,7 @@ impl Statements {
         answer: Value,
         look: (i64, i64),
     ) -> Result<(Value, Value), Error> {
-        edge(ruby, || {
-            Self::page(ruby, this, (user, email, answer, look), |page| Ok(page.data().into_value_with(ruby)))
-        })
+        edge(ruby, || Self::page(ruby, this, (user, email, answer, look), |page| Ok(page.data().into_value_with(ruby))))
     }
 
     fn anonymous_snippet(ruby: &Ruby, this: &Self, nonce: Value) -> Result<String, Error> {
