@@ -85,8 +85,7 @@ module Vidcache
       @statements.made_at
     end
 
-    # @!method portal_id
-    #   @return [Integer]
+    # @return [Integer] the portal that the tables belong to
     def portal_id
       @statements.portal_id
     end
