@@ -125,7 +125,7 @@ at_once!(decide(user, email) else method!(Cache::decide, 2));
 at_once!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
 at_once!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
 
-/// As Ruby sees them.
+/// The changes as Ruby sees them.
 pub(crate) fn stale_changes(ruby: &Ruby, changes: Vec<StaleChange>) -> Result<RArray, Error> {
     let array = ruby.ary_new_capa(changes.len());
     for change in changes {

@@ -159,7 +159,7 @@ impl Question {
 }
 
 impl Outcome {
-    /// As Ruby sees it, and the error that is to be raised once what was written is committed.
+    /// What Ruby sees of it, and the error that is to be raised once what was written is committed.
     pub(crate) fn told(self, ruby: &Ruby) -> Result<(Value, Option<Error>), Failure> {
         Ok(match self {
             Self::Nothing => (ruby.qnil().as_value(), None),
