@@ -20,6 +20,8 @@ module Vidcache
   autoload :Explanation, "vidcache/rails/explanation"
   autoload :HubspotHttp, "vidcache/rails/hubspot_http"
   autoload :Check, "vidcache/rails/check"
+  autoload :Database, "vidcache/database"
+  autoload :UnsupportedDatabase, "vidcache/database"
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"
@@ -70,14 +72,21 @@ module Vidcache
   REOPEN_AFTER = 1.0 # seconds
 
   class << self
-    # The app's cache, opened at the first use from `config.vidcache`. The same object serves all threads, and goes on
+    # The app's cache, opened at the first use from `config.vidcache`: a file, or the tables in the app's own database
+    # ({Database}, `config.vidcache.store = :database`). The same object serves all threads, and goes on
     # working in the children of a fork: nothing is to be done in Puma's `before_fork` or `on_worker_boot`.
     #
-    # @return [Vidcache::Cache]
+    # @return [Vidcache::Cache, Vidcache::Database]
     # @raise [Vidcache::NotConfigured] no `portal_id`
     # @raise [Vidcache::Error] the file cannot be opened; for {REOPEN_AFTER} seconds later calls raise the same error
     def cache
       @cache || @mutex.synchronize { @cache ||= open_configured }
+    end
+
+    # @return [Boolean] whether the rows are in the app's database, so that a change is part of its transaction
+    # @api private
+    def in_database?
+      cache.respond_to?(:see_email_change)
     end
 
     # Puts another cache in its place, as tests do; `nil` goes back to the configured one.

@@ -9,6 +9,7 @@ module Vidcache
   # | setting | default |
   # | --- | --- |
   # | `portal_id` | none: without it nothing is opened, rendered or tracked |
+  # | `store` | `:file`; `:database`: the app's own PostgreSQL, where processes share no disk ({Database}) |
   # | `path` | `storage/hubspot.vidcache` under the app's root, elsewhere than in production with the environment in its name; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
   # | `old_secrets`, `old_secret_key_bases` | none: what those were before a rotation (see {Settings#old_secrets}) |

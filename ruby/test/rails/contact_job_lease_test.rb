@@ -102,6 +102,7 @@ class Vidcache::ContactJobLeaseTest < Vidcache::RailsTest
 
   # Between the beginning, which is in the file, and what the app knows of it.
   def test_a_change_whose_beginning_was_cut_off_is_found_and_ended
+    only :file # In the database it is rolled back with everything else.
     [Timeout::Error, :kill].each_with_index do |cut, index|
       user = signed_up("ann#{index}@shop.test")
       join = Vidcache::Change.method(:join_transaction)

@@ -388,6 +388,8 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
       assert_equal [1, 1], [jobs.size, jobs.first["executions"]], failure.class
       @cache.forget(user.id).then { confirm(user.id, "ann#{index}@shop.test", vid: 901 + index) } # And its lease.
       token = @cache.begin_email_change(user.id)
+      sleep 0.002 # What was seen within the millisecond of its beginning is seen again by the job.
+      @cache.see_email_change(token) if TestStore.database?
       sleep 0.06
       assert_raises(StandardError, failure.class) { run_job(user, token, failure, failure, executions: last) }
       assert_equal :change_outstanding, reason(user), "until retry_email_changes"
@@ -472,7 +474,7 @@ class Vidcache::ContactJobTest < Vidcache::RailsTest
 
   # @return [Vidcache::Cache] of another process, as far as the file knows
   def announce(deadline)
-    Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515, page_deadline: deadline)
+    TestStore.open(@dir, page_deadline: deadline)
   end
 
   def new_user

@@ -54,6 +54,7 @@ class Vidcache::ForgettingTest < Vidcache::RailsTest
   end
 
   def test_an_unknown_key_costs_no_write_and_a_locked_file_no_sign_up
+    only :file
     locked do
       user = User.create!(email: "ann@shop.test")
       assert_equal [nil], tokens
@@ -63,6 +64,7 @@ class Vidcache::ForgettingTest < Vidcache::RailsTest
   end
 
   def test_where_the_stranger_cannot_be_forgotten_no_row_is_created
+    only :file
     gone = agreed_user
     User.where(id: gone.id).delete_all
     locked { assert_raises(Vidcache::Busy) { User.create!(id: gone.id, email: "bob@else.test") } }
@@ -129,6 +131,7 @@ class Vidcache::ForgettingTest < Vidcache::RailsTest
   end
 
   def test_a_failure_to_forget_leaves_the_destruction_as_it_is_and_says_what_to_do
+    only :file
     user = agreed_user
     during = []
     listener = ActiveSupport::Notifications.subscribe("failure.vidcache") { |*, payload| during << payload[:during] }

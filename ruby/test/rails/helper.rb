@@ -16,10 +16,12 @@ require "tmpdir"
 require "vidcache"
 require "vidcache/railtie"
 require_relative "../collector"
+require_relative "support/store"
 
 LOG = StringIO.new
 SCRATCH = Dir.mktmpdir("vidcache-rails-")
 Minitest.after_run { FileUtils.remove_entry(SCRATCH) }
+DATABASE = TestStore.url(SCRATCH)
 
 # The smallest app that has the railtie. What Rails does at boot is tested in processes of their own (boot_test.rb).
 class TestApp < Rails::Application
@@ -32,6 +34,7 @@ class TestApp < Rails::Application
   config.cache_store = :memory_store
   config.hosts.clear
   config.vidcache.when_unavailable = :raise # As it is outside development.
+  config.vidcache.store = :database if TestStore.database?
 
   # Besides those of the other tests' controllers, which `draw` alone would take away.
   def self.add_routes(&block)
@@ -43,7 +46,7 @@ class TestApp < Rails::Application
   end
 end
 
-ENV["DATABASE_URL"] = "sqlite3:#{SCRATCH}/app.sqlite3"
+ENV["DATABASE_URL"] = DATABASE
 verbose = $VERBOSE
 $VERBOSE = nil
 TestApp.initialize!
@@ -60,6 +63,7 @@ ActiveRecord::Schema.define do
     t.string :mail
   end
 end
+TestStore.make_tables if TestStore.database?
 $VERBOSE = verbose
 
 class HubspotContactJob < ActiveJob::Base
@@ -87,7 +91,8 @@ end
 class Vidcache::RailsTest < Minitest::Test
   def setup
     @dir = Dir.mktmpdir("case-", SCRATCH)
-    @cache = Vidcache.open("#{@dir}/hubspot.vidcache", portal_id: 62_515)
+    TestStore.empty
+    @cache = TestStore.open(@dir)
     Vidcache.cache = @cache
     TestApp.config.vidcache.path = "#{@dir}/hubspot.vidcache"
     [User, Person].each(&:delete_all)
@@ -115,6 +120,11 @@ class Vidcache::RailsTest < Minitest::Test
   ensure
     options.each_key { |name| TestApp.config.vidcache.delete(name) }
     Vidcache.settings = settings
+  end
+
+  # Of a test of what only a file has, or only the tables.
+  def only(store)
+    skip "this is about the #{store}" if TestStore.database? != (store == :database)
   end
 
   # @return [Array<Hash>]

@@ -9,7 +9,7 @@ use magnus::{
     Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::{Error as CoreError, LeaseToken, Options, Vidcache};
+use vidcache_core::{Error as CoreError, LeaseToken, Options, StaleChange, Vidcache};
 
 use crate::convert::{self, Key, value_class};
 use crate::decision;
@@ -125,7 +125,21 @@ at_once!(decide(user, email) else method!(Cache::decide, 2));
 at_once!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
 at_once!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
 
+/// The changes as Ruby sees them.
+pub(crate) fn stale_changes(ruby: &Ruby, changes: Vec<StaleChange>) -> Result<RArray, Error> {
+    let array = ruby.ary_new_capa(changes.len());
+    for change in changes {
+        let arguments = (change.user, change.token.get(), convert::time(ruby, change.begun_at)?);
+        array.push::<Value>(ruby.get_inner(&STALE_CHANGE).new_instance(arguments)?)?;
+    }
+    Ok(array)
+}
+
 impl Cache {
+    pub(crate) const fn core(&self) -> &Vidcache {
+        &self.core
+    }
+
     fn open(ruby: &Ruby, path: Value, portal: Value, options: RArray) -> Result<Obj<Self>, Error> {
         edge(ruby, || {
             let path = convert::path(path)?;
@@ -310,12 +324,7 @@ impl Cache {
             let limit = convert::limit(limit)?;
             // Not a look-up: it may read many rows.
             let changes = this.write(ruby, |core| core.stale_changes(older_than, limit))?;
-            let array = ruby.ary_new_capa(changes.len());
-            for change in changes {
-                let arguments = (change.user, change.token.get(), convert::time(ruby, change.begun_at)?);
-                array.push::<Value>(ruby.get_inner(&STALE_CHANGE).new_instance(arguments)?)?;
-            }
-            Ok(array)
+            Ok(stale_changes(ruby, changes)?)
         })
     }
 

@@ -68,6 +68,11 @@ fn exception(ruby: &Ruby, error: &vidcache_core::Error) -> Error {
     made(ruby, error).unwrap_or_else(|failed| failed)
 }
 
+/// The exception as an object, to be raised later.
+pub(crate) fn object(ruby: &Ruby, error: &vidcache_core::Error) -> Result<Value, Error> {
+    made(ruby, error)?.value().ok_or_else(|| Error::new(ruby.exception_runtime_error(), "no exception"))
+}
+
 fn made(ruby: &Ruby, error: &vidcache_core::Error) -> Result<Error, Error> {
     let class = ruby.get_inner(&MODULE).const_get::<_, ExceptionClass>(class_name(error.code()))?;
     let exception = class.new_instance((error.to_string(),))?;

@@ -3,7 +3,9 @@
 use magnus::value::Lazy;
 use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value, function, method, prelude::*};
 use vidcache_core::signature::{self, SignedRequest};
-use vidcache_core::{Email, Error as CoreError, Imported, UserKey, UserToRead, Vid, Vidcache};
+use vidcache_core::{
+    Conflict, Email, Error as CoreError, ImportReport, Imported, Observed, UserKey, UserToRead, Vid, Vidcache,
+};
 
 use crate::cache::Cache;
 use crate::convert::{self, Key, value_class};
@@ -84,12 +86,7 @@ fn observe(ruby: &Ruby, this: &Cache, answer: RString, asked_at: Value) -> Resul
             Some(asked_at) => core.observe_read(&answer, asked_at),
             None => core.observe(&answer),
         })?;
-        let ids = |vids: Vec<Vid>| {
-            let array = ruby.ary_from_iter(vids.into_iter().map(Vid::get));
-            array.freeze();
-            array
-        };
-        Ok(ruby.get_inner(&OBSERVED).new_instance((ids(observed.contacts), ids(observed.missing)))?)
+        Ok(self::observed(ruby, observed)?)
     })
 }
 
@@ -116,14 +113,29 @@ fn users_to_read(
         };
         // Not a look-up: it may read many rows.
         let users = this.write(ruby, |core| core.users_to_read(confirmed, older_than, after.as_ref(), limit))?;
-        let array = ruby.ary_new_capa(users.len());
-        for user in users {
-            let read_at = (user.read_at != 0).then(|| convert::time(ruby, user.read_at)).transpose()?;
-            let arguments = (user.user, user.vid.get(), read_at);
-            array.push::<Value>(ruby.get_inner(&USER_TO_READ).new_instance(arguments)?)?;
-        }
-        Ok(array)
+        Ok(to_read(ruby, users)?)
     })
+}
+
+pub(crate) fn to_read(ruby: &Ruby, users: Vec<UserToRead>) -> Result<RArray, Error> {
+    let array = ruby.ary_new_capa(users.len());
+    for user in users {
+        let read_at = (user.read_at != 0).then(|| convert::time(ruby, user.read_at)).transpose()?;
+        let arguments = (user.user, user.vid.get(), read_at);
+        array.push::<Value>(ruby.get_inner(&USER_TO_READ).new_instance(arguments)?)?;
+    }
+    Ok(array)
+}
+
+pub(crate) fn told_conflicts(ruby: &Ruby, conflicts: Vec<Conflict>) -> Result<RArray, Error> {
+    let array = ruby.ary_new_capa(conflicts.len());
+    for one in conflicts {
+        let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
+        let why = ruby.to_symbol(one.why.name());
+        let arguments = (one.user, vid, holder, why, convert::time(ruby, one.since)?);
+        array.push::<Value>(ruby.get_inner(&CONFLICT).new_instance(arguments)?)?;
+    }
+    Ok(array)
 }
 
 fn users_of(ruby: &Ruby, this: &Cache, vid: Value) -> Result<Vec<String>, Error> {
@@ -143,14 +155,7 @@ fn conflicts(ruby: &Ruby, this: &Cache, after: Value, limit: Value) -> Result<RA
         let limit = convert::limit(limit)?;
         // Not a look-up: it may read many rows.
         let found = this.write(ruby, |core| core.conflicts(after.as_ref().map(Key::get).transpose()?, limit))?;
-        let array = ruby.ary_new_capa(found.len());
-        for one in found {
-            let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
-            let why = ruby.to_symbol(one.why.name());
-            let arguments = (one.user, vid, holder, why, convert::time(ruby, one.since)?);
-            array.push::<Value>(ruby.get_inner(&CONFLICT).new_instance(arguments)?)?;
-        }
-        Ok(array)
+        Ok(told_conflicts(ruby, found)?)
     })
 }
 
@@ -171,28 +176,46 @@ fn apply_webhook(ruby: &Ruby, this: &Cache, body: Value) -> Result<Value, Error>
 }
 
 /// The email, and when HubSpot held it.
-type Row = (Key, Vid, Option<(Email, i64)>);
+pub(crate) type Row = (Key, Vid, Option<(Email, i64)>);
 
 /// Of rows of a user, a vid, and an email with HubSpot's time in milliseconds or two nils.
 fn import(ruby: &Ruby, this: &Cache, rows: RArray) -> Result<Value, Error> {
     edge(ruby, || {
-        let mut users: Vec<Row> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let row =
-                RArray::from_value(row).ok_or(CoreError::InvalidUserKey("it is not in a row with its contact"))?;
-            let email = match (convert::email(ruby, row.entry(2)?)?, convert::milliseconds(row.entry(3)?)?) {
-                (Some(email), Some(at)) => Some((email, at)),
-                _ => None,
-            };
-            users.push((Key::new(ruby, row.entry(0)?)?, convert::vid(ruby, row.entry(1)?)?, email));
-        }
+        let users = self::rows(ruby, rows)?;
         let report = this.write(ruby, |core| {
             core.import(
                 users.iter().map(|(key, vid, email)| Ok(Imported { user: key.get()?, vid: *vid, email: *email })),
             )
         })?;
-        Ok(ruby.get_inner(&IMPORT_REPORT).new_instance((report.imported, report.vid_taken))?)
+        Ok(import_report(ruby, report)?)
     })
+}
+
+/// Rows of a user, a contact, an email and its time, as Ruby gives them.
+pub(crate) fn rows(ruby: &Ruby, rows: RArray) -> Result<Vec<Row>, Failure> {
+    let mut users = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = RArray::from_value(row).ok_or(CoreError::InvalidUserKey("it is not in a row with its contact"))?;
+        let email = match (convert::email(ruby, row.entry(2)?)?, convert::milliseconds(row.entry(3)?)?) {
+            (Some(email), Some(at)) => Some((email, at)),
+            _ => None,
+        };
+        users.push((Key::new(ruby, row.entry(0)?)?, convert::vid(ruby, row.entry(1)?)?, email));
+    }
+    Ok(users)
+}
+
+pub(crate) fn observed(ruby: &Ruby, observed: Observed) -> Result<Value, Error> {
+    let ids = |vids: Vec<Vid>| {
+        let array = ruby.ary_from_iter(vids.into_iter().map(Vid::get));
+        array.freeze();
+        array
+    };
+    ruby.get_inner(&OBSERVED).new_instance((ids(observed.contacts), ids(observed.missing)))
+}
+
+pub(crate) fn import_report(ruby: &Ruby, report: ImportReport) -> Result<Value, Error> {
+    ruby.get_inner(&IMPORT_REPORT).new_instance((report.imported, report.vid_taken))
 }
 
 fn link_shared(ruby: &Ruby, this: &Cache, user: Value, vid: Value) -> Result<(), Error> {

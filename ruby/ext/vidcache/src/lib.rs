@@ -9,10 +9,12 @@
 mod cache;
 mod convert;
 mod decision;
+mod errand;
 mod error;
 mod gvl;
 mod intake;
 mod recall;
+mod statements;
 
 use magnus::{Error, Ruby};
 
@@ -26,6 +28,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     error::define(ruby, vidcache)?;
     error::edge(ruby, || {
         let class = cache::define(ruby, vidcache)?;
-        Ok(intake::define(ruby, vidcache, class)?)
+        intake::define(ruby, vidcache, class)?;
+        Ok(statements::define(ruby, vidcache)?)
     })
 }

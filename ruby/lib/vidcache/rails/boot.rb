@@ -35,7 +35,8 @@ module Vidcache
       look_at_models
       Vidcache.cache.resolve(0)
     rescue StandardError, NotImplementedError => e
-      Failure.report(e, during: "the file cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")
+      what = Vidcache.settings.database? ? "the database" : "the file"
+      Failure.report(e, during: "#{what} cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")
     end
 
     def saves

@@ -82,7 +82,7 @@ module Vidcache
       once do
         if @commit_tried
           quietly("a job was not enqueued, so the change stays outstanding") { enqueue } if @token
-        elsif @token.is_a?(Integer)
+        elsif @token.is_a?(Integer) && !Vidcache.in_database? # There it was rolled back with everything else.
           quietly("a change was not abandoned, so it stays outstanding") { Vidcache.cache.abandon_email_change(@user_id, @token) }
         end
       end
@@ -105,7 +105,7 @@ module Vidcache
 
     # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.
     def enqueue
-      wait = quiet_period if @token.is_a?(Integer)
+      wait = see_and_wait if @token.is_a?(Integer)
       @record.class.enqueue_vidcache_job(@record, @token, wait: wait, before: @before, saved_at: @saved_at)
     rescue NotImplementedError
       Failure.report(CANNOT_WAIT, during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
@@ -113,6 +113,14 @@ module Vidcache
 
     CANNOT_WAIT = Error.new("config.active_job.queue_adapter (:inline?) cannot enqueue a job for later, and HubSpot must not be told sooner")
     private_constant :CANNOT_WAIT
+
+    # In the app's database pages know of the change from now on.
+    def see_and_wait
+      if Vidcache.in_database?
+        quietly("a job has to come twice, since nobody wrote down when its change was committed") { Vidcache.cache.see_email_change(@token) }
+      end
+      quiet_period
+    end
 
     # Where the file cannot say, the longest that any may be: the job is not lost, and comes in no case too early.
     def quiet_period

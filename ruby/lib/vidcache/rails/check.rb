@@ -39,8 +39,17 @@ module Vidcache
       if column && !model.attribute_names.include?(model.attribute_aliases.fetch(column, column))
         found << "#{model.name} says `has_vid vid: :#{column}`, and #{model.table_name} has no such column"
       end
+      found << ELSEWHERE % model.name if Vidcache.settings.database? && elsewhere?(model)
       found.concat(job(model))
     end
+
+    ELSEWHERE = "%s is in another database than vidcache's tables, so a change of an email would not begin in its transaction: use the file"
+    private_constant :ELSEWHERE
+
+    def self.elsewhere?(model)
+      model.connection_specification_name != Database::Connection.model.connection_specification_name
+    end
+    private_class_method :elsewhere?
 
     def self.job(model)
       job = model.vidcache_job_class
@@ -70,7 +79,7 @@ module Vidcache
       end
       return @findings unless @settings.configured?
 
-      look("the file") { Vidcache.cache.resolve(0) || "#{@settings.path} can be used" }
+      @settings.database? ? look_at_the_database : look("the file") { Vidcache.cache.resolve(0) || "#{@settings.path} can be used" }
       look_at_the_model
       look_at_the_token
       look_at_the_webhook
@@ -92,6 +101,18 @@ module Vidcache
 
     def wrong(text)
       raise Error, text
+    end
+
+    # The tables, whose they are, and whether what is said of them may be believed: the role, the isolation, the secret.
+    def look_at_the_database
+      look("the database") do
+        cache = Vidcache.cache
+        began = Database::Connection.clock
+        distrust = cache.distrust
+        took = ((Database::Connection.clock - began) * 1000).round(1)
+        wrong(distrust) if distrust
+        "its tables in schema #{cache.schema} can be used, and are under this app's secret; a look takes #{took} ms"
+      end
     end
 
     def look_at_the_model

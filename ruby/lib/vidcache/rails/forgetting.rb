@@ -51,6 +51,8 @@ module Vidcache
 
     # @return [Boolean] whether a page or a job of this key could speak of anybody, or would not because of somebody
     def self.known?(key)
+      return Vidcache.cache.known?(key) if Vidcache.in_database?
+
       !Vidcache.cache.resolve(key).nil? || Change.outstanding(key).any? || !Vidcache.cache.refusal(key).nil?
     end
 

@@ -12,6 +12,10 @@ module Vidcache
     # Seconds after something became doubtful in which a read says nothing yet, and some more.
     WAIT = 10
 
+    # Seconds that a job waits where to look for the doubtful is to look at everybody, in the app's database.
+    LONGER = 60
+    private_constant :LONGER
+
     retry_on Busy, Storage, HubspotError, RateLimited, SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
              Net::ProtocolError, wait: 60, attempts: 3
 
@@ -26,11 +30,14 @@ module Vidcache
     # @api private
     def self.soon
       now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-      return if @soon && now < @soon
-      return if Vidcache.settings.access_token.nil? || Vidcache.cache.users_to_read(older_than: Reconcile::AGAIN, limit: 1).empty?
+      return if (@soon && now < @soon) || Vidcache.settings.access_token.nil?
 
-      @soon = now + WAIT
-      set(wait: WAIT).perform_later
+      everybody = Vidcache.in_database?
+      return if !everybody && Vidcache.cache.users_to_read(older_than: Reconcile::AGAIN, limit: 1).empty?
+
+      wait = everybody ? LONGER : WAIT
+      @soon = now + wait
+      set(wait: wait).perform_later
     end
 
     # For tests.

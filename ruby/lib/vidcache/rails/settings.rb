@@ -40,12 +40,35 @@ module Vidcache
       @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
     end
 
-    # When the file that is there now was made: what was known before that is not in it. Of a copy this is when it was
-    # copied, where the file system keeps no older time.
+    # @return [Symbol] `:file`, for the processes of one host, or `:database`, where they share no disk: see {Database}
+    def store
+      (@options[:store].presence || :file).to_sym
+    end
+
+    # @return [Boolean]
+    def database?
+      store == :database
+    end
+
+    # The schema of the app's database that the tables are in: the first that the app's own tables are looked for in, by
+    # its `database.yml`. Not the one that is current: tenants change that.
+    #
+    # @return [String]
+    # @api private
+    def database_schema
+      config = Database::Connection.model.connection_db_config.configuration_hash
+      listed = config[:schema_search_path].to_s.split(",").map { |name| name.strip.delete('"') }
+      listed.find { |name| !["", "$user"].include?(name) } || "public"
+    end
+
+    # When the file that is there now was made, or the tables were set up: what was known before that is not in it. Of a
+    # copy this is when it was copied, where the file system keeps no older time.
     #
     # @return [Time, nil] nil: there is none, or its file system does not say
     # @api private
     def born_at
+      return Vidcache.cache.made_at if Vidcache.in_database?
+
       File.birthtime(path)
     rescue NotImplementedError, SystemCallError
       nil
@@ -155,6 +178,7 @@ module Vidcache
       unknown = webhook_signatures - %w[v1 v2 v3]
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
       raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
+      raise ArgumentError, "config.vidcache.store is neither :file nor :database" unless %i[file database].include?(store)
 
       wrong = webhook_url && WebhookAddress.problem(webhook_url, secure: ::Rails.env.production?)
       raise ArgumentError, "config.vidcache.webhook_url #{wrong}" if wrong
@@ -193,12 +217,13 @@ module Vidcache
       printer.text(inspect)
     end
 
-    # Opens the file, making its folder if need be.
+    # Opens the file, making its folder if need be; or the tables.
     #
-    # @return [Vidcache::Cache]
+    # @return [Vidcache::Cache, Vidcache::Database]
     # @raise [Vidcache::NotConfigured, Vidcache::Error]
     def open
       raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
+      return open_database if database?
 
       make_folder(path.dirname)
       Vidcache.open(path, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **options_given)
@@ -218,6 +243,11 @@ module Vidcache
       def pretty_print(printer)
         printer.text(inspect)
       end
+
+      # The setting of that name, which is a method of every Hash too.
+      def store(*given)
+        given.empty? ? self[:store] : super
+      end
     end
 
     NO_LOADER_HOST =
@@ -227,9 +257,17 @@ module Vidcache
     NO_WEBHOOK_URL =
       "config.vidcache.webhook_url is not set, so every webhook is refused: whoever sends one would say himself which address it " \
       "was signed for. Set it to the whole address that is entered at HubSpot."
-    private_constant :NO_LOADER_HOST, :NO_WEBHOOK_URL
+    NO_PREFIX = "config.vidcache.store = :database looks for its tables without the app's table_name_prefix and suffix: use the file"
+    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
+
+    def open_database
+      raise NotConfigured, NO_PREFIX if [::ActiveRecord::Base.table_name_prefix, ::ActiveRecord::Base.table_name_suffix].any?(&:present?)
+
+      given = { loader_host: @options.loader_host.presence }.compact
+      Database.open(schema: database_schema, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **given)
+    end
 
     # What root makes belongs to the owner of the folder above, whose processes are to use it; as the file does.
     def make_folder(folder)

@@ -119,7 +119,21 @@ namespace :vidcache do
     end
   end
 
-  desc "After an old copy of the file was put back: no page names an email until HubSpot says it anew. Then vidcache:reconcile"
+  desc "Take over what a file knows into the tables of the app's database, as often as you like: FILE=the file"
+  task copy: :environment do
+    from = ENV["FILE"].presence || abort("vidcache: say which file with FILE=…")
+    abort "vidcache: there is no file #{from}" unless File.file?(from)
+    plainly.call do
+      abort "vidcache: config.vidcache.store is not :database: there is nothing to copy to" unless Vidcache.in_database?
+      settings = Vidcache.settings
+      file = Vidcache.open(from, portal_id: settings.portal_id, secret: settings.secret, old_secrets: settings.old_secrets,
+                                 page_deadline: settings.page_deadline)
+      puts "vidcache: taken over, by #{Vidcache.cache.copy(file)} statements; doing it again changes nothing"
+      file.close
+    end
+  end
+
+  desc "After an old copy of the file or the database was put back: no page names an email until HubSpot says it anew. Then vidcache:reconcile"
   task doubt: :environment do
     plainly.call do
       Vidcache.cache.doubt_all
@@ -153,6 +167,7 @@ namespace :vidcache do
   desc "Put a backup back, with the app stopped: FILE=the backup. No page names an email of it until HubSpot was read again"
   task restore: :environment do
     from = ENV["FILE"].presence || abort("vidcache: say which backup with FILE=…")
+    abort "vidcache: the rows are in the app's database, and come back with it; then vidcache:doubt" if Vidcache.settings.database?
     plainly.call do
       old = Vidcache.restore(from, Vidcache.settings.path)
       puts "vidcache: #{old} is what was there" if old

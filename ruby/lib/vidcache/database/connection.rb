@@ -1,0 +1,225 @@
+# frozen_string_literal: true
+
+module Vidcache
+  class Database
+    # The app's own connection to its PostgreSQL, as Active Record has it: of the model with `has_vid`, so that a change
+    # begins in the transaction that changes the email. None is opened for vidcache, and none is kept.
+    #
+    # @api private
+    class Connection
+      # Names that Active Record's adapters of PostgreSQL give themselves.
+      ADAPTERS = /postg/i
+
+      # How often what another transaction stood in the way of is tried, outside a transaction of the app's.
+      TRIES = 5
+
+      # What ends with the next try, as a rule.
+      PASSING = [::ActiveRecord::Deadlocked, ::ActiveRecord::SerializationFailure].freeze
+
+      WAITED = [::ActiveRecord::LockWaitTimeout, ::ActiveRecord::QueryCanceled, ::ActiveRecord::ConnectionTimeoutError, *PASSING].freeze
+      private_constant :TRIES, :PASSING, :WAITED
+
+      # @return [Class] whose connection it is
+      def self.model
+        Keys.models.first || ::ActiveRecord::Base
+      end
+
+      # Seconds, by a clock that goes on while the machine sleeps.
+      # @return [Float]
+      def self.clock
+        Process.clock_gettime(defined?(Process::CLOCK_BOOTTIME) ? Process::CLOCK_BOOTTIME : Process::CLOCK_MONOTONIC)
+      end
+
+      # @param schema [String] of the tables
+      def initialize(schema)
+        @schema = schema
+      end
+
+      # @return [String] of the tables
+      attr_reader :schema
+
+      # Asks for one text, of the server that is written to: a replica lags. Never of Active Record's query cache, and
+      # without an end of the app's own transaction where it fails.
+      #
+      # @param sql [String]
+      # @return [String, nil] nil: no row
+      # @raise [Vidcache::Error]
+      def ask(sql)
+        on_the_writer(prevent_writes: true) { |connection| apart(connection) { value(connection, sql) } }
+      end
+
+      # {#ask} with a statement that is kept prepared, unless the app's connection keeps none (`prepared_statements:
+      # false`, behind a pooler that hands out another connection each time).
+      #
+      # @param sql [String] with one parameter
+      # @yieldreturn [String] the statement with the parameter in it
+      def ask_prepared(sql, parameter)
+        on_the_writer(prevent_writes: true) do |connection|
+          apart(connection) { connection.prepared_statements ? value(connection, sql, parameter) : value(connection, yield) }
+        end
+      end
+
+      # Runs what belongs to the app's own transaction, if there is one, and ends with it.
+      #
+      # @return [void]
+      # @raise [Vidcache::Error, ActiveRecord::ReadOnlyError]
+      def run_with_the_app(sql, apart: false)
+        translated do
+          with_connection do |connection|
+            apart ? apart(connection) { run(connection, sql) } : run(connection, sql)
+          end
+        end
+      end
+
+      # Writes what the library keeps for itself, also from a page.
+      #
+      # @return [nil]
+      # @raise [Vidcache::Error]
+      def keep(sql)
+        on_the_writer(prevent_writes: false) { |connection| apart(connection) { run(connection, sql) } }
+      end
+
+      # A statement that writes, and gives one value if it did.
+      #
+      # @return [Object, nil]
+      # @raise [Vidcache::Error, ActiveRecord::ReadOnlyError]
+      def write(sql)
+        on_the_writer { |connection| apart(connection) { value(connection, sql) } }
+      end
+
+      # Runs the block in a transaction of its own, or in a part of the app's own, which the app ends. What a deadlock
+      # broke off is run again, unless the app's own work went with it.
+      #
+      # @yieldparam session [Session]
+      # @return [Object] what the block returns
+      # @raise [Vidcache::Error, ActiveRecord::ReadOnlyError]
+      def transaction
+        tries = 0
+        on_the_writer do |connection|
+          inside = connection.transaction_open?
+          begin
+            # In READ COMMITTED a statement sees what others have committed while it waited for them.
+            own = inside ? { requires_new: true } : { isolation: :read_committed }
+            connection.transaction(**own) { yield Session.new(self, connection) }
+          rescue *PASSING
+            raise if inside || (tries += 1) >= TRIES
+
+            sleep(rand * 0.05 * tries)
+            retry
+          end
+        end
+      end
+
+      # Whether a transaction of the app's is open: what is read then may never be committed.
+      def transaction_open?
+        with_connection(&:transaction_open?)
+      end
+
+      # The statements of an errand, in its transaction.
+      # @api private
+      Session = Struct.new(:connection, :active_record) do
+        def ask(sql)
+          connection.value(active_record, sql)
+        end
+
+        def run(statements)
+          connection.run(active_record, statements.join(";\n")) unless statements.empty?
+        end
+      end
+      private_constant :Session
+
+      # @api private
+      def value(connection, sql, parameter = nil)
+        binds = parameter ? [::ActiveRecord::Relation::QueryAttribute.new("user_key", parameter, TEXT)] : []
+        connection.uncached { connection.select_all(sql, NAME, binds, preparable: !parameter.nil?).rows.dig(0, 0) }
+      end
+
+      # Some at once: by the protocol that takes no parameters.
+      # @api private
+      def run(connection, sql)
+        connection.execute(sql, NAME)
+        nil
+      end
+
+      # In the log.
+      NAME = "vidcache"
+      MISSING = "the app's database has not all of vidcache's tables where they are looked for: `bin/rails generate vidcache:database`, then " \
+                "`bin/rails db:migrate`"
+      TEXT = ::ActiveRecord::Type::Text.new
+      private_constant :NAME, :TEXT, :MISSING
+
+      private
+
+      # Under `DatabaseSelector`, and in `connected_to(role: :reading)`, too. What the app forbids to be written there
+      # is not written.
+      def on_the_writer(prevent_writes: nil, &block)
+        translated do
+          role = ::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord.writing_role : ::ActiveRecord::Base.writing_role
+          preventing = ::ActiveRecord::Base.current_preventing_writes
+          next with_connection(&block) if self.class.model.current_role == role && !(preventing && prevent_writes == false)
+
+          forbidden = prevent_writes.nil? ? preventing : prevent_writes
+          ::ActiveRecord::Base.connected_to(role: role, prevent_writes: forbidden) { with_connection(&block) }
+        end
+      end
+
+      # `connection` is deprecated from Rails 7.2 on. In a request either is the one that the request has.
+      def with_connection(&block)
+        model = self.class.model
+        connection_given = lambda do |connection|
+          raise UnsupportedDatabase, connection.adapter_name unless connection.adapter_name.match?(ADAPTERS)
+
+          block.call(connection)
+        end
+        model.respond_to?(:with_connection) ? model.with_connection(&connection_given) : connection_given.call(model.connection)
+      end
+
+      # A failed statement ends the whole transaction, unless it is in a part of it.
+      def apart(connection, &block)
+        connection.transaction_open? ? connection.transaction(requires_new: true, &block) : yield
+      end
+
+      # No error of another library's reaches who rescues this one's.
+      def translated
+        yield
+      rescue ::ActiveRecord::ReadOnlyError
+        raise
+      rescue *WAITED => e
+        raise Busy, words(e)
+      rescue ::ActiveRecord::ActiveRecordError => e
+        raise TablesUnusable, MISSING if missing?(e)
+
+        raise Storage, words(e)
+      end
+
+      # The first line: those after it may quote values.
+      def words(error)
+        line = (error.cause || error).message.to_s.scrub.lines.first.to_s.strip
+        "the app's database: #{error.class.name.demodulize}: #{line[0, 200]}"
+      end
+
+      def missing?(error)
+        %w[PG::UndefinedTable PG::UndefinedColumn PG::InvalidSchemaName].include?(error.cause.class.name)
+      end
+    end
+  end
+
+  # The app's database is none that vidcache's rows can be in.
+  class UnsupportedDatabase < Error
+    # @param adapter [String] as Active Record names it
+    def initialize(adapter = "this")
+      super("config.vidcache.store = :database needs PostgreSQL, and the app's database is #{adapter}: use the file " \
+            "(config.vidcache.store = :file), which serves the processes of one host")
+    end
+
+    # @return [Symbol] not one of the core's codes
+    def code
+      :unsupported_database
+    end
+
+    # @return [nil]
+    def code_number
+      nil
+    end
+  end
+end
