@@ -60,15 +60,14 @@ File.write("Makefile", <<~MAKEFILE)
   .PHONY: all install clean distclean
   all:
   \tRUBY="$(RUBY)" $(CARGO) rustc --release --locked --lib --package vidcache-ruby --manifest-path "#{crate}/Cargo.toml" --target-dir "#{target}"
-  \trm -f #{library} && cp "#{target}/release/#{built}" #{library}
+  \tcp "#{target}/release/#{built}" #{library}.$$$$ && mv -f #{library}.$$$$ #{library}
 
-  # Removed first: a process that has the old one mapped keeps it. What an installed gem was built from and by stays
-  # nowhere.
+  # Renamed into its place: a process that has the old one mapped keeps it, and one that loads it meanwhile finds it
+  # whole. What an installed gem was built from and by stays nowhere.
   install: all
   \tmkdir -p "$(DESTDIR)$(RUBYARCHDIR)"
-  \trm -f "$(DESTDIR)$(RUBYARCHDIR)/#{library}"
-  \tcp #{library} "$(DESTDIR)$(RUBYARCHDIR)/#{library}"
-  \tchmod 755 "$(DESTDIR)$(RUBYARCHDIR)/#{library}"
+  \tcp #{library} "$(DESTDIR)$(RUBYARCHDIR)/#{library}.$$$$" && chmod 755 "$(DESTDIR)$(RUBYARCHDIR)/#{library}.$$$$" && \\
+  \tmv -f "$(DESTDIR)$(RUBYARCHDIR)/#{library}.$$$$" "$(DESTDIR)$(RUBYARCHDIR)/#{library}"
   #{"\trm -rf \"#{target}\" #{library}" if packaged}
 
   clean:
