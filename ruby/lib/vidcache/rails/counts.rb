@@ -2,8 +2,8 @@
 
 module Vidcache
   # Of how many users pages say less, and why, as far as the file knows it: each number from an index, and counted up to
-  # a limit, so that it costs the same whatever the file holds. Which users' emails differ from the app's, and who has no
-  # contact, the file cannot say: the emails and the users are the app's.
+  # a limit, so that it costs the same whatever the file holds. Which users' emails differ from the app's, and who has
+  # no contact, the file cannot say: the emails and the users are the app's.
   #
   # @api private
   class Counts

@@ -40,7 +40,7 @@ module Vidcache
 
       private
 
-      # This process first, and then those that began last.
+      # All processes: first the one that asks, and then those that began last.
       def pids
         own = Process.pid
         Dir.children("/proc").grep(/\A\d+\z/).map(&:to_i).sort_by { |pid| [pid == own ? 0 : 1, -pid] }

@@ -138,7 +138,7 @@ module Vidcache
         Explanation.new(model, id: key, ask: false).sentences
       end
 
-      # They are held, and `export` gives them. Nobody reads them, and a page that is copied into a ticket needs none.
+      # Fingerprints are held, and `export` gives them. A page that is copied into a ticket needs none.
       def without_fingerprints(held)
         contact = held["contact"]&.reject { |name, _| %w[email_fingerprint secondary].include?(name) }
         held.merge("contact" => contact).except("log")
