@@ -100,8 +100,8 @@ impl Email {
     }
 }
 
-/// Whether the text is its own normalised form, and has no other: so nearly every email is. It says no to some that are,
-/// such as those with a blank inside.
+/// Whether the text is its own normalised form, and has no other: so nearly every email is. It says no to some that
+/// are, such as those with a blank inside.
 #[inline]
 fn is_normal(text: &[u8]) -> bool {
     const OTHER: u8 = 1;

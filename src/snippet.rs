@@ -147,7 +147,7 @@ impl<'a> Page<'a> {
         out.write_str(at)?;
         match self.left {
             None => out.write_str(fixed)?,
-            // The deadline of an answer that took its time is shorter; what else all pages have in common stands behind.
+            // The deadline of an answer that took its time is shorter; the rest, which all pages share, stands behind.
             Some(ms) => {
                 out.write_str(",\"ttl\":")?;
                 out.write_str(itoa::Buffer::new().format(ms))?;

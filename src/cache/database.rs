@@ -93,8 +93,8 @@ impl<'a, T: 'a> Errand<'a, T> {
     ///
     /// # Errors
     /// [`Error::WrongPortal`], [`Error::WrongSecret`], [`Error::NewerSchema`], [`Error::TablesUnusable`] for an answer
-    /// that is not believed, [`Error::Corrupt`] for rows that cannot be, and those of the work. Then there is nothing to
-    /// be written.
+    /// that is not believed, [`Error::Corrupt`] for rows that cannot be, and those of the work. Then nothing is to be
+    /// written.
     pub fn finish(&self, answer: &str) -> Result<(T, Vec<String>)> {
         let answer = self.database.certain(answer::read(answer, Depth::Work)?)?;
         self.database.with(&answer, |rows| {

@@ -70,6 +70,10 @@ module Vidcache
       Vidcache::Instrumentation::PageLogSubscriber.attach_to(:vidcache) if ::Rails.logger&.debug?
     end
 
+    initializer "vidcache.pulse" do
+      Vidcache::Pulse.listen
+    end
+
     # What of a webhook's body is personal. Nothing of it is a parameter of Rails' as long as the webhook is a Rack app,
     # but error services that show a request's body filter it by this list. The job's arguments are the user's global id
     # and a number.

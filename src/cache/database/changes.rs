@@ -36,8 +36,8 @@ impl Database {
     /// longer. Where it has to be seen first, the statement that comes with it says so: run it, in a transaction that
     /// is committed at once. An errand that is read ([`Errand::read`]): with the user's lease held it needs no lock.
     ///
-    /// The errand's errors are [`Error::UnknownChange`](crate::Error::UnknownChange), also of a change whose transaction
-    /// is not committed yet or was rolled back, and [`Error::ForeignChange`](crate::Error::ForeignChange).
+    /// The errand's errors are [`Error::UnknownChange`](crate::Error::UnknownChange), also of a change whose
+    /// transaction is not committed yet or was rolled back, and [`Error::ForeignChange`](crate::Error::ForeignChange).
     pub fn turn<'a>(
         &'a self,
         user: UserKey<'a>,
@@ -101,8 +101,8 @@ impl Database {
     }
 
     /// Takes the user's lease for that long, from 1 ms to 1 hour, or goes on with it, as
-    /// [`Vidcache::lease`](crate::Vidcache::lease): a statement that gives a row if and only if it is the holder's then.
-    /// Run it by itself, in no transaction of the app's: others who want the lease would wait for its end.
+    /// [`Vidcache::lease`](crate::Vidcache::lease): a statement that gives a row if and only if it is the holder's
+    /// then. Run it by itself, in no transaction of the app's: others who want the lease would wait for its end.
     ///
     /// # Errors
     /// [`Error::InvalidOption`](crate::Error::InvalidOption); [`Error::Storage`](crate::Error::Storage): there are no

@@ -95,7 +95,7 @@ impl Database {
     }
 }
 
-/// Those of the users that a list has found, in its order: others hang together with them.
+/// The items of the users that a list has found, in its order: others hang together with them.
 fn of_users<T>(answer: &Answer, all: Vec<T>, user: impl Fn(&T) -> &str) -> Part<T, String> {
     let found: Vec<String> = answer.whose.iter().map(|key| key.user().to_text()).collect();
     let place = |item: &T| found.iter().position(|one| one == user(item));

@@ -6,8 +6,8 @@ use crate::event::Millis;
 /// The time at which a page began to ask, by two clocks: that of the day, which the page says, and one that goes on
 /// while the machine sleeps and is never set, by which the age of the answer is told.
 ///
-/// Take one by [`Database::look`](super::Database::look) *before* the statement is sent, so that no page is younger than
-/// what it says. One look serves one page: both of its statements, if it takes two.
+/// Take one by [`Database::look`](super::Database::look) *before* the statement is sent, so that no page is younger
+/// than what it says. One look serves one page: both of its statements, if it takes two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
     at: Millis,

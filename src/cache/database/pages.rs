@@ -77,12 +77,12 @@ impl Database {
         Page::new(&self.template, look.at(), Decision::stale(id))
     }
 
-    /// As [`Vidcache::anonymous_page`](crate::Vidcache::anonymous_page): there is nobody to ask for.
+    /// The page of [`Vidcache::anonymous_page`](crate::Vidcache::anonymous_page): there is nobody to ask for.
     pub fn anonymous_page(&self) -> Page<'_> {
         Page::new(&self.template, Look::now().at(), Decision::ANONYMOUS)
     }
 
-    /// As [`Vidcache::signed_out_page`](crate::Vidcache::signed_out_page).
+    /// The page of [`Vidcache::signed_out_page`](crate::Vidcache::signed_out_page).
     pub fn signed_out_page(&self) -> Page<'_> {
         Page::signed_out(&self.template, Look::now().at())
     }

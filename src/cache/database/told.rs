@@ -6,7 +6,8 @@ use crate::snippet::Page;
 /// What became of an answer about one user.
 #[derive(Clone)]
 pub enum Reply<'a> {
-    /// There is more to ask: this statement. Its answer goes to [`Database::reply`](super::Database::reply) with the same look, and is the last.
+    /// There is more to ask: this statement. Its answer goes to [`Database::reply`](super::Database::reply) with
+    /// the same look, and is the last.
     More(String),
     /// The page, and why the answer was not believed, if it was not. Then the page's reason is
     /// [`Reason::Stale`](crate::Reason::Stale).
@@ -16,7 +17,7 @@ pub enum Reply<'a> {
 /// Some of a list, and from where it goes on. Fewer than were asked for, or none, is not the end of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<T, P> {
-    /// Those that are meant, of those that were looked at.
+    /// The items that are meant, of those that were looked at.
     pub items: Vec<T>,
     /// The `after` of the next part. `None`: that was the last.
     pub next: Option<P>,

@@ -22,6 +22,7 @@ module Vidcache
       # @param error [Exception, nil] nil: it went well
       # @return [void]
       def job(key, error)
+        Pulse.count(error ? "failed_jobs" : "jobs")
         return store&.delete("vidcache/job/#{key}") if error.nil?
 
         words = error.is_a?(Error) ? error.message : error.class.name
@@ -33,6 +34,14 @@ module Vidcache
       # @return [void]
       def webhook
         store&.write("vidcache/webhook", Time.now.to_i, expires_in: KEPT)
+      rescue StandardError
+        nil
+      end
+
+      # @param users [Integer] who had no contact for longer than an hour when the reconcile looked
+      # @return [void]
+      def unlinked(users)
+        store&.write("vidcache/unlinked", { "users" => users, "at" => Time.now.to_i }, expires_in: KEPT)
       rescue StandardError
         nil
       end
@@ -53,8 +62,10 @@ module Vidcache
     # @param model [Class] with `has_vid`
     # @param id [String, nil] the user's key
     # @param email [String, nil] by which they are looked up where there is no id
-    def initialize(model, id: nil, email: nil)
+    # @param ask [Boolean] whether HubSpot is asked, which may take seconds
+    def initialize(model, id: nil, email: nil, ask: true)
       @model = model
+      @ask = ask
       @user = id ? model.find_vidcache_user(id) : by_email(email)
       @key = @user&.vidcache_key || id
     end
@@ -137,7 +148,7 @@ module Vidcache
 
     # Whether the contact is there: a deletion that no webhook told is known to HubSpot alone.
     def at_hubspot
-      return unless @held["vid"] && Vidcache.settings.access_token
+      return unless @ask && @held["vid"] && Vidcache.settings.access_token
 
       answer = Timeout.timeout(15) { HubspotHttp.call("GET", "#{Vidcache.settings.api_path}/#{@held["vid"]}") }
       return "HubSpot has no contact #{@held["vid"]} now: it was deleted, and `vidcache:reconcile` will hear of it." if answer.code.to_i == 404

@@ -15,6 +15,8 @@ module Vidcache
   # | `key_reused.vidcache` | `user_id` | a new row has the key of a user whom the file knew, who is forgotten ({Forgetting}) |
   # | `webhook.vidcache` | `applied`, `repeated`, `ignored` | a webhook's events were taken in |
   # | `refused_webhook.vidcache` | `status`, `code` | a webhook was refused: each time, where the log has one an hour |
+  # | `reconcile.vidcache` | `read`, `calls`, `changes`, `users`, `conflicts`, `unlinked` | a reconcile of a model's users is done |
+  # | `web.vidcache` | `action`, `user_id`, `allowed`, `why` | a button of {Web} was pressed, or somebody was refused |
   # | `failure.vidcache` | `error`, `during` | the app went on without vidcache |
   #
   # No payload holds an email.
@@ -37,6 +39,7 @@ module Vidcache
     # Of a page that did not name its user's email.
     # @api private
     def self.page(user_id, reason)
+      Pulse.page(reason)
       ActiveSupport::Notifications.instrument("decision.vidcache", user_id: user_id, reason: reason)
       ActiveSupport::Notifications.instrument("resolve_miss.vidcache", user_id: user_id) if reason == :not_linked
     end

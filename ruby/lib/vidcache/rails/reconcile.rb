@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "vidcache/rails/contact_reader"
+require "vidcache/rails/counts"
 require "vidcache/rails/gone_contacts"
 require "vidcache/rails/unlinked"
 
@@ -63,6 +64,7 @@ module Vidcache
       counts[:conflicts] = look_at_conflicts if @model
       @gone&.look_up
       counts[:calls] = @reader.calls
+      tell(counts) if @model
       counts
     end
 
@@ -82,9 +84,11 @@ module Vidcache
       taken = each_conflict.filter_map { |conflict| conflict.user_id if conflict.why == :vid_taken }
       unlinked = Unlinked.new(@model, @reader, create: @create)
       found = 0
+      @unlinked = 0
       each_unlinked do |ids|
-        users = @model.where(@model.primary_key => ids).to_a
-        found += unlinked.find(users.reject { |user| new?(user) || taken.include?(user.vidcache_key.to_s) })
+        users = @model.where(@model.primary_key => ids).reject { |user| new?(user) || taken.include?(user.vidcache_key.to_s) }
+        @unlinked += users.count(&:vidcache_email)
+        found += unlinked.find(users)
       end
       found
     end
@@ -102,6 +106,13 @@ module Vidcache
     end
 
     private
+
+    # For who watches, and for the operators' page: no failure of that is one of the reconcile's.
+    def tell(counts)
+      ActiveSupport::Notifications.instrument("reconcile.vidcache", counts.merge(unlinked: @unlinked))
+      Explanation::Traces.unlinked(@unlinked)
+      Pulse.sample(Counts.new(Counts::FOR_PROGRAMS).sample)
+    end
 
     def look_at(conflict, found)
       user = @model.find_vidcache_user(conflict.user_id) or return

@@ -96,7 +96,8 @@ module Vidcache
         cache.page_data(key, email = nil)
       end
       # For those who listen; a second look-up, so the answer may be newer.
-      data.key?("email") || (reason = cache.decide(key, email).reason) == :agreed || Instrumentation.page(key, reason)
+      reason = data.key?("email") ? :agreed : cache.decide(key, email).reason
+      reason == :agreed ? Pulse.page(reason) : Instrumentation.page(key, reason)
       data
     end
 

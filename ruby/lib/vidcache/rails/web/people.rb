@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+require "vidcache/rails/keys"
+
+module Vidcache
+  class Web
+    # The app's users, by what an operator knows of them.
+    #
+    # @api private
+    module People
+      module_function
+
+      # @return [Array<Class>] with `has_vid`. Where the app's code is loaded as it is used, `User` if nobody was
+      def models
+        found = Keys.models
+        found = ["User".safe_constantize].compact.select { |model| model.respond_to?(:vidcache_key_method) } if found.empty?
+        found
+      end
+
+      # @param key [String]
+      # @return [Vidcache::Model, nil]
+      def by_key(key)
+        models.each do |model|
+          user = model.find_vidcache_user(key)
+          return user if user
+        end
+        nil
+      end
+
+      # No log repeats the email: Active Record logs no statement of this name.
+      UNLOGGED = "SCHEMA"
+      private_constant :UNLOGGED
+
+      # @param email [String]
+      # @return [String, nil] the user's key
+      def by_email(email)
+        models.each do |model|
+          next unless model.vidcache_email_in_row?
+
+          found = [email.strip, email.strip.downcase].uniq.filter_map { |text| id_of(model, text) }.first
+          user = model.unscoped.find_by(model.primary_key => found) if found
+          return user.vidcache_key.to_s if user
+        end
+        nil
+      end
+
+      # The newest users with an email who are linked to no contact.
+      #
+      # @param model [Class]
+      # @param looked_at [Integer] how many of the newest are looked at
+      # @param before [Time] they signed up before that, as far as the model says
+      # @return [Array<Vidcache::Model>]
+      def unlinked(model, looked_at, before)
+        scope = model.unscope(:order).order(model.primary_key => :desc).limit(looked_at)
+        scope = scope.where(model.arel_table[:created_at].lt(before)) if model.column_names.include?("created_at")
+        users = scope.to_a
+        users.zip(Vidcache.cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user if vid.nil? && user.vidcache_email }
+      end
+
+      def id_of(model, text)
+        rows = model.unscoped.where(model.vidcache_email_attribute => text).limit(1).select(model.primary_key)
+        ask = ->(connection) { connection.select_values(rows.arel, UNLOGGED).first }
+        model.respond_to?(:with_connection) ? model.with_connection(&ask) : ask.call(model.connection)
+      end
+      private_class_method :id_of
+    end
+  end
+end
