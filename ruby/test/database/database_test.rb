@@ -4,6 +4,7 @@
 # database is another one than in the other tests.
 ENV["VIDCACHE_TEST_STORE"] = "database"
 require_relative "../rails/helper"
+require_relative "../rails/support/operator"
 require "minitest/mock"
 require "rails/generators"
 require "generators/vidcache/database/database_generator"
@@ -35,6 +36,15 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
       elsewhere { Vidcache.cache.begin_email_change(user.id) }
       assert_equal :change_outstanding, page(user).reason
     end
+  end
+
+  def test_the_operators_page_speaks_of_the_database_and_of_no_file
+    user = agreed_user
+    operator = Operator.new
+    assert_equal 200, operator.get("/")
+    assert_includes operator.body, "The rows are in the app’s database"
+    assert_equal 200, operator.get("/user?key=#{user.id}")
+    assert_equal 200, operator.get("/conflicts")
   end
 
   # As `DatabaseSelector` has it for a GET.

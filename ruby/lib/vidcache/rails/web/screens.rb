@@ -158,12 +158,17 @@ module Vidcache
         Pulse.counts.select { |name, _| name.is_a?(Symbol) }
       end
 
+      # Where the rows are in the app's database, every page asks it: nothing is a hit.
       def hit_rate(stats)
+        return unless stats[:hits]
+
         all = stats[:hits] + stats[:misses]
         (stats[:hits].to_f / all).round(4) if all.positive?
       end
 
       def file
+        return if Vidcache.in_database?
+
         place = Place.new(Vidcache.settings.path)
         place.size.merge(open_by: place.open_by)
       end
