@@ -4,6 +4,7 @@ require "fileutils"
 require "openssl"
 require "pathname"
 require "active_support/ordered_options"
+require "vidcache/rails/webhook_address"
 
 module Vidcache
   # `config.vidcache` with the defaults filled in.

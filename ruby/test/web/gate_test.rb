@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-require_relative "helper"
+require_relative "../rails/helper"
 require "minitest/mock"
-require_relative "support/operator"
+require_relative "../rails/support/operator"
 
 # Who may see the operators' page, who may press its buttons, and what is left of what they typed.
 class Vidcache::WebGateTest < Vidcache::RailsTest
