@@ -44,7 +44,8 @@ class SigTest < CacheTest
     loader.add(path: Pathname("#{GEM}/sig"))
     environment = RBS::Environment.from_loader(loader).resolve_type_names
     declared = environment.class_decls.select { |name, _| name.to_s.start_with?("::Vidcache::") }
-    here = Vidcache.constants.map { |name| Vidcache.const_get(name) }.grep(Module).reject { |found| found.name.match?(/::Testing\z/) }
+    # `Statements` is what `Vidcache::Database`, of the Rails layer, is made of: no class for others.
+    here = Vidcache.constants.map { |name| Vidcache.const_get(name) }.grep(Module).reject { |found| found.name.match?(/::(Testing|Statements)\z/) }
     # The core's table may have codes of other languages.
     here.reject! { |found| found.const_defined?(:CODE, false) && declared.keys.none? { |name| name.to_s == "::#{found.name}" } }
     assert_equal here.map { |found| "::#{found.name}" }.sort, declared.keys.map(&:to_s).sort
