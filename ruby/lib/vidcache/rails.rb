@@ -36,36 +36,20 @@ module Vidcache
 
   # `config.vidcache.portal_id` is not set, and no cache was given by {Vidcache.cache=}.
   class NotConfigured < Error
-    # @return [Symbol] not one of the core's codes: it is about the app's configuration, not about a file
-    def code
-      :not_configured
-    end
-
-    # @return [nil]
-    def code_number
-      nil
-    end
+    # Not one of the core's codes: it is about the app's configuration, not about a file.
+    CODE = :not_configured
   end
 
   # What was given for a user is none that `has_vid` knows.
   class NoUser < Error
-    # @return [Symbol] not one of the core's codes
-    def code
-      :no_user
-    end
-
-    # @return [nil]
-    def code_number
-      nil
-    end
+    # Not one of the core's codes.
+    CODE = :no_user
   end
 
   # A tag, or its data, stands in a `cache` block of a template: everybody would be told who the first visitor was.
   class InFragmentCache < Error
-    # @return [Symbol] not one of the core's codes
-    def code
-      :in_fragment_cache
-    end
+    # Not one of the core's codes.
+    CODE = :in_fragment_cache
   end
 
   @mutex = Mutex.new

@@ -212,14 +212,7 @@ module Vidcache
             "(config.vidcache.store = :file), which serves the processes of one host")
     end
 
-    # @return [Symbol] not one of the core's codes
-    def code
-      :unsupported_database
-    end
-
-    # @return [nil]
-    def code_number
-      nil
-    end
+    # Not one of the core's codes.
+    CODE = :unsupported_database
   end
 end

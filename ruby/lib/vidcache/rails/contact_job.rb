@@ -66,15 +66,8 @@ module Vidcache
 
     # The job has to wait for another one of the user's, and told HubSpot nothing.
     class NotYet < Error
-      # @return [Symbol] not one of the core's codes
-      def code
-        :not_yet
-      end
-
-      # @return [nil]
-      def code_number
-        nil
-      end
+      # Not one of the core's codes.
+      CODE = :not_yet
     end
   end
 end

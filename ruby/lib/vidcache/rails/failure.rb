@@ -5,15 +5,8 @@ require "active_support/notifications"
 module Vidcache
   # An error of another library's, in whose message is an email: what is reported in its place.
   class Withheld < Error
-    # @return [Symbol] not one of the core's codes
-    def code
-      :withheld
-    end
-
-    # @return [nil]
-    def code_number
-      nil
-    end
+    # Not one of the core's codes.
+    CODE = :withheld
   end
 
   # A failure that the app goes on without: it is told to those who watch the app, and to nobody else.

@@ -12,15 +12,8 @@ module Vidcache
       super
     end
 
-    # @return [Symbol] not one of the core's codes
-    def code
-      :key_reused
-    end
-
-    # @return [nil]
-    def code_number
-      nil
-    end
+    # Not one of the core's codes.
+    CODE = :key_reused
   end
 
   # A user key is one person: what the file knows of a key goes with the row that had it.
