@@ -36,6 +36,19 @@ class Vidcache::ExplanationTest < Vidcache::RailsTest
     assert_includes why(id: user.id.to_s), "There is no user #{user.id} in User any more"
   end
 
+  def test_no_log_repeats_the_email_that_somebody_is_looked_up_by
+    User.create!(email: "ann@shop.test")
+    written = StringIO.new
+    former = ActiveRecord::Base.logger
+    ActiveRecord::Base.logger = Logger.new(written)
+    why(email: "ann@shop.test")
+    why(email: "nobody@shop.test")
+    refute_empty written.string, "other statements are logged"
+    refute_match(/ann@|nobody@/, written.string)
+  ensure
+    ActiveRecord::Base.logger = former
+  end
+
   def test_whose_the_contact_is_that_holds_the_email
     first = signed_up
     second = signed_up_with_the_same_contact_as(first)

@@ -163,15 +163,12 @@ module Vidcache
         end
       end
 
-      # `connection` is deprecated from Rails 7.2 on. In a request either is the one that the request has.
-      def with_connection(&block)
-        model = self.class.model
-        connection_given = lambda do |connection|
+      def with_connection
+        Change.with_connection(self.class.model) do |connection|
           raise UnsupportedDatabase, connection.adapter_name unless connection.adapter_name.match?(ADAPTERS)
 
-          block.call(connection)
+          yield connection
         end
-        model.respond_to?(:with_connection) ? model.with_connection(&connection_given) : connection_given.call(model.connection)
       end
 
       # A failed statement ends the whole transaction, unless it is in a part of it.

@@ -41,7 +41,6 @@ module Vidcache
     def self.with_connection(model, &block)
       model.respond_to?(:with_connection) ? model.with_connection(&block) : yield(model.connection)
     end
-    private_class_method :with_connection
 
     def initialize(record, token, before, saved_at)
       @record = record

@@ -66,7 +66,7 @@ module Vidcache
     def initialize(model, id: nil, email: nil, ask: true)
       @model = model
       @ask = ask
-      @user = id ? model.find_vidcache_user(id) : by_email(email)
+      @user = id ? model.find_vidcache_user(id) : model.find_vidcache_user_by_email(email)
       @key = @user&.vidcache_key || id
     end
 
@@ -79,13 +79,6 @@ module Vidcache
     end
 
     private
-
-    def by_email(email)
-      return unless @model.vidcache_email_in_row?
-
-      column = @model.vidcache_email_attribute
-      @model.unscoped.find_by(column => email) || @model.unscoped.find_by(column => email.to_s.strip.downcase)
-    end
 
     def nobody
       ["There is no user #{@key} in #{@model.name} any more, or it is hidden by a default scope."] unless @user

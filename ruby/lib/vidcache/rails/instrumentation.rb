@@ -36,10 +36,12 @@ module Vidcache
       end
     end
 
-    # Of a page that did not name its user's email.
+    # Of a page: counted, and told of if it did not name its user's email.
     # @api private
     def self.page(user_id, reason)
       Pulse.page(reason)
+      return if reason == :agreed
+
       ActiveSupport::Notifications.instrument("decision.vidcache", user_id: user_id, reason: reason)
       ActiveSupport::Notifications.instrument("resolve_miss.vidcache", user_id: user_id) if reason == :not_linked
     end

@@ -97,7 +97,7 @@ module Vidcache
       end
       # For those who listen; a second look-up, so the answer may be newer.
       reason = data.key?("email") ? :agreed : cache.decide(key, email).reason
-      reason == :agreed ? Pulse.page(reason) : Instrumentation.page(key, reason)
+      Instrumentation.page(key, reason)
       data
     end
 

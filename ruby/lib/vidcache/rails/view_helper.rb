@@ -175,7 +175,7 @@ module Vidcache
         cache.append_snippet(html, key, nil, nonce: nonce)
       end
       vidcache_keep_from_caches unless reason == :not_linked
-      reason == :agreed ? Pulse.page(reason) : Instrumentation.page(key, reason)
+      Instrumentation.page(key, reason)
       html
     end
 

@@ -33,7 +33,7 @@ module Vidcache
         return contact(text) if @visit.field("by") == "contact" || text.start_with?("vid:")
         return address(People.by_email(text) || nobody) if text.include?("@")
 
-        address(text.bytesize > Visit.const_get(:MAX_KEY) ? nobody : text)
+        address(text.bytesize > Visit::MAX_KEY ? nobody : text)
       end
 
       # Reads the user's contact from HubSpot. To read tells HubSpot nothing.

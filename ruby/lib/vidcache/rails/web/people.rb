@@ -27,18 +27,11 @@ module Vidcache
         nil
       end
 
-      # No log repeats the email: Active Record logs no statement of this name.
-      UNLOGGED = "SCHEMA"
-      private_constant :UNLOGGED
-
       # @param email [String]
       # @return [String, nil] the user's key
       def by_email(email)
         models.each do |model|
-          next unless model.vidcache_email_in_row?
-
-          found = [email.strip, email.strip.downcase].uniq.filter_map { |text| id_of(model, text) }.first
-          user = model.unscoped.find_by(model.primary_key => found) if found
+          user = model.find_vidcache_user_by_email(email)
           return user.vidcache_key.to_s if user
         end
         nil
@@ -56,13 +49,6 @@ module Vidcache
         users = scope.to_a
         users.zip(Vidcache.cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user if vid.nil? && user.vidcache_email }
       end
-
-      def id_of(model, text)
-        rows = model.unscoped.where(model.vidcache_email_attribute => text).limit(1).select(model.primary_key)
-        ask = ->(connection) { connection.select_values(rows.arel, UNLOGGED).first }
-        model.respond_to?(:with_connection) ? model.with_connection(&ask) : ask.call(model.connection)
-      end
-      private_class_method :id_of
     end
   end
 end
