@@ -109,9 +109,9 @@ pub use cache::Vidcache;
 pub use cache::account::Explanation;
 #[cfg(any(test, feature = "database"))]
 pub use cache::database as in_database;
-pub use cache::intake::{ImportReport, WebhookReport};
+pub use cache::intake::ImportReport;
 pub use cache::options::Options;
-pub use cache::words::{Imported, Observed, Recorded};
+pub use cache::words::{Imported, Observed, Recorded, WebhookReport};
 pub use cancel::{cancellable, without_waiting};
 pub use decision::{Decision, Reason};
 pub use email::{Email, Fingerprint};

@@ -1,6 +1,6 @@
 //! What comes in from HubSpot and from the app: bytes become facts here, and `rows::learn` makes events of them.
 
-use super::words::{Imported, Observed, Recorded, Words};
+use super::words::{Imported, Observed, Recorded, WebhookReport, Words};
 use super::{Vidcache, now};
 #[cfg(doc)]
 use crate::error::Error;
@@ -10,18 +10,6 @@ use crate::hubspot::webhook;
 use crate::identity::UserKey;
 use crate::rows::Import;
 use crate::rows::learn::{self, Clock};
-
-/// What [`Vidcache::apply_webhook`] did with the events of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct WebhookReport {
-    /// Events that told something new.
-    pub applied: u64,
-    /// Events that came before, or were overtaken by something newer.
-    pub repeated: u64,
-    /// Events of other types, objects, properties or portals.
-    pub ignored: u64,
-}
 
 /// What [`Vidcache::import`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,23 +136,7 @@ impl Vidcache {
         let batch = webhook::notices(body, self.portal)?;
         let (mut report, mut erased) = (WebhookReport::default(), false);
         if !batch.notices.is_empty() {
-            (report, erased) = self.store.write(|tx| {
-                let (mut report, mut erased) = (WebhookReport::default(), false);
-                for notice in &batch.notices {
-                    let (events, mut changed) = (self.words().events(notice, now()), false);
-                    for event in &events {
-                        let told = learn::tell(tx, event, now())?;
-                        changed |= told.changed;
-                        erased |= told.erased.any;
-                        told.erased.note(tx, |user| self.store.key().mark(user))?;
-                    }
-                    match changed {
-                        true => report.applied += 1,
-                        false => report.repeated += 1,
-                    }
-                }
-                Ok((report, erased))
-            })?;
+            (report, erased) = self.store.write(|tx| self.words().hear(tx, &batch.notices, now))?;
         }
         if erased {
             // Even if it came before: that time it may not have come this far.

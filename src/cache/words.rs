@@ -20,6 +20,18 @@ pub(super) const CLOCKS_APART: Millis = 5_000;
 /// to another.
 const CLOCKS_DIFFER: Millis = 5 * 60 * 1000;
 
+/// What [`Vidcache::apply_webhook`](crate::Vidcache::apply_webhook) did with the events of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct WebhookReport {
+    /// Events that told something new.
+    pub applied: u64,
+    /// Events that came before, or were overtaken by something newer.
+    pub repeated: u64,
+    /// Events of other types, objects, properties or portals.
+    pub ignored: u64,
+}
+
 /// What [`Vidcache::observe`](crate::Vidcache::observe) learnt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -186,8 +198,33 @@ impl Words<'_> {
         Ok((Err(error), false))
     }
 
+    /// Writes down what a webhook's notices tell, heard by the clock `now`: what became of each, and whether a contact
+    /// was erased by one of them.
+    pub(super) fn hear(
+        &self,
+        rows: &Connection,
+        notices: &[Notice],
+        now: impl Fn() -> Millis,
+    ) -> Result<(WebhookReport, bool)> {
+        let (mut report, mut erased) = (WebhookReport::default(), false);
+        for notice in notices {
+            let mut changed = false;
+            for event in &self.events(notice, now()) {
+                let told = learn::tell(rows, event, now())?;
+                changed |= told.changed;
+                erased |= told.erased.any;
+                told.erased.note(rows, |user| self.key.mark(user))?;
+            }
+            match changed {
+                true => report.applied += 1,
+                false => report.repeated += 1,
+            }
+        }
+        Ok((report, erased))
+    }
+
     /// What a notice tells that is heard now.
-    pub(super) fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
+    fn events(&self, notice: &Notice, heard: Millis) -> Vec<Event<'static>> {
         match *notice {
             Notice::EmailChanged { vid, email, at } => {
                 let email = email.map(|email| self.fingerprint(&email));

@@ -43,6 +43,9 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     format!("decode('{}', 'hex')", data_encoding::HEXLOWER.encode(bytes))
 }
 
+/// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
+pub(super) const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
 /// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
 pub(super) fn head(more: &str) -> String {
     format!(
@@ -52,15 +55,16 @@ pub(super) fn head(more: &str) -> String {
              'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at) END,
            'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
            'isolation', current_setting('transaction_isolation'),
-           'clock', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+           'clock', {CLOCK},
            'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint{more})"
     )
 }
 
 /// The longest page deadline of the last 30 days, for a worker, who waits for it. A page writes nothing, so a process
 /// says its deadline less often than one that has a file.
-const DEADLINE: &str = ", 'deadline', (SELECT max(ms) FROM {deadlines}
-    WHERE seen_at >= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 2592000000)";
+fn deadline() -> String {
+    format!(", 'deadline', (SELECT max(ms) FROM {{deadlines}} WHERE seen_at >= {CLOCK} - 2592000000)")
+}
 
 /// A contact as an answer has it: `c` of the contacts.
 const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
@@ -129,7 +133,7 @@ pub(super) struct Begin<'a> {
 pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth: Depth) -> String {
     let work = depth == Depth::Work;
     let &Begin { before, seeds, fields } = begin;
-    let (limit, head) = (limit(depth) + 1, head(if work { DEADLINE } else { "" }));
+    let (limit, head) = (limit(depth) + 1, head(&if work { deadline() } else { String::new() }));
     let (us, vs) = ("(SELECT us FROM k)::bytea[]", "(SELECT vs FROM k)::bigint[]");
     // Who holds a conflict's email decides nothing, but whether it is over.
     let holders = if work { "UNION ALL SELECT NULL, x.holder FROM {conflicts} x WHERE x.user_key = n.u" } else { "" };
@@ -185,7 +189,7 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
 
 /// Asks for what every answer begins with, and nothing else.
 pub(crate) fn nobody(tables: &Tables) -> String {
-    let head = head(DEADLINE);
+    let head = head(&deadline());
     tables.named(&format!("SELECT json_build_object({head})::text FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"))
 }
 

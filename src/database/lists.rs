@@ -5,14 +5,11 @@
 //! in a row, with all that hangs together with them, and `rows` says of each whether they are. A list goes on from the
 //! last that it has looked at, whether that one was meant or not.
 
-use super::ask::{Begin, CHANGE, Depth, Names, bytes, component, head};
+use super::ask::{Begin, CHANGE, CLOCK, Depth, Names, bytes, component, head};
 use super::schema::Tables;
 use crate::event::Millis;
 use crate::rows::Which;
 use crate::rows::facts::Key;
-
-/// PostgreSQL's clock, in milliseconds since 1970.
-const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// How many contacts a statement looks at, so that none of them takes a second.
 pub(crate) const SCAN: u32 = 20_000;

@@ -1,13 +1,10 @@
 //! Statements that are one fact each and need no answer first.
 
-use super::ask::bytes;
+use super::ask::{CLOCK, bytes};
 use super::schema::{FORMAT, Tables};
 use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::Key;
 use crate::rows::lease::{LONGEST, LeaseToken};
-
-/// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
-const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// How long an ended change is remembered, as in a file, in milliseconds.
 const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;

@@ -150,6 +150,13 @@ impl Guards {
         Ok(is_spoiled)
     }
 
+    /// Which files are no longer the ones that are held, once an index that is not that of the log was mended, if that
+    /// can be seen at this moment.
+    pub(crate) fn look(&mut self, path: &Path) -> Moved {
+        let _ = self.look_into_index(path);
+        self.moved(path)
+    }
+
     /// Whether nobody writes or opens the file until [`Guards::close`], so that the log may be deleted.
     pub(crate) fn turn_to_close(&mut self) -> bool {
         self.held.iter().any(|guard| guard.range == SHARED) && self.take_turn().is_ok()

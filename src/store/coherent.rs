@@ -149,11 +149,7 @@ impl Shared {
     /// Looks at the files now. Fails as [`Shared::check_files`].
     pub(super) fn look_at_files(&self) -> Result<()> {
         let gate = fork::enter()?;
-        let moved = {
-            let mut guards = wait_for(&self.guards)?;
-            let _ = guards.look_into_index(&self.place.path);
-            guards.moved(&self.place.path)
-        };
+        let moved = wait_for(&self.guards)?.look(&self.place.path);
         if !moved.any() {
             if self.owes_empty_log.load(Ordering::Relaxed) && !cancel::is_impatient() {
                 // Whoever reads is in the way still; the next look tries again.
@@ -187,11 +183,8 @@ impl Shared {
     fn glance_at_files(&self) {
         let looked = (|| {
             let _gate = fork::try_enter()?;
-            let moved = {
-                let mut guards = self.guards.try_lock().ok()?;
-                let _ = guards.look_into_index(&self.place.path);
-                guards.moved(&self.place.path).any() || self.owes_empty_log.load(Ordering::Relaxed)
-            };
+            let moved = self.guards.try_lock().ok()?.look(&self.place.path).any()
+                || self.owes_empty_log.load(Ordering::Relaxed);
             if moved {
                 // Held by whoever publishes a stamp.
                 let _reader = self.reader.try_lock().ok()?;

@@ -378,8 +378,7 @@ impl AtFork for Shared {
     /// Closes both connections and the guards beside them.
     fn retire(&self) {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = guards.look_into_index(&self.place.path);
-        if guards.moved(&self.place.path).any() {
+        if guards.look(&self.place.path).any() {
             self.part(&mut guards);
         }
         guards.bring_back(&self.place.path);

@@ -1,9 +1,9 @@
 //! What comes in from HubSpot and from the app.
 
 use super::{Database, Errand};
-use crate::cache::intake::{ImportReport, WebhookReport};
+use crate::cache::intake::ImportReport;
 use crate::cache::now;
-use crate::cache::words::{Imported, Observed, Recorded, Told};
+use crate::cache::words::{Imported, Observed, Recorded, Told, WebhookReport};
 use crate::database::answer::Answer;
 use crate::database::ask::Names;
 use crate::database::statements;
@@ -120,20 +120,8 @@ impl Database {
             }
         }
         Ok(self.errand(names, move |rows, answer| {
-            let now = answer.head.clock;
-            let mut report = WebhookReport { ignored: batch.ignored as u64, ..WebhookReport::default() };
-            for notice in &batch.notices {
-                let mut changed = false;
-                for event in &self.words().events(notice, now) {
-                    let told = learn::tell(rows, event, now)?;
-                    changed |= told.changed;
-                    told.erased.note(rows, |user| self.key.mark(user))?;
-                }
-                match changed {
-                    true => report.applied += 1,
-                    false => report.repeated += 1,
-                }
-            }
+            let (mut report, _) = self.words().hear(rows, &batch.notices, || answer.head.clock)?;
+            report.ignored += batch.ignored as u64;
             Ok((report, batch.refused.clone()))
         }))
     }

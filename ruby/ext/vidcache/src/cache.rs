@@ -9,7 +9,7 @@ use magnus::{
     Class, DataTypeFunctions, Error, Module, Object, RArray, RClass, RHash, RModule, RString, Ruby, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::{Error as CoreError, LeaseToken, Options, StaleChange, Vidcache};
+use vidcache_core::{Error as CoreError, LeaseToken, Options, Recorded, StaleChange, Vidcache};
 
 use crate::convert::{self, Key, value_class};
 use crate::decision;
@@ -124,6 +124,11 @@ at_once!(resolve(user) else method!(Cache::resolve, 1));
 at_once!(decide(user, email) else method!(Cache::decide, 2));
 at_once!(snippet(user, email, nonce) else method!(Cache::snippet, 3));
 at_once!(append_snippet(buffer, user, email, nonce) else method!(Cache::append_snippet, 4));
+
+pub(crate) fn recorded(ruby: &Ruby, recorded: Recorded) -> Result<Value, Error> {
+    let fields = (recorded.vid.get(), recorded.canonical, recorded.created, recorded.email_observed);
+    ruby.get_inner(&RECORDED).new_instance(fields)
+}
 
 /// The changes as Ruby sees them.
 pub(crate) fn stale_changes(ruby: &Ruby, changes: Vec<StaleChange>) -> Result<RArray, Error> {
@@ -260,17 +265,12 @@ impl Cache {
             let asked_at = convert::milliseconds(asked_at)?;
             let user = Key::new(ruby, user)?;
             let answer = convert::bytes(answer);
-            let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
+            let change = convert::token_or_none(change)?;
             let recorded = this.write(ruby, |core| match asked_at {
                 Some(asked_at) => core.record_read(user.get()?, &answer, change, asked_at),
                 None => core.record(user.get()?, &answer, change),
             })?;
-            Ok(ruby.get_inner(&RECORDED).new_instance((
-                recorded.vid.get(),
-                recorded.canonical,
-                recorded.created,
-                recorded.email_observed,
-            ))?)
+            Ok(self::recorded(ruby, recorded)?)
         })
     }
 

@@ -79,6 +79,10 @@ pub(crate) fn token(value: Value) -> vidcache_core::Result<ChangeToken> {
     number.ok_or(Error::UnknownChange).and_then(ChangeToken::try_from)
 }
 
+pub(crate) fn token_or_none(value: Value) -> vidcache_core::Result<Option<ChangeToken>> {
+    if value.is_nil() { Ok(None) } else { token(value).map(Some) }
+}
+
 /// What is no number that the core gives out holds nothing, as 0 does.
 pub(crate) fn lease(value: Value) -> LeaseToken {
     Integer::from_value(value).and_then(|integer| integer.to_i64().ok()).unwrap_or(0).into()

@@ -3,26 +3,16 @@
 
 use std::time::Duration;
 
-use magnus::value::Lazy;
-use magnus::{Class, IntoValue, RArray, RClass, RString, Ruby, Symbol, Value, prelude::*};
+use magnus::{IntoValue, RArray, RString, Ruby, Symbol, Value, prelude::*};
 use vidcache_core::in_database::{Database, Errand, Turn};
 use vidcache_core::{
     ChangeToken, Email, Error, Identity, ImportReport, Imported, Observed, Recorded, Refusal, UserKey, Vid,
     WebhookReport,
 };
 
-use crate::convert::{self, Key, value_class};
+use crate::convert::{self, Key};
 use crate::error::Failure;
-use crate::intake;
-
-static RECORDED: Lazy<RClass> = value_class!("Recorded");
-static WEBHOOK_REPORT: Lazy<RClass> = value_class!("WebhookReport");
-
-pub(crate) fn define(ruby: &Ruby) {
-    for class in [&RECORDED, &WEBHOOK_REPORT] {
-        Lazy::force(class, ruby);
-    }
-}
+use crate::{cache, intake};
 
 /// Of which kind it is, and what it is about.
 pub(crate) enum Question {
@@ -76,17 +66,10 @@ impl Question {
             "abandon" => Self::Abandon(user()?, token()?),
             "record" => {
                 let (user, answer) = (user()?, convert::bytes(about.entry::<RString>(1)?));
-                let change: Value = about.entry(2)?;
-                let change = if change.is_nil() { None } else { Some(convert::token(change)?) };
+                let change = convert::token_or_none(about.entry(2)?)?;
                 Self::Record(user, answer, change, convert::milliseconds(about.entry(3)?)?)
             }
-            "webhook" => Self::Webhook(
-                RString::from_value(about.entry(0)?).map(convert::bytes).ok_or(Error::InvalidWebhook {
-                    event: None,
-                    field: "body",
-                    why: "it is not a String",
-                })?,
-            ),
+            "webhook" => Self::Webhook(intake::webhook_body(about.entry(0)?)?),
             "observe" => {
                 Self::Observe(convert::bytes(about.entry::<RString>(0)?), convert::milliseconds(about.entry(1)?)?)
             }
@@ -173,15 +156,9 @@ impl Outcome {
                 };
                 ((ruby.to_symbol(name), wait, see).into_value_with(ruby), None)
             }
-            Self::Recorded(Ok(recorded)) => {
-                let fields = (recorded.vid.get(), recorded.canonical, recorded.created, recorded.email_observed);
-                (ruby.get_inner(&RECORDED).new_instance(fields)?, None)
-            }
+            Self::Recorded(Ok(recorded)) => (cache::recorded(ruby, recorded)?, None),
             Self::Recorded(Err(error)) => (ruby.qnil().as_value(), Some(error)),
-            Self::Webhook(report, refused) => {
-                let counts = (report.applied, report.repeated, report.ignored);
-                (ruby.get_inner(&WEBHOOK_REPORT).new_instance(counts)?, refused)
-            }
+            Self::Webhook(report, refused) => (intake::webhook_report(ruby, report)?, refused),
             Self::Observed(observed) => (intake::observed(ruby, observed)?, None),
             Self::Imported(report) => (intake::import_report(ruby, report)?, None),
             Self::At(at) => (at.map(|at| convert::time(ruby, at)).transpose()?.into_value_with(ruby), None),

@@ -5,6 +5,7 @@ use magnus::{Error, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value
 use vidcache_core::signature::{self, SignedRequest};
 use vidcache_core::{
     Conflict, Email, Error as CoreError, ImportReport, Imported, Observed, UserKey, UserToRead, Vid, Vidcache,
+    WebhookReport,
 };
 
 use crate::cache::Cache;
@@ -165,14 +166,19 @@ fn end_conflict(ruby: &Ruby, this: &Cache, user: Value) -> Result<(), Error> {
 
 fn apply_webhook(ruby: &Ruby, this: &Cache, body: Value) -> Result<Value, Error> {
     edge(ruby, || {
-        let body = RString::from_value(body).map(convert::bytes).ok_or(CoreError::InvalidWebhook {
-            event: None,
-            field: "body",
-            why: "it is not a String",
-        })?;
+        let body = webhook_body(body)?;
         let report = this.write(ruby, |core| core.apply_webhook(&body))?;
-        Ok(ruby.get_inner(&WEBHOOK_REPORT).new_instance((report.applied, report.repeated, report.ignored))?)
+        Ok(webhook_report(ruby, report)?)
     })
+}
+
+pub(crate) fn webhook_body(body: Value) -> Result<Vec<u8>, CoreError> {
+    let why = "it is not a String";
+    RString::from_value(body).map(convert::bytes).ok_or(CoreError::InvalidWebhook { event: None, field: "body", why })
+}
+
+pub(crate) fn webhook_report(ruby: &Ruby, report: WebhookReport) -> Result<Value, Error> {
+    ruby.get_inner(&WEBHOOK_REPORT).new_instance((report.applied, report.repeated, report.ignored))
 }
 
 /// The email, and when HubSpot held it.

@@ -7,13 +7,13 @@ use magnus::{
     DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::in_database::{Database, Look, Reply};
+use vidcache_core::in_database::{Database, Errand, Look, Reply};
 use vidcache_core::{Error as CoreError, Options, Page, Vid};
 
 use crate::cache::Cache;
 use crate::convert::{self, Key};
 use crate::decision;
-use crate::errand::{self, Question};
+use crate::errand::{Outcome, Question};
 use crate::error::{self, Failure, edge};
 use crate::intake;
 
@@ -28,7 +28,6 @@ pub(crate) struct Statements {
 impl DataTypeFunctions for Statements {}
 
 pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
-    errand::define(ruby);
     let class = vidcache.define_class("Statements", ruby.class_object())?;
     class.undef_default_alloc_func();
     class.define_singleton_method("open", function!(Statements::open, 3))?;
@@ -231,24 +230,31 @@ impl Statements {
         this.core().made_at().map(|at| convert::time(ruby, at)).transpose()
     }
 
-    /// The lock and the question of an errand.
-    fn steps(ruby: &Ruby, this: &Self, kind: Symbol, about: RArray) -> Result<(String, String), Error> {
+    /// Does `step` with the errand of that kind.
+    fn errand<T>(
+        &self,
+        ruby: &Ruby,
+        kind: Symbol,
+        about: RArray,
+        step: impl FnOnce(Errand<'_, Outcome>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
         edge(ruby, || {
             let question = Question::new(ruby, kind, about)?;
             let keys = question.keys()?;
-            let core = this.core();
-            let errand = question.errand(&keys, &core)?;
-            Ok((errand.lock(), errand.ask()))
+            let core = self.core();
+            step(question.errand(&keys, &core)?)
         })
+    }
+
+    /// The lock and the question of an errand.
+    fn steps(ruby: &Ruby, this: &Self, kind: Symbol, about: RArray) -> Result<(String, String), Error> {
+        this.errand(ruby, kind, about, |errand| Ok((errand.lock(), errand.ask())))
     }
 
     /// What came of an errand that writes nothing.
     fn read(ruby: &Ruby, this: &Self, kind: Symbol, about: RArray, answer: RString) -> Result<Value, Error> {
-        edge(ruby, || {
-            let question = Question::new(ruby, kind, about)?;
-            let keys = question.keys()?;
-            let core = this.core();
-            let (said, refused) = question.errand(&keys, &core)?.read(&text(answer)?)?.told(ruby)?;
+        this.errand(ruby, kind, about, |errand| {
+            let (said, refused) = errand.read(&text(answer)?)?.told(ruby)?;
             refused.map_or(Ok(said), |error| Err(error.into()))
         })
     }
@@ -261,11 +267,8 @@ impl Statements {
         about: RArray,
         answer: RString,
     ) -> Result<(Value, Option<Value>, RArray), Error> {
-        edge(ruby, || {
-            let question = Question::new(ruby, kind, about)?;
-            let keys = question.keys()?;
-            let core = this.core();
-            let (outcome, statements) = question.errand(&keys, &core)?.finish(&text(answer)?)?;
+        this.errand(ruby, kind, about, |errand| {
+            let (outcome, statements) = errand.finish(&text(answer)?)?;
             let (said, refused) = outcome.told(ruby)?;
             let refused = refused.map(|refused| error::object(ruby, &refused)).transpose()?;
             Ok((said, refused, ruby.ary_from_iter(statements)))
