@@ -217,6 +217,16 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     agreed_user.tap { |user| assert_equal :agreed, page(user).reason } if (Vidcache.cache = @cache = TestStore.open(@dir))
   end
 
+  def test_the_migration_makes_the_tables_that_the_core_asks_of
+    before = columns
+    ActiveRecord::Base.connection.execute(TestStore::TABLES.map { |table| "DROP TABLE #{table}" }.join(";"))
+    made = Vidcache::Statements.open("public", 62_515, [Vidcache.settings.secret, [], 10.0, "js.hs-scripts.com"]).create
+    made.each { |sql| ActiveRecord::Base.connection.execute(sql) }
+    assert_equal before, columns
+  ensure
+    @cache = Vidcache.cache = TestStore.open(@dir)
+  end
+
   def test_the_generator_writes_the_migration_and_the_setting
     folder = Dir.mktmpdir("generated-", SCRATCH)
     FileUtils.mkdir_p("#{folder}/config/initializers")

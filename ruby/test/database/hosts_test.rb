@@ -8,16 +8,7 @@ require_relative "../rails/support/app_folder"
 # Web and worker on hosts that share no disk: folders of their own, and the app's PostgreSQL.
 class Vidcache::HostsTest < Minitest::Test
   BOOT = <<~RUBY
-    require "sidekiq"
-    Rails.application.config.active_job.queue_adapter = :sidekiq
-    Redis.silence_deprecations = true if defined?(Redis) && Redis.respond_to?(:silence_deprecations=)
-    redis = { url: ENV.fetch("REDIS_URL") }
-    Sidekiq.configure_client { |config| config.redis = redis }
-    Sidekiq.configure_server do |config|
-      config.redis = redis
-      # How often it looks for jobs whose wait is over.
-      (config.respond_to?(:options) ? config.options : config)[:poll_interval_average] = 0.5
-    end
+    #{AppFolder::SIDEKIQ}
     Rails.application.configure do
       config.vidcache.portal_id = #{HubspotDouble::PORTAL}
       config.vidcache.access_token = "test"
@@ -56,8 +47,7 @@ class Vidcache::HostsTest < Minitest::Test
 
   def test_what_a_worker_host_hears_the_pages_of_other_hosts_know_at_once_and_hubspot_has_no_duplicate
     ports = @web.map { |host| host.serve(@processes, **@environment) }
-    command = ["sidekiq", "--environment", "production", "--concurrency", "2", "--require", @worker.path]
-    @worker.start(@processes, *command, log: "log/sidekiq.log", **@environment)
+    @worker.sidekiq(@processes, **@environment)
     visitor, elsewhere = ports.map { |port| Visitor.new(port) }
     visitor.get("/sign_up")
     visitor.submit("/sign_up", "email" => "ann@shop.test")
@@ -84,10 +74,7 @@ class Vidcache::HostsTest < Minitest::Test
     AppFolder.new(File.join(@folder, name).tap { |path| FileUtils.mkdir_p(path) }).tap do |app|
       app.write("config/database.yml", "<%= Rails.env %>:\n  url: #{@database.inspect}\n  pool: 10\n")
       app.write("config/initializers/vidcache.rb", @initializer || BOOT)
-      app.write("app/models/user.rb", "class User < ApplicationRecord\n  has_vid email: :email\nend\n")
-      app.write("app/jobs/hubspot_contact_job.rb", "class HubspotContactJob < Vidcache::ContactJob\nend\n")
-      layout = AppFolder::FILES.fetch("app/views/layouts/application.html.erb")
-      app.write("app/views/layouts/application.html.erb", layout.sub("</body>") { "<%= hubspot_tracking_tag(current_user) %></body>" })
+      app.adopt
     end
   end
 end

@@ -7,16 +7,7 @@ require_relative "support/app_folder"
 # Sidekiq beside Puma, on a real Redis: processes that share nothing but the file.
 class Vidcache::SidekiqTest < Minitest::Test
   BOOT = <<~RUBY
-    require "sidekiq"
-    Rails.application.config.active_job.queue_adapter = :sidekiq
-    Redis.silence_deprecations = true if defined?(Redis) && Redis.respond_to?(:silence_deprecations=)
-    redis = { url: ENV.fetch("REDIS_URL") }
-    Sidekiq.configure_client { |config| config.redis = redis }
-    Sidekiq.configure_server do |config|
-      config.redis = redis
-      # How often it looks for jobs whose wait is over.
-      (config.respond_to?(:options) ? config.options : config)[:poll_interval_average] = 0.5
-    end
+    #{AppFolder::SIDEKIQ}
     Rails.application.config.vidcache.portal_id = #{HubspotDouble::PORTAL}
     Rails.application.config.vidcache.access_token = "test"
     Rails.application.config.vidcache.api_url = ENV.fetch("HUBSPOT_API")
@@ -32,10 +23,7 @@ class Vidcache::SidekiqTest < Minitest::Test
     @double = HubspotDouble.new(@processes, folder)
     @app = AppFolder.new(folder)
     @app.write("config/initializers/boot.rb", BOOT)
-    @app.write("app/models/user.rb", "class User < ApplicationRecord\n  has_vid email: :email\nend\n")
-    @app.write("app/jobs/hubspot_contact_job.rb", "class HubspotContactJob < Vidcache::ContactJob\nend\n")
-    layout = AppFolder::FILES.fetch("app/views/layouts/application.html.erb")
-    @app.write("app/views/layouts/application.html.erb", layout.sub("</body>") { "<%= hubspot_tracking_tag(current_user) %></body>" })
+    @app.adopt
     @environment = { HUBSPOT_API: @double.url, REDIS_URL: RedisServer.start(@processes, folder) }
   end
 
@@ -73,7 +61,6 @@ class Vidcache::SidekiqTest < Minitest::Test
 
   # @return [Integer] its pid
   def sidekiq
-    command = ["sidekiq", "--environment", "production", "--concurrency", "2", "--require", @app.path]
-    @app.start(@processes, *command, log: "log/sidekiq.log", **@environment)
+    @app.sidekiq(@processes, **@environment)
   end
 end

@@ -123,6 +123,20 @@ class AppFolder
     ActiveRecord::Base.connection_pool.disconnect! # Empties the log: the file alone is copied.
   RUBY
 
+  # For an initializer of an app whose worker is {#sidekiq}.
+  SIDEKIQ = <<~RUBY
+    require "sidekiq"
+    Rails.application.config.active_job.queue_adapter = :sidekiq
+    Redis.silence_deprecations = true if defined?(Redis) && Redis.respond_to?(:silence_deprecations=)
+    redis = { url: ENV.fetch("REDIS_URL") }
+    Sidekiq.configure_client { |config| config.redis = redis }
+    Sidekiq.configure_server do |config|
+      config.redis = redis
+      # How often it looks for jobs whose wait is over.
+      (config.respond_to?(:options) ? config.options : config)[:poll_interval_average] = 0.5
+    end
+  RUBY
+
   attr_reader :path
 
   def initialize(path)
@@ -143,6 +157,14 @@ class AppFolder
   def write(name, text)
     FileUtils.mkdir_p(File.dirname(file(name)))
     File.write(file(name), text)
+  end
+
+  # Makes it an app with vidcache, as the README does.
+  def adopt
+    layout = "app/views/layouts/application.html.erb"
+    write("app/models/user.rb", "class User < ApplicationRecord\n  has_vid email: :email\nend\n")
+    write("app/jobs/hubspot_contact_job.rb", "class HubspotContactJob < Vidcache::ContactJob\nend\n")
+    write(layout, FILES.fetch(layout).sub("</body>") { "<%= hubspot_tracking_tag(current_user) %></body>" })
   end
 
   # @param ruby [String] run in a process of its own, in the app's folder
@@ -166,6 +188,12 @@ class AppFolder
     pid = start(processes, *command, log: "log/puma.log", PORT: port, **env)
     processes.wait(pid) { Net::HTTP.get_response(URI("http://127.0.0.1:#{port}/up")).code == "200" rescue false } # rubocop:disable Style/RescueModifier
     port
+  end
+
+  # @return [Integer] the pid of its worker
+  def sidekiq(processes, **env)
+    command = ["sidekiq", "--environment", "production", "--concurrency", "2", "--require", @path]
+    start(processes, *command, log: "log/sidekiq.log", **env)
   end
 
   # @param log [String] in the app's folder
