@@ -149,8 +149,8 @@ module Vidcache
         record if record && record.vidcache_key.to_s == key.to_s
       end
 
-      # The user of that very address, or of it as HubSpot would write it. No log repeats the address: Active Record logs
-      # no statement whose name is `SCHEMA`.
+      # The user of that very address, or of it as HubSpot would write it. No log repeats the address: Active Record
+      # logs no statement whose name is `SCHEMA`.
       #
       # @param email [String]
       # @return [Vidcache::Model, nil] nil also where the email is in no column
