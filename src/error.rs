@@ -189,7 +189,7 @@ pub enum Error {
     TablesUnusable(String),
 
     /// Another process held the write lock for longer than the busy timeout.
-    #[error("others held a lock on what was asked for for too long")]
+    #[error("others held the lock for too long")]
     Busy,
     /// The call was cancelled while it waited; nothing was written.
     #[error("the call was cancelled while it waited; nothing was written")]
