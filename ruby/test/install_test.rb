@@ -48,7 +48,7 @@ class InstallTest < CacheTest
     files = package.contents
     folders = files.map { |file| file[%r{\A[^/]+/}] || file }.uniq.sort
     assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md ext/ lib/ page/ sig/ src/], folders
-    assert_empty files.grep_v(/\.(rb|rbs|rake|tt|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
+    assert_empty files.grep_v(/\.(rb|rbs|rake|tt|erb|css|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
     tracked = IO.popen(["git", "ls-files", "lib", "sig", "ext", "../src"], chdir: GEM, &:readlines).map { |file| file.chomp.delete_prefix("../") }
     skip "this is no git checkout" if tracked.empty?
     assert_empty tracked.select { |file|
