@@ -40,11 +40,12 @@ export function missing() {
  * @param {string} [former]  the folder of a browser that has ended, whose tabs come back
  */
 export async function start(options, former) {
-  const { proxy, wallClock, certificate, args, timeout, problem, restores } = options;
+  const { proxy, wallClock, certificate, args, timeout, problem, restores, dark } = options;
   const folder = former ?? newFolder('chromium');
   // Chromium's processes come from one that was started before them, unless there is no zygote.
   const flags = [...FLAGS, `--user-data-dir=${folder}`, `--proxy-server=http://${proxy}`, ...(wallClock ? ['--no-zygote'] : []), ...args];
   flags.push(restores ? `--load-extension=${newExtension('chromium', folder)}` : '--disable-extensions', former ? '--restore-last-session' : 'about:blank');
+  if (dark) flags.push('--blink-settings=preferredColorScheme=0');
   if (certificate) flags.push(`--ignore-certificate-errors-spki-list=${certificate.fingerprint}`);
   const program = new Program(find('chromium'), flags, { env: { ...process.env, ...wallClock?.env, TMPDIR: folder } });
   /** @type {Map<string, ChromiumTab>} by the session of the tab, and of each of its pages */
@@ -236,6 +237,10 @@ class ChromiumTab extends Tab {
 
   async freeze(isFrozen) {
     await this.#send('Page.setWebLifecycleState', { state: isFrozen ? 'frozen' : 'active' });
+  }
+
+  async size(width, height) {
+    await this.#send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false });
   }
 
   async screenshot(file) {

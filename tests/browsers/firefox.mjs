@@ -20,7 +20,7 @@ export function missing() {
 }
 
 /** What keeps Firefox from asking its maker for anything, and leads it to the proxy. */
-function preferences(proxy, restores) {
+function preferences(proxy, restores, dark) {
   const [host, port] = proxy.split(':');
   return {
     'network.proxy.type': 1, 'network.proxy.http': host, 'network.proxy.http_port': Number(port),
@@ -44,7 +44,7 @@ function preferences(proxy, restores) {
     'network.stricttransportsecurity.preloadlist': false,
     'dom.security.https_first': false, 'dom.security.https_first_schemeless': false, 'dom.serviceWorkers.testing.enabled': false,
     'network.http.speculative-parallel-limit': 0, 'security.OCSP.enabled': 0, 'security.remote_settings.crlite_filters.enabled': false,
-    'browser.ml.enable': false, 'browser.translations.enable': false, 'geo.enabled': false,
+    'layout.css.prefers-color-scheme.content-override': dark ? 0 : 1, 'browser.ml.enable': false, 'browser.translations.enable': false, 'geo.enabled': false,
   };
 }
 
@@ -53,11 +53,11 @@ function preferences(proxy, restores) {
  * @param {string} [former]  the folder of a browser that has ended, whose tabs come back
  */
 export async function start(options, former) {
-  const { proxy, wallClock, args, timeout, problem, restores } = options;
+  const { proxy, wallClock, args, timeout, problem, restores, dark } = options;
   const folder = former ?? newFolder('firefox');
   const profile = join(folder, 'profile');
   mkdirSync(profile, { recursive: true });
-  writeFileSync(join(profile, 'user.js'), Object.entries(preferences(proxy, restores)).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''));
+  writeFileSync(join(profile, 'user.js'), Object.entries(preferences(proxy, restores, dark)).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join(''));
   const env = { ...process.env, ...wallClock?.env, HOME: folder, MOZ_CRASHREPORTER_DISABLE: '1', MOZ_HEADLESS_WIDTH: '1280', MOZ_HEADLESS_HEIGHT: '900' };
   const program = new Program(find('firefox-esr'), ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0', ...args], { env });
   /** The tabs that a test has. */
@@ -172,6 +172,10 @@ class FirefoxTab extends Tab {
 
   #perform(source) {
     return this.#bidi.send('input.performActions', { context: this.#context, actions: [source] });
+  }
+
+  async size(width, height) {
+    await this.#bidi.send('browsingContext.setViewport', { context: this.#context, viewport: { width, height } });
   }
 
   async screenshot(file) {

@@ -28,6 +28,7 @@ export const ENGINES = Object.keys(engines);
  * @property {{fingerprint: string}} [certificate]  to be taken, of a module that exports NEEDS_HTTPS
  * @property {string[]} args
  * @property {boolean} restores
+ * @property {boolean} dark
  * @property {number} timeout
  * @property {(text: string) => void} problem
  */
@@ -53,18 +54,19 @@ export function missing(engine) {
  * @param {string} [options.hubspot]  the double's address, where HubSpot's hosts lead
  * @param {boolean} [options.wallClock]  whether the browser's wall clock can be moved
  * @param {boolean} [options.restores]  whether it has one profile that outlives it (`restart`), and hands for tabs
+ * @param {boolean} [options.dark]  whether pages are told that dark ones are liked; not in WebKit
  * @param {string[]} [options.args]  more of the browser's own arguments
  * @param {number} [options.timeout]
  * @returns {Promise<Browser>}
  */
-export async function launch(engine, { hubspot, wallClock = false, restores = false, args = [], timeout = LAUNCH_MS } = {}) {
+export async function launch(engine, { hubspot, wallClock = false, restores = false, dark = false, args = [], timeout = LAUNCH_MS } = {}) {
   const why = missing(engine);
   if (why) throw new Error(why);
   const clock = wallClock ? new WallClock() : null;
   const certificate = hubspot && engines[engine].NEEDS_HTTPS ? newCertificate() : undefined;
   const browser = new Browser(engine, clock, new Proxy({ double: hubspot, now: () => browser.now(), errands: engines[engine].ERRANDS, certificate }));
   try {
-    await browser.start({ args, timeout, certificate, restores });
+    await browser.start({ args, timeout, certificate, restores, dark });
     return browser;
   } catch (error) {
     await browser.close();

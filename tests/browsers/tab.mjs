@@ -163,6 +163,8 @@ export class Tab {
   type(css, text, key) {}
   /** @abstract @param {string} file  a PNG of what is in view */
   screenshot(file) {}
+  /** @abstract @param {number} width  of the page, in its own pixels; not in WebKit @param {number} height */
+  size(width, height) {}
   /** Before the browser takes the page away. */
   release() {}
   /** @abstract @param {boolean} isFrozen  as a page behind others is, whose timers stand still; Chromium only */

@@ -34,8 +34,9 @@ class Vidcache::WebScreensTest < Vidcache::RailsTest
   end
 
   def test_the_overview_counts_by_reason_and_tells_whose_change_waits_and_why
-    confirm(1, "one@shop.test", vid: 11)
-    @cache.link(2, 12)
+    # Keys that no new row of the app can have.
+    confirm(4711, "one@shop.test", vid: 11)
+    @cache.link(4712, 12)
     sleep 0.01 # What was linked in this millisecond is not yet in the list.
     user = User.create!(email: "ann@shop.test")
     token = @cache.begin_email_change(user.id)

@@ -19,6 +19,8 @@ module Vidcache
       REASONS = { "change_outstanding" => "a change of their email is on its way", "email_unconfirmed" => "HubSpot has not said which email it holds",
                   "conflict" => "two contacts want one email, or two users one contact",
                   "confirmed_long_ago" => "nobody has read the contact for 30 days: pages name the email all the same" }.freeze
+      LATELY = { "answers" => "Answers of HubSpot's recorded", "webhooks" => "Webhooks taken in", "refused_webhooks" => "Webhooks refused",
+                 "jobs" => "Jobs that told HubSpot", "failed_jobs" => "Jobs that failed", "reconciles" => "Reconciles" }.freeze
 
       Dir.children(FOLDER).grep(/\.erb\z/).each do |file|
         path = "#{FOLDER}/#{file}"
@@ -112,6 +114,45 @@ module Vidcache
 
       def job(trace)
         trace ? "#{escape(trace[:error])}, #{time(trace[:at])}" : "no failure is known"
+      end
+
+      # A table that is a list of its rows where the window is narrow: each cell then stands behind its column's name.
+      # The roles are said, since what is no table to the stylesheet is none to some browsers.
+      #
+      # @param caption [String]
+      # @param columns [Array<String>]
+      # @param rows [Array<Array<String>>] HTML; the first of each row names it
+      def table(caption, columns, rows)
+        names = columns.map { |name| escape(name) }
+        heads = names.map { |name| %(<th scope="col" role="columnheader">#{name}</th>) }
+        lines = rows.map do |first, *others|
+          cells = others.zip(names.drop(1)).map { |cell, name| %(<td role="cell" data-column="#{name}"><span>#{cell}</span></td>) }
+          %(<tr role="row"><th scope="row" role="rowheader" data-column="#{names.first}"><span>#{first}</span></th>#{cells.join}</tr>)
+        end
+        %(<table role="table"><caption>#{escape(caption)}</caption><thead role="rowgroup"><tr role="row">#{heads.join}</tr></thead>) +
+          %(<tbody role="rowgroup">#{lines.join("\n")}</tbody></table>)
+      end
+
+      def changes_table(caption)
+        table(caption, ["User", "Begun", "Last failure of their job"],
+              data[:changes].map { |change| [user_link(change[:user]), time(change[:begun]), job(change[:last_job])] })
+      end
+
+      def lately(words, now)
+        return [escape(words), "not known", "–", "–"] unless now["at"]
+
+        [escape(words), time(Time.at(now["at"])), delimited(now["last_hour"]), delimited(now["last_day"])]
+      end
+
+      def other_contact(conflict, whose: false)
+        of = "; #{self.whose(conflict[:others_users])}" if whose && conflict[:other]
+        "#{contact_link(conflict[:other])} #{why(conflict)}#{of}"
+      end
+
+      def merge_link(conflict)
+        return "not possible: one contact is not known" unless conflict[:contact] && conflict[:other]
+
+        %(<a href="#{escape(at("/conflict/merge", key: conflict[:user]))}">Merge contacts of #{escape(conflict[:user])}…</a>)
       end
 
       # A form of one button: {Gate} says who may press it.
