@@ -18,6 +18,7 @@ export class UsageError extends Error {}
  * @property {number} changes    email changes by full loads, per policy
  * @property {'chromium'|'firefox'|'webkit'|null} browser  null: the client that runs the snippet without one
  * @property {'async'|'sidekiq'} jobs
+ * @property {number|null} hosts  how many serve, without a common disk; null: one, with its disk
  * @property {boolean} serve     leave everything running afterwards
  * @property {string} app        the example app's folder, with bin/serve in it
  */
@@ -37,6 +38,7 @@ export function parseOptions(argv) {
         changes: { type: 'string', default: '12' },
         'no-browser': { type: 'boolean', default: false },
         sidekiq: { type: 'boolean', default: false },
+        hosts: { type: 'string' },
         serve: { type: 'boolean', default: false },
         app: { type: 'string', default: join(ROOT, 'examples/rails') },
       },
@@ -49,9 +51,13 @@ export function parseOptions(argv) {
   if (values.browser !== undefined && values['no-browser']) throw new UsageError('--browser and --no-browser are not for the same race');
   const browser = values['no-browser'] ? null : values.browser ?? 'chromium';
   if (browser !== null && !BROWSERS.includes(browser)) throw new UsageError(`--browser is one of ${BROWSERS.join(', ')}, not ${browser}`);
+  const hosts = values.hosts === undefined ? null : Number(values.hosts);
+  if (hosts !== null && !(Number.isSafeInteger(hosts) && hosts > 1)) throw new UsageError(`--hosts must be a whole number from 2 on, not ${values.hosts}`);
+  // The worker is a host of its own.
+  const jobs = values.sidekiq || hosts !== null ? 'sidekiq' : 'async';
   const app = resolve(values.app);
-  for (const program of values.sidekiq ? ['bin/serve', 'bin/worker'] : ['bin/serve']) {
+  for (const program of jobs === 'sidekiq' ? ['bin/serve', 'bin/worker'] : ['bin/serve']) {
     if (!existsSync(join(app, program))) throw new UsageError(`no app to race: ${join(app, program)} does not exist`);
   }
-  return { changes, browser, jobs: values.sidekiq ? 'sidekiq' : 'async', serve: values.serve, app };
+  return { changes, browser, jobs, hosts, serve: values.serve, app };
 }

@@ -3,38 +3,24 @@
 // same words in every engine is seen here too: with which status the app answered, and when the tracking code is to
 // come.
 
-import { createServer, request as forward } from 'node:http';
+import { HandingOn } from './handing_on.mjs';
 
 const LOADER = /\/\/js[\w-]*\.hs-scripts\.com\/\d+\.js/g;
 
 /** Headers that speak of one connection only, and what would keep the page from being read here. */
 const NOT_HANDED_ON = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'accept-encoding'];
 
-export class Gateway {
+export class Gateway extends HandingOn {
   /** How late the tracking code of the pages to come is, in ms. */
   loaderDelayMs = 0;
   #app;
-  #server = createServer((request, response) => this.#serve(request, response));
   /** @type {((page: {path: string, status: number}) => void)[]} */
   #waiting = [];
 
   /** @param {string} appUrl */
   constructor(appUrl) {
+    super();
     this.#app = new URL(appUrl);
-  }
-
-  /** @returns {Promise<string>} its origin */
-  async listen() {
-    await new Promise((resolve, reject) => {
-      this.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
-    });
-    return `http://127.0.0.1:${this.#server.address().port}`;
-  }
-
-  async close() {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    this.#server.closeAllConnections();
-    await closed;
   }
 
   /** @returns {Promise<{path: string, status: number}>} the next page that the app answers with; a redirect is none */
@@ -42,23 +28,18 @@ export class Gateway {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #serve(request, response) {
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !NOT_HANDED_ON.includes(name)));
-    const target = { host: this.#app.hostname, port: this.#app.port, method: request.method, path: request.url, headers, agent: false };
-    const onward = forward(target, (answer) => this.#answer(request, answer, response).catch(() => response.destroy()));
-    // The page left before the answer was there, or the app is gone: the browser sees a broken connection.
-    onward.on('error', () => response.destroy());
-    response.on('close', () => onward.destroy());
-    request.pipe(onward);
+  app() {
+    return this.#app;
   }
 
-  async #answer(request, answer, response) {
-    const headers = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !NOT_HANDED_ON.includes(name)));
+  headers(headers) {
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_HANDED_ON.includes(name)));
+  }
+
+  async answer(request, answer, response) {
+    const headers = this.headers(answer.headers);
     const isPage = /^text\/html\b/.test(headers['content-type'] ?? '') && !headers.location;
-    if (!isPage) {
-      response.writeHead(answer.statusCode, headers);
-      return answer.pipe(response);
-    }
+    if (!isPage) return super.answer(request, answer, response);
     const chunks = [];
     for await (const chunk of answer) chunks.push(chunk);
     let html = Buffer.concat(chunks).toString('utf8');

@@ -34,18 +34,21 @@ function loginsFor({ changes, browser }) {
 }
 
 /**
- * A double and an app for one policy.
+ * A double and an app, on one host or several.
+ * @typedef {{policy: 'usual'|'vidcache', doubleUrl: string, appUrl: string, given: () => number[]}} StartedPolicy
+ *
  * @param {'usual'|'vidcache'} policy
  * @param {import('./args.mjs').Options} options
  * @param {Servers} servers
- * @returns {Promise<{policy: 'usual'|'vidcache', doubleUrl: string, appUrl: string}>}
+ * @returns {Promise<StartedPolicy>}
  */
 async function start(policy, options, servers) {
   const doubleUrl = await servers.startDouble({ name: `${policy}-double`, portal: PORTAL, delayMs: DOUBLE_DELAY_MS });
-  const appUrl = await servers.startApp({
+  const { url, given } = await servers.startApp({
     name: policy,
     app: options.app,
     jobs: options.jobs,
+    hosts: options.hosts,
     env: {
       HUBSPOT_API: doubleUrl,
       HUBSPOT_TOKEN: 'any',
@@ -57,15 +60,15 @@ async function start(policy, options, servers) {
       ...(options.browser && { TURBO: turboFile() }),
     },
   });
-  return { policy, doubleUrl, appUrl };
+  return { policy, doubleUrl, appUrl: url, given };
 }
 
 /**
- * @param {{policy: 'usual'|'vidcache', doubleUrl: string, appUrl: string}} started
+ * @param {StartedPolicy} started
  * @param {import('./args.mjs').Options} options
  * @returns {Promise<import('./report.mjs').Outcome>}
  */
-async function runPolicy({ policy, doubleUrl, appUrl }, options) {
+async function runPolicy({ policy, doubleUrl, appUrl, given }, options) {
   const kinds = plan(options.changes);
   const logins = loginsFor(options);
   const before = await stateOf(doubleUrl);
@@ -87,6 +90,7 @@ async function runPolicy({ policy, doubleUrl, appUrl }, options) {
       policy,
       appUrl,
       doubleUrl,
+      given: given(),
       contactsBefore: before.contacts.length,
       contactsAfter: after.contacts.length,
       total: sum([...findings.values()]),
@@ -145,12 +149,13 @@ function print(outcomes, { browser }) {
   console.log('\nunheld: requests that named an email which HubSpot did not hold. mistaken: requests that spoke for somebody else.\n');
   if (outcomes[0].scenarios.length > 1) console.log(`${scenarioTable(outcomes)}\n`);
   else console.log(`Full loads only: ${browser ? 'the app serves no Turbo.' : 'Turbo and single-page apps need a browser.'}\n`);
-  for (const { policy, scenarios, picture, problems } of outcomes) {
+  for (const { policy, scenarios, picture, problems, given } of outcomes) {
     const tally = (name) => scenarios.reduce((total, scenario) => total + scenario.tally[name], 0);
     const unsent = tally('silent') > 0 ? `, ${tally('silent')} pages and clicks told HubSpot nothing` : '';
     const margin = ' '.repeat(policy.length);
     console.log(`${policy}: ${tally('namedEmail')} of ${tally('pages')} pages named an email, ${tally('namedId')} the id alone, ${tally('namedNobody')} nobody${unsent}`);
     console.log(`${margin}  once the worker had finished, ${tally('confirmed')} of ${tally('checked')} pages named the user's new email`);
+    if (given.length > 0) console.log(`${margin}  the ${given.length} web hosts were given ${given.join(', ')} requests; they share a PostgreSQL and no disk, and so does the worker's host`);
     console.log(`${margin}  ${picture} shows HubSpot's contacts`);
     for (const problem of problems) console.log(`${margin}  note: ${problem}`);
   }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,13 +53,17 @@ test('Turbo makes about as many changes as the full loads, and some however few 
 
 test('the command line', (t) => {
   const app = makeApp(t, { serve: SERVE });
-  assert.deepEqual(parseOptions(['--app', app]), { changes: 12, browser: 'chromium', jobs: 'async', serve: false, app });
-  assert.deepEqual(parseOptions(['--app', app, '--changes', '3', '--no-browser', '--serve']), { changes: 3, browser: null, jobs: 'async', serve: true, app });
+  assert.deepEqual(parseOptions(['--app', app]), { changes: 12, browser: 'chromium', jobs: 'async', hosts: null, serve: false, app });
+  assert.deepEqual(parseOptions(['--app', app, '--changes', '3', '--no-browser', '--serve']), { changes: 3, browser: null, jobs: 'async', hosts: null, serve: true, app });
   assert.equal(parseOptions(['--app', app, '--browser', 'webkit']).browser, 'webkit');
-  for (const wrong of [['--changes', '0'], ['--changes', 'many'], ['--fast'], ['extra'], ['--browser', 'lynx'], ['--browser', 'firefox', '--no-browser']]) {
+  for (const wrong of [['--changes', '0'], ['--changes', 'many'], ['--fast'], ['extra'], ['--browser', 'lynx'], ['--browser', 'firefox', '--no-browser'], ['--hosts', '1'], ['--hosts', 'three']]) {
     assert.throws(() => parseOptions(['--app', app, ...wrong]), UsageError, wrong.join(' '));
   }
-  assert.throws(() => parseOptions(['--app', app, '--sidekiq']), /bin\/worker does not exist/);
+  for (const needsWorker of [['--sidekiq'], ['--hosts', '3']]) {
+    assert.throws(() => parseOptions(['--app', app, ...needsWorker]), /bin\/worker does not exist/);
+  }
+  const { jobs, hosts } = parseOptions(['--app', makeApp(t, { serve: SERVE, worker: '' }), '--hosts', '3']);
+  assert.deepEqual([jobs, hosts], ['sidekiq', 3]);
 });
 
 test('scripts: classic ones, in order, with their nonces', () => {
@@ -216,12 +220,39 @@ test('an app is started by the contract, and ended with its children', async (t)
   t.after(() => rmSync(folder, { recursive: true }));
   const servers = new Servers(folder);
   const app = makeApp(t, { serve: SERVE, worker: '#!/bin/sh\nsleep 600 & wait\n' });
-  const url = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
+  const { url } = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
   assert.equal(await (await fetch(url)).text(), 'usual');
   assert.ok(existsSync(join(folder, 'usual-data')));
   assert.deepEqual(servers.casualties(), []);
   await servers.stop();
   await assert.rejects(fetch(url));
+});
+
+test('several hosts share a database and no folder, and take turns behind one address', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'race-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const servers = new Servers(folder);
+  t.after(() => servers.stop());
+  const tell = 'process.env.DATA_DIR, process.env.DATABASE_URL, process.env.SECRET_KEY_BASE';
+  const serve = SERVE.replace('process.env.SNIPPET', `JSON.stringify([${tell}])`);
+  const app = makeApp(t, { serve, worker: `#!/usr/bin/env node\nconsole.log(JSON.stringify([${tell}]))\n` });
+  let started;
+  try {
+    started = await servers.startApp({ name: 'usual', app, jobs: 'sidekiq', hosts: 3, env: {} });
+  } catch (error) {
+    if (!/not installed|does not run as root|redis-server ENOENT/.test(error.message)) throw error;
+    t.skip(error.message);
+    return;
+  }
+  const told = [];
+  for (let asked = 0; asked < 6; asked++) told.push(await (await fetch(started.url)).json());
+  const log = join(folder, 'usual-worker.log');
+  await eventually(() => readFileSync(log, 'utf8').includes('\n'));
+  const [worker] = JSON.parse(readFileSync(log, 'utf8').split('\n')[0]);
+  assert.deepEqual([...told.map(([data]) => data), worker], ['web1', 'web2', 'web3', 'web1', 'web2', 'web3', 'worker'].map((host) => join(folder, `usual-${host}-data`)));
+  assert.equal(new Set(told.map(([, ...shared]) => shared.join())).size, 1);
+  assert.match(told[0][1], /^postgresql:\/\/.*\/usual$/);
+  assert.deepEqual(started.given(), [2, 2, 2]);
 });
 
 test('an app that does not start is told with the end of its log', async (t) => {
@@ -238,7 +269,7 @@ test('a server that ends by itself is a casualty', async (t) => {
   t.after(() => rmSync(folder, { recursive: true }));
   const servers = new Servers(folder);
   const app = makeApp(t, { serve: SERVE.replace('response.end(', 'request.url === "/crash" ? process.exit(3) : response.end(') });
-  const url = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
+  const { url } = await servers.startApp({ name: 'usual', app, jobs: 'async', env: { SNIPPET: 'usual' } });
   await assert.rejects(fetch(`${url}/crash`));
   await eventually(() => servers.casualties().length > 0);
   assert.match(servers.casualties()[0], /^usual-app has ended \(3\):\n {2}\| \d+/);

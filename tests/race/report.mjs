@@ -73,6 +73,7 @@ export function table(head, rows) {
  * @property {'usual'|'vidcache'} policy
  * @property {string} appUrl
  * @property {string} doubleUrl
+ * @property {number[]} given    requests that each of several hosts was given
  * @property {number} contactsBefore
  * @property {number} contactsAfter
  * @property {import('./judge.mjs').Finding} total

@@ -1,12 +1,15 @@
-// Starting and stopping what the race needs: doubles, apps, workers, a redis-server. Each is stopped by the process
-// group that was started for it; nothing is ever looked up by name.
+// Starting and stopping what the race needs: doubles, apps, workers, a redis-server, a PostgreSQL. Each is stopped by
+// the process group that was started for it; nothing is ever looked up by name.
 
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT } from './args.mjs';
+import { Balancer } from './balancer.mjs';
+import { Postgres } from './postgres.mjs';
 
 /**
  * How long an app may take until `GET /up` answers 200: a Rails app boots, seeds, and calls the double for each user.
@@ -30,6 +33,10 @@ const QUOTED_LINES = 60;
 export class Servers {
   /** @type {Set<Started>} */
   #running = new Set();
+  /** @type {Balancer[]} */
+  #balancers = [];
+  /** @type {Promise<Postgres>|undefined} */
+  #postgres;
   #folder;
 
   /** @param {string} folder  for logs and data; emptied */
@@ -58,25 +65,50 @@ export class Servers {
   }
 
   /**
-   * Starts an example app by the contract all of them follow, and its worker if the jobs have one.
+   * Starts an example app by the contract all of them follow, and its worker if the jobs have one. On several hosts
+   * each process has a folder of its own, the worker too; what they share is a PostgreSQL, a redis-server, and the
+   * balancer before them.
    * @param {object} options
    * @param {string} options.name
    * @param {string} options.app    folder with bin/serve and, for sidekiq, bin/worker
    * @param {'async'|'sidekiq'} options.jobs
+   * @param {number|null} [options.hosts]  how many serve; null: one, with its disk
    * @param {Record<string, string>} options.env  HUBSPOT_API and the like
-   * @returns {Promise<string>} the app's url
+   * @returns {Promise<{url: string, given: () => number[]}>} where the app is, and how many requests each host was given
    */
-  async startApp({ name, app, jobs, env }) {
+  async startApp({ name, app, jobs, hosts = null, env }) {
+    const shared = { ...env, JOBS: jobs };
+    if (jobs === 'sidekiq') shared.REDIS_URL = await this.#startRedis(`${name}-redis`);
+    if (hosts !== null) {
+      shared.DATABASE_URL = (await this.#startPostgres()).database(name);
+      shared.SECRET_KEY_BASE = randomBytes(64).toString('hex');
+    }
+    const folderOf = (host) => (hosts === null ? name : `${name}-${host}`);
+    // The first one makes the tables and the customers.
+    const first = await this.#serve({ name: folderOf('web1'), app, env: shared });
+    const others = Array.from({ length: (hosts ?? 1) - 1 }, (_, index) => this.#serve({ name: folderOf(`web${index + 2}`), app, env: shared }));
+    const urls = [first, ...await Promise.all(others)];
+    if (jobs === 'sidekiq') this.#start(`${name}-worker`, join(app, 'bin/worker'), [], this.#on(folderOf('worker'), shared), { cwd: app });
+    if (hosts === null) return { url: first, given: () => [] };
+    const balancer = new Balancer(urls);
+    this.#balancers.push(balancer);
+    return { url: await balancer.listen(), given: () => balancer.given };
+  }
+
+  /** A host's process that answers requests. @returns {Promise<string>} where */
+  async #serve({ name, app, env }) {
     const port = await freePort();
-    const dataDir = join(this.#folder, `${name}-data`);
-    mkdirSync(dataDir);
-    const complete = { ...env, PORT: String(port), DATA_DIR: dataDir, JOBS: jobs };
-    if (jobs === 'sidekiq') complete.REDIS_URL = await this.#startRedis(`${name}-redis`);
     const url = `http://127.0.0.1:${port}`;
-    const started = this.#start(`${name}-app`, join(app, 'bin/serve'), [], complete, app);
+    const started = this.#start(`${name}-app`, join(app, 'bin/serve'), [], { ...this.#on(name, env), PORT: String(port) }, { cwd: app });
     await this.#until(started, async () => (await fetch(`${url}/up`)).status === 200);
-    if (jobs === 'sidekiq') this.#start(`${name}-worker`, join(app, 'bin/worker'), [], complete, app);
     return url;
+  }
+
+  /** @returns {Record<string, string>} the environment of a host with that folder */
+  #on(name, env) {
+    const folder = join(this.#folder, `${name}-data`);
+    mkdirSync(folder, { recursive: true });
+    return { ...env, DATA_DIR: folder };
   }
 
   /** @returns {string[]} what has ended though nobody stopped it, with the end of its log */
@@ -88,6 +120,7 @@ export class Servers {
 
   /** Stops everything, the latest first. */
   async stop() {
+    await Promise.all(this.#balancers.splice(0).map((balancer) => balancer.close()));
     for (const started of [...this.#running].reverse()) {
       signalGroup(started.child, 'SIGTERM');
       const late = new AbortController();
@@ -96,6 +129,19 @@ export class Servers {
       signalGroup(started.child, 'SIGKILL');
       this.#running.delete(started);
     }
+    await this.#postgres?.then((postgres) => postgres.remove(), () => {});
+  }
+
+  /** @returns {Promise<Postgres>} one for all apps */
+  #startPostgres() {
+    this.#postgres ??= (async () => {
+      const postgres = new Postgres();
+      const [program, args, options] = postgres.command();
+      const started = this.#start('postgres', program, args, {}, options);
+      await this.#until(started, async () => postgres.isReady());
+      return postgres;
+    })();
+    return this.#postgres;
   }
 
   /** A redis-server that keeps nothing. */
@@ -107,11 +153,11 @@ export class Servers {
   }
 
   /** @returns {Started} */
-  #start(name, command, args, env, cwd = ROOT) {
+  #start(name, command, args, env, options = {}) {
     const log = join(this.#folder, `${name}.log`);
     const file = createWriteStream(log);
     // A group of its own, so that an app's own children (puma's workers, a shell's) end with it.
-    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd: ROOT, ...options, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream.pipe(file, { end: false });
     const ended = new Promise((resolve) => {
       child.once('close', resolve).once('error', (error) => {

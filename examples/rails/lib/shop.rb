@@ -43,6 +43,11 @@ module Shop
       ENV["JOBS"] == "sidekiq"
     end
 
+    # @return [Boolean] whether processes share no disk, and the data stand in the PostgreSQL of DATABASE_URL
+    def several_hosts?
+      ENV.key?("DATABASE_URL")
+    end
+
     # @return [HubspotApi]
     def hubspot
       HubspotApi.new(ENV.fetch("HUBSPOT_API", "https://api.hubapi.com"), ENV.fetch("HUBSPOT_TOKEN", "none"))
