@@ -87,9 +87,9 @@ pub(crate) fn child(path: &Path, arguments: &[String]) -> Result<()> {
     let mut vid = || vids.next();
     let user = |at: usize| UserKey::from(users[at]);
     let mut call: Box<dyn FnMut(usize) -> vidcache::Result<()> + '_> = match what {
-        "email" => Box::new(|at| Email::parse(black_box(&emails[at])).map(|email| drop(black_box(email)))),
-        "resolve" => Box::new(|at| cache.resolve(user(at)).map(|found| drop(black_box(found)))),
-        "decide" => Box::new(|at| cache.decide(user(at), Some(&parsed[at])).map(|found| drop(black_box(found)))),
+        "email" => Box::new(|at| Email::parse(black_box(&emails[at])).map(|email| _ = black_box(email))),
+        "resolve" => Box::new(|at| cache.resolve(user(at)).map(|found| _ = black_box(found))),
+        "decide" => Box::new(|at| cache.decide(user(at), Some(&parsed[at])).map(|found| _ = black_box(found))),
         "snippet" => Box::new(|at| {
             let email = Email::parse(black_box(&emails[at]))?;
             cache.snippet(user(at), Some(&email), None).map(|html| drop(black_box(html)))

@@ -2,15 +2,14 @@
 //! contact alone, the quickest of all, is only looked for in memory.
 //!
 //! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as a whole look-up); a copy of a
-//! String key, checked twice, costs another, and so does a page that is put together in Rust's memory to be copied into
-//! Ruby's. Here nothing waits, and Ruby is called at most once where it could raise. Whatever is not the plain case
-//! goes the general way, which knows all the errors.
+//! String key, checked twice, costs another. Here nothing waits, and Ruby is called at most once where it could raise.
+//! Whatever is not the plain case goes the general way, which knows all the errors.
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{RString, Ruby, Value, prelude::*};
 use rb_sys::VALUE;
 use rb_sys::macros::{RSTRING_LEN, RSTRING_PTR};
-use vidcache_core::{Email, Identity, UserKey, Vidcache, without_waiting};
+use vidcache_core::{Email, Identity, Reason, UserKey, Vidcache, without_waiting};
 
 use crate::decision;
 use crate::error::catch;
@@ -78,11 +77,11 @@ pub(crate) unsafe fn decide(cache: &Vidcache, key: Value, given: Value) -> Optio
 /// The caller holds the GVL.
 pub(crate) unsafe fn snippet(cache: &Vidcache, key: Value, given: Value, nonce: Value) -> Option<Value> {
     or_generally(|| {
-        // SAFETY: the caller holds the GVL. Without bytes to copy Ruby makes a String of whatever the memory holds.
-        let html = protect(|| unsafe { rb_sys::rb_utf8_str_new(std::ptr::null(), ROOM as _) }).ok()?;
-        // SAFETY: a new String of `ROOM` bytes, which nobody else knows of; `write` leaves it with those that were
-        // written.
-        unsafe { write(cache, html, 0, key, given, nonce)? };
+        let mut room = [0; ROOM];
+        // SAFETY: the caller holds the GVL.
+        let (length, _) = unsafe { write(cache, &mut room, key, given, nonce)? };
+        // SAFETY: so many bytes, which Ruby copies.
+        let html = protect(|| unsafe { rb_sys::rb_utf8_str_new(room.as_ptr().cast(), length as _) }).ok()?;
         // SAFETY: just made by Ruby.
         Some(unsafe { Value::from_raw(html) })
     })
@@ -103,35 +102,50 @@ pub(crate) unsafe fn append_snippet(
     let ruby = unsafe { Ruby::get_unchecked() };
     or_generally(|| {
         let html = RString::from_value(buffer).filter(|html| html.enc_get() == ruby.utf8_encindex())?.as_raw();
+        let mut room = [0; ROOM];
+        // SAFETY: the caller holds the GVL.
+        let (length, reason) = unsafe { write(cache, &mut room, key, given, nonce)? };
+        // By as much as it takes: Ruby would make room for half as much again, of new memory for each page.
         // SAFETY: a String. It raises where that is frozen or locked.
         protect(|| unsafe {
-            rb_sys::rb_str_modify_expand(html, ROOM as _);
+            rb_sys::rb_str_modify_expand(html, length as _);
             html
         })
         .ok()?;
-        // SAFETY: from here on nothing of Ruby's runs, so it stays the String's own, with room for so much more behind
-        // its end.
-        unsafe { write(cache, html, RSTRING_LEN(html) as usize, key, given, nonce) }
+        // SAFETY: the String's own now, with room for so much more behind its end, and not frozen, so `rb_str_set_len`
+        // does not raise.
+        unsafe {
+            let start = RSTRING_LEN(html) as usize;
+            let end = RSTRING_PTR(html).cast_mut().cast::<u8>().add(start);
+            std::ptr::copy_nonoverlapping(room.as_ptr(), end, length);
+            rb_sys::rb_str_set_len(html, (start + length) as _);
+        }
+        Some(decision::symbol(&ruby, reason))
     })
 }
 
-/// Writes the page behind the String's first `start` bytes, and returns the reason of what it says.
+/// Writes the page, and returns how many bytes it came to, and the reason of what it says. `room` is on the stack,
+/// which costs a copy: a String that is made before its length is known is half as long again, and what a long String
+/// costs is its memory.
 ///
 /// # Safety
-/// The caller holds the GVL; `html` is an unshared, unfrozen String with room for `ROOM` bytes behind `start`.
-unsafe fn write(cache: &Vidcache, html: VALUE, start: usize, key: Value, given: Value, nonce: Value) -> Option<Value> {
-    // SAFETY: as the caller's. Nothing of Ruby's runs up to the end of this function but `rb_str_set_len`, which raises
-    // for a frozen String and for more than there is room for: so for nothing here.
+/// The caller holds the GVL.
+#[inline]
+unsafe fn write(
+    cache: &Vidcache,
+    room: &mut [u8; ROOM],
+    key: Value,
+    given: Value,
+    nonce: Value,
+) -> Option<(usize, Reason)> {
+    // SAFETY: as the caller's. Nothing of Ruby's runs up to the end of this function.
     unsafe {
         let ruby = Ruby::get_unchecked();
         let (user, email) = (user(&ruby, key)?, email(&ruby, given)?);
         let nonce = if nonce.is_nil() { None } else { Some(std::str::from_utf8(text(&ruby, nonce)?).ok()?) };
-        // Behind the String's bytes: so it is apart from the key's and the nonce's, should they be this very String.
-        let room = std::slice::from_raw_parts_mut(RSTRING_PTR(html).cast_mut().cast::<u8>().add(start), ROOM);
         let page = without_waiting(|| cache.page(user, email.as_ref())).ok()?;
-        let written = page.render_into(nonce, room).ok()?;
-        rb_sys::rb_str_set_len(html, (start + written) as _);
-        Some(decision::symbol(&ruby, page.decision().reason()))
+        let length = page.render_into(nonce, room).ok()?;
+        Some((length, page.decision().reason()))
     }
 }
 
