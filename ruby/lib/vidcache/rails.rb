@@ -6,6 +6,7 @@ require "vidcache/rails/failure"
 require "vidcache/rails/unavailable"
 require "vidcache/rails/boot"
 require "vidcache/rails/change"
+require "vidcache/rails/portals"
 require "vidcache/rails/model"
 require "vidcache/rails/pulse"
 require "vidcache/rails/instrumentation"
@@ -53,6 +54,8 @@ module Vidcache
   end
 
   @mutex = Mutex.new
+  @of_portals = {}
+  @failed_opens = {}
 
   # How long after a failed open pages are told of that failure instead of trying again. Opening can wait for other
   # processes, and every request of a process would queue behind it.
@@ -63,11 +66,29 @@ module Vidcache
     # ({Database}, `config.vidcache.store = :database`). The same object serves all threads, and goes on
     # working in the children of a fork: nothing is to be done in Puma's `before_fork` or `on_worker_boot`.
     #
+    # @param portal [Integer, nil] in an app with a portal for each tenant (`has_vid portal:`): whose cache it is; nil:
+    #   that of {in_portal}'s block
     # @return [Vidcache::Cache, Vidcache::Database]
     # @raise [Vidcache::NotConfigured] no `portal_id`
     # @raise [Vidcache::Error] the file cannot be opened; for {REOPEN_AFTER} seconds later calls raise the same error
-    def cache
-      @cache || @mutex.synchronize { @cache ||= open_configured }
+    def cache(portal = Portals.current)
+      # One that was given stands for all of them.
+      return @cache || opened(nil) if portal.nil? || @cache
+
+      @of_portals[Portals.number(portal)] || opened(Portals.number(portal))
+    end
+
+    # In an app with a portal for each tenant: everything in the block is of that portal, {cache} and {settings} too.
+    # Models, jobs, webhooks, and tags that are given a user go there by themselves; a controller says it for the pages
+    # of visitors who are not signed in, and then pages name users of that portal alone:
+    #
+    #     around_action { |_, action| Vidcache.in_portal(current_tenant.hubspot_portal, &action) }
+    #
+    # @param portal [Integer, nil] HubSpot's id of the portal; nil: there is none, so vidcache does nothing
+    # @yield
+    # @return [Object] what the block returns
+    def in_portal(portal, &block)
+      Portals.with(Portals.number(portal), &block)
     end
 
     # @return [Boolean] whether the rows are in the app's database, so that a change is part of its transaction
@@ -83,7 +104,8 @@ module Vidcache
     def cache=(cache)
       @mutex.synchronize do
         @cache = cache
-        @failed_open = nil
+        @of_portals = {}
+        @failed_opens = {}
       end
     end
 
@@ -104,12 +126,14 @@ module Vidcache
     #
     # @return [Boolean]
     def configured?
-      !@cache.nil? || settings.configured?
+      (!@cache.nil? && Portals.current != Portals::NONE) || settings.configured?
     end
 
     # @return [Vidcache::Settings] `config.vidcache`, with the defaults filled in
     def settings
-      @settings || Settings.new(defined?(::Rails.application) ? ::Rails.application : nil)
+      settings = @settings || Settings.new(defined?(::Rails.application) ? ::Rails.application : nil)
+      portal = Portals.current
+      portal.nil? ? settings : settings.of(portal)
     end
 
     # For a dashboard: {Cache#stats} of this process, and the changes of email that are outstanding, of all processes.
@@ -128,13 +152,22 @@ module Vidcache
 
     private
 
-    def open_configured
-      error, at = @failed_open
+    def opened(portal)
+      @mutex.synchronize do
+        next @cache ||= open_configured(nil) if portal.nil?
+
+        # Read without the lock by others, so never changed in place.
+        @of_portals[portal] || open_configured(portal).tap { |cache| @of_portals = @of_portals.merge(portal => cache) }
+      end
+    end
+
+    def open_configured(portal)
+      error, at = @failed_opens[portal]
       raise error if error && Process.clock_gettime(Process::CLOCK_MONOTONIC) - at < REOPEN_AFTER
 
-      settings.open
+      Portals.with(portal) { settings.open }
     rescue Error, SystemCallError => e
-      @failed_open = [e, Process.clock_gettime(Process::CLOCK_MONOTONIC)] unless e.equal?(error)
+      @failed_opens[portal] = [e, Process.clock_gettime(Process::CLOCK_MONOTONIC)] unless e.equal?(error)
       raise
     end
   end

@@ -9,6 +9,7 @@ module Vidcache
   # | setting | default |
   # | --- | --- |
   # | `portal_id` | none: without it nothing is opened, rendered or tracked |
+  # | `portals` | none: all portals, or a Proc that returns them, where each tenant has its own (`has_vid portal:`) |
   # | `store` | `:file`; `:database`: the app's own PostgreSQL, where processes share no disk ({Database}) |
   # | `path` | `storage/hubspot.vidcache` under the app's root, elsewhere than in production with the environment in its name; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
@@ -61,6 +62,7 @@ module Vidcache
       ActiveSupport.on_load(:action_controller) do
         include Vidcache::TrackingData
         include Vidcache::TrackingData::Last
+        prepend Vidcache::TrackingData::NotKept
         private(*Vidcache::TrackingData.public_instance_methods(false)) # rubocop:disable Style/AccessModifierDeclarations
       end
     end

@@ -42,10 +42,10 @@ module Vidcache
     private
 
     def fill
-      scope = @only_linked ? @model.where.not(@vid => nil) : @model
+      scope = @only_linked ? @model.vidcache_rows.where.not(@vid => nil) : @model.vidcache_rows
       total = scope.count
       scope.find_in_batches(batch_size: BATCH) do |users|
-        known, unknown = users.partition { |user| @vid && !user.public_send(@vid).nil? }
+        known, unknown = users.select(&:vidcache_in_portal?).partition { |user| @vid && !user.public_send(@vid).nil? }
         link(known)
         enqueue(unknown)
         @done += users.size

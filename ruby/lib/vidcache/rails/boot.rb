@@ -30,10 +30,10 @@ module Vidcache
     #
     # @return [void]
     def look
-      return unless Vidcache.configured? && server?
+      return unless (Vidcache.configured? || Vidcache.settings.several?) && server?
 
       look_at_models
-      Vidcache.cache.resolve(0)
+      Vidcache.cache.resolve(0) if Vidcache.configured? # Those of several portals are opened as they are used.
     rescue StandardError, NotImplementedError => e
       what = Vidcache.settings.database? ? "the database" : "the file"
       Failure.report(e, during: "#{what} cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")

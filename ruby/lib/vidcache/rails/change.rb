@@ -49,6 +49,7 @@ module Vidcache
       @saved_at = saved_at
       # Read now: a rollback takes the id of a record that it un-creates.
       @user_id = record.vidcache_key
+      @portal = Portals.current
       @commit_tried = false
       @ended = false
     end
@@ -88,18 +89,18 @@ module Vidcache
     end
 
     def add_to_transaction(*)
-      self.class.join_transaction(@record, @token, @before, saved_at: @saved_at)
+      Portals.with(@portal) { self.class.join_transaction(@record, @token, @before, saved_at: @saved_at) }
     end
 
     # @!endgroup
 
     private
 
-    def once
+    def once(&block)
       return if @ended
 
       @ended = true
-      yield
+      Portals.with(@portal, &block)
     end
 
     # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.

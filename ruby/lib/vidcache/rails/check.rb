@@ -8,8 +8,8 @@ require "vidcache/rails/hubspot_http"
 
 module Vidcache
   # `rails vidcache:check`: whether all is there that the app needs, in plain words, with what to do where it is not.
-  # Asks HubSpot, writes nothing, and calls the app's own webhook with a delivery of no events, signed as HubSpot would
-  # sign it.
+  # Asks HubSpot, writes nothing, and calls the app's own webhook with a delivery that says nothing, signed as HubSpot
+  # would sign it.
   #
   # @api private
   class Check
@@ -40,8 +40,16 @@ module Vidcache
         found << "#{model.name} says `has_vid vid: :#{column}`, and #{model.table_name} has no such column"
       end
       found << ELSEWHERE % model.name if Vidcache.settings.database? && elsewhere?(model)
+      found << Portals.missing(model) unless portal?(model)
       found.concat(job(model))
     end
+
+    def self.portal?(model)
+      name = model.vidcache_portal_method
+      name.nil? || model.attribute_names.include?(model.attribute_aliases.fetch(name.to_s, name.to_s)) || model.method_defined?(name) ||
+        model.private_method_defined?(name)
+    end
+    private_class_method :portal?
 
     ELSEWHERE = "%s is in another database than vidcache's tables, so a change of an email would not begin in its transaction: use the file"
     private_constant :ELSEWHERE
@@ -75,6 +83,7 @@ module Vidcache
     def run
       look("the portal") do
         wrong("config.vidcache.portal_id is not set: vidcache does nothing") unless @settings.configured?
+        wrong("#{@model.name} says `has_vid portal:`, and config.vidcache.portals is not set: no task and no webhook finds a portal") if unlisted?
         "portal #{@settings.portal_id}"
       end
       return @findings unless @settings.configured?
@@ -181,13 +190,18 @@ module Vidcache
                 503 => "it cannot use its file, or lacks a setting" }.freeze
     private_constant :WEBHOOK
 
-    # No events: nothing is written.
+    def unlisted?
+      @model&.vidcache_portal_method && !@settings.several?
+    end
+
+    # An event that says nothing, of this portal: nothing is written.
     def deliver(url)
       now = (Time.now.to_f * 1000).to_i.to_s
-      signature = [OpenSSL::HMAC.digest("SHA256", @settings.client_secret, "POST#{url}[]#{now}")].pack("m0")
+      body = JSON.generate([{ portalId: @settings.portal_id, subscriptionType: "vidcache.check" }])
+      signature = [OpenSSL::HMAC.digest("SHA256", @settings.client_secret, "POST#{url}#{body}#{now}")].pack("m0")
       headers = { "X-HubSpot-Signature-v3" => signature, "X-HubSpot-Request-Timestamp" => now, "Content-Type" => "application/json" }
       Net::HTTP.start(url.host, url.port, use_ssl: url.scheme == "https", open_timeout: 5, read_timeout: 10) do |http|
-        http.post(url.request_uri, "[]", headers)
+        http.post(url.request_uri, body, headers)
       end
     end
 

@@ -38,7 +38,7 @@ module Vidcache
       end
       return vidcache_email unless has_changes_to_save?
 
-      self.class.unscoped.find_by(self.class.primary_key => id_in_database)&.vidcache_email
+      Keys.row(self.class, id_in_database)&.vidcache_email
     end
 
     def vidcache_becomes_usable?(before)

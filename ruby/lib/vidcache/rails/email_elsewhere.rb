@@ -76,6 +76,8 @@ module Vidcache
     # @param model [Class]
     # @return [Symbol]
     def self.kind_of(model)
+      raise ArgumentError, several_columns(model) if model.primary_key.is_a?(Array) && model.vidcache_key_method.to_s == "id"
+
       name = model.vidcache_email_attribute
       return :attribute if model.attribute_names.include?(model.attribute_aliases.fetch(name, name))
 
@@ -87,6 +89,11 @@ module Vidcache
       raise ArgumentError, half(model, told_by) unless other.respond_to?(:vidcache_email_owner) && other.vidcache_email_owner
 
       :elsewhere
+    end
+
+    def self.several_columns(model)
+      "#{model.name} says `has_vid` without a `key:`, and its primary key is of several columns (#{model.primary_key.join(", ")}): say " \
+        "`key:` with a column, or a method, whose integer or text no other user has"
     end
 
     def self.none(model, name)
@@ -104,7 +111,7 @@ module Vidcache
         ":#{model.model_name.element}`: so nobody tells of a change of the email"
     end
 
-    private_class_method :none, :half
+    private_class_method :several_columns, :none, :half
 
     # The other model's side: whenever a row of it is saved or destroyed, whoever it is of is looked at, before and
     # after. Both are inside the row's transaction, so a change is begun in time.
@@ -139,7 +146,7 @@ module Vidcache
 
       # Whose the row is, and whose it was.
       def vidcache_email_owners
-        was = self.class.unscoped.find_by(self.class.primary_key => id_in_database) if persisted?
+        was = Keys.row(self.class, id_in_database) if persisted?
         owners = [was, self].compact.map { |row| row.public_send(self.class.vidcache_email_owner) }.compact.select(&:persisted?).uniq
         stranger = owners.find { |owner| !owner.respond_to?(:vidcache_email) }
         raise ArgumentError, "#{self.class.name} says `has_vid_email_of`, and #{stranger.class.name} has no `has_vid`" if stranger
@@ -148,7 +155,7 @@ module Vidcache
       end
 
       def vidcache_as_in_database(owner)
-        owner.class.unscoped.find_by(owner.class.primary_key => owner.id)
+        Keys.row(owner.class, owner.id)
       end
     end
   end

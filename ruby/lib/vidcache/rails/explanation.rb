@@ -73,12 +73,18 @@ module Vidcache
     # @return [Array<String>] a sentence each; no emails
     def sentences
       return ["There is no such user in #{@model.name}."] if @key.nil?
+      return in_portal if @user.nil? || @user.class.vidcache_portal_method.nil?
+      return ["The user has no portal, so no page and no job of theirs does anything."] unless @user.vidcache_portal
 
-      @held = JSON.parse(Vidcache.cache.export(@key))
-      [*nobody, *told, *whose, *confirmed, *changes, *unlinked, *at_hubspot, *webhooks]
+      Vidcache.in_portal(@user.vidcache_portal) { in_portal }
     end
 
     private
+
+    def in_portal
+      @held = JSON.parse(Vidcache.cache.export(@key))
+      [*nobody, *told, *whose, *confirmed, *changes, *unlinked, *at_hubspot, *webhooks]
+    end
 
     def nobody
       ["There is no user #{@key} in #{@model.name} any more, or it is hidden by a default scope."] unless @user

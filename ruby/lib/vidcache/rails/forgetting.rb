@@ -98,6 +98,7 @@ module Vidcache
         @model = record.class
         @id = record.id
         @user_id = record.vidcache_key
+        @portal = Portals.current
         @ended = false
       end
 
@@ -121,7 +122,7 @@ module Vidcache
         @ended = true
         # Of a soft deletion the row is still there. And the same transaction, or another one since, may have made a new
         # row of this key, and forgotten what was before it.
-        Vidcache.cache.forget(@user_id) unless row?
+        Portals.with(@portal) { Vidcache.cache.forget(@user_id) unless row? }
       rescue StandardError => e
         Failure.report(e, during: "user #{@user_id} was destroyed and is not forgotten: `rails vidcache:forget USER_ID=#{@user_id}` does it")
       end
@@ -138,7 +139,7 @@ module Vidcache
       private
 
       def row?
-        @model.unscoped.where(@model.primary_key => @id.is_a?(Array) ? [@id] : @id).exists?
+        !Keys.row(@model, @id).nil?
       end
     end
     private_constant :Departure

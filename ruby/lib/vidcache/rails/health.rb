@@ -12,7 +12,7 @@ module Vidcache
 
     # @return [Symbol, nil] what is wrong: an error's code, +:not_configured+, or nil for nothing
     def problem
-      Vidcache.cache.resolve(0)
+      Portals.each { Vidcache.cache.resolve(0) }
       nil
     rescue Error => e
       e.code || :error

@@ -32,12 +32,20 @@ module Vidcache
     # Before the app's code is loaded again: a model may have gone, or have another name.
     # @return [void]
     def self.clear
+      Portals.clear
       @mutex.synchronize { [@bare, @models].each(&:clear) }
     end
 
     # @return [Array<Class>] the models that are loaded and have `has_vid`
     def self.models
       @mutex.synchronize { @models.dup }.filter_map(&:safe_constantize).select { |model| model.respond_to?(:vidcache_key_method) }
+    end
+
+    # @param model [Class] of Active Record
+    # @param id [Object] a row's primary key, an Array where it is of several columns
+    # @return [ActiveRecord::Base, nil] the row as the database has it, whatever a default scope hides
+    def self.row(model, id)
+      model.unscoped.find_by(Array(model.primary_key).zip(Array(id)).to_h)
     end
 
     def self.clash(name, other)

@@ -6,6 +6,7 @@ require "vidcache/rails/condition"
 require "vidcache/rails/email_elsewhere"
 require "vidcache/rails/forgetting"
 require "vidcache/rails/keys"
+require "vidcache/rails/portals"
 require "vidcache/rails/vid_column"
 
 module Vidcache
@@ -50,6 +51,7 @@ module Vidcache
     include Condition
     include EmailElsewhere
     include Forgetting
+    include Portals
     include VidColumn
 
     # The most changes that the core can list: all.
@@ -70,11 +72,13 @@ module Vidcache
       #   contact of a user, and written whenever an answer is recorded
       # @param forget [Boolean] whether a user who is destroyed is forgotten once that is committed. False keeps what
       #   the file knows for whoever is restored later; {Cache#forget} does it by hand
+      # @param portal [Symbol, nil] where each tenant has a HubSpot portal of its own (`config.vidcache.portals`): the
+      #   attribute or method that gives the id of this user's, or nil where they have none
       # @param condition [Hash] `if:`, a Symbol or Proc: whether this user's email may be used. Until it says yes no
       #   page names the email and no job tells HubSpot of it
       # @return [void]
-      # @raise [ArgumentError] another model's keys are bare ids too
-      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, told_by: nil, **condition) # rubocop:disable Naming/PredicateName
+      # @raise [ArgumentError] another model's keys are bare ids too; or one of two models says `portal:`
+      def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, told_by: nil, portal: nil, **condition) # rubocop:disable Naming/PredicateName
         unknown = condition.keys - [:if]
         raise ArgumentError, "has_vid knows no #{unknown.join(", ")}" if unknown.any?
 
@@ -87,7 +91,10 @@ module Vidcache
         self.vidcache_forget = forget
         self.vidcache_told_by = told_by
         self.vidcache_condition = condition[:if]
+        self.vidcache_portal_method = portal
         Keys.claim(self)
+        Portals.claim(self)
+        prepend(Portals::Within) && extend(Portals::Each) if portal
         VidColumn.add(self) if vid
       end
 
@@ -146,7 +153,7 @@ module Vidcache
       # @api private
       def find_vidcache_user(key)
         record = unscoped { find_by_vidcache_key(key) } # Whoever is deleted softly, or of another tenant, is there all the same.
-        record if record && record.vidcache_key.to_s == key.to_s
+        record if record && record.vidcache_key.to_s == key.to_s && record.vidcache_in_portal?
       end
 
       # The user of that very address, or of it as HubSpot would write it. No log repeats the address: Active Record
@@ -181,6 +188,7 @@ module Vidcache
       def inherited(subclass)
         super
         Keys.claim(subclass)
+        Portals.claim(subclass)
       end
 
       # @api private

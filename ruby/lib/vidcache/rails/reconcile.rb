@@ -86,7 +86,8 @@ module Vidcache
       found = 0
       @unlinked = 0
       each_unlinked do |ids|
-        users = @model.where(@model.primary_key => ids).reject { |user| new?(user) || taken.include?(user.vidcache_key.to_s) }
+        users = @model.where(@model.primary_key => ids)
+                      .reject { |user| new?(user) || taken.include?(user.vidcache_key.to_s) || !user.vidcache_in_portal? }
         @unlinked += users.count(&:vidcache_email)
         found += unlinked.find(users)
       end
@@ -158,8 +159,10 @@ module Vidcache
     # others.
     def each_unlinked(&block)
       id = @model.primary_key
+      return each_unlinked_of_several_columns(&block) if id.is_a?(Array)
+
       key = key_column
-      scope = @model.unscope(:order).order(id => :asc).limit(SCAN)
+      scope = @model.vidcache_rows.unscope(:order).order(id => :asc).limit(SCAN)
       last = nil
       loop do
         batch = last ? scope.where(@model.arel_table[id].gt(last)) : scope
@@ -169,6 +172,14 @@ module Vidcache
         unlinked = ids.zip(@cache.resolve_many(keys)).filter_map { |user, vid| user unless vid }
         unlinked.each_slice(1000, &block)
         last = ids.last
+      end
+    end
+
+    # Whole rows, as Rails reads them in batches.
+    def each_unlinked_of_several_columns
+      @model.vidcache_rows.find_in_batches(batch_size: 1000) do |users|
+        ids = users.zip(@cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user.id unless vid }
+        yield ids if ids.any?
       end
     end
 

@@ -20,9 +20,12 @@ module Vidcache
              Net::ProtocolError, wait: 60, attempts: 3
 
     # @param model [String, nil]
+    # @param portal [Integer, nil] in an app with a portal for each tenant: of that one alone
     # @return [void]
-    def perform(model = nil)
-      Reconcile.new(model&.constantize).run
+    def perform(model = nil, portal = nil)
+      return Vidcache.in_portal(portal) { Reconcile.new(model&.constantize).run } if portal
+
+      Portals.each { Reconcile.new(model&.constantize).run }
     end
 
     # Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued one.
@@ -30,14 +33,15 @@ module Vidcache
     # @api private
     def self.soon
       now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-      return if (@soon && now < @soon) || Vidcache.settings.access_token.nil?
+      portal = Portals.current
+      return if (@soon && now < @soon.fetch(portal, 0)) || Vidcache.settings.access_token.nil?
 
       everybody = Vidcache.in_database?
       return if !everybody && Vidcache.cache.users_to_read(older_than: Reconcile::AGAIN, limit: 1).empty?
 
       wait = everybody ? LONGER : WAIT
-      @soon = now + wait
-      set(wait: wait).perform_later
+      @soon = { **@soon.to_h, portal => now + wait }
+      set(wait: wait).perform_later(*([nil, portal] if portal))
     end
 
     # For tests.

@@ -18,27 +18,52 @@ module Vidcache
     LONGEST = 3600 + TRANSIT
 
     # @param app [Rails::Application, nil] nil where the helpers are used without one: then nothing is configured
-    def initialize(app)
+    # @param portal [Integer, Object, false, nil] whose they are in an app with a portal for each tenant ({Portals})
+    def initialize(app, portal = nil)
       @app = app
+      @portal = portal
+      @of = {}
       @options = app ? app.config.vidcache : ActiveSupport::OrderedOptions.new
       @respect_do_not_track = @options[:respect_do_not_track] ? true : false # Every page asks.
       @no_store = @options[:no_store] != false
     end
 
+    # @param portal [Integer, Object, false]
+    # @return [Settings] as they are in that portal
+    # @api private
+    def of(portal)
+      @of[portal] || (@of = @of.merge(portal => self.class.new(@app, portal)))[portal]
+    end
+
     # @return [Boolean] whether the app has said which portal is its
     def configured?
-      @options.portal_id.present?
+      @portal.nil? ? @options.portal_id.present? : @portal != Portals::NONE
     end
 
     # @return [Integer, Object] as given if it is no integer, so that opening the cache says what is wrong with it
     def portal_id
-      Integer(@options.portal_id, exception: false) || @options.portal_id
+      given = @portal.nil? ? @options.portal_id : @portal
+      Integer(given, exception: false) || given
     end
 
-    # By default of the environment: tests do not touch development's file.
+    # @return [Boolean] whether each tenant has a portal of its own
+    def several?
+      !@options.portals.nil?
+    end
+
+    # @return [Array<Integer>, nil] all portals of the app, where each tenant has one; nil: it has one
+    def portals
+      listed = @options.portals
+      listed = listed.call if listed.respond_to?(:call)
+      listed&.filter_map { |portal| Portals.number(portal) || nil }&.uniq
+    end
+
+    # By default of the environment: tests do not touch development's file. Of one portal among several it has the
+    # portal in its name.
     # @return [Pathname]
     def path
-      @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
+      path = @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
+      @portal ? path.sub_ext(".#{portal_id}#{path.extname}") : path
     end
 
     # @return [Symbol] `:file`, for the processes of one host, or `:database`, where they share no disk: see {Database}
@@ -119,7 +144,7 @@ module Vidcache
     #   put after it
     # @raise [NotConfigured] it cannot be one: whatever HTTP client was given it would repeat it in its error
     def access_token
-      token = @options.access_token.to_s.strip
+      token = of_portal(:access_token).to_s.strip
       raise NotConfigured, "config.vidcache.access_token has a blank or a line's end in it" if token.match?(/[^!-~]/)
 
       token.presence
@@ -127,7 +152,7 @@ module Vidcache
 
     # @return [String, nil] the HubSpot app's, that its webhooks are signed with; without a line's end, too
     def client_secret
-      @options.client_secret.to_s.strip.presence
+      of_portal(:client_secret).to_s.strip.presence
     end
 
     # @return [String, nil] the whole address that HubSpot calls, and so signs
@@ -180,6 +205,8 @@ module Vidcache
       raise ArgumentError, "config.vidcache.webhook_signatures lists what is neither v3, v2 nor v1" unless unknown.empty?
       raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
       raise ArgumentError, "config.vidcache.store is neither :file nor :database" unless %i[file database].include?(store)
+      raise ArgumentError, ONE_PORTAL if several? && database?
+      raise ArgumentError, "config.vidcache.portals is neither a list of portals nor a Proc that returns one" unless list_of_portals?
 
       wrong = webhook_url && WebhookAddress.problem(webhook_url, secure: ::Rails.env.production?)
       raise ArgumentError, "config.vidcache.webhook_url #{wrong}" if wrong
@@ -223,7 +250,8 @@ module Vidcache
     # @return [Vidcache::Cache, Vidcache::Database]
     # @raise [Vidcache::NotConfigured, Vidcache::Error]
     def open
-      raise NotConfigured, "config.vidcache.portal_id is not set" unless configured?
+      raise NotConfigured, several? ? NO_PORTAL : "config.vidcache.portal_id is not set" unless configured?
+      raise NotConfigured, ONE_PORTAL if @portal && database?
       return open_database if database?
 
       make_folder(path.dirname)
@@ -259,9 +287,20 @@ module Vidcache
       "config.vidcache.webhook_url is not set, so every webhook is refused: whoever sends one would say himself which address it " \
       "was signed for. Set it to the whole address that is entered at HubSpot."
     NO_PREFIX = "config.vidcache.store = :database looks for its tables without the app's table_name_prefix and suffix: use the file"
+    NO_PORTAL = "config.vidcache.portals is set, and nothing says which portal is meant: Vidcache.cache(portal), or Vidcache.in_portal(portal) { … }"
+    ONE_PORTAL = "config.vidcache.store = :database is for one portal: with one for each tenant use the file"
+    private_constant :NO_PORTAL, :ONE_PORTAL
     private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private
+
+    # A setting that each portal has its own of: a Proc is given the portal.
+    def of_portal(name)
+      given = @options[name]
+      return given unless given.respond_to?(:call)
+
+      given.call(portal_id) if configured?
+    end
 
     def open_database
       raise NotConfigured, NO_PREFIX if [::ActiveRecord::Base.table_name_prefix, ::ActiveRecord::Base.table_name_suffix].any?(&:present?)
@@ -305,6 +344,10 @@ module Vidcache
       rotations.grep(Hash).filter_map { |rotation| rotation[:secret_key_base] }
     end
 
+    def list_of_portals?
+      @options.portals.nil? || @options.portals.respond_to?(:call) || @options.portals.is_a?(Array)
+    end
+
     def warn(text)
       ::Rails.logger&.warn("vidcache: #{text}")
     end
@@ -312,7 +355,7 @@ module Vidcache
     # What else Vidcache.open takes: what the app leaves out has the core's default.
     def options_given
       names = Vidcache.method(:open).parameters.filter_map { |kind, name| name if kind == :key }
-      (names - %i[secret old_secrets page_deadline]).to_h { |name| [name, @options[name].presence] }.compact
+      (names - %i[secret old_secrets page_deadline]).to_h { |name| [name, of_portal(name).presence] }.compact
     end
 
     def warn_of_a_passing_place(cache)

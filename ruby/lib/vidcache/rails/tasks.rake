@@ -1,11 +1,25 @@
 # frozen_string_literal: true
 
 namespace :vidcache do
-  # What is wrong, in a sentence instead of a stack.
+  # Where each tenant has a portal: PORTAL=which one; otherwise in each of them. What is wrong, in a sentence instead of
+  # a stack.
   plainly = lambda do |&work|
-    work.call
+    portal = ENV["PORTAL"].presence
+    next Vidcache.in_portal(portal, &work) if portal
+
+    Vidcache::Portals.each do |each|
+      puts "portal #{each}:" if each
+      work.call
+    end
   rescue Vidcache::Error, SystemCallError => e
     abort "vidcache: #{e.message}"
+  end
+
+  # What is done in one portal alone.
+  in_one = lambda do |&work|
+    abort "vidcache: say in which portal with PORTAL=…" if Vidcache.settings.several? && ENV["PORTAL"].blank?
+
+    plainly.call(&work)
   end
 
   model = lambda do
@@ -41,7 +55,8 @@ namespace :vidcache do
     users = ENV["MODEL"].present? ? model.call : Vidcache::Keys.models.first
     asked = ENV["USER_ID"].presence
     user = users.find_vidcache_user(asked) if users && asked
-    findings = Vidcache::Check.new(users, user).run
+    in_portals = user&.vidcache_portal ? ->(&look) { [Vidcache.in_portal(user.vidcache_portal, &look)] } : Vidcache::Portals.method(:each)
+    findings = in_portals.call { Vidcache::Check.new(users, user).run }.flatten(1)
     findings.each { |finding| puts "#{{ ok: "ok   ", wrong: "WRONG", open: "?    " }[finding.how]} #{finding.text}" }
     puts "?     a page: there is no user #{asked}" if asked && user.nil?
     wrong = findings.count { |finding| finding.how == :wrong }
@@ -100,7 +115,7 @@ namespace :vidcache do
 
   desc "Merge the two contacts of conflicts at HubSpot: CONFLICT=user keys, with commas. Says what it would do; APPLY=1 does it"
   task merge: :environment do
-    plainly.call do
+    in_one.call do
       wanted = ENV["CONFLICT"].to_s.split(",").map(&:strip).reject(&:empty?)
       abort "vidcache: say which users with CONFLICT=…; rails vidcache:conflicts lists them" if wanted.empty?
       known = Vidcache.cache.conflicts(limit: Vidcache::Model::MAX_CHANGES).to_h { |conflict| [conflict.user_id, conflict] }
@@ -148,16 +163,16 @@ namespace :vidcache do
 
   desc "Say why a page says what it says of a user: USER_ID=their key, or EMAIL=their email; MODEL=User"
   task explain: :environment do
-    plainly.call do
-      email = ENV["EMAIL"].presence
-      puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
-    end
+    email = ENV["EMAIL"].presence
+    puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
+  rescue Vidcache::Error, SystemCallError => e
+    abort "vidcache: #{e.message}"
   end
 
   desc "Copy the file, while the app goes on: FILE=where to"
   task backup: :environment do
     to = ENV["FILE"].presence || abort("vidcache: say where to with FILE=…")
-    plainly.call do
+    in_one.call do
       Vidcache.cache.backup(to)
       puts "vidcache: #{to} is a whole copy, of mode 0600"
     end
@@ -168,7 +183,7 @@ namespace :vidcache do
   task restore: :environment do
     from = ENV["FILE"].presence || abort("vidcache: say which backup with FILE=…")
     abort "vidcache: the rows are in the app's database, and come back with it; then vidcache:doubt" if Vidcache.settings.database?
-    plainly.call do
+    in_one.call do
       old = Vidcache.restore(from, Vidcache.settings.path)
       puts "vidcache: #{old} is what was there" if old
       puts "vidcache: restored; once the app runs, vidcache:reconcile reads all of HubSpot's contacts again"

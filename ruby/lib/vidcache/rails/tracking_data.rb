@@ -35,6 +35,18 @@ module Vidcache
       end
     end
 
+    # For controllers: the gems that cache whole actions and pages on the server ask this before they keep one, which
+    # would tell everybody who its first visitor was.
+    # @api private
+    module NotKept
+      private
+
+      # @return [Boolean]
+      def caching_allowed?
+        !request.get_header(TrackingData::ON_PAGE) && super
+      end
+    end
+
     # Who the page's visitor is, as far as that is safe to say: see {ViewHelper#hubspot_tracking_tag} and
     # {Cache#page_data}.
     #
@@ -46,10 +58,10 @@ module Vidcache
     # @return [Hash{String => Integer, String}] `at` and `ttl`, with `id` and `email` where they may be told; nothing
     #   without a cache
     def hubspot_tracking_data(user, impersonated: false, consent: true)
-      vidcache_data("hubspot_tracking_data") do |cache|
-        next cache.anonymous_page_data unless user && !impersonated && consent && !hubspot_do_not_track?
+      vidcache_data("hubspot_tracking_data", user) do |cache, visitor|
+        next cache.anonymous_page_data unless visitor && !impersonated && consent && !hubspot_do_not_track?
 
-        vidcache_data_of(cache, vidcache_key_of(user, "hubspot_tracking_data"), user.vidcache_email)
+        vidcache_data_of(cache, vidcache_key_of(visitor, "hubspot_tracking_data"), visitor.vidcache_email)
       end
     end
 
@@ -78,12 +90,14 @@ module Vidcache
 
     private
 
-    def vidcache_data(name)
-      return {} unless Vidcache.configured?
+    def vidcache_data(name, user = nil)
+      Portals.of_page(user) do |visitor|
+        next {} unless Vidcache.configured?
 
-      vidcache_refuse_fragment(name)
-      vidcache_keep_from_caches
-      yield Vidcache.cache
+        vidcache_refuse_fragment(name)
+        vidcache_keep_from_caches
+        yield Vidcache.cache, visitor
+      end
     rescue StandardError, ScriptError => e
       vidcache_failed(e, "the data names nobody to HubSpot")
       vidcache_data_without_identity

@@ -41,7 +41,7 @@ module Vidcache
     # @return [ActiveSupport::SafeBuffer] two `<script>` elements, or nothing
     # @raise [InFragmentCache] in development and tests
     def hubspot_tracking_tag(user, impersonated: false, nonce: nil, consent: true)
-      vidcache_tag("hubspot_tracking_tag", consent) { vidcache_snippet((user unless impersonated), vidcache_nonce(nonce)) }
+      vidcache_tag("hubspot_tracking_tag", consent, user) { |visitor| vidcache_snippet((visitor unless impersonated), vidcache_nonce(nonce)) }
     end
 
     # In the place of {#hubspot_tracking_tag} on the page that follows a sign-out: the tracking code, no identity, and
@@ -142,13 +142,13 @@ module Vidcache
     WITHOUT = "the page goes out without HubSpot's tracking code"
     private_constant :ENDING, :WITHOUT
 
-    def vidcache_tag(name, consent)
-      return ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
+    def vidcache_tag(name, consent, user = nil)
+      Portals.of_page(user) do |visitor|
+        next ActiveSupport::SafeBuffer.new unless Vidcache.configured? && consent
 
-      vidcache_refuse_fragment(name)
-      return ActiveSupport::SafeBuffer.new if hubspot_do_not_track?
-
-      yield
+        vidcache_refuse_fragment(name)
+        hubspot_do_not_track? ? ActiveSupport::SafeBuffer.new : yield(visitor)
+      end
     rescue StandardError, ScriptError => e
       vidcache_failed(e, WITHOUT)
       ActiveSupport::SafeBuffer.new

@@ -25,6 +25,9 @@ module Vidcache
   # staging server's) would be taken by whom it was not meant for: so in production every webhook is then refused with
   # 503, and HubSpot sends it again for a day. See {WebhookAddress}.
   #
+  # In an app with a portal for each tenant each event is taken in by the portal that it names, if that portal's client
+  # secret has signed it.
+  #
   # Signatures of version 3 count, which name their time. `config.vidcache.webhook_signatures = %w[v3 v1]` takes
   # deliveries that have version 1 alone too (or `v2`): whoever has seen one can send it again for a day.
   #
@@ -54,11 +57,8 @@ module Vidcache
       env.update("rack.input" => StringIO.new, "CONTENT_LENGTH" => "0")
       return respond(413) if body.bytesize > MAX_BODY
 
-      verify(env, body)
-      report = Vidcache.cache.apply_webhook(body)
-      ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
-      Explanation::Traces.webhook
-      read_soon if report.applied.positive?
+      portals = Portals.of_webhook(body)
+      portals.blank? ? take(env, body, any: portals.nil?) : portals.each { |portal| Vidcache.in_portal(portal) { take(env, body) } }
       respond(204)
     rescue InvalidSignature => e
       refuse(401, e, "#{e.message}. The address that was assumed is #{WebhookAddress.named(env)}")
@@ -68,6 +68,18 @@ module Vidcache
       fail_with(400, e)
     rescue Error, SystemCallError => e
       fail_with(503, e)
+    end
+
+    # Events of other portals than the one that was said are passed over by the core. What has none of a portal of the
+    # app's is verified, and that is all.
+    def take(env, body, any: true)
+      verify(env, body)
+      return unless any
+
+      report = Vidcache.cache.apply_webhook(body)
+      ActiveSupport::Notifications.instrument("webhook.vidcache", report.to_h)
+      Explanation::Traces.webhook
+      read_soon if report.applied.positive?
     end
 
     # Nil: the sender left before the end, as everybody can.
@@ -112,6 +124,6 @@ module Vidcache
       [status, headers, [text].compact]
     end
 
-    private_class_method :read, :verify, :read_soon, :refuse, :fail_with, :respond
+    private_class_method :take, :read, :verify, :read_soon, :refuse, :fail_with, :respond
   end
 end

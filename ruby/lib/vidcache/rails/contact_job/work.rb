@@ -32,25 +32,10 @@ module Vidcache
       #   known to have
       # @return [void]
       def perform(user, change = nil)
-        early = nil
-        exclusively(user) do
-          vidcache_forget_former(user)
-          next unless vidcache_its?(user, change)
+        return vidcache_perform(user, change) unless user.class.vidcache_portal_method
 
-          @vidcache_change = vidcache_change_in_file(user, change)
-          next if vidcache_adopt(user) == false && @vidcache_change.nil?
-          next vidcache_end_of_erased(user) unless user.vidcache_untold?(@vidcache_change)
-          next if (early = vidcache_early(user, @vidcache_change))
-
-          vidcache_tell(user, @vidcache_change)
-          Explanation::Traces.job(user.vidcache_key, nil)
-        end
-        return unless early
-
-        @vidcache_early_runs = @vidcache_early_runs.to_i + 1
-        vidcache_wait(early)
-      rescue RowGone
-        nil
+        portal = user.vidcache_portal
+        Vidcache.in_portal(portal) { vidcache_perform(user, change) } if portal
       end
 
       # @param email [String, nil] under which HubSpot may know the user besides the present one
@@ -93,6 +78,30 @@ module Vidcache
       end
 
       private
+
+      def vidcache_perform(user, change)
+        early = nil
+        exclusively(user) do
+          next unless user.vidcache_in_portal? # The change of the portal has a job of its own.
+
+          vidcache_forget_former(user)
+          next unless vidcache_its?(user, change)
+
+          @vidcache_change = vidcache_change_in_file(user, change)
+          next if vidcache_adopt(user) == false && @vidcache_change.nil?
+          next vidcache_end_of_erased(user) unless user.vidcache_untold?(@vidcache_change)
+          next if (early = vidcache_early(user, @vidcache_change))
+
+          vidcache_tell(user, @vidcache_change)
+          Explanation::Traces.job(user.vidcache_key, nil)
+        end
+        return unless early
+
+        @vidcache_early_runs = @vidcache_early_runs.to_i + 1
+        vidcache_wait(early)
+      rescue RowGone
+        nil
+      end
 
       # To be overridden where several rows of the app are one person: whether this user shares a contact that is
       # another user's already. Then a change of either's email keeps both from being named until it has ended. Without

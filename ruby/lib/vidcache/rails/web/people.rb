@@ -44,7 +44,7 @@ module Vidcache
       # @param before [Time] they signed up before that, as far as the model says
       # @return [Array<Vidcache::Model>]
       def unlinked(model, looked_at, before)
-        scope = model.unscope(:order).order(model.primary_key => :desc).limit(looked_at)
+        scope = model.unscope(:order).order(Array(model.primary_key).to_h { |column| [column, :desc] }).limit(looked_at)
         scope = scope.where(model.arel_table[:created_at].lt(before)) if model.column_names.include?("created_at")
         users = scope.to_a
         users.zip(Vidcache.cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user if vid.nil? && user.vidcache_email }
