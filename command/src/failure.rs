@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
 use serde_json::json;
 
@@ -75,12 +74,12 @@ impl Failure {
         }
     }
 
-    pub(crate) fn tell(&self, as_json: bool) -> ExitCode {
+    pub(crate) fn tell(&self, as_json: bool) -> u8 {
         if let Self::Output(error) = self
             && error.kind() == io::ErrorKind::BrokenPipe
         {
             // The reader has seen enough.
-            return ExitCode::SUCCESS;
+            return 0;
         }
         let (code, number) = self.code();
         let message = self.to_string();
@@ -91,6 +90,6 @@ impl Failure {
         } else {
             eprintln!("vidcache: {message}");
         }
-        ExitCode::from(self.status())
+        self.status()
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn show(file: &File, whom: &Whom, out: &mut Output) -> Result<bool> {
     Ok(held)
 }
 
-fn account(cache: &Vidcache, user: &str) -> Result<Value> {
+pub(crate) fn account(cache: &Vidcache, user: &str) -> Result<Value> {
     let text = cache.export(UserKey::text(user)?)?;
     serde_json::from_str(&text).map_err(|e| Failure::from(vidcache::Error::Internal(format!("export is no JSON: {e}"))))
 }

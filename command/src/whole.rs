@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::words::{moment, plain, size, span, sure};
 
 /// Up to how many of a kind are counted one by one: some tens of milliseconds.
-const COUNTED: u32 = 10_000;
+pub(crate) const COUNTED: u32 = 10_000;
 
 /// What is in the file, what waits, and what the file takes.
 pub(crate) struct Counts {

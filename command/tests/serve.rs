@@ -21,17 +21,23 @@ const CLIENT_SECRET: &str = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
 struct Server {
     child: Child,
     address: String,
+    page: Option<String>,
 }
 
 impl Server {
     fn start(place: &Place) -> Self {
-        let mut run = place.run(&["serve", "--url", URL, "--listen", "127.0.0.1:0", "--json"]);
+        Self::start_with(place, &[])
+    }
+
+    fn start_with(place: &Place, more: &[&str]) -> Self {
+        let mut run = place.run(&[&["serve", "--url", URL, "--listen", "127.0.0.1:0", "--json"], more].concat());
         run.command.env("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET).stdout(Stdio::piped());
         let mut child = run.command.spawn().expect("the command runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let said: serde_json::Value = serde_json::from_str(&line).expect("an object");
-        Self { child, address: said["listening"].as_str().expect("an address").to_owned() }
+        let address = said["listening"].as_str().expect("an address").to_owned();
+        Self { child, address, page: said["page"].as_str().map(str::to_owned) }
     }
 
     fn connect(&self) -> TcpStream {
@@ -138,6 +144,92 @@ fn what_hubspot_signed_is_taken_in_and_nothing_else() {
         assert!(text.lines().any(|said| said == line), "{line}: {text}");
     }
     assert!(!text.contains('@'));
+    // Those that the documents name, and no others.
+    let operations = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let operations = std::fs::read_to_string(operations).expect("the documents");
+    let mut documented: Vec<_> = operations
+        .lines()
+        .filter(|row| row.starts_with("| `vidcache.") && row.split('|').nth(3).is_some_and(|of| of.contains("command")))
+        .map(|row| row.split('`').nth(3).expect("a name of Prometheus'"))
+        .collect();
+    let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(told, documented);
+}
+
+/// What the page answers: the status, the headers and the text.
+fn look(page: &str, request: &str, host: &str, more: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(page).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let length = if head.starts_with("POST") { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+    let request = format!("{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}{more}\r\n{body}");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    let (head, body) = text.split_once("\r\n\r\n").expect("headers");
+    (status(&text), head.to_lowercase(), body.to_owned())
+}
+
+#[test]
+fn the_page_shows_what_the_lists_say_to_whoever_calls_it_by_its_address_and_changes_nothing() {
+    let place = Place::empty();
+    linked(&place, 3);
+    let hostile = "<script>alert(1)</script>";
+    let cache = place.cache();
+    cache.begin_email_change(UserKey::text(hostile).unwrap()).unwrap();
+    let answer = r#"{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 977"}"#;
+    assert!(cache.record(UserKey::from(2), answer.as_bytes(), None).is_err());
+    let server = Server::start_with(&place, &["--page", "127.0.0.1:0"]);
+    let page = server.page.clone().expect("an address");
+    let get = |address: &str| look(&page, &format!("GET {address}"), &page, "");
+
+    for (address, shows) in [
+        ("/", "two contacts want one email"),
+        ("/changes", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("/conflicts", "<a href=\"/contact?id=977\">977</a>"),
+        ("/unconfirmed", "<a href=\"/user?key=1\">1</a>"),
+        ("/user?key=2", "gives the id vid:10002"),
+        ("/user?key=%3Cscript%3Ealert(1)%3C%2Fscript%3E", "an email change began"),
+        ("/contact?id=10003", "<a href=\"/user?key=3\">3</a>"),
+    ] {
+        let (status, head, text) = get(address);
+        assert!(status == 200 && text.contains(shows), "{address}: {text}");
+        assert!(head.contains("default-src 'none'") && head.contains("x-frame-options: deny"), "{head}");
+        assert!(!text.contains("<script") && !text.contains("style=") && !text.contains('@'), "{text}");
+        let format = if address.contains('?') { "&format=json" } else { "?format=json" };
+        let (_, head, text) = get(&format!("{address}{format}"));
+        let data: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(data.is_object() && head.contains("application/json") && !text.contains("fingerprint"), "{text}");
+    }
+    assert!(get("/style.css").2.contains("prefers-color-scheme"));
+    for (address, expected) in [
+        ("/user", 400),
+        ("/user?key=%FF", 400),
+        ("/user?key=ann%40shop.test", 400),
+        ("/contact?id=x", 400),
+        ("/x", 404),
+    ] {
+        let (status, _, text) = get(address);
+        assert_eq!(status, expected, "{address}: {text}");
+        assert!(!text.contains("shop.test"), "{text}");
+    }
+    let (status, head, _) = look(&page, "POST /search\n\nwhat=vid%3A10003", &page, "");
+    assert!(status == 303 && head.contains("location: /contact?id=10003"), "{head}");
+    let (status, head, _) = look(&page, "POST /search\n\nwhat=a%0D%0ASet-Cookie:+b=c", &page, "");
+    assert!(status == 400 && !head.contains("set-cookie"), "{head}");
+    assert_eq!(look(&page, "POST /user/forget\n\nkey=1", &page, "").0, 405);
+
+    // By a name that somebody else has let lead here; and the webhooks' address has no page.
+    for host in ["evil.test", "evil.test:80", "127.0.0.1", ""] {
+        assert_eq!(look(&page, "GET /", host, "").0, 403, "{host}");
+    }
+    assert_eq!(look(&server.address, "GET /", &server.address, "").0, 405);
+    for address in ["0.0.0.0:0", "192.0.2.1:80", "nowhere"] {
+        place.run(&["serve", "--url", URL, "--page", address]).ends(2);
+    }
 }
 
 #[test]

@@ -142,15 +142,21 @@ impl Connection {
     }
 
     pub(super) fn answer(&mut self, answer: &Answer, last: bool) -> io::Result<()> {
-        let Answer { status, text, retry } = answer;
+        let Answer { status, kind, text, retry, location } = answer;
         let mut said = format!("HTTP/1.1 {status} {}\r\ncache-control: no-store\r\n", words(*status));
         if *status != 204 {
-            said += &format!("content-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n", text.len());
+            said += &format!("content-type: {kind}\r\ncontent-length: {}\r\n", text.len());
+        }
+        if kind.starts_with("text/html") {
+            said += FOR_PAGES;
+        }
+        if let Some(location) = location {
+            said += &format!("location: {location}\r\n");
         }
         if *retry {
             said += "retry-after: 1\r\n";
         }
-        if *status == 405 {
+        if *status == 405 && *kind == TEXT {
             said += "allow: POST\r\n";
         }
         said += if last { "connection: close\r\n\r\n" } else { "\r\n" };
@@ -161,17 +167,33 @@ impl Connection {
     }
 }
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// No script, no frame around it, nothing from elsewhere; and the address of a user's page goes to no other site.
+const FOR_PAGES: &str = "content-security-policy: default-src 'none'; style-src 'self'; form-action 'self'; \
+    frame-ancestors 'none'; base-uri 'none'\r\nx-frame-options: DENY\r\nx-content-type-options: nosniff\r\n\
+    referrer-policy: same-origin\r\n";
+
 /// What is answered.
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// The media type.
+    pub(super) kind: &'static str,
     pub(super) text: String,
+    /// Where the browser is to go.
+    pub(super) location: Option<String>,
     /// Whether the same request is welcome in a second.
     pub(super) retry: bool,
 }
 
 impl Answer {
     pub(super) fn of(status: u16) -> Self {
-        Self { status, text: format!("{}\n", words(status)), retry: status == 503 }
+        Self { status, retry: status == 503, ..Self::text(format!("{}\n", words(status))) }
+    }
+
+    /// 200, and a text.
+    pub(super) fn text(text: String) -> Self {
+        Self { status: 200, kind: TEXT, text, location: None, retry: false }
     }
 }
 
@@ -226,8 +248,11 @@ fn words(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        303 => "See Other",
         400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         411 => "Length Required",

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vidcache::{Vidcache, WebhookReport};
 
+use crate::lists;
+
 /// The statuses that are answered.
-const STATUSES: [u16; 10] = [200, 204, 400, 401, 405, 408, 411, 413, 431, 503];
+const STATUSES: [u16; 13] = [200, 204, 303, 400, 401, 403, 404, 405, 408, 411, 413, 431, 503];
 
 /// Up to how many of a kind are counted at each look.
 const COUNTED: u32 = 10_000;
@@ -69,6 +71,7 @@ impl Metrics {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64);
         let oldest = outstanding.first().map_or(0, |change| (now - change.begun_at).max(0) as u64 / 1000);
         let unconfirmed = cache.users_to_read(false, Duration::ZERO, None, COUNTED)?.len() as u64;
+        let long_ago = cache.users_to_read(true, lists::LONG_AGO, None, COUNTED)?.len() as u64;
         let conflicts = cache.conflicts(None, COUNTED)?.len() as u64;
         family(
             "changes_outstanding",
@@ -82,6 +85,12 @@ impl Metrics {
             "gauge",
             "Users whose email HubSpot has not confirmed, up to 10000.",
             &one(unconfirmed),
+        );
+        family(
+            "long_ago_users",
+            "gauge",
+            "Users whose contact nobody has read for 30 days, up to 10000.",
+            &one(long_ago),
         );
         family("conflicts", "gauge", "Users in conflict over an email or a contact, up to 10000.", &one(conflicts));
         family("log_bytes", "gauge", "The size of the log beside the file.", &one(cache.stats().log_bytes));

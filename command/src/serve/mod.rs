@@ -3,6 +3,7 @@
 mod group;
 mod http;
 mod metrics;
+mod page;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -45,6 +46,15 @@ pub(crate) struct Serve {
     /// Where it listens; a proxy with TLS stands before it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
+    /// Where the operators' page is, to look at alone: an address of loopback (127.0.0.1:8788), for a tunnel, or for a
+    /// proxy that asks who comes. Without it there is none.
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    page: Option<SocketAddr>,
+}
+
+fn loopback(text: &str) -> std::result::Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "it is an address and a port: 127.0.0.1:8788".to_owned())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("the page is for loopback alone: 127.0.0.1:8788".into()) }
 }
 
 /// What a connection needs.
@@ -54,7 +64,14 @@ struct Service {
     metrics: Arc<Metrics>,
     url: String,
     client_secret: Vec<u8>,
+    /// The file, as the page names it.
+    path: PathBuf,
+    /// Where the page is.
+    page_at: String,
 }
+
+/// How requests of one listener are answered.
+type Answers = fn(&Service, &mut Request) -> Answer;
 
 pub(crate) fn serve(file: &File, serve: &Serve, out: &mut Output) -> Result<bool> {
     if !serve.url.starts_with("https://") || serve.url.contains(['?', '#']) {
@@ -64,21 +81,32 @@ pub(crate) fn serve(file: &File, serve: &Serve, out: &mut Output) -> Result<bool
     interrupt::listen();
     let cache = Arc::new(file::open_for(file, LONGEST_WAIT)?);
     let metrics = Arc::new(Metrics::default());
-    let listener =
-        TcpListener::bind(serve.listen).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    let listener = listener.map_err(|e| Failure::File(format!("{}: {e}", serve.listen)))?;
-    let at = listener.local_addr().map_err(|e| Failure::File(format!("{}: {e}", serve.listen)))?;
+    let (listener, at) = listen(serve.listen)?;
+    let page = serve.page.map(listen).transpose()?;
+    let page_at = page.as_ref().map(|(_, at)| at.to_string());
     let (writer, writing) = Writer::start(cache.clone(), metrics.clone());
-    let service = Arc::new(Service { cache, writer, metrics: metrics.clone(), url: serve.url.clone(), client_secret });
-    out.say(|| format!("Listening on http://{at}; GET /up and /metrics."), || json!({"listening": at.to_string()}))?;
+    let service = Arc::new(Service {
+        cache,
+        writer,
+        metrics: metrics.clone(),
+        url: serve.url.clone(),
+        client_secret,
+        path: file::path(file)?.to_path_buf(),
+        page_at: page_at.clone().unwrap_or_default(),
+    });
+    let paging = page.map(|(listener, _)| {
+        let service = service.clone();
+        std::thread::spawn(move || accept(&service, &listener, Service::page))
+    });
+    let with_page = page_at.as_ref().map_or(String::new(), |at| format!(" The operators' page is on http://{at}."));
+    out.say(
+        || format!("Listening on http://{at}; GET /up and /metrics.{with_page}"),
+        || json!({"listening": at.to_string(), "page": page_at}),
+    )?;
     out.flush()?;
-    while !interrupt::is_stopped() {
-        if !system::is_readable(&listener, Duration::from_millis(200)) {
-            continue;
-        }
-        if let Ok((stream, _)) = listener.accept() {
-            take(&service, stream);
-        }
+    accept(&service, &listener, Service::answer);
+    if let Some(paging) = paging {
+        let _ = paging.join();
     }
     // Nobody new; who is at work is answered.
     drop(listener);
@@ -93,7 +121,25 @@ pub(crate) fn serve(file: &File, serve: &Serve, out: &mut Output) -> Result<bool
     Ok(true)
 }
 
-fn take(service: &Arc<Service>, stream: TcpStream) {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let named = listener.and_then(|listener| listener.local_addr().map(|at| (listener, at)));
+    named.map_err(|e| Failure::File(format!("{address}: {e}")))
+}
+
+/// Takes connections until the command is to stop.
+fn accept(service: &Arc<Service>, listener: &TcpListener, answers: Answers) {
+    while !interrupt::is_stopped() {
+        if !system::is_readable(listener, Duration::from_millis(200)) {
+            continue;
+        }
+        if let Ok((stream, _)) = listener.accept() {
+            take(service, stream, answers);
+        }
+    }
+}
+
+fn take(service: &Arc<Service>, stream: TcpStream, answers: Answers) {
     let metrics = service.metrics.clone();
     let open = metrics.connections.fetch_add(1, Ordering::Relaxed);
     let service = service.clone();
@@ -101,7 +147,7 @@ fn take(service: &Arc<Service>, stream: TcpStream) {
         let metrics = service.metrics.clone();
         if let Ok(mut connection) = stream.set_nonblocking(false).and_then(|()| Connection::new(stream)) {
             if open < CONNECTIONS {
-                service.talk(&mut connection);
+                service.talk(&mut connection, answers);
             } else {
                 metrics.answered(503);
                 let _ = connection.answer(&Answer::of(503), true);
@@ -118,11 +164,15 @@ fn take(service: &Arc<Service>, stream: TcpStream) {
     }
 }
 
+fn unavailable(error: &Error) -> Answer {
+    Answer { status: 503, retry: true, ..Answer::text(format!("{}\n", error.code().name())) }
+}
+
 impl Service {
-    fn talk(&self, connection: &mut Connection) {
+    fn talk(&self, connection: &mut Connection, answers: Answers) {
         loop {
             let (answer, last) = match connection.request() {
-                Ok(mut request) => (self.answer(&mut request), request.last || interrupt::is_stopped()),
+                Ok(mut request) => (answers(self, &mut request), request.last || interrupt::is_stopped()),
                 Err(Ended::Quietly) => return,
                 Err(Ended::With(status)) => {
                     self.metrics.answered(status);
@@ -137,16 +187,20 @@ impl Service {
         }
     }
 
+    fn page(&self, request: &mut Request) -> Answer {
+        page::answer(&self.cache, &self.path, &self.page_at, request)
+    }
+
     fn answer(&self, request: &mut Request) -> Answer {
         match (request.method.as_str(), request.target.as_str()) {
             ("POST", _) => self.webhook(request),
             ("GET", "/up") => match self.cache.resolve(0.into()) {
-                Ok(_) => Answer { status: 200, text: "ok\n".into(), retry: false },
-                Err(error) => Answer { status: 503, text: format!("{}\n", error.code().name()), retry: true },
+                Ok(_) => Answer::text("ok\n".into()),
+                Err(error) => unavailable(&error),
             },
             ("GET", "/metrics") => match self.metrics.text(&self.cache) {
-                Ok(text) => Answer { status: 200, text, retry: false },
-                Err(error) => Answer { status: 503, text: format!("{}\n", error.code().name()), retry: true },
+                Ok(text) => Answer::text(text),
+                Err(error) => unavailable(&error),
             },
             _ => Answer::of(405),
         }
@@ -168,15 +222,14 @@ impl Service {
         if let Err(error) = signature::verify(&self.client_secret, &signed, now) {
             return Answer {
                 status: 401,
-                text: format!("{error}. The address that was assumed is {}\n", self.url),
-                retry: false,
+                ..Answer::text(format!("{error}. The address that was assumed is {}\n", self.url))
             };
         }
         match self.writer.apply(std::mem::take(&mut request.body)) {
             Some(Ok(_)) => Answer::of(204),
             Some(Err(error @ Error::InvalidWebhook { .. })) => {
                 eprintln!("vidcache: a webhook is answered with 400: {error}");
-                Answer { status: 400, text: format!("{error}\n"), retry: false }
+                Answer { status: 400, ..Answer::text(format!("{error}\n")) }
             }
             Some(Err(error)) => {
                 eprintln!("vidcache: a webhook is answered with 503: {error}");

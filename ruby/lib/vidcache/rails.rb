@@ -25,6 +25,7 @@ module Vidcache
   autoload :Database, "vidcache/database"
   autoload :UnsupportedDatabase, "vidcache/database"
   autoload :Counts, "vidcache/rails/counts"
+  autoload :Metrics, "vidcache/rails/metrics"
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"

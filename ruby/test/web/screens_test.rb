@@ -47,11 +47,33 @@ class Vidcache::WebScreensTest < Vidcache::RailsTest
     assert_equal [1, { "email_unconfirmed" => 1, "change_outstanding" => 1, "conflict" => 0 }],
                  [seen["day"].size, seen["day"].first.except("at")]
     assert_equal [1, 1], [seen.dig("lately", "answers", "last_day"), seen.dig("lately", "failed_jobs", "last_hour")]
+    assert_equal [Socket.gethostname], seen["hosts"].map { |host| host["name"] }
     assert_includes seen.dig("file", "open_by", "processes").map { |process| process["pid"] }, Process.pid if File.directory?("/proc/self/fd")
     @operator.get("/")
     assert_includes @operator.body, "HubSpot asks to wait"
     assert_match(/<rect class="change_outstanding"/, @operator.body)
     @cache.abandon_email_change(user.id, token)
+  end
+
+  def test_every_screen_is_there_as_json_too_and_so_is_what_is_refused
+    user = agreed_user
+    conflict(user, 977)
+    ["/", "/changes", "/conflicts", "/unlinked", "/user?key=#{user.id}", "/contact?id=901", "/user/forget?key=#{user.id}",
+     "/conflict/merge?key=#{user.id}"].each do |address|
+      found = @operator.json(address)
+      assert_equal [200, "application/json"], [@operator.answer.status, @operator.answer["Content-Type"]], address
+      refute_empty found, address
+      @operator.get("#{address}#{address.include?("?") ? "&" : "?"}format=json")
+      assert_equal found.keys, JSON.parse(@operator.body).keys, address
+      refute_match(/@|fingerprint/, @operator.body)
+    end
+    ["/nowhere", "/contact?id=none", "/user", "/conflict/merge?key=4711"].each do |address|
+      assert_equal %w[message], @operator.json(address).keys, address
+      assert_includes [400, 404], @operator.answer.status
+    end
+    status = @operator.post("/user/forget", { "key" => user.id.to_s }, "HTTP_ACCEPT" => "application/json", "HTTP_SEC_FETCH_SITE" => "cross-site")
+    assert_equal [403, %w[message]], [status, JSON.parse(@operator.body).keys]
+    assert_equal 901, @cache.resolve(user.id)
   end
 
   def test_counts_are_broken_off_and_say_so

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "active_support/notifications"
+require "socket"
 
 module Vidcache
   # What happened lately, for {Web} and {Metrics}: how often in this process, and, in the app's cache, when it last
@@ -109,6 +110,14 @@ module Vidcache
       (attempt { store&.read_multi(*keys.keys, raw: true) } || {}).to_h { |name, count| [keys.fetch(name), count.to_i] }
     end
 
+    # @return [Hash{String => Integer}] when each host of the last day was last heard of, in seconds since 1970, by its
+    #   name: those whose processes count into one cache, and whoever asks
+    def hosts
+      send_off
+      known = attempt { store&.read(key("hosts")) } || {}
+      heard(known)
+    end
+
     def send_off
       unsent = @mutex.synchronize do
         @sent_at = Process.clock_gettime(Process::CLOCK_MONOTONIC)
@@ -120,7 +129,14 @@ module Vidcache
           add(key("total", what), by)
           store&.write(key("at", what), Time.now.to_i, expires_in: KEPT)
         end
+        # Of two hosts that write at once one is written the next time.
+        store&.write(key("hosts"), heard(store.read(key("hosts")) || {}), expires_in: KEPT)
       end
+    end
+
+    def heard(known)
+      now = Time.now.to_i
+      known.merge(Socket.gethostname => now).select { |_, at| now - at < HOURS * HOUR }
     end
 
     # Not every store makes what it is to increment (before Rails 7.1).
@@ -155,6 +171,6 @@ module Vidcache
       nil
     end
 
-    private_class_method :send_off, :add, :read_hours, :hour, :key, :store, :attempt
+    private_class_method :send_off, :heard, :add, :read_hours, :hour, :key, :store, :attempt
   end
 end

@@ -33,7 +33,7 @@ module Vidcache
           oldest_change: counts.oldest_change, changes: counts.changes.first(FEW).map { |change| change_of(change) },
           conflicts: counts.conflicts.first(FEW).map { |conflict| conflict_of(conflict) },
           confirmations: { oldest: counts.oldest_confirmation, long_ago: counts.confirmed_long_ago },
-          unlinked: unlinked_sample, day: day, lately: Pulse.lately, pages: pages,
+          unlinked: unlinked_sample, day: day, lately: Pulse.lately, hosts: hosts, pages: pages,
           process: stats.merge(hit_rate: hit_rate(stats)), file: file }
       end
 
@@ -151,6 +151,10 @@ module Vidcache
 
       def day
         Pulse.samples.map { |at, sample| { at: Time.at(at), **sample.transform_keys(&:to_sym) } }
+      end
+
+      def hosts
+        Pulse.hosts.map { |name, at| { name: name, at: Time.at(at) } }.sort_by { |host| host[:name] }
       end
 
       # Of this process, since it began.
