@@ -18,6 +18,7 @@ module Vidcache
   # | `quiet_period` | what the file asks for: the longest `page_deadline` of the last day + 5 s (see {Settings#quiet_period}) |
   # | `synchronous` | `:full` |
   # | `busy_timeout` | 5 s |
+  # | `memory` | 32 MiB: the most that the table of a process takes |
   # | `access_token` | none: of a private app, for {ContactJob} |
   # | `client_secret` | none: what webhooks are signed with, for {Webhook} |
   # | `webhook_url` | as the request says, and in production none, with a warning: the whole address that HubSpot calls, for {Webhook} |
