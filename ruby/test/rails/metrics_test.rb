@@ -41,6 +41,16 @@ class Vidcache::MetricsTest < Vidcache::RailsTest
     Socket.stub(:gethostname, "a\"b\\c\nd") { assert_includes Vidcache::Metrics.text, 'host="a\"b\\\\c\nd"' }
   end
 
+  def test_of_several_portals_each_has_its_own
+    everything_happens
+    Vidcache::Portals.stub(:each, ->(&block) { [62_515, 777].map(&block) }) do
+      text = Vidcache::Metrics.text
+      [62_515, 777].each { |portal| assert_includes text.lines, "vidcache_changes_outstanding{portal=\"#{portal}\"} 1\n" }
+      assert_equal 1, text.scan("# TYPE vidcache_changes_outstanding ").size
+      assert_includes text.lines, "vidcache_hosts 1\n"
+    end
+  end
+
   def test_a_file_that_cannot_be_asked_is_said_as_such
     Vidcache::Counts.stub(:new, ->(*) { raise Vidcache::Busy, "the file is busy" }) do
       assert_equal [503, ["busy\n"]], Vidcache::Metrics.call({}).values_at(0, 2)

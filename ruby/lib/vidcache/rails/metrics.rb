@@ -43,7 +43,11 @@ module Vidcache
       # @return [Array<Metric>] what is known of; one that nothing is known of is left out
       # @raise [Vidcache::Error]
       def read
-        [*waiting, *lately, *place, *process].reject { |metric| metric.points.empty? }
+        of_files = Portals.each { |portal| of_a_file(portal ? { "portal" => portal.to_s } : {}) }
+        together = of_files.flatten.group_by(&:name).map do |_, same|
+          same.first.dup.tap { |metric| metric.points = same.map(&:points).reduce(:merge) }
+        end
+        [*together, *lately].reject { |metric| metric.points.empty? }
       end
 
       # @return [String] in Prometheus' text format
@@ -66,25 +70,32 @@ module Vidcache
         [status, { "Content-Type" => "text/plain; version=0.0.4; charset=utf-8", "Cache-Control" => "no-store" }, [text]]
       end
 
+      # What one file, or one portal's tables, tell.
+      def of_a_file(labels)
+        [*waiting, *place, *process].each { |metric| metric.points = metric.points.transform_keys { |others| labels.merge(others) } }
+      end
+
       def waiting
         counts = Counts.new(Counts::FOR_PROGRAMS)
-        unlinked = Explanation::Traces.read("unlinked")
         [gauge("changes_outstanding", "Changes of emails on their way, up to 10000.", counts.changes.size),
          gauge("oldest_change", "For how long the oldest of them has been.", counts.oldest_change, "s"),
          gauge("unconfirmed_users", "Users whose email HubSpot has not confirmed, up to 10000.", counts.unconfirmed),
          gauge("long_ago_users", "Users whose contact nobody has read for 30 days, up to 10000.", counts.confirmed_long_ago),
-         gauge("conflicts", "Users in conflict over an email or a contact, up to 10000.", counts.conflicts.size),
-         gauge("unlinked_users", "Users without a contact for longer than an hour, at the last reconcile.", unlinked && unlinked["users"])]
+         gauge("conflicts", "Users in conflict over an email or a contact, up to 10000.", counts.conflicts.size)]
       end
 
       def lately
         totals = Pulse.totals
         seen = Pulse.lately
+        unlinked = Explanation::Traces.read("unlinked")
         came = EVENTS.map do |what, help|
           counter(what == "conflicts" ? "found_conflicts" : what, help, totals.key?(what) ? { {} => totals[what] } : {})
         end
+        pages = Pulse.counts.select { |reason, _| reason.is_a?(Symbol) }.transform_keys { |reason| own.merge("reason" => reason.to_s) }
         last = seen.filter_map { |what, known| [{ "what" => what }, known["at"]] if known["at"] }.to_h
-        [*came, Metric.new("vidcache.last", :gauge, "s", "When each last happened, in seconds since 1970.", last),
+        [gauge("unlinked_users", "Users without a contact for longer than an hour, at the last reconcile.", unlinked && unlinked["users"]),
+         *came, counter("pages", "Pages, by what decided what they say.", pages),
+         Metric.new("vidcache.last", :gauge, "s", "When each last happened, in seconds since 1970.", last),
          gauge("hosts", "Hosts that were heard of within the last day.", Pulse.hosts.size)]
       end
 
@@ -97,16 +108,19 @@ module Vidcache
       end
 
       def process
-        labels = { "host" => Socket.gethostname, "process" => Process.pid.to_s }
+        labels = own
         stats = Vidcache.cache.stats
         of_it = OF_A_PROCESS.map do |name, (kind, unit, help)|
           Metric.new("vidcache.#{name}", kind, unit, help, stats[name] ? { labels => stats[name] } : {})
         end
-        pages = Pulse.counts.filter_map { |reason, count| [labels.merge("reason" => reason.to_s), count] if reason.is_a?(Symbol) }.to_h
         memory = Metric.new("vidcache.memory", :gauge, "By", "What the table in memory takes.", stats[:bytes] ? { labels => stats[:bytes] } : {})
         fallback = stats.slice(:fallback).to_h { |_, why| [labels, why ? 1 : 0] }
         slow = Metric.new("vidcache.fallback", :gauge, nil, "Whether every look-up reads the file.", fallback)
-        [*of_it, memory, slow, counter("pages", "Pages, by what decided what they say.", pages)]
+        [*of_it, memory, slow]
+      end
+
+      def own
+        { "host" => Socket.gethostname, "process" => Process.pid.to_s }
       end
 
       def gauge(name, help, value, unit = nil)
