@@ -2,6 +2,7 @@
 
 require_relative "helper"
 require_relative "support/portal_job"
+require "minitest/mock"
 require "rake"
 require "socket"
 
@@ -54,6 +55,7 @@ class Vidcache::CheckTest < Vidcache::RailsTest
     error = assert_raises(Vidcache::NotConfigured) { OtherJobName.create!(email: "ann@shop.test") }
     assert_includes error.message, "rails generate vidcache:install"
     assert_empty Vidcache::Check.model(User)
+    User.stub(:method_defined?, false) { assert_includes Vidcache::Check.model(User).join, "no job can be given a User" }
   end
 
   def test_a_server_names_them_when_it_boots

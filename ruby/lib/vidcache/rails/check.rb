@@ -62,6 +62,7 @@ module Vidcache
     def self.job(model)
       job = model.vidcache_job_class
       return ["#{job.name}, the job of #{model.name}, has no perform(user, change)"] unless job.method_defined?(:perform)
+      return [NO_RAILTIE % model.name] unless model.method_defined?(:to_global_id)
 
       own = !job.method_defined?(:vidcache_remember) || job.instance_method(:update).owner != ContactJob::HubspotApi
       own || Vidcache.settings.access_token ? [] : ["config.vidcache.access_token is not set, so #{job.name} cannot call HubSpot"]
@@ -69,6 +70,9 @@ module Vidcache
       [e.message]
     end
     private_class_method :job
+
+    NO_RAILTIE = "no job can be given a %s: config/application.rb does not say `require \"active_job/railtie\"` (`rails new --minimal` leaves it out)"
+    private_constant :NO_RAILTIE
 
     # @param model [Class, nil] with `has_vid`
     # @param user [Vidcache::Model, nil] of whom to say what a page says
