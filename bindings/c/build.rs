@@ -8,5 +8,8 @@ fn main() {
     println!("cargo:rustc-env=VIDCACHE_ABI_VERSION={ABI_VERSION}");
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libvidcache.so.{ABI_VERSION}");
+        // Once loaded it stays: what is registered for forks and for the ends of threads is code of it. What is linked
+        // without gcc's start files, as bin/platform does it, has nothing in it that would take these back.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 usage() {
   cat <<'TEXT'
-usage: bindings/c/install.sh [--prefix DIR] [--libdir DIR]
+usage: bindings/c/install.sh [--prefix DIR] [--libdir DIR] [--built DIR]
 
 Builds vidcache for C (cargo, in release mode) and installs into DIR, /usr/local by default:
 
@@ -17,16 +17,17 @@ Builds vidcache for C (cargo, in release mode) and installs into DIR, /usr/local
   share/man/man3/vidcache.3                    where doxygen is installed
   share/doc/vidcache/                          licences, and the notices of third parties, where Python is installed
 
-DESTDIR is put before the prefix, as packagers expect. Needs Rust, binutils and nothing else.
+--built installs the libraries that are in DIR, bin/platform's above all, and builds none. DESTDIR is put before the
+prefix, as packagers expect. Needs Rust, binutils and nothing else.
 TEXT
 }
 
-prefix=/usr/local libdir=
+prefix=/usr/local libdir='' built=''
 while [ $# -gt 0 ]; do
   case $1 in
-    --prefix | --libdir)
+    --prefix | --libdir | --built)
       [ $# -ge 2 ] || { usage >&2; exit 2; }
-      if [ "$1" = --prefix ]; then prefix=$2; else libdir=$2; fi
+      declare "${1#--}=$2"
       shift
       ;;
     -h | --help) usage; exit 0 ;;
@@ -38,8 +39,10 @@ case $prefix in /*) ;; *) echo "install.sh: the prefix must begin with /" >&2; e
 libdir=${libdir:-$prefix/lib}
 root=${DESTDIR-}
 
-cargo build --release --locked --package vidcache-c >&2
-built=${CARGO_TARGET_DIR:-target}/release
+if [ -z "$built" ]; then
+  cargo build --release --locked --package vidcache-c >&2
+  built=${CARGO_TARGET_DIR:-target}/release
+fi
 header=include/vidcache.h
 version=$(sed -n 's/^#define VIDCACHE_VERSION "\(.*\)"/\1/p' "$header")
 abi=$(sed -n 's/^#define VIDCACHE_ABI_VERSION //p' "$header")
@@ -62,8 +65,9 @@ objcopy --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols
 (cd "$scratch" && ar rcsD libvidcache.a vidcache.o)
 install -m 644 "$scratch/libvidcache.a" "$lib/libvidcache.a"
 
-# What Rust's library takes of the system's.
-system_libraries="-lgcc_s -lutil -lrt -lpthread -lm -ldl"
+# What Rust's library takes of the system's. The compiler itself adds what unwinds (libgcc_s, or libgcc_eh to a program
+# that is static altogether, of which there is no libgcc_s).
+system_libraries="-lutil -lrt -lpthread -lm -ldl"
 cat >"$lib/pkgconfig/vidcache.pc" <<TEXT
 prefix=$prefix
 includedir=\${prefix}/include

@@ -29,7 +29,16 @@ require "vidcache/conflict"
 require "vidcache/reports"
 # A gem that was compiled beforehand has a library for each Ruby.
 own = "vidcache/#{RUBY_VERSION[/\A\d+\.\d+/]}/vidcache"
-require File.exist?("#{__dir__}/#{own}.#{RbConfig::CONFIG["DLEXT"]}") ? own : "vidcache/vidcache"
+begin
+  require File.exist?("#{__dir__}/#{own}.#{RbConfig::CONFIG["DLEXT"]}") ? own : "vidcache/vidcache"
+rescue LoadError => e
+  rubies = Dir["#{__dir__}/vidcache/[0-9]*/"].map { |folder| File.basename(folder) }.sort
+  raise if rubies.empty?
+
+  raise LoadError, "vidcache: this gem was compiled for Ruby #{rubies.join(", ")} of another system than this one, which is Ruby " \
+                   "#{RUBY_VERSION} on #{RbConfig::CONFIG["host_os"]}: install the gem of this platform, or let it be compiled here " \
+                   "(gem install vidcache --platform ruby). #{e.message}"
+end
 require "vidcache/errors"
 require "vidcache/cache"
 require "vidcache/railtie" if defined?(Rails::Railtie)

@@ -66,6 +66,8 @@ module GemPackage
   # @yieldparam spec [Gem::Specification] to be changed
   # @return [String] the gem's path
   def build(folder)
+    # The same sources make the same bytes: of one time, the last commit's.
+    ENV["SOURCE_DATE_EPOCH"] ||= IO.popen(%w[git log -1 --format=%ct], chdir: ROOT, err: File::NULL, &:read)[/\d+/] || "315619200"
     Dir.chdir(folder) do
       spec = Gem::Specification.load("vidcache.gemspec").dup
       yield spec if block_given?
@@ -82,12 +84,21 @@ module GemPackage
     "#{local.cpu}-#{local.os}-#{RbConfig::CONFIG["host_os"].include?("musl") ? "musl" : "gnu"}"
   end
 
+  # @param format [Array<String>] none for the notices, `--bill` for the bill of materials
   # @return [String] what of others is in the library, and under which terms
-  def notices(platform)
+  def notices(platform, *format)
     cpu, system, libc = platform.sub(/\Aarm64/, "aarch64").split("-")
     triple = system == "darwin" ? "#{cpu}-apple-darwin" : "#{cpu}-unknown-#{system}-#{libc}"
-    said, status = Open3.capture2("#{ROOT}/bin/notices", "ruby", "--platform", triple)
+    said, status = Open3.capture2("#{ROOT}/bin/notices", "ruby", "--platform", triple, *format)
     status.success? ? said : abort("rake gem:native: bin/notices failed, and a gem with others' code in it must carry their notices")
+  end
+
+  # @return [Array<String>] what a gem requires of Ruby that has libraries of these, and of none between them
+  def rubies(versions)
+    oldest, *, newest = versions.map { |version| version.split(".").map(&:to_i) }.sort.then { |sorted| [sorted.first, *sorted, sorted.last] }
+    missing = (oldest.last..newest.last).map { |minor| "#{oldest.first}.#{minor}" } - versions
+    abort "rake gem:native: no library of Ruby #{missing.join(" and ")}, which the gem would claim" if missing.any? || oldest.first != newest.first
+    [">= #{oldest.join(".")}", "< #{newest.first}.#{newest.last + 1}.dev"]
   end
 
   # A gem with libraries in it, one for each Ruby that it is for: no Rust is needed to install it.
@@ -100,14 +111,16 @@ module GemPackage
       FileUtils.cp(library, "#{folder}/lib/vidcache/#{ruby}/vidcache#{File.extname(library)}")
     end
     File.write("#{folder}/THIRD-PARTY.txt", notices(platform))
-    newest = libraries.keys.max_by { |ruby| Gem::Version.new(ruby) }
-    oldest = libraries.keys.min_by { |ruby| Gem::Version.new(ruby) }
+    File.write("#{folder}/SBOM.cdx.json", notices(platform, "--bill"))
     build(folder) do |spec|
-      # Plain "linux" is glibc to every RubyGems; the longer name is not known to all of them.
-      spec.platform = platform.delete_suffix("-gnu")
+      # In three parts: an older RubyGems drops "gnu" from the text, and plain "linux" is installed on musl, too.
+      spec.platform = Gem::Platform.new(platform.split("-", 3))
+      # An older one takes a gem for musl where there is glibc.
+      spec.required_rubygems_version = ">= 3.3.22" if platform.end_with?("-musl")
       spec.extensions = []
-      spec.required_ruby_version = [">= #{oldest}", "< #{newest.sub(/\d+\z/) { |minor| (minor.to_i + 1).to_s }}.dev"]
-      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"] + ["THIRD-PARTY.txt"]
+      spec.required_ruby_version = rubies(libraries.keys)
+      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"] +
+                   ["THIRD-PARTY.txt", "SBOM.cdx.json"]
     end
   end
 end

@@ -89,17 +89,33 @@ class InstallTest < CacheTest
   def native(folder)
     load "#{GEM}/rakelib/gem.rake" unless defined?(GemPackage)
     library = Dir["#{folder}/vidcache.{so,bundle}"].first
-    gem = GemPackage.build_native(GemPackage.platform, { RUBY_VERSION[/\A\d+\.\d+/] => library })
+    libraries = { RUBY_VERSION[/\A\d+\.\d+/] => library }
+    gem = GemPackage.build_native(GemPackage.platform, libraries)
+    bytes = File.binread(gem)
+    assert_equal bytes, File.binread(GemPackage.build_native(GemPackage.platform, libraries)), "the same sources make the same gem"
+    assert_includes gem, "-#{GemPackage.platform}.gem", "plain linux would be installed on musl, too"
     assert_empty Gem::Package.new(gem).contents.grep(%r{\A(ext|src)/|Cargo})
     Gem::Package.new(gem).extract_files("#{@folder}/unpacked")
     assert_match(/^libsqlite3-sys \d/, File.read("#{@folder}/unpacked/THIRD-PARTY.txt"))
+    assert_includes File.read("#{@folder}/unpacked/SBOM.cdx.json"), "libsqlite3-sys"
     home = "#{@folder}/native"
     output, status = install(gem, home, "CARGO" => "/nowhere/cargo")
     assert status.success?, output
     vid, library = run_installed(home).split
     assert_equal "901", vid
     assert_includes library, "/lib/vidcache/#{RUBY_VERSION[/\A\d+\.\d+/]}/vidcache."
+    File.write(library, "no library")
+    refusal = 'begin; require "vidcache"; rescue LoadError => e; print e.message; end'
+    assert_match(/\Avidcache: this gem was compiled for Ruby .* \(gem install vidcache --platform ruby\)/, run_installed(home, refusal))
     (GemPackage::PLATFORMS - [GemPackage.platform]).each { |other| warn "the gem for #{other}: skipped because this is no such machine" }
+  end
+
+  test "a gem claims the Rubies that it has libraries of and no other" do
+    load "#{GEM}/rakelib/gem.rake" unless defined?(GemPackage)
+    assert_equal [">= 3.1", "< 3.4.dev"], GemPackage.rubies(%w[3.3 3.1 3.2])
+    assert_equal [">= 3.9", "< 3.11.dev"], GemPackage.rubies(%w[3.10 3.9])
+    _, refused = capture_io { assert_raises(SystemExit) { GemPackage.rubies(%w[3.1 3.3]) } }
+    assert_includes refused, "no library of Ruby 3.2"
   end
 
   test "without cargo gem install says so in one sentence" do

@@ -100,8 +100,9 @@ pub(crate) fn enter_alone() -> RwLockWriteGuard<'static, ()> {
 pub(crate) fn register(opener: Weak<dyn AtFork>) -> Result<()> {
     static INSTALLED: OnceLock<i32> = OnceLock::new();
     let status = *INSTALLED.get_or_init(|| {
-        // SAFETY: the handlers are `extern "C"`, take nothing, do not unwind, and live as long as
-        // the code that registers them (glibc drops them when the library is unloaded).
+        // SAFETY: the handlers are `extern "C"`, take nothing, do not unwind, and live as long as the code that has
+        // them registered: our shared libraries stay loaded (`-z nodelete` in their build.rs), and where another
+        // library has this crate in it, glibc drops the handlers as it is unloaded.
         unsafe { libc::pthread_atfork(Some(prepare), Some(after), Some(after_in_child)) }
     });
     if status != 0 {

@@ -1,6 +1,7 @@
 //! Where the file may be: on which file systems, in which folders, under how many names, and what is said where it
 //! cannot be.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -51,7 +52,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let folder = folder.canonicalize().map_err(|e| match e.kind() {
+    let folder = real(folder).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
         _ => cannot_open(path, e),
     })?;
@@ -73,6 +74,21 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         Some(kind) => Err(Error::UnsupportedFilesystem { path, kind }),
         None => Ok(path),
     }
+}
+
+/// The folder by its one absolute name, as `realpath(3)` has it, written into memory of ours. (std's `canonicalize` has
+/// the C library allocate the name, and frees it by the allocator that this library was bound to: with RTLD_DEEPBIND,
+/// which PHP asks for, and jemalloc preloaded, these are two, and the process aborts.)
+fn real(folder: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    let mut found = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: a C string, and a buffer of the size that realpath asks for, both alive over the call.
+    if unsafe { libc::realpath(folder.as_ptr(), found.as_mut_ptr().cast()) }.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    found.truncate(found.iter().position(|byte| *byte == 0).unwrap_or(found.len()));
+    Ok(std::ffi::OsString::from_vec(found).into())
 }
 
 /// Why the file will not last where it is, if it will not.
@@ -220,7 +236,7 @@ pub(crate) fn exposed(path: &Path) -> Vec<String> {
 /// Whether the effective user may do this, without opening anything.
 fn access(path: &Path, how: libc::c_int) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: a C string that outlives the call.
     match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), how, libc::AT_EACCESS) } {
         0 => Ok(()),
@@ -285,7 +301,8 @@ mod imp {
         }
         // SAFETY: statfs returned 0, so it has filled the answer in.
         let found = unsafe { found.assume_init() };
-        #[allow(clippy::unnecessary_cast)] // Of another width on other processors.
+        // Of another width, or without a sign, with another processor or C library.
+        #[allow(clippy::unnecessary_cast)]
         Some(found.f_type as i64 & 0xFFFF_FFFF)
     }
 
@@ -294,8 +311,10 @@ mod imp {
         let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
         let mut found = MaybeUninit::<libc::statx>::zeroed();
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+        // The call itself: musl has a function of its name from 1.2.4 on, and without it nothing would load.
         // SAFETY: `path` is a C string and `found` has room for the answer, both alive over the call.
-        let status = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, 0, found.as_mut_ptr()) };
+        let status =
+            unsafe { libc::syscall(libc::SYS_statx, libc::AT_FDCWD, path.as_ptr(), flags, 0, found.as_mut_ptr()) };
         // SAFETY: all zeros is a valid answer too, in which nothing is mounted.
         let found = unsafe { found.assume_init() };
         status == 0 && found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0

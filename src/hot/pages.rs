@@ -20,6 +20,9 @@ unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {}
 const HUGE: usize = 2 << 20;
 /// What is mapped beyond what is asked for, and given back. Miri knows no mapping of which a part is given back.
 const SPARE: usize = if cfg!(miri) { 0 } else { HUGE };
+/// `MADV_COLLAPSE` of Linux 6.1: libc has no name for it on musl.
+#[cfg(all(target_os = "linux", not(miri)))]
+const COLLAPSE: libc::c_int = 25;
 
 /// Zeroed memory that the system only provides once it is touched: 32 MiB of it cost nothing at open. (The allocator
 /// would clear it by hand for the sake of the alignment: 15 ms, and all of it resident.)
@@ -74,7 +77,7 @@ impl<T> Pages<T> {
             unsafe {
                 libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE);
                 // What has small pages already, at once (Linux 6.1).
-                libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_COLLAPSE);
+                libc::madvise(self.start.as_ptr().cast(), bytes, COLLAPSE);
             }
         }
         #[cfg(not(all(target_os = "linux", not(miri))))]

@@ -16,6 +16,7 @@ struct copy {
   __typeof__(&vidcache_verify) verify;
   __typeof__(&vidcache_text_free) text_free;
   __typeof__(&vidcache_free) free;
+  __typeof__(&vidcache_last_error) last_error;
   const char *path;
   int64_t first;
   vidcache_handle *handle;
@@ -40,6 +41,7 @@ static struct copy load(const char *file)
   *(void **)&copy.verify = find(library, "vidcache_verify");
   *(void **)&copy.text_free = find(library, "vidcache_text_free");
   *(void **)&copy.free = find(library, "vidcache_free");
+  *(void **)&copy.last_error = find(library, "vidcache_last_error");
   return copy;
 }
 
@@ -55,13 +57,24 @@ static vidcache_handle *opened(const struct copy *copy)
   return handle;
 }
 
+/* Links the user to the contact of the same number. */
+static void link_one(struct copy *copy, int64_t number)
+{
+  vidcache_user user = vidcache_user_id(number);
+  vidcache_result result = copy->link(copy->handle, &user, number);
+  if (result == VIDCACHE_OK) return;
+  vidcache_error error;
+  memset(&error, 0, sizeof error);
+  error.size = sizeof error;
+  copy->last_error(&error);
+  fprintf(stderr, "copies: link %lld: %d, %s\n", (long long)number, (int)result, error.message ? error.message : "");
+  abort();
+}
+
 static void *links(void *argument)
 {
   struct copy *copy = argument;
-  for (int64_t n = 0; n < LINKS; n++) {
-    vidcache_user user = vidcache_user_id(copy->first + n);
-    CHECK(copy->link(copy->handle, &user, copy->first + n) == VIDCACHE_OK);
-  }
+  for (int64_t n = 0; n < LINKS; n++) link_one(copy, copy->first + n);
   copy->free(&copy->handle);
   return NULL;
 }
@@ -71,9 +84,8 @@ static void *opens_and_closes(void *argument)
 {
   struct copy *copy = argument;
   for (int64_t n = 0; n < ROUNDS; n++) {
-    vidcache_user user = vidcache_user_id(copy->first + n);
     copy->handle = opened(copy);
-    CHECK(copy->link(copy->handle, &user, copy->first + n) == VIDCACHE_OK);
+    link_one(copy, copy->first + n);
     copy->free(&copy->handle);
   }
   return NULL;

@@ -17,6 +17,14 @@
 
 static_assert(!std::is_copy_constructible_v<vidcache::cache> && std::is_nothrow_move_constructible_v<vidcache::cache>);
 
+static_assert(!std::is_constructible_v<vidcache::user, std::nullptr_t>);
+
+/* The user 42, whatever the type of the number. */
+template <typename... Integers> static void every_integer_is_a_key(const vidcache::cache &cache)
+{
+  CHECK(((cache.resolve(static_cast<Integers>(42))->vid == 901) && ...));
+}
+
 template <typename Call> static vidcache::error failure(const Call &call)
 {
   try {
@@ -44,9 +52,15 @@ int main(int count, char **arguments)
   vidcache::cache opened(path, 62515, options);
   vidcache::cache cache = std::move(opened);
 
+  CHECK(std::string(vidcache::version()) == VIDCACHE_VERSION && vidcache::abi_version() == VIDCACHE_ABI_VERSION);
   CHECK(!cache.resolve(42));
   CHECK(cache.record(42, answer("901", "ann@shop.test", "00")).email_observed);
   CHECK(cache.resolve(42)->vid == 901 && cache.resolve("42")->external_id == 901);
+  CHECK(cache.recall(42).value()->vid == 901 && !cache.recall("nobody"));
+  every_integer_is_a_key<signed char, unsigned char, short, unsigned short, int, unsigned, long, unsigned long,
+                         long long, unsigned long long>(cache);
+  CHECK(failure([&] { cache.resolve(UINT64_MAX); }).code() == VIDCACHE_INVALID_USER_KEY);
+  CHECK(!cache.resolve(0) && !cache.resolve(-1) && !cache.resolve(UINT64_C(1) << 62));
   CHECK(cache.decide(42, "Ann@shop.test").email == "ann@shop.test");
   CHECK(!cache.decide(42, std::nullopt).email && cache.decide(42, std::nullopt).id == 901);
   CHECK(std::string(cache.decide("nobody", std::nullopt).reason_name()) == "not_linked");
@@ -132,5 +146,15 @@ int main(int count, char **arguments)
   const vidcache::error limited = failure(
     [&] { cache.record(1, R"({"status":"error","errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING"})"); });
   CHECK(limited.code() == VIDCACHE_RATE_LIMITED && limited.retry_after() == std::chrono::seconds(10));
+  vidcache::signed_request request{"POST", "https://shop.test/hubspot", "[]", {}, {}, {}, {}};
+  CHECK(failure([&] { vidcache::verify_signature("secret", request); }).code() == VIDCACHE_INVALID_SIGNATURE);
+  // v1: SHA-256 of the secret and the body, whose newest event is of 2019.
+  request.body = "[{\"eventId\":1,\"subscriptionId\":12345,\"portalId\":62515,\"occurredAt\":1564113600000,"
+                 "\"subscriptionType\":\"contact.creation\",\"attemptNumber\":0,\"objectId\":123,\"changeSource\":\"CRM\","
+                 "\"changeFlag\":\"NEW\",\"appId\":54321}]";
+  request.signature = "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de";
+  request.take_v1 = true;
+  const std::chrono::system_clock::time_point then{std::chrono::milliseconds(1564113600000)};
+  vidcache::verify_signature("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy", request, then);
   std::puts("wrapper: sound");
 }
