@@ -1,6 +1,5 @@
 /* Runs a program with one system call refused, as a sandbox's seccomp filter does: refused NUMBER ERROR PROGRAM
    [ARGUMENT...]. */
-#define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
