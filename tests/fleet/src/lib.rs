@@ -1,6 +1,10 @@
-//! A real PostgreSQL of a test's own, and a host that asks it.
+//! A real PostgreSQL of a test's own, a host that asks it, and a fleet of them in time that goes by faster.
 
+mod double;
 mod host;
+mod proxy;
+pub mod rig;
+mod scaled;
 mod server;
 
 pub use host::{Host, PORTAL, Page, SECRET};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::{Client, Config, NoTls};
 use tempfile::TempDir;
@@ -16,7 +16,10 @@ use tempfile::TempDir;
 /// A server, and the folder that holds its data and its socket.
 pub struct Server {
     folder: TempDir,
-    postmaster: Child,
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    settings: Vec<String>,
+    postmaster: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
 
@@ -33,10 +36,29 @@ impl Server {
         if let Some(server) = running.upgrade() {
             return Some(server);
         }
-        match Self::start() {
+        let server = Arc::new(Self::own(&["max_connections=50"])?);
+        *running = Arc::downgrade(&server);
+        Some(server)
+    }
+
+    /// A server that nobody else has, with settings of its own. `None` as of [`Server::get`].
+    ///
+    /// # Panics
+    /// If it is there and does not start.
+    pub fn own(settings: &[&str]) -> Option<Self> {
+        let server = Self::new(settings).and_then(|server| {
+            let made = server
+                .command("initdb")
+                .args(["--no-sync", "--auth=trust", "--username=fleet", "--encoding=UTF8", "--locale=C", "-D"])
+                .arg(server.data())
+                .output()
+                .map_err(|e| e.to_string())?;
+            assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+            Ok(server)
+        });
+        match server {
             Ok(server) => {
-                let server = Arc::new(server);
-                *running = Arc::downgrade(&server);
+                server.start();
                 Some(server)
             }
             Err(why) => {
@@ -46,7 +68,34 @@ impl Server {
         }
     }
 
-    fn start() -> Result<Self, String> {
+    /// A standby of this server, with settings of its own besides.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn standby(&self, settings: &[&str]) -> Self {
+        let all: Vec<&str> = self.settings.iter().map(String::as_str).chain(settings.iter().copied()).collect();
+        let standby = Self::new(&all).expect("as this one");
+        let copied = standby
+            .command("pg_basebackup")
+            .args([
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--username=fleet",
+                "--wal-method=stream",
+            ])
+            .arg("--host")
+            .arg(self.folder.path())
+            .arg("--pgdata")
+            .arg(standby.data())
+            .output()
+            .expect("a program");
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        standby.start();
+        standby
+    }
+
+    fn new(settings: &[&str]) -> Result<Self, String> {
         let programs = programs().ok_or("PostgreSQL's server is not installed")?;
         let folder = tempfile::Builder::new().prefix("fleet").tempdir_in("/tmp").map_err(|e| e.to_string())?;
         // A server does not run as root.
@@ -57,42 +106,95 @@ impl Server {
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid)).map_err(|e| e.to_string())?;
         }
-        let command = |program: &str| {
-            let mut command = Command::new(programs.join(program));
-            command.current_dir(folder.path()).stdin(Stdio::null());
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command
-        };
-        let data = folder.path().join("data");
-        let made = command("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=fleet", "--encoding=UTF8", "--locale=C", "-D"])
-            .arg(&data)
-            .output()
-            .map_err(|e| e.to_string())?;
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let log = fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
-        let postmaster = command("postgres")
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let mut server = Self { folder, postmaster, databases: AtomicU32::new(0) };
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        Ok(Self { folder, programs, user, settings, postmaster: Mutex::new(None), databases: AtomicU32::new(0) })
+    }
+
+    /// A program of PostgreSQL's, as the user that its server runs as.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+
+    /// The folder of its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The folder of its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it, after it has ended, and waits until it takes connections.
+    ///
+    /// # Panics
+    /// If it does not start within a minute.
+    pub fn start(&self) {
+        let began = Instant::now();
+        // What a server that was killed has left behind ends a moment later than it.
+        while let Err(why) = self.try_start() {
+            assert!(began.elapsed() < Duration::from_secs(60), "PostgreSQL ended: {why}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn try_start(&self) -> Result<(), String> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"));
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
+        command.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+        for setting in &self.settings {
+            command.arg("-c").arg(setting);
+        }
+        let log = log.map_err(|e| e.to_string())?;
+        let mut postmaster = command.stdout(Stdio::null()).stderr(log).spawn().map_err(|e| e.to_string())?;
         // It says that it is ready by taking a connection.
-        while server.try_connect("postgres", "fleet").is_err() {
-            if let Ok(Some(status)) = server.postmaster.try_wait() {
-                let log = fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
-                panic!("PostgreSQL ended, {status}: {log}");
+        while self.try_connect("postgres", "fleet").is_err() {
+            if let Ok(Some(status)) = postmaster.try_wait() {
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                return Err(format!("{status}: {}", log.lines().rev().take(20).collect::<Vec<_>>().join("\n")));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(server)
+        *self.postmaster.lock().unwrap_or_else(PoisonError::into_inner) = Some(postmaster);
+        Ok(())
+    }
+
+    /// Ends it by a signal: `SIGKILL`, `SIGQUIT` (at once), `SIGINT` (in order).
+    pub fn end(&self, signal: i32) {
+        let Some(mut postmaster) = self.postmaster.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        if let Ok(pid) = i32::try_from(postmaster.id()) {
+            // SAFETY: the child of this process, which has not been waited for.
+            unsafe { libc::kill(pid, signal) };
+        }
+        let _ = postmaster.wait();
+    }
+
+    /// Kills a process of the server's: of the kind that `pg_stat_activity` calls so. All its others start anew then.
+    pub fn kill(&self, kind: &str) {
+        let ask = format!(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = '{kind}' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
+        );
+        let asked = self.try_connect("postgres", "fleet").and_then(|mut client| client.query_opt(&ask, &[]));
+        if let Ok(Some(row)) = asked {
+            // SAFETY: a process of a server that this process has started.
+            unsafe { libc::kill(row.get(0), libc::SIGKILL) };
+        }
+    }
+
+    /// Makes a standby the primary, with as much as it has.
+    ///
+    /// # Panics
+    /// If it does not become it.
+    pub fn promote(&self) {
+        self.connect("postgres").batch_execute("SELECT pg_promote(true)").expect("promoted");
     }
 
     /// A new database.
@@ -103,6 +205,11 @@ impl Server {
         let name = format!("app{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.connect("postgres").batch_execute(&format!("CREATE DATABASE {name}")).expect("a database");
         name
+    }
+
+    /// How a client finds a database.
+    pub fn address(&self, database: &str) -> String {
+        format!("host={} user=fleet dbname={database}", self.folder.path().display())
     }
 
     /// A connection to a database.
@@ -128,11 +235,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.postmaster.id()) {
-            // SAFETY: the child of this process, which has not been waited for.
-            unsafe { libc::kill(pid, libc::SIGQUIT) };
-        }
-        let _ = self.postmaster.wait();
+        self.end(libc::SIGQUIT);
     }
 }
 
