@@ -5,8 +5,8 @@ require_relative "support/processes"
 require_relative "support/app_folder"
 require "etc"
 
-# The README's steps, walked by a newcomer: from `rails new` with a sign-in to a page that names its user. How many steps
-# there are and how long they take is printed, and held to: `ruby -Ilib -Itest test/rails/first_hour_test.rb`.
+# The README's steps, walked by a newcomer: from `rails new` with a sign-in to a page that names its user. How many
+# steps there are and how long they take is printed, and held to: `ruby -Ilib -Itest test/rails/first_hour_test.rb`.
 class Vidcache::FirstHourTest < Minitest::Test
   README = File.expand_path("../../../README.md", __dir__)
   STEPS = 8
