@@ -1,4 +1,5 @@
-//! `vidcache-fleet FAULT [--seed N] [--minutes N] [--kind WORD] [--short]`: what `bin/torture` runs where several hosts are meant.
+//! `vidcache-fleet FAULT [--seed N] [--minutes N] [--kind WORD] [--short]`: what `bin/torture` runs where several hosts
+//! are meant.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

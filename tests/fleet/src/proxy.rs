@@ -1,5 +1,5 @@
-//! What stands between the hosts and the server, and fails as networks do: it waits, cuts, closes one half, and swallows
-//! the answer of a COMMIT. It can be pointed to another server, as a managed database's address is.
+//! What stands between the hosts and the server, and fails as networks do: it waits, cuts, closes one half, and
+//! swallows the answer of a COMMIT. It can be pointed to another server, as a managed database's address is.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;

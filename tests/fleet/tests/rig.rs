@@ -1,5 +1,5 @@
-//! The fleet in its short form: fifteen seconds of the library as it is, and three weaker clients until they are caught;
-//! then a network that fails, and a failover within the quiet period. `bin/torture fleet` and `fleet-faults` run all.
+//! The fleet in its short form: fifteen seconds of the library as it is, and three weaker clients until they are
+//! caught; then a network that fails, and a failover within the quiet period. `bin/torture fleet` and `fleet-faults` run all.
 
 use std::process::Command;
 
