@@ -40,6 +40,7 @@ use crate::snippet::Template;
 pub struct Database {
     tables: Tables,
     flat: String,
+    walk: String,
     reader: Reader,
     portal: Vid,
     key: FingerprintKey,
@@ -72,12 +73,12 @@ impl<'a, T: 'a> Errand<'a, T> {
 
     /// Waits for others who write of the same users and contacts.
     pub fn lock(&self) -> String {
-        write::lock(self.names.users.iter(), self.names.vids.iter().copied())
+        write::lock(&self.names)
     }
 
     /// Asks for all that hangs together with them. A statement of its own, after the lock.
     pub fn ask(&self) -> String {
-        ask::walk(&self.database.tables, &self.names, Depth::Work)
+        ask::walk(&self.database.tables, &self.names)
     }
 
     /// What came of it where nothing is to be written, so that neither a lock nor a transaction is needed.
@@ -128,6 +129,7 @@ impl Database {
         let deadline = options.page_deadline;
         Ok(Self {
             flat: ask::flat(&tables),
+            walk: ask::page_walk(&tables),
             tables,
             reader: Reader { portal, key_check, deadline },
             portal: portal_id,

@@ -75,7 +75,10 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     }
     for contact in raw.contacts.into_iter().flatten() {
         let (vid, said) = said(contact)?;
-        facts.contacts.insert(vid, said);
+        // A row may say no more than whose the contact is.
+        if said != Said::default() {
+            facts.contacts.insert(vid, said);
+        }
     }
     for (old, into, at, born, heard_at) in raw.merges.into_iter().flatten() {
         facts.merges.insert((old, into), Merge { at, born, heard_at });

@@ -25,6 +25,8 @@ pub(crate) struct Names {
     pub(crate) tokens: Vec<i64>,
     /// Hashes of the fingerprints of emails that are new, to be asked whether they are buried.
     pub(crate) graves: Vec<[u8; 32]>,
+    /// Whether a contact is erased, and its emails buried.
+    pub(crate) erases: bool,
     /// Marks of users, to be asked whether their contacts were erased.
     pub(crate) marks: Vec<[u8; 16]>,
 }
@@ -49,22 +51,28 @@ pub(super) const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 10
 /// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
 pub(super) fn head(more: &str) -> String {
     format!(
-        "'head', json_build_object(
-           'meta', CASE WHEN t.id IS NOT NULL THEN json_build_object('portal', t.portal,
-             'key_check', encode(t.key_check, 'hex'), 'min_reader', t.min_reader,
-             'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at) END,
-           'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
-           'isolation', current_setting('transaction_isolation'),
-           'clock', {CLOCK},
-           'age', ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint{more})"
+        "'head', json_build_object('meta', CASE WHEN t.id IS NOT NULL THEN {META} END, {STANDING}, 'clock', {CLOCK}{more})"
     )
 }
+
+const META: &str = "json_build_object('portal', t.portal, 'key_check', encode(t.key_check, 'hex'),
+    'min_reader', t.min_reader, 'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at)";
+
+/// Which server answers, and of what time: a transaction's age is the snapshot's where each statement has not its own.
+/// PostgreSQL reckons with times in decimal digits, which took longer than to find a row.
+const STANDING: &str = "'standby', pg_is_in_recovery(), 'read_only', current_setting('transaction_read_only') = 'on',
+    'isolation', current_setting('transaction_isolation'),
+    'age', CASE WHEN current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN 0
+      ELSE ceil(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint END";
 
 /// The longest page deadline of the last 30 days, for a worker, who waits for it. A page writes nothing, so a process
 /// says its deadline less often than one that has a file.
 fn deadline() -> String {
     format!(", 'deadline', (SELECT max(ms) FROM {{deadlines}} WHERE seen_at >= {CLOCK} - 2592000000)")
 }
+
+/// Every number that an id may be.
+const ANY: &str = "BETWEEN -9223372036854775808 AND 9223372036854775807";
 
 /// A contact as an answer has it: `c` of the contacts.
 const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,
@@ -75,26 +83,19 @@ pub(super) const CHANGE: &str =
     "json_build_array(h.token, encode(h.user_key, 'hex'), h.begun_at, h.seen_at, h.ended_at, h.refused)";
 
 /// One user who has one contact, which nobody else ever had and which was never merged: then this is their component.
-/// Otherwise the answer says that there is more. With the key, in hexadecimal, as its one parameter, so that a client
-/// that can keeps it prepared: to plan it takes ten times as long as to run it.
+/// Otherwise the answer says that there is more. All that it takes to know is what the contact's row says of whose it
+/// is (`whose`). With the key, in hexadecimal, as its one parameter, so that a client that can keeps it prepared: to
+/// plan it takes ten times as long as to run it.
 pub(crate) fn flat(tables: &Tables) -> String {
-    let head = head("");
     tables.named(&format!(
-        "SELECT json_build_object({head},
-           'links', CASE WHEN l.vid IS NOT NULL
-             THEN json_build_array(json_build_array($1::text, l.vid, l.first_at, l.last_at)) END,
-           'contacts', CASE WHEN c.vid IS NOT NULL THEN json_build_array(json_build_array(c.vid,
-             CASE WHEN NOT EXISTS (SELECT FROM {{buried}} b WHERE b.email = {GRAVE}c.email)) THEN encode(c.email, 'hex') END,
-             c.email_at, c.read_at, c.deleted_at, c.restored_at, c.doubted_to, c.doubted_at, c.asked_at)) END,
-           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h WHERE h.user_key = k.k AND h.ended_at IS NULL),
-           'more', EXISTS (SELECT FROM {{links}} o WHERE o.user_key = k.k AND o.vid <> l.vid)
-             OR EXISTS (SELECT FROM {{links}} o WHERE o.vid = l.vid AND o.user_key <> k.k)
-             OR EXISTS (SELECT FROM {{merges}} m WHERE m.old_vid = l.vid)
-             OR EXISTS (SELECT FROM {{merges}} m WHERE m.into_vid = l.vid)
-             OR EXISTS (SELECT FROM {{erased}} e WHERE e.vid = l.vid))::text
-         FROM (SELECT decode($1::text, 'hex') AS k) k
-         LEFT JOIN {{meta}} t ON t.id = 1 LEFT JOIN {{links}} l ON l.user_key = k.k LEFT JOIN {{contacts}} c USING (vid)
-         LIMIT 1"
+        "SELECT json_build_object(
+           'head', json_build_object('meta', (SELECT {META} FROM {{meta}} t WHERE t.id = 1), {STANDING}),
+           'links', json_agg(json_build_array($1::text, l.vid, l.first_at, l.last_at)),
+           'contacts', json_agg({CONTACT}) FILTER (WHERE c.vid IS NOT NULL),
+           'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h
+             WHERE h.user_key = decode($1::text, 'hex') AND h.ended_at IS NULL),
+           'more', count(*) > 1 OR count(*) > count(*) FILTER (WHERE c.whose = l.user_key))::text
+         FROM {{links}} l LEFT JOIN {{contacts}} c USING (vid) WHERE l.user_key = decode($1::text, 'hex')"
     ))
 }
 
@@ -103,8 +104,14 @@ pub(crate) fn parameter(user: &Key) -> String {
     data_encoding::HEXLOWER.encode(user.tagged())
 }
 
-/// The whole component of some users and contacts.
-pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
+/// The whole component of one user, for a page: with [`flat`]'s parameter.
+pub(crate) fn page_walk(tables: &Tables) -> String {
+    let seeds = "SELECT decode($1::text, 'hex'), NULL::bigint";
+    component(tables, &Begin { before: "", seeds, fields: "" }, &Names::default(), Depth::Page)
+}
+
+/// The whole component of some users and contacts, for a worker.
+pub(crate) fn walk(tables: &Tables, names: &Names) -> String {
     let mut seeds = String::from("SELECT * FROM (VALUES (NULL::bytea, NULL::bigint)");
     for user in &names.users {
         write!(seeds, ", ({}, NULL)", bytes(user.tagged())).expect("a String takes all");
@@ -113,7 +120,7 @@ pub(crate) fn walk(tables: &Tables, names: &Names, depth: Depth) -> String {
         write!(seeds, ", (NULL, {vid})").expect("a String takes all");
     }
     seeds.push_str(") seed");
-    component(tables, &Begin { before: "", seeds: &seeds, fields: "" }, names, depth)
+    component(tables, &Begin { before: "", seeds: &seeds, fields: "" }, names, Depth::Work)
 }
 
 /// What a walk begins with.
@@ -129,7 +136,10 @@ pub(super) struct Begin<'a> {
 /// All that hangs together with what a walk begins with.
 ///
 /// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
-/// tables, or compile the statement anew each time. An array it takes for ten.
+/// tables, or compile the statement anew each time. An array it takes for ten. Of tables without statistics (new ones
+/// that a file was just copied into) it takes each user to have thousands of contacts, and would compile what runs for
+/// less than a millisecond, for a second: so an id is said to be in a range, which all are, and of which it believes
+/// that one in 200 is.
 pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth: Depth) -> String {
     let work = depth == Depth::Work;
     let &Begin { before, seeds, fields } = begin;
@@ -156,10 +166,10 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
            {seeds}
            UNION
            SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
-             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u
-             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v
-             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v
-             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v
+             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u AND l.vid {ANY}
+             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v AND l.vid {ANY}
+             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v AND m.into_vid {ANY}
+             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v AND m.into_vid {ANY}
              {holders}) m),
            k (us, vs, names) AS MATERIALIZED (
              SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),

@@ -25,9 +25,10 @@ pub(crate) struct Head {
     pub(crate) read_only: bool,
     /// `transaction_isolation`.
     pub(crate) isolation: String,
-    /// PostgreSQL's clock, in milliseconds since 1970.
+    /// PostgreSQL's clock, in milliseconds since 1970; for a worker alone.
+    #[serde(default)]
     pub(crate) clock: Millis,
-    /// How long ago the transaction began, in milliseconds.
+    /// How long ago the transaction began, in milliseconds, where its snapshot is as old.
     pub(crate) age: Millis,
     /// The longest page deadline of the last day, in milliseconds, if any process wrote one down; for a worker alone.
     #[serde(default)]

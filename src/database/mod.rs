@@ -22,4 +22,5 @@ pub(crate) mod schema;
 pub(crate) mod statements;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whose;
 pub(crate) mod write;

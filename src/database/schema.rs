@@ -15,6 +15,11 @@ const LONGEST_NAME: usize = 63;
 /// What stands for an email of an erased contact is a hash of this and its fingerprint, as in a file.
 pub(crate) const GRAVE: &str = "sha256(convert_to('vidcache 1: erased email', 'UTF8') || ";
 
+/// Whoever writes an email down holds this lock with others, and whoever buries one holds it alone, till the end of the
+/// transaction: so an email that was written before it was buried is found and taken out, and a later one is not
+/// written.
+pub(crate) const GRAVES_LOCK: i64 = 0x7669_6463_6163_6865;
+
 /// The tables, by the schema they are in: a name without one would follow `search_path`, which tenancy gems change.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -78,9 +83,9 @@ const CREATE: &[&str] = &[
        last_at bigint NOT NULL, PRIMARY KEY (user_key, vid))",
     "CREATE INDEX vidcache_links_vid ON {links} (vid)",
     // An id, merged or not. The email by the latest (email_at, read_at), none where two tie; the greatest of each
-    // other.
-    "CREATE TABLE {contacts} (vid bigint PRIMARY KEY, email bytea, email_at bigint, read_at bigint, deleted_at bigint,
-       restored_at bigint, doubted_to bigint, doubted_at bigint, asked_at bigint)",
+    // other. whose: the one user who was ever linked to it, see `whose`.
+    "CREATE TABLE {contacts} (vid bigint PRIMARY KEY, email bytea, whose bytea, email_at bigint, read_at bigint,
+       deleted_at bigint, restored_at bigint, doubted_to bigint, doubted_at bigint, asked_at bigint)",
     "CREATE TABLE {merges} (old_vid bigint NOT NULL, into_vid bigint NOT NULL, at bigint NOT NULL, born boolean NOT NULL,
        heard_at bigint NOT NULL, PRIMARY KEY (old_vid, into_vid))",
     "CREATE INDEX vidcache_merges_into ON {merges} (into_vid)",

@@ -7,8 +7,11 @@
 //! Rows are written table by table in one order, and in a table in the order of their keys, so two transactions of this
 //! library never wait for one another in a circle.
 
-use super::ask::{bytes, list};
-use super::schema::{GRAVE, Tables};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ask::{Names, bytes, list};
+use super::schema::{GRAVE, GRAVES_LOCK, Tables};
+use super::whose::raised;
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Said};
 
 /// The statements that make of the facts `before` those `after`, in the order in which they are to be run. They may be
@@ -19,7 +22,13 @@ pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<
     let erased: Vec<_> = after.erased.difference(&before.erased).map(|vid| format!("({vid})")).collect();
     all.join("erased", "(vid)", &erased, "(vid) DO NOTHING");
     let graves: Vec<_> = after.buried.difference(&before.buried).map(|grave| bytes(grave)).collect();
-    all.join("buried", "(email)", &each(&graves), "(email) DO NOTHING");
+    for graves in each(&graves).chunks(AT_ONCE) {
+        all.push(format!(
+            "INSERT INTO {{buried}} (email) SELECT v.email FROM (SELECT pg_advisory_xact_lock({GRAVES_LOCK}) OFFSET 0) held,
+               (VALUES {}) v (email) ON CONFLICT (email) DO NOTHING",
+            graves.join(", ")
+        ));
+    }
     let marks: Vec<_> = after.marks.difference(&before.marks).map(|mark| bytes(mark)).collect();
     all.join("erased_users", "(mark)", &each(&marks), "(mark) DO NOTHING");
     let taken_back: Vec<_> = before.marks.difference(&after.marks).map(|mark| bytes(mark)).collect();
@@ -114,17 +123,24 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.contacts, &after.contacts);
     let said = |vid: &i64| before.contacts.get(vid).copied().unwrap_or_default();
     let (more, less): (Vec<_>, Vec<_>) = new.into_iter().partition(|(vid, now)| said(vid).join(**now) == **now);
-    let rows: Vec<_> = more
+    let more: BTreeMap<i64, Said> = more.into_iter().map(|(vid, now)| (*vid, *now)).collect();
+    let raised = raised(before, after);
+    let vids: BTreeSet<i64> = more.keys().chain(raised.keys()).copied().collect();
+    let rows: Vec<_> = vids
         .iter()
-        .map(|(vid, now)| {
+        .map(|vid| {
+            let now = more.get(vid).copied().unwrap_or_default();
             let Said { email, email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at } = now;
             let times = [email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at];
-            let times = times.map(|at| or_null(*at)).join(", ");
-            format!("({vid}, {}, {times})", or_null(email.map(|email| bytes(&email))))
+            let times = times.map(or_null).join(", ");
+            let whose = or_null(raised.get(vid).map(|whose| bytes(whose.column())));
+            format!("({vid}, {}, {whose}, {times})", or_null(email.map(|email| bytes(&email))))
         })
         .collect();
     let conflict = format!(
         "(vid) DO UPDATE SET
+           whose = CASE WHEN excluded.whose IS NULL OR t.whose = excluded.whose THEN t.whose
+             WHEN t.whose IS NULL THEN excluded.whose ELSE {SEVERAL} END,
            email = CASE WHEN {LATER} THEN excluded.email
              WHEN (excluded.email_at, coalesce(excluded.read_at, 0)) = (t.email_at, coalesce(t.read_at, 0))
                AND excluded.email IS DISTINCT FROM t.email THEN NULL ELSE t.email END,
@@ -136,7 +152,7 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
            doubted_at = greatest(t.doubted_at, excluded.doubted_at),
            asked_at = greatest(t.asked_at, excluded.asked_at)"
     );
-    let columns = "(vid, email, email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at)";
+    let columns = "(vid, email, whose, email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at)";
     all.join("contacts", columns, &rows, &conflict);
     // What was taken out with a user: unless HubSpot has said something else since this was read.
     for (vid, now) in less {
@@ -151,8 +167,18 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
             or_null(was.email_at)
         ));
     }
-    all.take("contacts", "vid", &gone.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // The row stays, with nothing in it: whose the contact is may never be said of less than it was.
+    for gone in gone.chunks(AT_ONCE) {
+        let gone = list(gone.iter().map(|vid| vid.to_string()));
+        all.push(format!(
+            "UPDATE {{contacts}} SET whose = {SEVERAL}, email = NULL, email_at = NULL, read_at = NULL, deleted_at = NULL,
+               restored_at = NULL, doubted_to = NULL, doubted_at = NULL, asked_at = NULL WHERE vid IN ({gone})"
+        ));
+    }
 }
+
+/// The literal of [`Whose::Several`](super::whose::Whose::Several).
+const SEVERAL: &str = "decode('', 'hex')";
 
 fn merges(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.merges, &after.merges);
@@ -244,21 +270,27 @@ fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 
 /// The lock of those who write of the same users and contacts, for the rest of the transaction: to be run before they
 /// are asked for, in a statement of its own, since a statement sees what was committed when it began. With it what the
-/// one finds free the other does not take meanwhile.
-pub(crate) fn lock<'n>(users: impl Iterator<Item = &'n Key>, vids: impl Iterator<Item = i64>) -> String {
+/// one finds free the other does not take meanwhile, and nobody buries an email that another one writes down.
+pub(crate) fn lock(names: &Names) -> String {
     use sha2::{Digest, Sha256};
     let number = |kind: &[u8], name: &[u8]| {
         let hash = Sha256::new().chain_update(b"vidcache lock ").chain_update(kind).chain_update(name).finalize();
         i64::from_be_bytes(hash[..8].try_into().expect("8 bytes of 32"))
     };
-    let mut all: Vec<i64> = users.map(|user| number(b"u", user.tagged())).collect();
-    all.extend(vids.map(|vid| number(b"v", &vid.to_be_bytes())));
+    let mut all: Vec<i64> = names.users.iter().map(|user| number(b"u", user.tagged())).collect();
+    all.extend(names.vids.iter().map(|vid| number(b"v", &vid.to_be_bytes())));
     // In one order, so that nobody waits for one who waits for them.
     all.sort_unstable();
     all.dedup();
-    // To compile what is asked of many names takes longer than to do it.
+    let graves = match (names.erases, names.graves.is_empty()) {
+        (true, _) => format!(", pg_advisory_xact_lock({GRAVES_LOCK})"),
+        (false, false) => format!(", pg_advisory_xact_lock_shared({GRAVES_LOCK})"),
+        (false, true) => String::new(),
+    };
+    // To compile what is asked of many names takes longer than to do it. The graves come last: whoever waits for a
+    // name keeps nobody from them.
     format!(
-        "SELECT set_config('jit', 'off', true), count(*)
+        "SELECT set_config('jit', 'off', true), count(*){graves}
          FROM (SELECT pg_advisory_xact_lock(k) FROM unnest(ARRAY[{}]::bigint[]) k OFFSET 0) locked",
         list(all.iter().map(i64::to_string))
     )

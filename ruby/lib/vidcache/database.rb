@@ -180,11 +180,12 @@ module Vidcache
       open!
       look = @statements.look
       @counts[:asks] += 1
-      answer = ask_for(user_id)
+      parameter = @statements.parameter(user_id)
+      answer = @connection.ask_prepared(@statements.prepared, parameter) { @statements.ask(user_id) }
       said, why = yield answer, look
       if why == :more
         @counts[:walks] += 1
-        said, why = yield @connection.ask(said), look
+        said, why = yield @connection.ask_prepared(@statements.prepared_walk, parameter) { said }, look
       end
       stale(Storage.new(why)) if why
       keep_up
@@ -198,10 +199,6 @@ module Vidcache
 
     def open!
       raise Closed, "the cache was closed" if @closed
-    end
-
-    def ask_for(user_id)
-      @connection.ask_prepared(@statements.prepared, @statements.parameter(user_id)) { @statements.ask(user_id) }
     end
 
     def stale(error)

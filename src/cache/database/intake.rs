@@ -114,8 +114,10 @@ impl Database {
                     names.vids.push(vid.get());
                     names.graves.extend(email.map(|email| rows::grave(&self.words().fingerprint(&email).0)));
                 }
-                Notice::Deleted { vid, .. } | Notice::Restored { vid, .. } | Notice::Erased { vid } => {
+                Notice::Deleted { vid, .. } | Notice::Restored { vid, .. } => names.vids.push(vid.get()),
+                Notice::Erased { vid } => {
                     names.vids.push(vid.get());
+                    names.erases = true;
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::told::Reply;
 use super::{Database, Distrust, Look};
 use crate::database::answer::{self, Answer};
-use crate::database::ask::{self, Depth, Names};
+use crate::database::ask::{self, Depth};
 use crate::decision::{self, Decision};
 use crate::email::Email;
 use crate::identity::{UserKey, Vid};
@@ -33,10 +33,19 @@ impl Database {
         ask::parameter(&Key::from(user))
     }
 
+    /// What [`Reply::More`] asks, to be kept prepared: the statement of all users, with the same parameter.
+    pub fn prepared_walk(&self) -> &str {
+        &self.walk
+    }
+
     /// [`Database::prepared`] with the user in it, for a client or a pooler that keeps nothing prepared.
     pub fn ask(&self, user: UserKey<'_>) -> String {
+        self.of(&self.flat, user)
+    }
+
+    fn of(&self, prepared: &str, user: UserKey<'_>) -> String {
         // Digits alone: there is nothing to quote.
-        self.flat.replace("$1", &format!("'{}'", self.parameter(user)))
+        prepared.replace("$1", &format!("'{}'", self.parameter(user)))
     }
 
     /// What a page may say of the user, whose email the app believes to be `email`: the same as a file's
@@ -56,8 +65,7 @@ impl Database {
             Ok(left) => Ok(left.saturating_add(waited)),
         };
         if answer.more {
-            let names = Names { users: vec![Key::from(user)], ..Names::default() };
-            return Reply::More(ask::walk(&self.tables, &names, Depth::Page));
+            return Reply::More(self.of(&self.walk, user));
         }
         let state = self.with(&answer, |rows| rows::user_state(rows, user));
         match (left, state) {

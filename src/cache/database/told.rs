@@ -6,8 +6,9 @@ use crate::snippet::Page;
 /// What became of an answer about one user.
 #[derive(Clone)]
 pub enum Reply<'a> {
-    /// There is more to ask: this statement. Its answer goes to [`Database::reply`](super::Database::reply) with
-    /// the same look, and is the last.
+    /// There is more to ask: this statement, or, by a client that keeps statements prepared,
+    /// [`Database::prepared_walk`](super::Database::prepared_walk). Its answer goes to
+    /// [`Database::reply`](super::Database::reply) with the same look, and is the last.
     More(String),
     /// The page, and why the answer was not believed, if it was not. Then the page's reason is
     /// [`Reason::Stale`](crate::Reason::Stale).

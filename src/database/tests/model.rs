@@ -2,9 +2,10 @@
 //! an app's connection leads to, a worker, HubSpot, and a server that fails over; with the shipped `Head::for_page`,
 //! `turn`, facts, rows and `decide`.
 //!
-//! Time goes in ticks. One user and one contact. A page asks in two steps, since a process can stand still between;
-//! then it may name an email until its deadline. The app's own email may be any that the user ever had, of a lagging
-//! copy. A page that tells HubSpot an email that it does not hold makes a duplicate.
+//! Time goes in ticks. One user and one contact, or another user who comes to it and whose email changes. A page asks
+//! in two steps, since a process can stand still between; then it may name an email until its deadline. The app's own
+//! email may be any that the user ever had, of a lagging copy. A page that tells HubSpot an email that it does not hold
+//! makes a duplicate.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, Model, Property};
 
-use super::table::join;
+use super::table::{Along, Column, flat, join, raise_all, walk};
 use crate::database::component::Memory;
 use crate::database::head::{Head, Meta, Reader};
 use crate::database::quiet::{Turn, turn};
@@ -38,6 +39,8 @@ enum Fact {
     Recorded(u8, u8, u8),
     /// Nothing counts that HubSpot said up to that time.
     Doubted(u8),
+    /// Another user is linked to the contact.
+    Shared,
 }
 
 impl Fact {
@@ -80,6 +83,8 @@ enum Without {
     Transit,
     /// A failover that loses more than the quiet period is not told of.
     Doubt,
+    /// That the contact is another user's too is not said in its row.
+    Whose,
 }
 
 #[derive(Clone, Copy)]
@@ -90,6 +95,8 @@ struct World {
     pages: u8,
     /// A newer version writes changes where this one does not look.
     newer: bool,
+    /// The changes are another user's, who comes to the contact.
+    shared: bool,
     /// Commits of up to so many ticks ago are lost by a failover.
     loses: Option<u8>,
 }
@@ -127,6 +134,7 @@ struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
+    Share,
     Begin(u8),
     Commit,
     RollBack,
@@ -140,25 +148,31 @@ enum Action {
     Tick,
 }
 
-/// What is known of a user by some commits: the facts joined, put into rows, read.
-fn known(facts: &[Fact]) -> UserState {
-    static KNOWN: LazyLock<Mutex<HashMap<Vec<Fact>, UserState>>> = LazyLock::new(Mutex::default);
+/// What a page is told of a user by some commits: the facts joined, asked for, put into rows, read. `raised`: the
+/// contact's row says whose it is.
+fn known(facts: &[Fact], shared: bool, raised: bool) -> UserState {
+    type Known = HashMap<(Vec<Fact>, bool, bool), UserState>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     thread_local! {
         static MEMORY: Memory = Memory::new().expect("memory");
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *known.entry(facts.to_vec()).or_insert_with(|| {
-        let user = Key::from(UserKey::from(1));
+    *known.entry((facts.to_vec(), shared, raised)).or_insert_with(|| {
+        let [user, other] = [1, 2].map(|user| Key::from(UserKey::from(user)));
+        let whose = if shared { &other } else { &user };
         let contact = |email: u8, at: u8| Facts {
             contacts: [(901, Said { email: Some([email; 16]), email_at: Some(at.into()), ..Said::default() })].into(),
             ..Facts::default()
         };
         let change = |token: u8, ended_at: Option<i64>| {
-            let change = Change { user: Some(user.clone()), begun_at: Some(0), ended_at, refused: None };
+            let change = Change { user: Some(whose.clone()), begun_at: Some(0), ended_at, refused: None };
             Facts { changes: [(token.into(), change)].into(), ..Facts::default() }
         };
         let mut all = contact(0, 1);
-        all.links.insert((user.clone(), 901), Linked { first_at: 1, last_at: 1 });
+        let linked = Linked { first_at: 1, last_at: 1 };
+        all.links.insert((user.clone(), 901), linked);
+        let mut column = Column::new();
+        raise_all(&mut column, &Facts::default(), &all);
         let mut meta = meta();
         for fact in facts {
             match *fact {
@@ -168,10 +182,21 @@ fn known(facts: &[Fact]) -> UserState {
                     join(&mut all, &change(token, Some(1)));
                 }
                 Fact::Doubted(to) => (meta.doubted_to, meta.doubted_at) = (Some(to.into()), Some(i64::MAX)),
+                Fact::Shared => {
+                    let before = all.clone();
+                    all.links.insert((other.clone(), 901), linked);
+                    if raised {
+                        raise_all(&mut column, &before, &all);
+                    }
+                }
             }
         }
+        let told = match flat(&all, &column, &user) {
+            (_, true) => walk(&all, &user, Along::All),
+            (told, false) => told,
+        };
         MEMORY
-            .with(|memory| memory.with(&all, Some(&meta), |rows| user_state(rows, UserKey::from(1))))
+            .with(|memory| memory.with(&told, Some(&meta), |rows| user_state(rows, UserKey::from(1))))
             .expect("a state")
     })
 }
@@ -209,7 +234,8 @@ impl World {
         let Ok(left) = head.for_page(&reader, Duration::from_secs(waited.into())) else { return Vec::new() };
         let facts: Vec<Fact> = state.log[..seen].iter().map(|(fact, _)| *fact).collect();
         let visible = |fact: &Fact| !(self.newer && matches!(fact, Fact::Begun(..)));
-        let user = known(&facts.into_iter().filter(visible).collect::<Vec<_>>());
+        let facts: Vec<Fact> = facts.into_iter().filter(visible).collect();
+        let user = known(&facts, self.shared, self.without != Without::Whose);
         let had = |email: u8| {
             let had = state.log.iter().any(|(fact, _)| fact.begun() == Some(email));
             email == 0 || had
@@ -267,8 +293,12 @@ impl Model for World {
         if state.duplicate {
             return;
         }
+        let shared = state.log.iter().any(|(fact, _)| *fact == Fact::Shared);
+        if self.shared && !shared {
+            actions.push(Action::Share);
+        }
         match state.open {
-            None if state.begun < self.changes => {
+            None if state.begun < self.changes && shared == self.shared => {
                 let now = state.log.iter().rev().find_map(|(fact, _)| fact.begun()).unwrap_or(0);
                 actions.extend((0..EMAILS).filter(|email| *email != now).map(Action::Begin));
             }
@@ -309,6 +339,7 @@ impl Model for World {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
+            Action::Share => state.log.push((Fact::Shared, 0)),
             Action::Begin(email) => {
                 state.begun += 1;
                 state.open = Some((state.begun, email, 0));
@@ -415,7 +446,7 @@ fn search(world: World) -> (usize, Option<Vec<Action>>) {
 
 const ALL_WAYS: &[Way] = &[Way::Primary, Way::Standby, Way::Reader, Way::OldSnapshot, Way::Copy];
 const WORLD: World =
-    World { without: Without::Nothing, ways: ALL_WAYS, changes: 2, pages: 1, newer: false, loses: None };
+    World { without: Without::Nothing, ways: ALL_WAYS, changes: 2, pages: 1, newer: false, shared: false, loses: None };
 
 #[test]
 fn no_interleaving_of_several_hosts_makes_a_duplicate() {
@@ -424,6 +455,7 @@ fn no_interleaving_of_several_hosts_makes_a_duplicate() {
     assert!(states > 10_000, "only {states} states");
     assert_eq!(search(World { ways: &[Way::Primary, Way::OldSnapshot], pages: 2, ..WORLD }).1, None);
     assert_eq!(search(World { newer: true, changes: 1, ..WORLD }).1, None);
+    assert_eq!(search(World { shared: true, ..WORLD }).1, None);
 }
 
 #[test]
@@ -448,6 +480,7 @@ fn each_rule_that_is_taken_out_makes_a_duplicate() {
     ];
     let mut weaker: Vec<World> = rules.map(|without| World { without, ..world }).into();
     weaker.push(World { without: Without::MinReaderRule, newer: true, ..world });
+    weaker.push(World { without: Without::Whose, shared: true, ..world });
     weaker.push(World { without: Without::Doubt, loses: Some(QUIET + 1), ..world });
     for world in weaker {
         assert!(search(world).1.is_some(), "{:?} is not missed", world.without);

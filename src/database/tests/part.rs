@@ -3,14 +3,15 @@
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 
-use super::table::{Along, flat, walk};
+use super::table::{Along, Column, flat, join, raise_all, walk};
 use crate::database::component::Memory;
+use crate::database::whose::{Whose, raised};
 use crate::decision::UserState;
 use crate::event::Event;
 use crate::identity::UserKey;
 use crate::rows::facts::{Facts, Key};
-use crate::rows::tests::{WITH_ERASURES, after, cases, events, users};
-use crate::rows::user_state;
+use crate::rows::tests::{WITH_ERASURES, after, cases, event, events, users};
+use crate::rows::{grave, user_state};
 
 thread_local! {
     static MEMORY: Memory = Memory::new().expect("memory");
@@ -39,6 +40,47 @@ fn is_caught(part: impl Fn(&Facts, &Key) -> Option<Facts>) -> bool {
     matches!(found, Err(TestError::Fail(..)))
 }
 
+/// What two hosts were told before, and then each at the same time.
+type Told = [Vec<Event<'static>>; 3];
+
+fn told() -> impl Strategy<Value = Told> {
+    let some = || prop::collection::vec(event(WITH_ERASURES), 0..8);
+    [some(), some(), some()]
+}
+
+/// Every user by what a page asks first, where that says that it is all, and by everything, of what two hosts wrote at
+/// the same time.
+fn flat_compare(told: &Told, raise: impl Fn(&mut Column, &Facts, &Facts)) -> Result<(), TestCaseError> {
+    let [common, one, other] = told;
+    let facts = |more: &[Event<'_>]| after(&[&common[..], more].concat(), |db| Facts::of(db).expect("facts"));
+    let (before, one, other) = (facts(&[]), facts(one), facts(other));
+    let mut column = Column::new();
+    raise(&mut column, &Facts::default(), &before);
+    raise(&mut column, &before, &one);
+    raise(&mut column, &before, &other);
+    let mut shared = one;
+    join(&mut shared, &other);
+    // An email that one host writes down and the other one buries: they wait for one another.
+    for said in shared.contacts.values_mut() {
+        said.email = said.email.filter(|email| !shared.buried.contains(&grave(email)));
+    }
+    for user in users() {
+        let key = Key::from(user);
+        if let (part, false) = flat(&shared, &column, &key) {
+            let all = walk(&shared, &key, Along::All);
+            prop_assert_eq!(decided(&part, user), decided(&all, user), "{:?}", user.to_text());
+        }
+    }
+    Ok(())
+}
+
+/// Whether some words show that a column is too low.
+fn is_flat_caught(raise: impl Fn(&mut Column, &Facts, &Facts)) -> bool {
+    let mut runner = TestRunner::new(cases(5_000));
+    let found = runner.run(&told(), |told| flat_compare(&told, &raise));
+    matches!(found, Err(TestError::Fail(..)))
+}
+
 proptest! {
     #![proptest_config(cases(200))]
 
@@ -48,11 +90,8 @@ proptest! {
     }
 
     #[test]
-    fn where_there_is_no_more_the_flat_answer_decides_the_same(events in events(WITH_ERASURES)) {
-        compare(&events, |facts, user| match flat(facts, user) {
-            (_, true) => None,
-            (facts, false) => Some(facts),
-        })?;
+    fn where_there_is_no_more_the_flat_answer_decides_the_same_whoever_wrote_at_the_same_time(told in told()) {
+        flat_compare(&told, raise_all)?;
     }
 }
 
@@ -67,6 +106,40 @@ fn a_component_without_a_contact_s_other_users_decides_otherwise() {
 }
 
 #[test]
-fn a_flat_answer_that_does_not_ask_whether_there_is_more_decides_otherwise() {
-    assert!(is_caught(|facts, user| Some(flat(facts, user).0)));
+fn a_column_that_a_contact_s_second_user_does_not_raise_is_caught() {
+    assert!(is_flat_caught(|column, before, after| {
+        for (vid, whose) in raised(before, after) {
+            match whose {
+                Whose::One(_) => drop(column.entry(vid).or_insert(whose)),
+                Whose::Several => drop(column.insert(vid, whose)),
+            }
+        }
+    }));
+}
+
+#[test]
+fn a_column_that_a_merge_does_not_raise_is_caught() {
+    assert!(is_flat_caught(|column, before, after| {
+        raise_all(column, before, &Facts { merges: before.merges.clone(), ..after.clone() });
+    }));
+}
+
+#[test]
+fn a_column_that_an_erasure_does_not_raise_is_caught() {
+    assert!(is_flat_caught(|column, before, after| {
+        let erased: Vec<i64> = after.erased.difference(&before.erased).copied().collect();
+        let mut unraised = after.clone();
+        unraised.erased.clone_from(&before.erased);
+        unraised.contacts.extend(before.contacts.iter().filter(|(vid, _)| erased.contains(vid)));
+        raise_all(column, before, &unraised);
+    }));
+}
+
+/// Whose a contact is belongs to the row, and outlives what was taken out of it.
+#[test]
+fn a_column_that_is_lowered_with_what_is_forgotten_is_caught() {
+    assert!(is_flat_caught(|column, before, after| {
+        raise_all(column, before, after);
+        column.retain(|vid, _| !before.contacts.contains_key(vid) || after.contacts.contains_key(vid));
+    }));
 }

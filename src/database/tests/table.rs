@@ -1,7 +1,8 @@
 //! What the statements do, in Rust: the joins of `write`, the walk and the flat question of `ask`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::database::whose::{Whose, raise, raised};
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge};
 
 /// Facts of two hosts, joined as the tables join them.
@@ -88,14 +89,28 @@ pub(crate) fn walk(facts: &Facts, user: &Key, along: Along) -> Facts {
     part(facts, &users, &vids)
 }
 
+/// The column `whose` of every contact.
+pub(crate) type Column = BTreeMap<i64, Whose>;
+
+/// Raises the column as a host does that writes what is new in `after`.
+pub(crate) fn raise_all(column: &mut Column, before: &Facts, after: &Facts) {
+    for (vid, whose) in raised(before, after) {
+        raise(column, vid, whose);
+    }
+    for gone in before.contacts.keys().filter(|vid| !after.contacts.contains_key(vid)) {
+        raise(column, *gone, Whose::Several);
+    }
+}
+
 /// The answer to `ask::flat`, and whether there is more.
-pub(crate) fn flat(facts: &Facts, user: &Key) -> (Facts, bool) {
+pub(crate) fn flat(facts: &Facts, column: &Column, user: &Key) -> (Facts, bool) {
     let vids: BTreeSet<i64> = facts.links.keys().filter(|(of, _)| of == user).map(|(_, vid)| *vid).collect();
-    let more = vids.len() > 1
-        || facts.links.keys().any(|(of, vid)| of != user && vids.contains(vid))
-        || facts.merges.keys().any(|(old, into)| vids.contains(old) || vids.contains(into))
-        || facts.erased.iter().any(|vid| vids.contains(vid));
-    (part(facts, &BTreeSet::from([user.clone()]), &vids), more)
+    let whose = Whose::One(user.clone());
+    let more = vids.len() > 1 || vids.iter().any(|vid| column.get(vid) != Some(&whose));
+    let mut part = part(facts, &BTreeSet::from([user.clone()]), &vids);
+    // It asks for none of these.
+    (part.merges, part.erased, part.buried) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    (part, more)
 }
 
 /// What an answer for a page has of some users and contacts.

@@ -269,8 +269,10 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
         .batch_execute(
             r"INSERT INTO vidcache_links SELECT '\x01'::bytea || int8send(i), 900000000 + i, 1700000000000, 1700000000000
                 FROM generate_series(1000, 50999) i;
-              INSERT INTO vidcache_contacts (vid, email, email_at)
-                SELECT 900000000 + i, substr(sha256(int8send(i)), 1, 16), 1700000000000 FROM generate_series(1000, 50999) i;
+              INSERT INTO vidcache_contacts (vid, email, whose, email_at)
+                SELECT 900000000 + i, substr(sha256(int8send(i)), 1, 16),
+                  CASE WHEN i % 10 <= 1 THEN '' ELSE '\x01'::bytea || int8send(i) END, 1700000000000
+                FROM generate_series(1000, 50999) i;
               INSERT INTO vidcache_merges SELECT 900000000 + i, 900000001 + i, 1700000000000, false, 0
                 FROM generate_series(1000, 50000, 10) i;
               INSERT INTO vidcache_changes SELECT i, '\x01'::bytea || int8send(i), 1, 1, CASE WHEN i % 10 > 0 THEN 2 END

@@ -36,6 +36,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("set_up", method!(Statements::set_up, 0))?;
     class.define_method("take_key", method!(Statements::take_key, 1))?;
     class.define_method("prepared", method!(Statements::prepared, 0))?;
+    class.define_method("prepared_walk", method!(Statements::prepared_walk, 0))?;
     class.define_method("parameter", method!(Statements::parameter, 1))?;
     class.define_method("ask", method!(Statements::ask, 1))?;
     class.define_method("look", method!(|this: &Statements| this.core().look().parts(), 0))?;
@@ -114,9 +115,11 @@ impl Statements {
     }
 
     fn prepared(ruby: &Ruby, this: &Self) -> RString {
-        let sql = ruby.str_new(this.core().prepared());
-        sql.freeze();
-        sql
+        frozen(ruby, this.core().prepared())
+    }
+
+    fn prepared_walk(ruby: &Ruby, this: &Self) -> RString {
+        frozen(ruby, this.core().prepared_walk())
     }
 
     fn parameter(ruby: &Ruby, this: &Self, user: Value) -> Result<String, Error> {
@@ -367,4 +370,10 @@ impl Statements {
 fn text(answer: RString) -> Result<String, Failure> {
     let text = String::from_utf8(convert::bytes(answer));
     Ok(text.map_err(|_| CoreError::Storage("the database's answer is not UTF-8".into()))?)
+}
+
+fn frozen(ruby: &Ruby, sql: &str) -> RString {
+    let sql = ruby.str_new(sql);
+    sql.freeze();
+    sql
 }
