@@ -1,5 +1,6 @@
 //! The fleet in its short form: fifteen seconds of the library as it is, and three weaker clients until they are
-//! caught; then a network that fails, and a failover within the quiet period. `bin/torture fleet` and `fleet-faults` run all.
+//! caught; then a network that fails, and a failover within the quiet period. All of it: `bin/torture fleet` and
+//! `fleet-faults`.
 
 use std::process::Command;
 
