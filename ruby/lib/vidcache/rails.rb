@@ -29,6 +29,7 @@ module Vidcache
   autoload :ContactReader, "vidcache/rails/contact_reader"
   autoload :Reconcile, "vidcache/rails/reconcile"
   autoload :ReconcileJob, "vidcache/rails/reconcile_job"
+  autoload :JobQueue, "vidcache/rails/job_queue"
   autoload :TaskQueue, "vidcache/rails/task_queue"
   autoload :Web, "vidcache/rails/web"
   autoload :Webhook, "vidcache/rails/webhook"

@@ -47,11 +47,20 @@ module Vidcache
 
     # Looks at the models that are loaded: in production all.
     def look_at_models
-      Keys.models.flat_map { |model| Check.model(model) }.uniq.each do |problem|
+      Keys.models.flat_map { |model| Check.model(model) }.concat(queues).uniq.each do |problem|
         Failure.report(NotConfigured.new(problem), during: "`has_vid` cannot work as it is")
       end
     rescue ::ActiveRecord::ActiveRecordError => e
       Failure.report(e, during: "the models were not looked at")
+    end
+
+    # Queues that have no job for later. Rake loads no model beforehand, and workers are tasks of Rake's.
+    def queues
+      jobs = Keys.models.map { |model| model.vidcache_job.to_s }.presence || %w[HubspotContactJob]
+      jobs.uniq.filter_map do |name|
+        job = name.safe_constantize || ActiveJob::Base
+        why = JobQueue.not_later(job.queue_adapter) and "config.active_job.queue_adapter is :#{job.queue_adapter_name}, which #{why}"
+      end
     end
 
     # @return [Array<String>] of rake
@@ -61,6 +70,6 @@ module Vidcache
       []
     end
 
-    private_class_method :saves, :tasks, :look_at_models
+    private_class_method :saves, :tasks, :look_at_models, :queues
   end
 end

@@ -103,16 +103,10 @@ module Vidcache
       Portals.with(@portal, &block)
     end
 
-    # A queue that cannot wait says so with an error that is no StandardError, when the transaction has committed.
     def enqueue
       wait = see_and_wait if @token.is_a?(Integer)
       @record.class.enqueue_vidcache_job(@record, @token, wait: wait, before: @before, saved_at: @saved_at)
-    rescue NotImplementedError
-      Failure.report(CANNOT_WAIT, during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
     end
-
-    CANNOT_WAIT = Error.new("config.active_job.queue_adapter (:inline?) cannot enqueue a job for later, and HubSpot must not be told sooner")
-    private_constant :CANNOT_WAIT
 
     # In the app's database pages know of the change from now on.
     def see_and_wait

@@ -20,9 +20,7 @@ module Vidcache
     TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"
     # Seconds that HubSpot lets a signature's time be off; and what an answer's header may be off by itself.
     CLOCK = 60
-    LOSES_JOBS = { "async" => "keeps its jobs in this process's memory, and each restart loses them",
-                   "inline" => "cannot wait, so changes of email are told by the hourly vidcache:reconcile alone" }.freeze
-    private_constant :SCOPES, :TOKEN_INFO, :CLOCK, :LOSES_JOBS
+    private_constant :SCOPES, :TOKEN_INFO, :CLOCK
 
     # What is wrong with a model's `has_vid`, as far as its class tells: for the boot too.
     #
@@ -138,10 +136,11 @@ module Vidcache
     end
 
     def queue
-      name = @model.vidcache_job_class.queue_adapter_name.to_s
-      loses = LOSES_JOBS[name] or return "#{name} keeps its jobs"
-      wrong("config.active_job.queue_adapter is :#{name}, which #{loses}") if ::Rails.env.production?
-      "#{name}, which #{loses}: not for production"
+      job = @model.vidcache_job_class
+      name = job.queue_adapter_name.to_s
+      lacks = JobQueue.lacks(job.queue_adapter) or return "#{name} keeps its jobs"
+      wrong("config.active_job.queue_adapter is :#{name}, which #{lacks}") if ::Rails.env.production?
+      "#{name}, which #{lacks}: not for production"
     end
 
     def look_at_the_token

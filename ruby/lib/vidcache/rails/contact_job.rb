@@ -11,8 +11,8 @@ module Vidcache
   #
   # In an app whose own base class every job has to have, `include Vidcache::ContactJob::Work` does the same.
   #
-  # Its queue has to be one that can wait, so not Active Job's `:inline`. {HubspotApi} says how it calls HubSpot, and
-  # what an app with a client of its own overrides.
+  # Its queue has to be one that keeps jobs for later, so not Active Job's `:inline` ({JobQueue}). {HubspotApi} says how
+  # it calls HubSpot, and what an app with a client of its own overrides.
   #
   # What it keeps, whatever they do:
   #

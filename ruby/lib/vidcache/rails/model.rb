@@ -202,6 +202,10 @@ module Vidcache
         end
         # Active Job has `false` for a job that one of the app's own callbacks stopped.
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
+      rescue NotImplementedError # No StandardError, from a queue that has no job for later; the transaction has committed.
+        why = JobQueue.not_later(job.class.queue_adapter) || "cannot keep a job for later"
+        Failure.report_seldom(Error.new("config.active_job.queue_adapter is :#{job.class.queue_adapter_name}, which #{why}"),
+                              during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
       end
 
       # @raise [NotConfigured] there is no such class

@@ -3,9 +3,10 @@
 require "active_job"
 
 module Vidcache
-  # The queue of a task: where Active Job keeps its jobs in the memory of the process (`:async`, as a new app has it) or
-  # cannot wait (`:inline`), a task that ends would take its jobs with it. So the task performs them itself, each when
-  # it is due, and says so.
+  # The queue of a task: where Active Job keeps its jobs in the memory of the process (`:async`, as a new app has it), a
+  # task that ends would take its jobs with it, and where it keeps none for later (`:inline`, Resque without
+  # resque-scheduler) a change would wait for the next task. So the task performs them itself, each when it is due, and
+  # says so.
   #
   # @api private
   class TaskQueue
@@ -33,7 +34,7 @@ module Vidcache
     end
 
     def self.lost?(adapter)
-      [ActiveJob::QueueAdapters::AsyncAdapter, ActiveJob::QueueAdapters::InlineAdapter].any? { |kind| adapter.instance_of?(kind) }
+      !JobQueue.lacks(adapter).nil?
     end
     private_class_method :lost?
 

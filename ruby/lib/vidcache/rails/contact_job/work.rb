@@ -229,17 +229,21 @@ module Vidcache
       # job ends: its change stays outstanding, and `retry_email_changes` makes another.
       def vidcache_wait(seconds)
         waiting = Thread.current[:vidcache_waiting] ||= []
-        if waiting.include?(job_id) || @vidcache_early_runs.to_i > EARLY_RUNS
-          return Failure.report_seldom(NotYet.new("the queue does not wait"), during: "a job ended too early, so a change stays outstanding")
-        end
+        return vidcache_ends_early if waiting.include?(job_id) || @vidcache_early_runs.to_i > EARLY_RUNS
 
         self.executions -= 1
         begin
           waiting.push(job_id)
           retry_job(wait: seconds)
+        rescue NotImplementedError
+          vidcache_ends_early
         ensure
           waiting.delete(job_id)
         end
+      end
+
+      def vidcache_ends_early
+        Failure.report_seldom(NotYet.new("the queue does not wait"), during: "a job ended too early, so a change stays outstanding")
       end
 
       def vidcache_later(error)
@@ -248,6 +252,8 @@ module Vidcache
         raise error if vidcache_last_try?
 
         retry_job(wait: (error.retry_after if error.is_a?(RateLimited)) || LONGER.call(executions), error: error)
+      rescue NotImplementedError # A queue that has no job for later keeps it among its failures, and a reconcile finds it.
+        raise error
       end
 
       def vidcache_last_try?
