@@ -30,7 +30,7 @@ class Vidcache::QueuesTest < Minitest::Test
       Process.kill("CONT", -Integer(ENV.fetch("WORKER")))
     end
     def told(user)
-      240.times { user.vidcache_decision.reason == :agreed && queued.empty? ? break : sleep(0.1) }
+      600.times { user.vidcache_decision.reason == :agreed && queued.empty? ? break : sleep(0.1) }
       emails = JSON.parse(Net::HTTP.get(URI(ENV.fetch("HUBSPOT_API") + "/_double/state"))).fetch("contacts").map { |contact| contact["email"] }
       puts "told: \#{user.email} \#{emails.join(" ")} \#{user.vidcache_decision.reason}"
     end
@@ -61,7 +61,7 @@ class Vidcache::QueuesTest < Minitest::Test
     told(user)
     user.update!(email: "fifth@shop.test")
     user.destroy!
-    60.times { queued.empty? ? break : sleep(0.1) }
+    300.times { queued.empty? ? break : sleep(0.1) }
     puts "of a row that is gone: \#{queued.size}"
   RUBY
 
@@ -143,7 +143,7 @@ class Vidcache::QueuesTest < Minitest::Test
       end
     RUBY
     @worker = @app.start(@processes, *queue.worker, log: "log/worker.log", **@environment)
-    @processes.wait(@worker) { Dir[@app.file("storage/*.vidcache")].any? }
+    @processes.wait(@worker, seconds: 120) { Dir[@app.file("storage/*.vidcache")].any? }
   end
 
   def said(queue, script)
