@@ -4,7 +4,7 @@ require_relative "helper"
 require_relative "support/portal_job"
 require "active_job/queue_adapters/inline_adapter"
 
-# Queues that have no job for later, as Resque has none without resque-scheduler: Active Job's error is no StandardError.
+# Queues that have no job for later, as Resque without resque-scheduler: Active Job's error is no StandardError.
 class Vidcache::NoJobForLaterTest < Vidcache::RailsTest
   include PortalJobs
 
