@@ -1,9 +1,9 @@
 //! Whose a contact is, in a column of its row, so that a page asks of one row where it would have to look into five
 //! tables: whether the user's contact was ever another one's too, or merged, or erased. docs/adr/0022.
 //!
-//! It is joined to the row by the same transaction that writes the link, the merge or the erasure, and never lowered. So
-//! whatever a statement sees in one snapshot, nothing is in the other tables of which the column does not know; that it
-//! knows of more than there is only makes a page ask for the whole component.
+//! It is joined to the row by the same transaction that writes the link, the merge or the erasure, and never lowered.
+//! So whatever a statement sees in one snapshot, nothing is in the other tables of which the column does not know; that
+//! it knows of more than there is only makes a page ask for the whole component.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,7 +13,7 @@ use crate::rows::facts::{Facts, Key};
 /// Whose a contact is, as far as its row says. No row, or a null, says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Whose {
-    /// This one user was linked to it, and nobody else ever; it was never merged nor erased.
+    /// One user was linked to it, and nobody else ever; it was never merged nor erased.
     One(Key),
     /// Anything else.
     Several,
