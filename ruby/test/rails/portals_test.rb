@@ -28,7 +28,7 @@ class Vidcache::PortalsTest < Vidcache::RailsTest
     Vidcache.cache = nil
     Vidcache.settings = nil
     Vidcache::Portals.clear # The other tests' models say no portal.
-    ActiveRecord::Schema.define { create_table(:members, force: true) { |t| t.string(:email) && t.integer(:portal) && t.timestamps } }
+    ActiveRecord::Schema.define { create_table(:tenant_members, force: true) { |t| t.string(:email) && t.integer(:portal) && t.timestamps } }
     @member = member_class("Member") { has_vid prefix: "member-", portal: :portal, job: TenantJob }
     TenantJob.portals = { ONE => Portal.new(100), OTHER => Portal.new(500) }
     TestApp.config.vidcache.update(portals: [ONE, OTHER], quiet_period: 0.2, page_deadline: 0.1, access_token: ->(portal) { "pat-#{portal}" })
@@ -142,7 +142,7 @@ class Vidcache::PortalsTest < Vidcache::RailsTest
   private
 
   def member_class(name, &body)
-    Object.const_set(name, Class.new(ActiveRecord::Base) { self.table_name = "members" }).tap { |model| model.class_eval(&body) }
+    Object.const_set(name, Class.new(ActiveRecord::Base) { self.table_name = "tenant_members" }).tap { |model| model.class_eval(&body) }
   end
 
   def sign_up(email, portal)
