@@ -7,7 +7,7 @@
 //! counts as new.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::base::{drop_unknown, key};
 use super::history::log;
@@ -37,7 +37,7 @@ pub(crate) fn apply(tx: &Connection, event: &Event<'_>) -> Result<bool> {
             prune(tx, user, at)?;
             const SQL: &str = "INSERT INTO change (token, user, begun_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (token) DO UPDATE SET begun_at = excluded.begun_at
-                 WHERE user IS NOT NULL AND (begun_at IS NULL OR excluded.begun_at < begun_at) RETURNING user";
+                 WHERE user IS NOT NULL AND (begun_at IS NULL OR excluded.begun_at < begun_at)";
             change(tx, SQL, params![token.get(), user, at], at, What::ChangeBegun)
         }
         Event::ChangeFinished { user, token, at } => end(tx, user, token, at, None, What::ChangeFinished),
@@ -65,32 +65,34 @@ fn end(
     const SQL: &str = "INSERT INTO change (token, user, ended_at, refused) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (token) DO UPDATE SET ended_at = excluded.ended_at, refused = excluded.refused
          WHERE user IS NOT NULL AND (ended_at IS NULL OR excluded.ended_at < ended_at
-            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0))) RETURNING user";
+            OR (excluded.ended_at = ended_at AND excluded.refused > ifnull(refused, 0)))";
     change(tx, SQL, params![token.get(), user, at, refused.map(|why| why as i64)], at, what)
 }
 
+/// The token is the first of the values.
 fn change(tx: &Connection, sql: &str, values: &[&dyn ToSql], at: Millis, what: What) -> Result<bool> {
+    if tx.prepare_cached(sql)?.execute(values)? == 0 {
+        return Ok(false);
+    }
     // Whose change it is, the row knows: when a user who shared a contact was forgotten it became another one's. What
     // comes late of one that became nobody's changes nothing.
-    let owner: Option<Value> = tx.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?;
-    match owner {
-        Some(owner) => count_changes(tx, &owner, what, at).map(|()| true),
-        None => Ok(false),
-    }
+    let owner: Value =
+        tx.prepare_cached("SELECT user FROM change WHERE token = ?1")?.query_row(&values[..1], |row| row.get(0))?;
+    count_changes(tx, &owner, what, at).map(|()| true)
 }
 
 /// Every user row of a contact carries the number of outstanding changes of all who have or had it, so that a decision
 /// reads one row. A user who has neither a contact nor an outstanding change has no row.
 fn count_changes(tx: &Connection, user: &Value, what: What, at: Millis) -> Result<()> {
-    let vid: Option<i64> = tx
-        .prepare_cached(
-            "INSERT INTO user (key, changes)
-             SELECT ?1, (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
-             WHERE true
-             ON CONFLICT (key) DO UPDATE SET changes = excluded.changes
-             RETURNING vid",
-        )?
-        .query_row([user], |row| row.get(0))?;
+    tx.prepare_cached(
+        "INSERT INTO user (key, changes)
+         SELECT ?1, (SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL)
+         WHERE true
+         ON CONFLICT (key) DO UPDATE SET changes = excluded.changes",
+    )?
+    .execute([user])?;
+    let vid: Option<i64> =
+        tx.prepare_cached("SELECT vid FROM user WHERE key = ?1")?.query_row([user], |row| row.get(0))?;
     link::recount_all(tx, user, vid, what, at)?;
     if vid.is_none() {
         drop_unknown(tx, user)?;

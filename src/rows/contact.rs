@@ -66,20 +66,19 @@ pub(super) fn observed(
         }
         return Ok(changed > 0);
     }
-    let changed: Option<Value> = tx
+    let changed = tx
         .prepare_cached(concat!(
             "INSERT INTO contact (vid, email, email_at, read_at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (vid) DO UPDATE SET ",
-            later!(""),
-            " RETURNING user"
+            later!("")
         ))?
-        .query_row(params![vid.get(), email, at, read_at], |row| row.get(0))
-        .optional()?;
+        .execute(params![vid.get(), email, at, read_at])?
+        == 1;
     // A read that says what is known already changes no page.
-    if changed.as_ref().is_some_and(|user| *user != Value::Null) && (known.is_none() || known != email) {
+    if changed && (known.is_none() || known != email) {
         log_users(tx, vid.get(), What::EmailObserved, at)?;
     }
-    Ok(changed.is_some())
+    Ok(changed)
 }
 
 /// Other emails a contact has. Whether `identify` finds it by one of them is documented nowhere, so no page names one.

@@ -3,11 +3,11 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::base::{drop_unknown, fate, keys};
+use super::base::{drop_unknown, fate, keys, user_key};
 use super::history::log;
 use crate::error::Result;
 use crate::event::{Millis, What};
-use crate::identity::Vid;
+use crate::identity::{Repr, Vid};
 
 /// A contact that a user was linked to, and when first and last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,14 +114,17 @@ fn leave(tx: &Connection, vid: i64, user: &Value) -> Result<()> {
     if tx.prepare_cached("DELETE FROM sharer WHERE vid = ?1 AND user = ?2")?.execute(params![vid, user])? == 1 {
         return Ok(());
     }
-    let heir: Option<Option<Value>> = tx
+    let was_first = tx
         .prepare_cached(
-            "UPDATE contact SET user = (SELECT min(user) FROM sharer WHERE vid = ?1)
-             WHERE vid = ?1 AND user = ?2 RETURNING user",
+            "UPDATE contact SET user = (SELECT min(user) FROM sharer WHERE vid = ?1) WHERE vid = ?1 AND user = ?2",
         )?
-        .query_row(params![vid, user], |row| row.get(0))
-        .optional()?;
-    match heir.flatten() {
+        .execute(params![vid, user])?
+        == 1;
+    let heir: Option<Value> = match was_first {
+        true => tx.prepare_cached("SELECT user FROM contact WHERE vid = ?1")?.query_row([vid], |row| row.get(0))?,
+        false => None,
+    };
+    match heir {
         Some(heir) => {
             tx.prepare_cached("DELETE FROM sharer WHERE vid = ?1 AND user = ?2")?.execute(params![vid, heir])?;
             Ok(())
@@ -170,70 +173,83 @@ pub(super) fn users_of(tx: &Connection, vid: i64) -> Result<Vec<Value>> {
 /// A change of one user of the contact is outstanding for all of them: it takes the email away from all. So is one of
 /// a user who had the contact before, since their job may have asked which contact it is while they had it.
 pub(super) fn recount(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
-    // Mostly one user has it, and nobody else ever had: their own changes are all.
-    let contested = tx
-        .prepare_cached(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM sharer WHERE vid = ?1) OR EXISTS (SELECT 1 FROM link WHERE vid = ?1)
-               OR EXISTS (SELECT 1 FROM past JOIN link USING (vid) WHERE canonical = ?1)",
-        )?
-        .exists([vid])?;
-    if contested { recount_fully(tx, vid, what, at) } else { Ok(()) }
+    match &concerned(tx, vid)?[..] {
+        // Mostly one user has it, and nobody else ever had: their own changes are all.
+        [] | [(_, true)] => Ok(()),
+        users => count_for_all(tx, vid, users, what, at),
+    }
 }
 
 /// [`recount`] without its shortcut, for a contact of which somebody was just taken out of the file: with that user's
 /// links gone the shortcut cannot see that the contact was shared.
 pub(super) fn recount_fully(tx: &Connection, vid: i64, what: What, at: Millis) -> Result<()> {
-    let users = keys(
-        tx,
-        "WITH us (user) AS (SELECT user FROM contact WHERE vid = ?1 UNION SELECT user FROM sharer WHERE vid = ?1),
-           all_of_us (user) AS (SELECT user FROM us UNION SELECT user FROM link WHERE vid = ?1
-             UNION SELECT user FROM past JOIN link USING (vid) WHERE canonical = ?1),
-           outstanding (n) AS (SELECT count(*) FROM change WHERE ended_at IS NULL AND user IN all_of_us)
-         UPDATE user SET changes = (SELECT n FROM outstanding)
-         WHERE key IN us AND changes <> (SELECT n FROM outstanding) RETURNING key",
-        [vid],
-    )?;
-    users.iter().try_for_each(|user| log(tx, user, what, Some(vid), at))
+    count_for_all(tx, vid, &concerned(tx, vid)?, what, at)
+}
+
+/// Who has the contact (true), the least first, and who has or had it by a link, each perhaps several times.
+fn concerned(tx: &Connection, vid: i64) -> Result<Vec<(Value, bool)>> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT user, true FROM contact WHERE vid = ?1 AND user IS NOT NULL
+             UNION ALL SELECT user, true FROM sharer WHERE vid = ?1
+             UNION ALL SELECT user, false FROM link WHERE vid = ?1
+             UNION ALL SELECT link.user, false FROM past JOIN link USING (vid) WHERE canonical = ?1",
+        )?
+        .query_map([vid], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// What users' keys are sorted by.
+fn repr(user: &Value) -> Option<Repr<'_>> {
+    user_key(user.into()).map(|user| *user.repr())
+}
+
+/// User by user, by their index: in one statement SQLite makes a tree of its own for each set, which was two fifths of
+/// a link.
+fn count_for_all(tx: &Connection, vid: i64, users: &[(Value, bool)], what: What, at: Millis) -> Result<()> {
+    let mut each: Vec<&Value> = users.iter().map(|(user, _)| user).collect();
+    each.sort_by(|one, other| repr(one).cmp(&repr(other)));
+    each.dedup();
+    let mut outstanding = 0;
+    let mut count = tx.prepare_cached("SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL")?;
+    for user in each {
+        outstanding += count.query_row([user], |row| row.get::<_, i64>(0))?;
+    }
+    let mut put = tx.prepare_cached("UPDATE user SET changes = ?2 WHERE key = ?1 AND changes <> ?2")?;
+    for (user, _) in users.iter().filter(|(_, has)| *has) {
+        if put.execute(params![user, outstanding])? == 1 {
+            log(tx, user, what, Some(vid), at)?;
+        }
+    }
+    Ok(())
 }
 
 /// [`recount`] of every contact that the user has, which is `vid`, or had.
 pub(super) fn recount_all(tx: &Connection, user: &Value, vid: Option<i64>, what: What, at: Millis) -> Result<()> {
-    if let Some(vid) = vid {
-        recount(tx, vid, what, at)?;
-    }
-    let had = keys(
-        tx,
-        "SELECT DISTINCT ifnull(canonical, vid) FROM link LEFT JOIN past USING (vid) WHERE user = ?1",
-        [user],
-    )?;
-    for other in had {
-        if let Value::Integer(other) = other
-            && Some(other) != vid
-        {
-            recount(tx, other, what, at)?;
-        }
-    }
-    Ok(())
+    let mut had: Vec<i64> = tx
+        .prepare_cached("SELECT ifnull(canonical, vid) FROM link LEFT JOIN past USING (vid) WHERE user = ?1")?
+        .query_map([user], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    had.sort_unstable();
+    had.dedup();
+    had.retain(|other| Some(*other) != vid);
+    vid.iter().chain(&had).try_for_each(|&vid| recount(tx, vid, what, at))
 }
 
 /// Settles who gives `vid` as their external id. HubSpot binds an id to one contact, so of several users whose first
 /// contact it was, the earliest gives it, and with them those who share their contact now; others give none.
 fn hand_out(tx: &Connection, vid: i64, at: Millis) -> Result<()> {
     // Mostly nobody else was ever linked to it.
-    let contested = tx
+    let (contested, barred): (bool, Option<Value>) = tx
         .prepare_cached(
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM link WHERE vid = ?1) OR EXISTS (SELECT 1 FROM sharer WHERE vid = ?1)",
+            "SELECT EXISTS (SELECT 1 FROM link WHERE vid = ?1) OR EXISTS (SELECT 1 FROM sharer WHERE vid = ?1),
+               (SELECT key FROM user WHERE key = (SELECT user FROM contact WHERE vid = ?1) AND first_vid = -?1)",
         )?
-        .exists([vid])?;
+        .query_row([vid], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if !contested {
-        let free = tx
-            .prepare_cached(
-                "UPDATE user SET first_vid = NULL
-                 WHERE key = (SELECT user FROM contact WHERE vid = ?1) AND first_vid = -?1 RETURNING key",
-            )?
-            .query_row([vid], |row| row.get(0))
-            .optional()?;
-        return free.map_or(Ok(()), |user| log(tx, &user, What::ExternalId, Some(vid), at));
+        let Some(user) = barred else { return Ok(()) };
+        tx.prepare_cached("UPDATE user SET first_vid = NULL WHERE key = ?1")?.execute([&user])?;
+        return log(tx, &user, What::ExternalId, Some(vid), at);
     }
     let candidates = keys(
         tx,
