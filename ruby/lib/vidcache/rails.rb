@@ -74,10 +74,9 @@ module Vidcache
     # @raise [Vidcache::NotConfigured] no `portal_id`
     # @raise [Vidcache::Error] the file cannot be opened; for {REOPEN_AFTER} seconds later calls raise the same error
     def cache(portal = Portals.current)
+      portal = Portals.number(portal) unless portal.nil?
       # One that was given stands for all of them.
-      return @cache || opened(nil) if portal.nil? || @cache
-
-      @of_portals[Portals.number(portal)] || opened(Portals.number(portal))
+      @cache || @of_portals[portal] || opened(portal)
     end
 
     # In an app with a portal for each tenant: everything in the block is of that portal, {cache} and {settings} too.
@@ -128,7 +127,8 @@ module Vidcache
     #
     # @return [Boolean]
     def configured?
-      (!@cache.nil? && Portals.current != Portals::NONE) || settings.configured?
+      portal = Portals.current
+      (!@cache.nil? && portal != Portals::NONE) || @of_portals.key?(portal) || settings.configured?
     end
 
     # @return [Vidcache::Settings] `config.vidcache`, with the defaults filled in
@@ -156,8 +156,6 @@ module Vidcache
 
     def opened(portal)
       @mutex.synchronize do
-        next @cache ||= open_configured(nil) if portal.nil?
-
         # Read without the lock by others, so never changed in place.
         @of_portals[portal] || open_configured(portal).tap { |cache| @of_portals = @of_portals.merge(portal => cache) }
       end

@@ -1,47 +1,12 @@
 # frozen_string_literal: true
 
 require_relative "helper"
-require_relative "support/portal_job"
+require_relative "support/tenants"
 require "rack/mock"
 
 # A portal per tenant: each user is looked up, told of and named in their own.
 class Vidcache::PortalsTest < Vidcache::RailsTest
-  include PortalJobs
-
-  ONE = 62_515
-  OTHER = 777
-
-  # Of each portal its own HubSpot.
-  class TenantJob < Vidcache::ContactJob
-    cattr_accessor :portals
-
-    private
-
-    %i[update create read read_by_email].each do |name|
-      define_method(name) { |*arguments| portals.fetch(Vidcache.cache.portal_id).public_send(name, *arguments) }
-    end
-  end
-
-  def setup
-    only(:file)
-    super
-    Vidcache.cache = nil
-    Vidcache.settings = nil
-    Vidcache::Portals.clear # The other tests' models say no portal.
-    ActiveRecord::Schema.define { create_table(:tenant_members, force: true) { |t| t.string(:email) && t.integer(:portal) && t.timestamps } }
-    @member = member_class("Member") { has_vid prefix: "member-", portal: :portal, job: TenantJob }
-    TenantJob.portals = { ONE => Portal.new(100), OTHER => Portal.new(500) }
-    TestApp.config.vidcache.update(portals: [ONE, OTHER], quiet_period: 0.2, page_deadline: 0.1, access_token: ->(portal) { "pat-#{portal}" })
-  end
-
-  def teardown
-    if @member
-      Object.send(:remove_const, :Member)
-      Vidcache::Portals.clear
-      %i[portals quiet_period page_deadline access_token client_secret].each { |name| TestApp.config.vidcache.delete(name) }
-    end
-    super
-  end
+  include Tenants
 
   def test_each_portal_has_a_file_and_one_email_is_a_contact_of_each
     ann, double = [ONE, OTHER].map { |portal| sign_up("ann@shop.test", portal) }
@@ -55,6 +20,16 @@ class Vidcache::PortalsTest < Vidcache::RailsTest
     drain
     assert_equal [["new@shop.test"], ["ann@shop.test"]], TenantJob.portals.values.map(&:emails)
     assert_equal :agreed, ann.vidcache_decision.reason
+  end
+
+  def test_a_default_portal_that_was_configured_too_is_no_tenants
+    with_options(portal_id: 4711) do
+      TestApp.config.vidcache.path = "#{@dir}/default.vidcache"
+      assert_equal 4711, Vidcache.cache.portal_id
+      assert_equal [ONE, OTHER], [ONE, OTHER].map { |portal| Vidcache.cache(portal).portal_id }
+      assert_equal OTHER, Vidcache.in_portal(OTHER) { Vidcache.cache.portal_id }
+      refute(Vidcache.in_portal(nil) { Vidcache.configured? })
+    end
   end
 
   def test_a_rollback_abandons_the_change_where_it_was_begun_and_a_destroyed_user_is_forgotten_there
@@ -134,28 +109,18 @@ class Vidcache::PortalsTest < Vidcache::RailsTest
     error = assert_raises(Vidcache::NotConfigured) { Vidcache.cache }
     assert_includes error.message, "nothing says which portal is meant"
     with_options(store: :database) { assert_raises(ArgumentError) { Vidcache.settings.check } }
+    with_options(portal_id: ONE) { assert_includes assert_raises(ArgumentError) { Vidcache.settings.check }.message, "leave portal_id out" }
+    with_options(portal_id: "") { assert_equal [ONE, OTHER], Vidcache.settings.check.portals }
+    ["1/../x", 0, -5, "nobody's"].each do |portal|
+      assert_includes assert_raises(Vidcache::NotConfigured) { Vidcache.cache(portal) }.message, "is no portal"
+    end
+    assert_includes assert_raises(ArgumentError) { member_class("Columned") { has_vid vid: :vid, portal: :portal } }.message, "`vid:` or `portal:`"
     with_options(portals: 62_515) { assert_raises(ArgumentError) { Vidcache.settings.check } }
   ensure
-    %i[Staff Misspelt].each { |name| Object.send(:remove_const, name) if Object.const_defined?(name) }
+    %i[Staff Misspelt Columned].each { |name| Object.send(:remove_const, name) if Object.const_defined?(name) }
   end
 
   private
-
-  def member_class(name, &body)
-    Object.const_set(name, Class.new(ActiveRecord::Base) { self.table_name = "tenant_members" }).tap { |model| model.class_eval(&body) }
-  end
-
-  def sign_up(email, portal)
-    @member.create!(email: email, portal: portal).tap { drain }
-  end
-
-  def page(user, **options)
-    ActionView::Base.empty.hubspot_tracking_tag(user, **options)
-  end
-
-  def data(user, **options)
-    JSON.parse(page(user, **options)[/\(window,document,(\{.*?\})\);/m, 1])
-  end
 
   def changed(portal, vid)
     [{ portalId: portal, occurredAt: (Time.now.to_f * 1000).to_i + 60_000, subscriptionType: "contact.propertyChange", objectId: vid,

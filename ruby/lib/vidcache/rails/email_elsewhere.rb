@@ -131,7 +131,8 @@ module Vidcache
       private
 
       def look_at_vidcache_emails
-        return unless Vidcache.configured?
+        # Whose the row is says in which portal.
+        return unless Vidcache.configured? || Vidcache.settings.several?
 
         @vidcache_emails = vidcache_email_owners.map { |owner| [owner, vidcache_as_in_database(owner)&.vidcache_email] }
       end

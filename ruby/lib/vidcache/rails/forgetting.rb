@@ -30,6 +30,8 @@ module Vidcache
   # stays. A failure is reported: the row is gone by then, and what was known of its key will be forgotten should
   # another row get it.
   #
+  # In an app with a portal for each tenant both are done in every portal that is listed, since a user may have moved.
+  #
   # @api private
   module Forgetting
     extend ActiveSupport::Concern
@@ -40,6 +42,11 @@ module Vidcache
       # to run before them all: of an app that links its new users itself, only what was there before may be forgotten.
       set_callback :create, :after, :forget_whose_vidcache_key_it_was, prepend: false
       after_destroy :forget_in_vidcache
+    end
+
+    # @return [Boolean] whether there is a file to forget somebody in: whoever has no portal now may have had one
+    def self.possible?
+      Vidcache.configured? || Vidcache.settings.several?
     end
 
     # @return [Boolean] whether a page or a job of this key could speak of anybody, or would not because of somebody
@@ -56,12 +63,15 @@ module Vidcache
     # @param made_at [Float] seconds since 1970: what was known before that is somebody else's
     # @return [void]
     def self.make_up_for(key, made_at)
-      held = JSON.parse(Vidcache.cache.export(key))
-      since = held["links"].map { |link| link["first_at"] } + held["changes"].map { |change| change["begun_at"] unless change["ended_at"] }
-      return unless since.compact.any? { |at| at < made_at * 1000 }
+      former = Portals.everywhere do
+        held = JSON.parse(Vidcache.cache.export(key))
+        since = held["links"].map { |link| link["first_at"] } + held["changes"].map { |change| change["begun_at"] unless change["ended_at"] }
+        next unless since.compact.any? { |at| at < made_at * 1000 }
 
-      Vidcache.cache.forget(key)
-      report(key)
+        Vidcache.cache.forget(key)
+        true
+      end
+      report(key) if former.any?
     end
 
     def self.report(key)
@@ -72,18 +82,19 @@ module Vidcache
     private
 
     def forget_whose_vidcache_key_it_was
-      return unless Vidcache.configured? && Forgetting.known?(vidcache_key)
+      return unless Forgetting.possible?
 
-      Vidcache.cache.forget(vidcache_key)
-      Forgetting.report(vidcache_key)
+      former = Portals.everywhere { Forgetting.known?(vidcache_key) && [Vidcache.cache.forget(vidcache_key)] }
+      Forgetting.report(vidcache_key) if former.any?
     rescue Error, SystemCallError => e
-      raise unless Unavailable.save?(e, self.class)
+      # Who has no portal gets no job that makes up for it.
+      raise unless Vidcache.configured? && Unavailable.save?(e, self.class)
 
       @vidcache_unforgotten = Time.now.to_f
     end
 
     def forget_in_vidcache
-      Departure.join_transaction(self) if self.class.vidcache_forget && Vidcache.configured? && vidcache_key
+      Departure.join_transaction(self) if self.class.vidcache_forget && Forgetting.possible? && vidcache_key
     end
 
     # A destroyed row, as a member of its transaction: by the protocol, and for the reasons, of {Change}.
@@ -122,9 +133,7 @@ module Vidcache
         @ended = true
         # Of a soft deletion the row is still there. And the same transaction, or another one since, may have made a new
         # row of this key, and forgotten what was before it.
-        Portals.with(@portal) { Vidcache.cache.forget(@user_id) unless row? }
-      rescue StandardError => e
-        Failure.report(e, during: "user #{@user_id} was destroyed and is not forgotten: `rails vidcache:forget USER_ID=#{@user_id}` does it")
+        reporting { Portals.with(@portal) { forget unless row? } }
       end
 
       # Also where a savepoint is released: to the transaction around it.
@@ -140,6 +149,17 @@ module Vidcache
 
       def row?
         !Keys.row(@model, @id).nil?
+      end
+
+      # A portal whose file cannot be used keeps the user in no other one.
+      def forget
+        Portals.everywhere { reporting { Vidcache.cache.forget(@user_id) } }
+      end
+
+      def reporting
+        yield
+      rescue StandardError => e
+        Failure.report(e, during: "user #{@user_id} was destroyed and is not forgotten: `rails vidcache:forget USER_ID=#{@user_id}` does it")
       end
     end
     private_constant :Departure

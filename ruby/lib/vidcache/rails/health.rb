@@ -5,14 +5,25 @@ module Vidcache
   #
   #     get "/up/vidcache", to: Vidcache::Health
   #
-  # It answers 200 and "ok", or 503 and the error's code. A page that is rendered while this says 503 goes out without
-  # tracking code, so an app need not be taken out of service for it.
+  # It answers 200 and "ok", or 503 and the error's code, of each portal that has one where each tenant has its own.
+  # A page that is rendered while this says 503 goes out without tracking code, so an app need not be taken out of service
+  # for it.
   module Health
     module_function
 
     # @return [Symbol, nil] what is wrong: an error's code, +:not_configured+, or nil for nothing
     def problem
-      Portals.each { Vidcache.cache.resolve(0) }
+      problems.first&.last
+    end
+
+    # @return [Array<Array(Integer, Symbol)>] each portal in which something is wrong (nil: the app has one), and what
+    # @api private
+    def problems
+      Portals.each { |portal| look&.then { |problem| [portal, problem] } }.compact
+    end
+
+    def look
+      Vidcache.cache.resolve(0)
       nil
     rescue Error => e
       e.code || :error
@@ -23,8 +34,10 @@ module Vidcache
     # @param _env [Hash] a Rack environment
     # @return [Array] a Rack response
     def call(_env)
-      problem = self.problem
-      [problem ? 503 : 200, { "Content-Type" => "text/plain", "Cache-Control" => "no-store" }, [(problem || "ok").to_s]]
+      found = problems.map { |portal, problem| portal ? "portal #{portal}: #{problem}" : problem.to_s }
+      [found.any? ? 503 : 200, { "Content-Type" => "text/plain", "Cache-Control" => "no-store" }, [found.any? ? found.join("\n") : "ok"]]
     end
+
+    private_class_method :look
   end
 end

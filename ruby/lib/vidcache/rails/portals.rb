@@ -9,7 +9,8 @@ module Vidcache
   # webhook does goes there by itself.
   #
   # A user has one portal at a time. The update that changes it begins a change in the new one, as if the email were
-  # new there; what the former portal's file knows of them stays, and is of no use to any page.
+  # new there; what the former portal's file knows of them stays until the row is destroyed, and is of no use to any
+  # page.
   #
   # @api private
   module Portals
@@ -17,6 +18,9 @@ module Vidcache
 
     # In the place of a portal: whoever's it is has none, and vidcache does nothing for them.
     NONE = false
+
+    ONE_COLUMN = "has_vid takes `vid:` or `portal:`, not both: a contact's id means nothing in another portal, and the column does not say " \
+                 "of which portal it is"
 
     @mutex = Mutex.new
     @models = {}
@@ -44,13 +48,32 @@ module Vidcache
       end
 
       # For what goes over all that is known: the tasks, the reconcile. Once, where there is one portal; where there are
-      # several, once in each, unless one was said.
+      # several, once in each, unless one was said. Where the block raises in one, the others have their turn first.
       #
       # @yieldparam portal [Integer, nil]
       # @return [Array] what the block returned
+      # @raise what the block raised first
       def each
         portals = current.nil? ? Vidcache.settings.portals : nil
-        portals.nil? ? [yield(current)] : portals.map { |portal| with(portal) { yield portal } }
+        return [yield(current)] if portals.nil?
+
+        failed = nil
+        done = portals.map do |portal|
+          with(portal) { yield portal }
+        rescue StandardError => e
+          failed ||= e
+        end
+        failed ? raise(failed) : done
+      end
+
+      # For what is to be forgotten: a user may have been in any portal before, and the file of each knows of those who
+      # were. Of portals that are not listed only the one that was said is among them.
+      #
+      # @yieldparam portal [Integer, nil]
+      # @return [Array] what the block returned
+      def everywhere
+        portals = ((Vidcache.settings.portals || [current]) | [*current]) - [NONE]
+        portals.map { |portal| with(portal) { yield portal } }
       end
 
       # Whose page it is that a tag or its data stands on: the portal that was said; otherwise the user's. A user of
@@ -59,7 +82,8 @@ module Vidcache
       # @param user [Vidcache::Model, nil]
       # @yieldparam user [Vidcache::Model, nil]
       def of_page(user)
-        return yield(user) unless user.respond_to?(:vidcache_portal) && user.class.vidcache_portal_method
+        # The user is asked, and not their class: they may stand in a decorator.
+        return yield(user) unless user.respond_to?(:vidcache_says_portal?) && user.vidcache_says_portal?
         return Vidcache.in_portal(user.vidcache_portal) { yield user } if current.nil?
 
         yield(user.vidcache_in_portal? ? user : nil)
@@ -125,6 +149,12 @@ module Vidcache
       raise ArgumentError, Portals.missing(self.class) unless respond_to?(name, true)
 
       Portals.number(__send__(name)) || nil
+    end
+
+    # @return [Boolean] whether the model says whose portal its users are in
+    # @api private
+    def vidcache_says_portal?
+      !self.class.vidcache_portal_method.nil?
     end
 
     # @return [Boolean] whether the user is of the portal that was said; true where none was

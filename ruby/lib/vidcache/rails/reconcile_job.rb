@@ -20,12 +20,16 @@ module Vidcache
              Net::ProtocolError, wait: 60, attempts: 3
 
     # @param model [String, nil]
-    # @param portal [Integer, nil] in an app with a portal for each tenant: of that one alone
+    # @param portal [Integer, nil] in an app with a portal for each tenant: of that one alone; without it the job
+    #   enqueues one for each, so that none waits for another's HubSpot
     # @return [void]
     def perform(model = nil, portal = nil)
       return Vidcache.in_portal(portal) { Reconcile.new(model&.constantize).run } if portal
 
-      Portals.each { Reconcile.new(model&.constantize).run }
+      portals = Portals.current.nil? ? Vidcache.settings.portals : nil
+      return Reconcile.new(model&.constantize).run if portals.nil?
+
+      Portals.each { |each| self.class.set(queue: queue_name, priority: priority).perform_later(model, each) }
     end
 
     # Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued one.

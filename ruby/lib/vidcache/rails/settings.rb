@@ -61,9 +61,14 @@ module Vidcache
     # By default of the environment: tests do not touch development's file. Of one portal among several it has the
     # portal in its name.
     # @return [Pathname]
+    # @raise [NotConfigured] what was said for a portal is no id of one
     def path
       path = @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
-      @portal ? path.sub_ext(".#{portal_id}#{path.extname}") : path
+      return path unless @portal
+      # Anything else would name another folder.
+      raise NotConfigured, NO_NUMBER % @portal.inspect[0, 40] unless portal_id.is_a?(Integer) && portal_id.positive?
+
+      path.sub_ext(".#{portal_id}#{path.extname}")
     end
 
     # @return [Symbol] `:file`, for the processes of one host, or `:database`, where they share no disk: see {Database}
@@ -206,6 +211,7 @@ module Vidcache
       raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
       raise ArgumentError, "config.vidcache.store is neither :file nor :database" unless %i[file database].include?(store)
       raise ArgumentError, ONE_PORTAL if several? && database?
+      raise ArgumentError, BOTH if several? && @options.portal_id.present?
       raise ArgumentError, "config.vidcache.portals is neither a list of portals nor a Proc that returns one" unless list_of_portals?
 
       wrong = webhook_url && WebhookAddress.problem(webhook_url, secure: ::Rails.env.production?)
@@ -289,7 +295,10 @@ module Vidcache
     NO_PREFIX = "config.vidcache.store = :database looks for its tables without the app's table_name_prefix and suffix: use the file"
     NO_PORTAL = "config.vidcache.portals is set, and nothing says which portal is meant: Vidcache.cache(portal), or Vidcache.in_portal(portal) { … }"
     ONE_PORTAL = "config.vidcache.store = :database is for one portal: with one for each tenant use the file"
-    private_constant :NO_PORTAL, :ONE_PORTAL
+    BOTH = "config.vidcache.portals and config.vidcache.portal_id are both set: where each tenant has a portal there is none for the rest, so " \
+           "leave portal_id out (the generated initializer takes it from HUBSPOT_PORTAL)"
+    NO_NUMBER = "%s is no portal: HubSpot's ids of portals are positive integers"
+    private_constant :NO_PORTAL, :ONE_PORTAL, :BOTH, :NO_NUMBER
     private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL
 
     private

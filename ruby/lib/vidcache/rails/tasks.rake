@@ -2,15 +2,26 @@
 
 namespace :vidcache do
   # Where each tenant has a portal: PORTAL=which one; otherwise in each of them. What is wrong, in a sentence instead of
-  # a stack.
+  # a stack. What goes wrong in one portal is said, and the others have their turn.
   plainly = lambda do |&work|
-    portal = ENV["PORTAL"].presence
-    next Vidcache.in_portal(portal, &work) if portal
+    settings = Vidcache.settings
+    portal = Vidcache::Portals.number(ENV["PORTAL"].presence) || nil if settings.several?
+    abort "vidcache: portal #{portal} is not in config.vidcache.portals" if portal && !settings.portals.include?(portal)
 
-    Vidcache::Portals.each do |each|
-      puts "portal #{each}:" if each
-      work.call
+    failed = Vidcache::Portals.with(portal) do
+      Vidcache::Portals.each do |each|
+        puts "portal #{each}:" if each
+        work.call
+        nil
+      rescue StandardError, SystemExit => e
+        raise if each.nil?
+
+        # What `abort` ended has been said.
+        warn "vidcache: #{e.is_a?(Vidcache::Error) || e.is_a?(SystemCallError) ? e.message : e.class}" unless e.is_a?(SystemExit)
+        each
+      end
     end
+    abort "vidcache: it failed in portal #{failed.compact.join(", ")}" if failed.any?
   rescue Vidcache::Error, SystemCallError => e
     abort "vidcache: #{e.message}"
   end

@@ -181,7 +181,8 @@ module Vidcache
 
     # Pushed onto HubSpot's queue, whether its code is there yet or not; JSON that no `</script>` gets out of.
     def vidcache_calls(calls, nonce)
-      return ActiveSupport::SafeBuffer.new unless Vidcache.configured?
+      # Of no portal in particular: where each tenant has one, whichever the page is of.
+      return ActiveSupport::SafeBuffer.new unless Vidcache.configured? || (Portals.current.nil? && Vidcache.settings.several?)
       return ActiveSupport::SafeBuffer.new if hubspot_do_not_track? && !ENDING.include?(calls.dig(0, 0))
 
       script = "(function(w,d,id){var r=d.documentElement,seen=w.__vidcacheCalls=w.__vidcacheCalls||{};" \
