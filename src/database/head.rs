@@ -141,7 +141,9 @@ impl Head {
     }
 
     fn belongs_to(&self, reader: &Reader) -> std::result::Result<(), Distrust> {
-        let meta = self.meta.as_ref().ok_or(Distrust::NotSetUp)?;
+        // A replica that lags may not have heard yet of what was set up.
+        let none = if self.standby { Distrust::Replica } else { Distrust::NotSetUp };
+        let meta = self.meta.as_ref().ok_or(none)?;
         // The first of all: what else a newer format says may mean something else.
         if meta.min_reader > FORMAT {
             return Err(Distrust::Newer { found: meta.min_reader });
@@ -268,6 +270,7 @@ mod tests {
         };
         for (head, why) in [
             (Head { meta: None, ..head() }, Distrust::NotSetUp),
+            (Head { meta: None, standby: true, ..head() }, Distrust::Replica),
             (with(|meta| meta.portal = 8), Distrust::OtherPortal { found: 8 }),
             (with(|meta| meta.key_check = "cd".into()), Distrust::OtherSecret),
             (with(|meta| meta.min_reader = 2), Distrust::Newer { found: 2 }),
