@@ -15,6 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::agreement::REGION;
 use super::index_locks::Seen;
@@ -33,6 +34,10 @@ pub(crate) struct Guards {
     /// Whether the turnstile is a lock, and what the index was signed with since: see `turnstile`.
     pub(super) is_alone: bool,
     pub(super) signature: Option<[u8; 4]>,
+    /// When the last turn ended; since when a writer waits for the next, and whether in line: see `turnstile`.
+    pub(super) turn_ended: Option<Instant>,
+    pub(super) waits_since: Option<Instant>,
+    pub(super) in_line: bool,
     pub(super) left: Option<Left>,
     /// The log that the connection must have which is being opened.
     pub(super) expected_log: Option<FileId>,
@@ -153,6 +158,7 @@ impl Guards {
     pub(crate) fn close(&mut self) {
         self.let_go();
         self.end_turn();
+        self.leave_line();
         *self = Self::default();
     }
 }

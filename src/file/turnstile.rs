@@ -6,6 +6,11 @@
 //! lead to what it has open; if so, that stays right until its commit, since nobody makes another log or index
 //! meanwhile (`index_locks` sees to it). What it acknowledges is in its log, wherever that log's name went.
 //!
+//! # In line
+//! Who finds the turnstile taken tries again some time later, and whoever writes without a pause is there before him
+//! each time, above all where they share one processor. So who has waited for a while holds one more byte, and whoever
+//! had the turn last lets him go first.
+//!
 //! # Coming back
 //! Whoever notices that a log or an index is gone leaves its connections and keeps the descriptor of the log. Under the
 //! turnstile the first one back gives that log its name again (a copy, since a file without a name cannot have one
@@ -26,9 +31,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::agreement::{Index, REGION, compare};
-use super::guard::{Guards, Left, Log, Moved};
+use super::guard::{Guard, Guards, Left, Log, Moved};
 use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, INDEX_WRITER, Range, SHARED, is_locked, is_taken, set_lock};
 use super::names::{INDEX, LOG, beside, file_id, id_of};
@@ -37,6 +43,13 @@ use crate::error::{Error, Result};
 
 /// Behind SQLite's SHARED range.
 const TURNSTILE: Range = (0x4000_0200, 1);
+/// What the first of those holds who have waited for [`PATIENCE`]. Most writers do not: two that take turns strictly,
+/// each asleep when the other one is done, are slower than two of whom now one is lucky and now the other.
+const LINE: Range = (0x4000_0201, 1);
+const PATIENCE: Duration = Duration::from_millis(100);
+/// For how long whoever had the turn last lets go first who is in line: longer than those sleep between two tries
+/// (`turn`), and short for all others if that one is stopped.
+const COURTESY: Duration = Duration::from_millis(5);
 /// Four bytes of the index that SQLite keeps for later (<https://sqlite.org/walformat.html>), and what says there that
 /// the log has its name again.
 const MARK_AT: u64 = 132;
@@ -69,7 +82,7 @@ impl Guards {
 
     /// Whoever has it is the only one of all processes and handles.
     pub(crate) fn take_turn(&mut self) -> Result<()> {
-        let Some(database) = self.held.iter().rev().find(|guard| guard.range == SHARED) else { return Ok(()) };
+        let Some(database) = self.database() else { return Ok(()) };
         if self.in_turn {
             return Err(Error::Busy);
         }
@@ -82,6 +95,47 @@ impl Guards {
         }
         self.in_turn = true;
         Ok(())
+    }
+
+    /// [`Guards::take_turn`] for a writer, who waits in line.
+    pub(crate) fn take_turn_to_write(&mut self) -> Result<()> {
+        let had_it_last = self.turn_ended.is_some_and(|at| at.elapsed() < COURTESY);
+        if had_it_last && !self.in_line && self.is_line_taken() {
+            return Err(Error::Busy);
+        }
+        match self.take_turn() {
+            Err(Error::Busy) if !self.in_turn => {
+                let waits_since = *self.waits_since.get_or_insert_with(Instant::now);
+                if !self.in_line && waits_since.elapsed() >= PATIENCE {
+                    self.in_line = self.lock_line(libc::F_WRLCK as libc::c_short);
+                }
+                Err(Error::Busy)
+            }
+            result => {
+                self.leave_line();
+                result
+            }
+        }
+    }
+
+    /// For whoever has the turn, or waits no longer.
+    pub(crate) fn leave_line(&mut self) {
+        self.waits_since = None;
+        if std::mem::take(&mut self.in_line) {
+            self.lock_line(libc::F_UNLCK as libc::c_short);
+        }
+    }
+
+    fn lock_line(&self, kind: libc::c_short) -> bool {
+        self.database().is_some_and(|database| set_lock(&database.file, kind, LINE).is_ok())
+    }
+
+    fn is_line_taken(&self) -> bool {
+        self.database().is_some_and(|database| is_locked(&database.file, LINE).unwrap_or(false))
+    }
+
+    fn database(&self) -> Option<&Guard> {
+        self.held.iter().rev().find(|guard| guard.range == SHARED)
     }
 
     /// Signs the index, before a transaction begins. The caller has the turnstile.
@@ -163,6 +217,9 @@ impl Guards {
     }
 
     pub(crate) fn end_turn(&mut self) {
+        if self.in_turn {
+            self.turn_ended = Some(Instant::now());
+        }
         (self.in_turn, self.is_alone, self.signature) = (false, false, None);
         for guard in self.held.iter().filter(|guard| guard.range == SHARED) {
             let _ = set_lock(&guard.file, libc::F_UNLCK as libc::c_short, TURNSTILE);
@@ -208,8 +265,7 @@ impl Guards {
         } else if is_in_use {
             return if log.is_some() { Ok(false) } else { self.find_left(path) };
         }
-        let database = self.held.iter().rev().find(|guard| guard.range == SHARED);
-        let in_use = database.is_some_and(|database| is_locked(&database.file, SHARED).unwrap_or(false));
+        let in_use = self.database().is_some_and(|database| is_locked(&database.file, SHARED).unwrap_or(false));
         let index_is_gone = file_id(&beside(path, INDEX)).is_none();
         if in_use && index_is_gone && log.as_ref().is_none_or(|log| log.len() == 0) {
             // Somebody is coming or going; or both were deleted, and what is in the log is there alone.
@@ -291,4 +347,49 @@ fn copy(log: &File, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, beside(path, LOG))?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Two handles on one database, the second of which has waited for long while the first one had the turn.
+    fn one_in_line() -> (tempfile::TempDir, Guards, Guards) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("database");
+        fs::write(&path, [0; 100]).expect("a file");
+        let [mut writer, mut waiter] = [Guards::default(), Guards::default()];
+        for guards in [&mut writer, &mut waiter] {
+            assert_eq!(guards.guard_of(&path, SHARED), Ok(Some(0)));
+        }
+        assert_eq!(writer.take_turn_to_write(), Ok(()));
+        assert_eq!(waiter.take_turn_to_write(), Err(Error::Busy));
+        assert!(!waiter.in_line, "who waits for a moment is not in line");
+        waiter.waits_since = Instant::now().checked_sub(PATIENCE);
+        assert_eq!(waiter.take_turn_to_write(), Err(Error::Busy));
+        assert!(waiter.in_line);
+        writer.end_turn();
+        // A moment ago, however long this test is kept from going on.
+        writer.turn_ended = Instant::now().checked_add(Duration::from_secs(3600));
+        (dir, writer, waiter)
+    }
+
+    #[test]
+    fn whoever_wrote_last_lets_go_first_who_has_waited_for_long() {
+        let (_dir, mut writer, mut waiter) = one_in_line();
+        assert_eq!(writer.take_turn_to_write(), Err(Error::Busy));
+        assert_eq!(waiter.take_turn_to_write(), Ok(()));
+        waiter.end_turn();
+        assert_eq!(writer.take_turn_to_write(), Ok(()), "nobody is in line any more");
+    }
+
+    #[test]
+    fn who_gives_up_leaves_the_line_and_who_is_stopped_in_it_is_not_waited_for() {
+        let (_dir, mut writer, mut waiter) = one_in_line();
+        waiter.leave_line();
+        assert_eq!(writer.take_turn_to_write(), Ok(()));
+        let (_dir, mut writer, _stopped) = one_in_line();
+        writer.turn_ended = Instant::now().checked_sub(COURTESY);
+        assert_eq!(writer.take_turn_to_write(), Ok(()));
+    }
 }

@@ -171,7 +171,7 @@ impl Store {
         mut work: impl FnMut(&mut Connection, &Turn<'_>) -> Result<T>,
     ) -> Result<T> {
         let look = || self.shared.check_files();
-        self.noting(self.shared.turns.take(timeout, look, || {
+        let result = self.shared.turns.take(timeout, look, || {
             self.shared.unless_moved(|| {
                 let mut slot = self.shared.lock(&self.shared.writer)?;
                 let connection = match &mut *slot {
@@ -185,7 +185,12 @@ impl Store {
                 }
                 result
             })
-        }))
+        });
+        if matches!(result, Err(Error::Busy | Error::Cancelled)) {
+            let _gate = fork::enter_anyway();
+            self.shared.guards.lock().unwrap_or_else(PoisonError::into_inner).leave_line();
+        }
+        self.noting(result)
     }
 
     /// Writes the process's page deadline down, unless that was done lately. See `rows::deadline`. The last step of
@@ -438,7 +443,7 @@ impl Shared {
     /// The turn to write, while the files are those that we have open.
     fn turn(&self) -> Result<Turn<'_>> {
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        guards.take_turn()?;
+        guards.take_turn_to_write()?;
         if guards.moved(&self.place.path).any() {
             guards.end_turn();
             self.stats.make_due();
