@@ -6,8 +6,8 @@ module Vidcache
   #     get "/up/vidcache", to: Vidcache::Health
   #
   # It answers 200 and "ok", or 503 and the error's code, of each portal that has one where each tenant has its own.
-  # A page that is rendered while this says 503 goes out without tracking code, so an app need not be taken out of service
-  # for it.
+  # A page that is rendered while this says 503 goes out without tracking code, so an app need not be taken out of
+  # service for it.
   module Health
     module_function
 

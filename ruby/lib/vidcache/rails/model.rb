@@ -77,7 +77,8 @@ module Vidcache
       # @param condition [Hash] `if:`, a Symbol or Proc: whether this user's email may be used. Until it says yes no
       #   page names the email and no job tells HubSpot of it
       # @return [void]
-      # @raise [ArgumentError] another model's keys are bare ids too; or one of two models says `portal:`; or one says `vid:` too
+      # @raise [ArgumentError] another model's keys are bare ids too; or one of two models says `portal:`; or one says
+      #   `vid:` too
       def has_vid(email: :email, key: :id, prefix: nil, job: "HubspotContactJob", vid: nil, forget: true, told_by: nil, portal: nil, **condition) # rubocop:disable Naming/PredicateName
         unknown = condition.keys - [:if]
         raise ArgumentError, "has_vid knows no #{unknown.join(", ")}" if unknown.any?
