@@ -115,6 +115,62 @@ class Vidcache::PortalsMovesTest < Vidcache::RailsTest
     assert(tags.call.all?(&:empty?))
   end
 
+  def test_a_change_ends_in_the_portal_that_it_was_begun_in_when_the_user_has_left_it
+    ann = sign_up("ann@shop.test", ONE)
+    known = TenantJob.portals[OTHER].add("new@shop.test")
+    ann.update!(email: "new@shop.test")
+    ann.update!(portal: OTHER)
+    assert_equal([ONE, OTHER], jobs.map { |job| job["vidcache_portal"] })
+    drain
+    assert_equal ["ann@shop.test"], TenantJob.portals[ONE].emails, "nobody is told of there any more"
+    [ONE, OTHER].each { |portal| assert_empty Vidcache.cache(portal).stale_changes(older_than: 0) }
+    assert_equal [[known], :agreed], [known(OTHER, ann), ann.vidcache_decision.reason]
+
+    ann.update!(email: "newer@shop.test")
+    ann.update_columns(portal: nil)
+    drain
+    assert_empty Vidcache.cache(OTHER).stale_changes(older_than: 0)
+    assert_empty @reported
+  end
+
+  def test_operators_of_one_portal_see_nobody_of_another
+    Rails.cache.clear
+    ann, double = [ONE, OTHER].map { |portal| @member.create!(email: "ann@shop.test", portal: portal) }
+    Vidcache.in_portal(OTHER) do
+      assert_equal [double], Vidcache::Web::People.unlinked(@member, 10, Time.now + 60)
+      assert_equal double, @member.find_vidcache_user_by_email("ann@shop.test")
+      Vidcache::Explanation::Traces.unlinked(7)
+      Vidcache::Pulse.sample("conflict" => 3)
+    end
+    assert_equal ann, Vidcache.in_portal(ONE) { @member.find_vidcache_user_by_email("ann@shop.test") }
+    assert_nil(Vidcache.in_portal(4711) { @member.find_vidcache_user_by_email("ann@shop.test") })
+    assert_equal [nil, 7], [ONE, OTHER].map { |portal| Vidcache.in_portal(portal) { Vidcache::Explanation::Traces.last_unlinked }&.fetch("users") }
+    assert_equal [0, 1], [ONE, OTHER].map { |portal| Vidcache.in_portal(portal) { Vidcache::Pulse.samples.size } }
+    assert_includes Vidcache::Metrics.text, %(\nvidcache_unlinked_users{portal="777"} 7\n)
+    assert_equal ["", "vidcache: say in which portal with PORTAL=…\n"], run_task("explain", "EMAIL" => "ann@shop.test", "MODEL" => "Member")
+    drain
+    said, = run_task("explain", "EMAIL" => "ann@shop.test", "MODEL" => "Member", "PORTAL" => "777")
+    assert_includes said, "The page names the email and the id 501"
+  end
+
+  def test_where_a_method_gives_the_portal_the_rows_are_those_that_the_model_says
+    reading = member_class("Reading") do
+      has_vid prefix: "reading-", portal: :portal, job: TenantJob
+      define_method(:portal) { email.start_with?("o") ? OTHER : ONE }
+    end
+    other, one = %w[other@shop.test one@home.test].map { |email| reading.create!(email: email) }
+    one.update_columns(email: "home@shop.test")
+    rows = -> { Vidcache.in_portal(OTHER) { reading.vidcache_rows.to_a } }
+    assert_equal [other, one], rows.call, "the column says nothing"
+    counts = -> { Vidcache.in_portal(OTHER) { Vidcache::Backfill.new(reading, output: StringIO.new).run } }
+    assert_equal({ enqueued: 1 }, counts.call)
+    reading.define_singleton_method(:vidcache_rows) { where("email LIKE 'o%'") }
+    assert_equal [other], rows.call
+    assert_equal({ enqueued: 1 }, counts.call)
+  ensure
+    Object.send(:remove_const, :Reading) if Object.const_defined?(:Reading)
+  end
+
   private
 
   def known(portal, *users)

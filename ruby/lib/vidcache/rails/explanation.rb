@@ -41,9 +41,14 @@ module Vidcache
       # @param users [Integer] who had no contact for longer than an hour when the reconcile looked
       # @return [void]
       def unlinked(users)
-        store&.write("vidcache/unlinked", { "users" => users, "at" => Time.now.to_i }, expires_in: KEPT)
+        store&.write("vidcache/unlinked#{Portals.suffix}", { "users" => users, "at" => Time.now.to_i }, expires_in: KEPT)
       rescue StandardError
         nil
+      end
+
+      # @return [Hash, nil] what {unlinked} kept of the portal
+      def last_unlinked
+        read("unlinked#{Portals.suffix}")
       end
 
       # @return [Object, nil]

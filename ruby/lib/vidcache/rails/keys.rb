@@ -48,6 +48,13 @@ module Vidcache
       model.unscoped.find_by(Array(model.primary_key).zip(Array(id)).to_h)
     end
 
+    # @param model [Class]
+    # @param name [Symbol, String]
+    # @return [Boolean] whether the model has a method of its own in the place of the attribute's
+    def self.overridden?(model, name)
+      (model.method_defined?(name) || model.private_method_defined?(name)) && model.instance_method(name).owner == model
+    end
+
     def self.clash(name, other)
       "#{name} and #{other} both have `has_vid` with their bare ids as keys, so #{other.underscore.humanize.downcase} 1 and " \
         "#{name.underscore.humanize.downcase} 1 would be one person to vidcache, and to HubSpot. Give one of them keys of its own: " \

@@ -77,24 +77,24 @@ module Vidcache
 
       def waiting
         counts = Counts.new(Counts::FOR_PROGRAMS)
+        unlinked = Explanation::Traces.last_unlinked
         [gauge("changes_outstanding", "Changes of emails on their way, up to 10000.", counts.changes.size),
          gauge("oldest_change", "For how long the oldest of them has been.", counts.oldest_change, "s"),
          gauge("unconfirmed_users", "Users whose email HubSpot has not confirmed, up to 10000.", counts.unconfirmed),
          gauge("long_ago_users", "Users whose contact nobody has read for 30 days, up to 10000.", counts.confirmed_long_ago),
-         gauge("conflicts", "Users in conflict over an email or a contact, up to 10000.", counts.conflicts.size)]
+         gauge("conflicts", "Users in conflict over an email or a contact, up to 10000.", counts.conflicts.size),
+         gauge("unlinked_users", "Users without a contact for longer than an hour, at the last reconcile.", unlinked && unlinked["users"])]
       end
 
       def lately
         totals = Pulse.totals
         seen = Pulse.lately
-        unlinked = Explanation::Traces.read("unlinked")
         came = EVENTS.map do |what, help|
           counter(what == "conflicts" ? "found_conflicts" : what, help, totals.key?(what) ? { {} => totals[what] } : {})
         end
         pages = Pulse.counts.select { |reason, _| reason.is_a?(Symbol) }.transform_keys { |reason| own.merge("reason" => reason.to_s) }
         last = seen.filter_map { |what, known| [{ "what" => what }, known["at"]] if known["at"] }.to_h
-        [gauge("unlinked_users", "Users without a contact for longer than an hour, at the last reconcile.", unlinked && unlinked["users"]),
-         *came, counter("pages", "Pages, by what decided what they say.", pages),
+        [*came, counter("pages", "Pages, by what decided what they say.", pages),
          Metric.new("vidcache.last", :gauge, "s", "When each last happened, in seconds since 1970.", last),
          gauge("hosts", "Hosts that were heard of within the last day.", Pulse.hosts.size)]
       end

@@ -162,7 +162,8 @@ module Vidcache
       # logs no statement whose name is `SCHEMA`.
       #
       # @param email [String]
-      # @return [Vidcache::Model, nil] nil also where the email is in no column
+      # @return [Vidcache::Model, nil] nil also where the email is in no column, or the user in another portal than the one
+      #   that was said
       # @api private
       def find_vidcache_user_by_email(email)
         return unless vidcache_email_in_row?
@@ -170,9 +171,11 @@ module Vidcache
         bare = email.to_s.strip
         keys = Array(primary_key)
         [email, bare, bare.downcase].uniq.each do |text|
-          rows = unscoped.where(vidcache_email_attribute => text).limit(1).select(*keys)
-          found = Change.with_connection(self) { |connection| connection.select_rows(rows.arel, "SCHEMA").first }
-          return unscoped.find_by(keys.zip(found).to_h) if found
+          rows = unscoped.where(vidcache_email_attribute => text).select(*keys)
+          rows = rows.limit(1) if Portals.current.nil?
+          ids = Change.with_connection(self) { |connection| connection.select_rows(rows.arel, "SCHEMA") }
+          found = ids.lazy.filter_map { |id| unscoped.find_by(keys.zip(id).to_h) }.find(&:vidcache_in_portal?)
+          return found if found
         end
         nil
       end

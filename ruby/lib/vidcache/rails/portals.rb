@@ -41,6 +41,11 @@ module Vidcache
         Thread.current[:vidcache_portal] = before
       end
 
+      # @return [String, nil] what tells apart what is kept in one place of each portal; nil: none was said
+      def suffix
+        "/#{current}" if current
+      end
+
       # @param given [Object] what the app calls a portal
       # @return [Integer, Object, false] as given if it is no integer, so that opening its file says what is wrong
       def number(given)
@@ -134,11 +139,19 @@ module Vidcache
     end
 
     class_methods do
+      # The rows that a backfill, the reconcile and the operators' page go over. Of others than those of the portal that
+      # was said each is read, and left out; so to be overridden where the portal is no column of the model's own:
+      #
+      #     def self.vidcache_rows
+      #       joins(:tenant).where(tenants: { hubspot_portal: Vidcache.settings.portal_id })
+      #     end
+      #
       # @return [ActiveRecord::Relation] the rows of the portal that was said, as far as the database can tell
-      # @api private
       def vidcache_rows
-        name = vidcache_portal_method && attribute_aliases.fetch(vidcache_portal_method.to_s, vidcache_portal_method.to_s)
-        Portals.current && name && column_names.include?(name) ? where(name => Portals.current) : all
+        method = vidcache_portal_method
+        name = method && attribute_aliases.fetch(method.to_s, method.to_s)
+        # Of an attribute that the model overrides, the method counts.
+        Portals.current && name && column_names.include?(name) && !Keys.overridden?(self, method) ? where(name => Portals.current) : all
       end
     end
 

@@ -76,17 +76,17 @@ module Vidcache
       end
     end
 
-    # Keeps what waits now as this hour's, for the chart.
+    # Keeps what waits now in the portal as this hour's, for the chart.
     # @param sample [Hash{String => Integer}]
     # @return [void]
     def sample(sample)
-      attempt { store&.write(key("sample", hour), sample, expires_in: KEPT) }
+      attempt { store&.write(key("sample#{Portals.suffix}", hour), sample, expires_in: KEPT) }
     end
 
     # @return [Array<Array(Integer, Hash)>] the hours of the last day that something is known of, as seconds since 1970,
     #   the oldest first, and what waited then
     def samples
-      read_hours("sample").select { |_, sample| sample.is_a?(Hash) }
+      read_hours("sample#{Portals.suffix}").select { |_, sample| sample.is_a?(Hash) }
     end
 
     # @return [Hash{String => Hash}] of each of {SHARED}: `"at"`, when it last happened, in seconds since 1970;

@@ -189,11 +189,7 @@ module Vidcache
       name = @model.primary_key if name == "id"
       name = @model.attribute_aliases.fetch(name, name)
       # Of an attribute that the model overrides, the method counts.
-      name if @model.column_names.include?(name) && !overridden?(@model.vidcache_key_method)
-    end
-
-    def overridden?(name)
-      @model.method_defined?(name) && @model.instance_method(name).owner == @model
+      name if @model.column_names.include?(name) && !Keys.overridden?(@model, @model.vidcache_key_method)
     end
 
     def pluck(batch, id, key)

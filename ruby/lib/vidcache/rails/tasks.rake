@@ -174,8 +174,10 @@ namespace :vidcache do
 
   desc "Say why a page says what it says of a user: USER_ID=their key, or EMAIL=their email; MODEL=User"
   task explain: :environment do
-    email = ENV["EMAIL"].presence
-    puts Vidcache::Explanation.new(model.call, id: email && ENV["USER_ID"].blank? ? nil : key.call, email: email).sentences
+    email = ENV["EMAIL"].presence if ENV["USER_ID"].blank?
+    explain = -> { puts Vidcache::Explanation.new(model.call, id: (key.call unless email), email: email).sentences }
+    # One email may be a user of each portal.
+    email ? in_one.call(&explain) : explain.call
   rescue Vidcache::Error, SystemCallError => e
     abort "vidcache: #{e.message}"
   end

@@ -34,7 +34,8 @@ module Vidcache
       def perform(user, change = nil)
         return vidcache_perform(user, change) unless user.class.vidcache_portal_method
 
-        portal = user.vidcache_portal
+        # The one that the change was begun in, wherever the user is by now.
+        portal = @vidcache_portal || user.vidcache_portal
         Vidcache.in_portal(portal) { vidcache_perform(user, change) } if portal
       end
 
@@ -65,8 +66,9 @@ module Vidcache
       def serialize
         @vidcache_sealed = vidcache_sealed if @vidcache_memory
         @vidcache_row_at ||= vidcache_row_at(arguments.first)
+        @vidcache_portal ||= Portals.current || nil
         super.merge({ "vidcache" => @vidcache_sealed, "vidcache_row_at" => @vidcache_row_at,
-                      "vidcache_early_runs" => @vidcache_early_runs }.compact)
+                      "vidcache_early_runs" => @vidcache_early_runs, "vidcache_portal" => @vidcache_portal }.compact)
       end
 
       # @api private
@@ -75,6 +77,7 @@ module Vidcache
         @vidcache_sealed = job_data["vidcache"]
         @vidcache_row_at = job_data["vidcache_row_at"]
         @vidcache_early_runs = job_data["vidcache_early_runs"]
+        @vidcache_portal = job_data["vidcache_portal"]
       end
 
       private
@@ -82,7 +85,7 @@ module Vidcache
       def vidcache_perform(user, change)
         early = nil
         exclusively(user) do
-          next unless user.vidcache_in_portal? # The change of the portal has a job of its own.
+          next vidcache_end_where_they_were(user, change) unless user.vidcache_in_portal?
 
           vidcache_forget_former(user)
           next unless vidcache_its?(user, change)
@@ -100,6 +103,13 @@ module Vidcache
         @vidcache_early_runs = @vidcache_early_runs.to_i + 1
         vidcache_wait(early)
       rescue RowGone
+        nil
+      end
+
+      # Of a user who is in another portal by now: HubSpot is told in that one, by the job of the change of the portal.
+      def vidcache_end_where_they_were(user, change)
+        Vidcache.cache.abandon_email_change(user.vidcache_key, change) if change && Vidcache.cache.change_outstanding?(user.vidcache_key, change)
+      rescue UnknownChange, ForeignChange
         nil
       end
 

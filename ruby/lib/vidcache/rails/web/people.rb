@@ -37,16 +37,16 @@ module Vidcache
         nil
       end
 
-      # The newest users with an email who are linked to no contact.
+      # The newest users with an email who are linked to no contact; of the portal that was said, where one was.
       #
       # @param model [Class]
       # @param looked_at [Integer] how many of the newest are looked at
       # @param before [Time] they signed up before that, as far as the model says
       # @return [Array<Vidcache::Model>]
       def unlinked(model, looked_at, before)
-        scope = model.unscope(:order).order(Array(model.primary_key).to_h { |column| [column, :desc] }).limit(looked_at)
+        scope = model.vidcache_rows.unscope(:order).order(Array(model.primary_key).to_h { |column| [column, :desc] }).limit(looked_at)
         scope = scope.where(model.arel_table[:created_at].lt(before)) if model.column_names.include?("created_at")
-        users = scope.to_a
+        users = scope.select(&:vidcache_in_portal?)
         users.zip(Vidcache.cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user if vid.nil? && user.vidcache_email }
       end
     end

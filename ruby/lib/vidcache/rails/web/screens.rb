@@ -145,7 +145,7 @@ module Vidcache
       end
 
       def unlinked_sample
-        trace = Explanation::Traces.read("unlinked")
+        trace = Explanation::Traces.last_unlinked
         trace.is_a?(Hash) ? { users: trace["users"], at: Time.at(trace["at"].to_i) } : nil
       end
 
