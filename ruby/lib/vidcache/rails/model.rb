@@ -162,8 +162,8 @@ module Vidcache
       # logs no statement whose name is `SCHEMA`.
       #
       # @param email [String]
-      # @return [Vidcache::Model, nil] nil also where the email is in no column, or the user in another portal than the one
-      #   that was said
+      # @return [Vidcache::Model, nil] nil also where the email is in no column, or the user in another portal than the
+      #   one that was said
       # @api private
       def find_vidcache_user_by_email(email)
         return unless vidcache_email_in_row?
