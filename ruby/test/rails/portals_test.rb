@@ -79,6 +79,12 @@ class Vidcache::PortalsTest < Vidcache::RailsTest
     assert_equal 204, deliver(changed(4711, 501), "of one app for all of them")
     assert_equal 204, deliver(changed(ONE, 101), "of one app for all of them")
     assert_equal :email_differs, ann.vidcache_decision.reason
+
+    Vidcache.cache = nil
+    File.write("#{@dir}/hubspot.#{ONE}.vidcache", "no file of vidcache's")
+    both = JSON.parse(changed(ONE, 101)) + [JSON.parse(changed(OTHER, 501)).first.merge("subscriptionType" => "contact.deletion")]
+    assert_equal 503, deliver(both.to_json, "of one app for all of them"), "HubSpot sends it again"
+    assert_equal :email_unconfirmed, double.vidcache_decision.reason, "what the other portal has of it is taken in"
   end
 
   def test_what_goes_over_all_users_goes_over_each_portal_and_leaves_the_others_users_out

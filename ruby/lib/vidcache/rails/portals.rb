@@ -53,15 +53,23 @@ module Vidcache
       end
 
       # For what goes over all that is known: the tasks, the reconcile. Once, where there is one portal; where there are
-      # several, once in each, unless one was said. Where the block raises in one, the others have their turn first.
+      # several, once in each, unless one was said.
       #
       # @yieldparam portal [Integer, nil]
       # @return [Array] what the block returned
-      # @raise what the block raised first
-      def each
+      # @raise as {in_each}
+      def each(&block)
         portals = current.nil? ? Vidcache.settings.portals : nil
-        return [yield(current)] if portals.nil?
+        portals.nil? ? [yield(current)] : in_each(portals, &block)
+      end
 
+      # Where the block raises in one portal, the others have their turn first.
+      #
+      # @param portals [Array<Integer>]
+      # @yieldparam portal [Integer]
+      # @return [Array] what the block returned
+      # @raise what the block raised first
+      def in_each(portals)
         failed = nil
         done = portals.map do |portal|
           with(portal) { yield portal }

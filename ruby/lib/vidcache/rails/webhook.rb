@@ -58,7 +58,7 @@ module Vidcache
       return respond(413) if body.bytesize > MAX_BODY
 
       portals = Portals.of_webhook(body)
-      portals.blank? ? take(env, body, any: portals.nil?) : portals.each { |portal| Vidcache.in_portal(portal) { take(env, body) } }
+      portals.blank? ? take(env, body, any: portals.nil?) : Portals.in_each(portals) { take(env, body) }
       respond(204)
     rescue InvalidSignature => e
       refuse(401, e, "#{e.message}. The address that was assumed is #{WebhookAddress.named(env)}")
