@@ -137,9 +137,9 @@ pub(super) struct Begin<'a> {
 ///
 /// How many names a walk finds PostgreSQL cannot know, and takes for hundreds: joined to them it would read whole
 /// tables, or compile the statement anew each time. An array it takes for ten. Of tables without statistics (new ones
-/// that a file was just copied into) it takes each user to have thousands of contacts, and would compile what runs for
-/// less than a millisecond, for a second: so an id is said to be in a range, which all are, and of which it believes
-/// that one in 200 is.
+/// that a file was just copied into) it estimates thousands of contacts for each user, and would compile, for a second,
+/// what runs for less than a millisecond. So the walk asks for ids within bounds that every id is within: without
+/// statistics the planner estimates that 0.5 % of rows are within bounds.
 pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth: Depth) -> String {
     let work = depth == Depth::Work;
     let &Begin { before, seeds, fields } = begin;

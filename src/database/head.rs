@@ -30,7 +30,8 @@ pub(crate) struct Head {
     pub(crate) clock: Millis,
     /// How long ago the transaction began, in milliseconds, where its snapshot is as old.
     pub(crate) age: Millis,
-    /// The longest page deadline of the last day, in milliseconds, if any process wrote one down; for a worker alone.
+    /// The longest page deadline of the last 30 days, in milliseconds, if any process wrote one down; for a worker
+    /// alone.
     #[serde(default)]
     pub(crate) deadline: Option<u64>,
 }

@@ -15,10 +15,14 @@ const LONGEST_NAME: usize = 63;
 /// What stands for an email of an erased contact is a hash of this and its fingerprint, as in a file.
 pub(crate) const GRAVE: &str = "sha256(convert_to('vidcache 1: erased email', 'UTF8') || ";
 
-/// Whoever writes an email down holds this lock with others, and whoever buries one holds it alone, till the end of the
-/// transaction: so an email that was written before it was buried is found and taken out, and a later one is not
-/// written.
+/// Whoever writes an email down holds the lock of its grave with others, and whoever buries it holds that lock alone,
+/// till the end of the transaction: so an email that was written before it was buried is found and taken out, and a
+/// later one is not written. This is the number of the first.
 pub(crate) const GRAVES_LOCK: i64 = 0x7669_6463_6163_6865;
+
+/// How many such locks there are: a server has memory for some thousand locks, and a transaction that stays open holds
+/// off those alone who bury an email that has a lock with one of its own.
+pub(crate) const GRAVES_LOCKS: u16 = 1024;
 
 /// The tables, by the schema they are in: a name without one would follow `search_path`, which tenancy gems change.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@
 //! So whatever a statement sees in one snapshot, nothing is in the other tables of which the column does not know; that
 //! it knows of more than there is only makes a page ask for the whole component.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rows::facts::{Facts, Key};
 
@@ -35,21 +35,22 @@ impl Whose {
 }
 
 /// What is to be joined to the column of each contact, for facts that were `before` and are `after`. Of a link that was
-/// there before the row knows.
+/// there before the row should know; but where somebody comes to a contact, all that is known of it counts, so that a
+/// row that was never told anything, though others are linked to its contact, does not become the last one's.
 pub(crate) fn raised(before: &Facts, after: &Facts) -> BTreeMap<i64, Whose> {
     let mut all = BTreeMap::new();
-    for name @ (user, vid) in after.links.keys() {
-        if !before.links.contains_key(name) {
-            raise(&mut all, *vid, Whose::One(user.clone()));
-        }
+    let linked = after.links.keys().filter(|name| !before.links.contains_key(name)).map(|(_, vid)| *vid);
+    let linked: BTreeSet<i64> = linked.collect();
+    for (user, vid) in after.links.keys().filter(|(_, vid)| linked.contains(vid)) {
+        raise(&mut all, *vid, Whose::One(user.clone()));
     }
     for ids @ (old, into) in after.merges.keys() {
-        if !before.merges.contains_key(ids) {
-            raise(&mut all, *old, Whose::Several);
-            raise(&mut all, *into, Whose::Several);
+        let is_new = !before.merges.contains_key(ids);
+        for vid in [old, into].into_iter().filter(|vid| is_new || linked.contains(vid)) {
+            raise(&mut all, *vid, Whose::Several);
         }
     }
-    for vid in after.erased.difference(&before.erased) {
+    for vid in after.erased.iter().filter(|vid| !before.erased.contains(vid) || linked.contains(vid)) {
         raise(&mut all, *vid, Whose::Several);
     }
     all

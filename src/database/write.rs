@@ -10,42 +10,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ask::{Names, bytes, list};
-use super::schema::{GRAVE, GRAVES_LOCK, Tables};
+use super::schema::{GRAVE, GRAVES_LOCK, GRAVES_LOCKS, Tables};
 use super::whose::raised;
-use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Said};
+use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Print, Said};
+use crate::rows::grave;
 
-/// The statements that make of the facts `before` those `after`, in the order in which they are to be run. They may be
-/// sent one by one, or as one text with `;` between.
+/// The statements that make of the facts `before` those `after`, in the order in which they are to be run, in one
+/// transaction. They may be sent one by one, or as one text with `;` between.
 pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<String> {
-    let mut all = Statements { tables, all: Vec::new() };
-    // What nobody may learn again comes first: whoever waits for it finds it.
-    let erased: Vec<_> = after.erased.difference(&before.erased).map(|vid| format!("({vid})")).collect();
-    all.join("erased", "(vid)", &erased, "(vid) DO NOTHING");
-    let graves: Vec<_> = after.buried.difference(&before.buried).map(|grave| bytes(grave)).collect();
-    for graves in each(&graves).chunks(AT_ONCE) {
-        all.push(format!(
-            "INSERT INTO {{buried}} (email) SELECT v.email FROM (SELECT pg_advisory_xact_lock({GRAVES_LOCK}) OFFSET 0) held,
-               (VALUES {}) v (email) ON CONFLICT (email) DO NOTHING",
-            graves.join(", ")
-        ));
-    }
-    let marks: Vec<_> = after.marks.difference(&before.marks).map(|mark| bytes(mark)).collect();
-    all.join("erased_users", "(mark)", &each(&marks), "(mark) DO NOTHING");
-    let taken_back: Vec<_> = before.marks.difference(&after.marks).map(|mark| bytes(mark)).collect();
-    all.take("erased_users", "mark", &taken_back);
-    links(&mut all, before, after);
-    contacts(&mut all, before, after);
-    merges(&mut all, before, after);
-    secondaries(&mut all, before, after);
-    changes(&mut all, before, after);
-    disputes(&mut all, before, after);
-    if !graves.is_empty() {
-        let graves = graves.join(", ");
-        all.push(format!(
-            "UPDATE {{contacts}} SET email = NULL WHERE email IS NOT NULL AND {GRAVE}email) IN ({graves})"
-        ));
-        all.push(format!("DELETE FROM {{secondaries}} WHERE {GRAVE}email) IN ({graves})"));
-    }
+    let mut all = Statements { tables, all: Vec::new(), copies: false };
+    all.write(before, after);
+    all.all
+}
+
+/// The statements that join all facts of a file to the tables, in the order in which they are to be run. Each may be a
+/// transaction of its own, and after any of them the rest may never come: so whose each contact is comes first, since
+/// too many ask for everything where too few would be believed, and the contacts' emails come last, after all that
+/// forbids to name one.
+pub(crate) fn copy(tables: &Tables, facts: &Facts) -> Vec<String> {
+    let nothing = Facts::default();
+    let mut all = Statements { tables, all: Vec::new(), copies: true };
+    let rows: Vec<_> =
+        raised(&nothing, facts).into_iter().map(|(vid, whose)| format!("({vid}, {})", bytes(whose.column()))).collect();
+    all.join("contacts", "(vid, whose)", &rows, &format!("(vid) DO UPDATE SET {RAISED}"));
+    all.write(&nothing, facts);
+    // What the tables erased and the file did not: whoever erases from now on finds what was copied.
+    let buried = format!("{GRAVE}email) IN (SELECT email FROM {{buried}})");
+    all.push(format!(
+        "UPDATE {{contacts}} SET email = NULL
+         WHERE email IS NOT NULL AND ({buried} OR vid IN (SELECT vid FROM {{erased}}))"
+    ));
+    all.push(format!("DELETE FROM {{secondaries}} WHERE {buried} OR vid IN (SELECT vid FROM {{erased}})"));
     all.all
 }
 
@@ -55,9 +50,44 @@ const AT_ONCE: usize = 1_000;
 struct Statements<'t> {
     tables: &'t Tables,
     all: Vec<String>,
+    /// Whether the tables were not asked what is buried, nor is anything locked.
+    copies: bool,
 }
 
 impl Statements<'_> {
+    fn write(&mut self, before: &Facts, after: &Facts) {
+        // What nobody may learn again comes first: whoever waits for it finds it.
+        let erased: Vec<_> = after.erased.difference(&before.erased).map(|vid| format!("({vid})")).collect();
+        self.join("erased", "(vid)", &erased, "(vid) DO NOTHING");
+        let graves: Vec<_> = after.buried.difference(&before.buried).copied().collect();
+        for graves in graves.chunks(AT_ONCE) {
+            let rows: Vec<_> = graves.iter().map(|grave| format!("({})", bytes(grave))).collect();
+            self.push(format!(
+                "INSERT INTO {{buried}} (email) SELECT v.email FROM {}, (VALUES {}) v (email)
+                 WHERE held.held >= 0 ON CONFLICT (email) DO NOTHING",
+                held(graves, true),
+                rows.join(", ")
+            ));
+        }
+        let marks: Vec<_> = after.marks.difference(&before.marks).map(|mark| bytes(mark)).collect();
+        self.join("erased_users", "(mark)", &each(&marks), "(mark) DO NOTHING");
+        let taken_back: Vec<_> = before.marks.difference(&after.marks).map(|mark| bytes(mark)).collect();
+        self.take("erased_users", "mark", &taken_back);
+        merges(self, before, after);
+        changes(self, before, after);
+        disputes(self, before, after);
+        links(self, before, after);
+        secondaries(self, before, after);
+        contacts(self, before, after);
+        for graves in graves.chunks(AT_ONCE) {
+            let graves = list(graves.iter().map(|grave| bytes(grave)));
+            self.push(format!(
+                "UPDATE {{contacts}} SET email = NULL WHERE email IS NOT NULL AND {GRAVE}email) IN ({graves})"
+            ));
+            self.push(format!("DELETE FROM {{secondaries}} WHERE {GRAVE}email) IN ({graves})"));
+        }
+    }
+
     fn push(&mut self, sql: String) {
         self.all.push(self.tables.named(&sql));
     }
@@ -68,6 +98,27 @@ impl Statements<'_> {
             self.push(format!(
                 "INSERT INTO {{{table}}} AS t {columns} VALUES {} ON CONFLICT {conflict}",
                 rows.join(", ")
+            ));
+        }
+    }
+
+    /// [`Statements::join`] of rows with an email each, or none. `columns` are those of the table, each with its value
+    /// of `v`, the row. Of a copy each statement holds off whoever buries one of its emails.
+    fn join_emails(&mut self, table: &str, columns: &[(&str, &str)], rows: &[(String, Option<Print>)], conflict: &str) {
+        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        for rows in rows.chunks(AT_ONCE) {
+            let graves: Vec<_> = rows.iter().filter_map(|(_, email)| email.map(|email| grave(&email))).collect();
+            let literals: Vec<_> = rows.iter().map(|(row, _)| row.clone()).collect();
+            if !self.copies || graves.is_empty() {
+                self.join(table, &format!("({names})"), &literals, conflict);
+                continue;
+            }
+            let values = columns.iter().map(|(_, value)| *value).collect::<Vec<_>>().join(", ");
+            self.push(format!(
+                "INSERT INTO {{{table}}} AS t ({names}) SELECT {values} FROM {}, (VALUES {}) v ({names})
+                 WHERE held.held >= 0 ON CONFLICT {conflict}",
+                held(&graves, false),
+                literals.join(", ")
             ));
         }
     }
@@ -134,13 +185,11 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
             let times = [email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at];
             let times = times.map(or_null).join(", ");
             let whose = or_null(raised.get(vid).map(|whose| bytes(whose.column())));
-            format!("({vid}, {}, {whose}, {times})", or_null(email.map(|email| bytes(&email))))
+            (format!("({vid}, {}, {whose}, {times})", or_null(email.map(|email| bytes(&email)))), email)
         })
         .collect();
     let conflict = format!(
-        "(vid) DO UPDATE SET
-           whose = CASE WHEN excluded.whose IS NULL OR t.whose = excluded.whose THEN t.whose
-             WHEN t.whose IS NULL THEN excluded.whose ELSE {SEVERAL} END,
+        "(vid) DO UPDATE SET {RAISED},
            email = CASE WHEN {LATER} THEN excluded.email
              WHEN (excluded.email_at, coalesce(excluded.read_at, 0)) = (t.email_at, coalesce(t.read_at, 0))
                AND excluded.email IS DISTINCT FROM t.email THEN NULL ELSE t.email END,
@@ -152,8 +201,22 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
            doubted_at = greatest(t.doubted_at, excluded.doubted_at),
            asked_at = greatest(t.asked_at, excluded.asked_at)"
     );
-    let columns = "(vid, email, whose, email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at)";
-    all.join("contacts", columns, &rows, &conflict);
+    let unburied = format!(
+        "CASE WHEN NOT EXISTS (SELECT FROM {{buried}} b WHERE b.email = {GRAVE}v.email::bytea)) THEN v.email::bytea END"
+    );
+    let columns = [
+        ("vid", "v.vid"),
+        ("email", &unburied),
+        ("whose", "v.whose::bytea"),
+        ("email_at", "v.email_at::bigint"),
+        ("read_at", "v.read_at::bigint"),
+        ("deleted_at", "v.deleted_at::bigint"),
+        ("restored_at", "v.restored_at::bigint"),
+        ("doubted_to", "v.doubted_to::bigint"),
+        ("doubted_at", "v.doubted_at::bigint"),
+        ("asked_at", "v.asked_at::bigint"),
+    ];
+    all.join_emails("contacts", &columns, &rows, &conflict);
     // What was taken out with a user: unless HubSpot has said something else since this was read.
     for (vid, now) in less {
         let was = said(vid);
@@ -180,6 +243,10 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 /// The literal of [`Whose::Several`](super::whose::Whose::Several).
 const SEVERAL: &str = "decode('', 'hex')";
 
+/// The join of whose a contact is.
+const RAISED: &str = "whose = CASE WHEN excluded.whose IS NULL OR t.whose = excluded.whose THEN t.whose
+             WHEN t.whose IS NULL THEN excluded.whose ELSE decode('', 'hex') END";
+
 fn merges(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.merges, &after.merges);
     let rows: Vec<_> = new
@@ -199,9 +266,10 @@ fn merges(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 
 fn secondaries(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.secondaries, &after.secondaries);
-    let rows: Vec<_> = new.iter().map(|((vid, email), at)| format!("({vid}, {}, {at})", bytes(email))).collect();
+    let row = |vid: &i64, email: &Print, at: &i64| (format!("({vid}, {}, {at})", bytes(email)), Some(*email));
+    let rows: Vec<_> = new.iter().map(|((vid, email), at)| row(vid, email, at)).collect();
     let conflict = "(vid, email) DO UPDATE SET at = greatest(t.at, excluded.at)";
-    all.join("secondaries", "(vid, email, at)", &rows, conflict);
+    all.join_emails("secondaries", &[("vid", "v.vid"), ("email", "v.email"), ("at", "v.at")], &rows, conflict);
     let gone: Vec<_> = gone.iter().map(|(vid, email)| format!("({vid}, {})", bytes(email))).collect();
     all.take("secondaries", "(vid, email)", &gone);
 }
@@ -271,27 +339,43 @@ fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 /// The lock of those who write of the same users and contacts, for the rest of the transaction: to be run before they
 /// are asked for, in a statement of its own, since a statement sees what was committed when it began. With it what the
 /// one finds free the other does not take meanwhile, and nobody buries an email that another one writes down.
+///
+/// All are taken in one order, so that nobody waits for one who waits for them; but which emails an erasure buries is
+/// known after it was asked, and then those are locked too. So two erasures that bury one another's emails, or one
+/// whose email the other has just heard of, may wait in a circle: PostgreSQL ends one of them, which is run again.
 pub(crate) fn lock(names: &Names) -> String {
-    use sha2::{Digest, Sha256};
-    let number = |kind: &[u8], name: &[u8]| {
-        let hash = Sha256::new().chain_update(b"vidcache lock ").chain_update(kind).chain_update(name).finalize();
-        i64::from_be_bytes(hash[..8].try_into().expect("8 bytes of 32"))
-    };
     let mut all: Vec<i64> = names.users.iter().map(|user| number(b"u", user.tagged())).collect();
     all.extend(names.vids.iter().map(|vid| number(b"v", &vid.to_be_bytes())));
-    // In one order, so that nobody waits for one who waits for them.
     all.sort_unstable();
     all.dedup();
-    let graves = match (names.erases, names.graves.is_empty()) {
-        (true, _) => format!(", pg_advisory_xact_lock({GRAVES_LOCK})"),
-        (false, false) => format!(", pg_advisory_xact_lock_shared({GRAVES_LOCK})"),
-        (false, true) => String::new(),
+    let graves = match names.graves.is_empty() {
+        true => String::new(),
+        false => format!(", (SELECT held FROM {} WHERE names.locked >= 0)", held(&names.graves, names.erases)),
     };
     // To compile what is asked of many names takes longer than to do it. The graves come last: whoever waits for a
     // name keeps nobody from them.
     format!(
-        "SELECT set_config('jit', 'off', true), count(*){graves}
-         FROM (SELECT pg_advisory_xact_lock(k) FROM unnest(ARRAY[{}]::bigint[]) k OFFSET 0) locked",
+        "SELECT set_config('jit', 'off', true), names.locked{graves} FROM (SELECT count(*) AS locked
+         FROM (SELECT pg_advisory_xact_lock(k) FROM unnest(ARRAY[{}]::bigint[]) k OFFSET 0) locked) names",
         list(all.iter().map(i64::to_string))
+    )
+}
+
+/// The number of a lock.
+fn number(kind: &[u8], name: &[u8]) -> i64 {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::new().chain_update(b"vidcache lock ").chain_update(kind).chain_update(name).finalize();
+    i64::from_be_bytes(hash[..8].try_into().expect("8 bytes of 32"))
+}
+
+/// A table, `held`, of one row whose making takes the locks of graves, in one order: with others, or `alone`.
+fn held(graves: &[[u8; 32]], alone: bool) -> String {
+    let number = |grave: &[u8; 32]| GRAVES_LOCK + i64::from(u16::from_be_bytes([grave[0], grave[1]]) % GRAVES_LOCKS);
+    let numbers: BTreeSet<i64> = graves.iter().map(number).collect();
+    let shared = if alone { "" } else { "_shared" };
+    format!(
+        "(SELECT count(*) AS held FROM (SELECT pg_advisory_xact_lock{shared}(k)
+            FROM unnest(ARRAY[{}]::bigint[]) k OFFSET 0) k) held",
+        list(numbers.iter().map(i64::to_string))
     )
 }

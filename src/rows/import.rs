@@ -33,8 +33,9 @@ pub(crate) struct Import<'tx> {
     tx: &'tx Connection,
     contact: CachedStatement<'tx>,
     user: CachedStatement<'tx>,
-    /// True while the file has no merge, deletion, erasure or second link. Only then may a row be inserted at once: if
-    /// neither its user nor its contact is there, nothing else in the file depends on it.
+    /// True while the file has no merge, deletion, erasure, buried email or second link. Only then may a row be
+    /// inserted at once: if neither its user nor its contact is there, nothing else in the file depends on it. What an answer of
+    /// the tables has may be an email that is buried, without the contact that was erased.
     plain: bool,
 }
 
@@ -47,7 +48,8 @@ impl<'tx> Import<'tx> {
             tx.prepare_cached("INSERT INTO user (key, vid, linked_at) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING")?;
         let plain: bool = tx
             .prepare_cached(
-                "SELECT NOT (EXISTS (SELECT 1 FROM past) OR EXISTS (SELECT 1 FROM erased) OR EXISTS (SELECT 1 FROM link))",
+                "SELECT NOT (EXISTS (SELECT 1 FROM past) OR EXISTS (SELECT 1 FROM erased) OR EXISTS (SELECT 1 FROM link)
+                   OR EXISTS (SELECT 1 FROM buried))",
             )?
             .query_row([], |row| row.get(0))?;
         Ok(Self { tx, contact, user, plain })

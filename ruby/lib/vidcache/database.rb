@@ -28,8 +28,8 @@ module Vidcache
     prepend Instrumentation::Recording
     prepend VidColumn::Recording
 
-    # How often, in seconds, a process says anew how long its pages name an email (jobs wait for what was said within a
-    # day), and takes out what ended long ago.
+    # How often, in seconds, a process says anew how long its pages name an email (jobs wait for what was said within 30
+    # days), and takes out what ended long ago.
     UPKEEP_EVERY = 3600
     private_constant :UPKEEP_EVERY
 

@@ -93,6 +93,16 @@ proptest! {
     fn where_there_is_no_more_the_flat_answer_decides_the_same_whoever_wrote_at_the_same_time(told in told()) {
         flat_compare(&told, raise_all)?;
     }
+
+    /// Rows that were put into the tables past the library, or by a copy that was broken off.
+    #[test]
+    fn a_column_that_was_never_told_of_what_is_in_the_tables_does_not_become_the_last_user_s(told in told()) {
+        flat_compare(&told, |column, before, after| {
+            if *before != Facts::default() {
+                raise_all(column, before, after);
+            }
+        })?;
+    }
 }
 
 #[test]

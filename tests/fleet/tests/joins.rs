@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use vidcache::{Error, Reason, UserKey, Vid};
+use vidcache::in_database::Reply;
+use vidcache::{Email, Error, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
 
 const ANN: &str = "ann@shop.test";
@@ -81,6 +82,25 @@ fn an_email_that_one_host_buries_while_another_one_writes_it_down_is_in_no_row()
     assert_eq!(web.client.query_one(emails, &[]).expect("counted").get::<_, i64>(0), 0);
 }
 
+/// An email of an erased contact reaches the tables by no import either, though an answer about another user has the
+/// buried email and not the contact.
+#[test]
+fn an_import_writes_no_email_down_that_is_buried() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut web, mut worker) = hosts(&server);
+    worker
+        .webhook(&format!("[{}]", event(r#""subscriptionType":"contact.privacyDeletion","objectId":901"#, 9)))
+        .expect("erased");
+    let email = Email::parse(ANN).expect("an email");
+    let vid = Vid::try_from(977).expect("positive");
+    let row = Imported { user: UserKey::from(5), vid, email: Some((email, 1_772_359_300_000)) };
+    let report = Host::run(&mut web.client, &web.vidcache.import(&[row]).expect("users")).expect("imported");
+    assert_eq!(report.imported, 1);
+    let emails = "SELECT count(*) FROM vidcache_contacts WHERE email IS NOT NULL";
+    assert_eq!(web.client.query_one(emails, &[]).expect("counted").get::<_, i64>(0), 0);
+    assert_eq!(web.page(5, ANN), id_alone(977, Reason::EmailUnconfirmed));
+}
+
 /// Of two conflicts at one time the one with the greater contact counts, and of two of one contact the earlier one, as
 /// where one host was told both.
 #[test]
@@ -111,6 +131,116 @@ fn since_when_there_is_a_conflict_is_joined_by_its_own_join_whoever_writes_last(
             assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), left, "{order:?}");
         }
     }
+}
+
+/// A copy is many transactions. Wherever it ends, a page says no more than after all of it, also when another user
+/// came to a contact since.
+#[test]
+fn wherever_a_copy_is_broken_off_no_page_says_more_than_after_all_of_it() {
+    let Some(server) = Server::get() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { secret: Some(SECRET), synchronous: Synchronous::Normal, ..Options::default() };
+    let file = Vidcache::open(folder.path().join("file"), PORTAL, &options).expect("a file");
+    for (user, vid) in [(1, 901), (2, 902), (3, 903), (4, 904), (6, 906)] {
+        let body = answer(vid, &format!("u{user}@shop.test"), 1);
+        file.record(UserKey::from(user), body.as_bytes(), None).expect("recorded");
+    }
+    // The second has another user with a change, the third has one, the fourth was merged, the sixth is erased.
+    file.link_shared(UserKey::from(5), Vid::try_from(902).expect("positive")).expect("linked");
+    file.begin_email_change(UserKey::from(5)).expect("begun");
+    file.begin_email_change(UserKey::from(3)).expect("begun");
+    let merged = event(r#""subscriptionType":"contact.merge","primaryObjectId":907,"mergedObjectIds":[904]"#, 5);
+    let erased = event(r#""subscriptionType":"contact.privacyDeletion","objectId":906"#, 9);
+    file.apply_webhook(format!("[{merged},{erased}]").as_bytes()).expect("applied");
+    let (_, mut web) = Host::first(&server);
+    let all = web.vidcache.copy(&file).expect("statements");
+    let empty = "TRUNCATE vidcache_links, vidcache_contacts, vidcache_merges, vidcache_secondaries, vidcache_changes,
+        vidcache_conflicts, vidcache_erased, vidcache_buried, vidcache_erased_users";
+    let mut said = Vec::new();
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Others {
+        Nowhere,
+        AskedAfter,
+        AskedBefore,
+    }
+    let ways = [Others::Nowhere, Others::AskedAfter, Others::AskedBefore];
+    for (run, others) in (0..=all.len()).rev().flat_map(|run| ways.map(|others| (run, others))) {
+        web.client.batch_execute(empty).expect("emptied");
+        let vids: Vec<_> = (901..=904).map(|vid| Vid::try_from(vid).expect("positive")).collect();
+        let link = |vid: &Vid| web.vidcache.link(UserKey::from(vid.get() - 880), *vid, true);
+        let links: Vec<_> = vids.iter().map(link).collect();
+        let early: Vec<_> = links.iter().map(|link| Host::text(&mut web.client, &link.ask())).collect();
+        all[..run].iter().for_each(|sql| web.client.batch_execute(sql).expect("copied"));
+        for (link, early) in links.iter().zip(&early).filter(|_| others != Others::Nowhere) {
+            let late = Host::text(&mut web.client, &link.ask());
+            let asked = if others == Others::AskedBefore { early } else { &late };
+            link.finish(asked).expect("linked").1.iter().for_each(|sql| web.client.batch_execute(sql).expect("linked"));
+        }
+        drop(links);
+        for user in (1..=6).chain(21..=24) {
+            let email = format!("u{user}@shop.test");
+            let page = web.page(user, &email);
+            let walk = web.vidcache.prepared_walk().replace("$1", &format!("'01{user:016x}'"));
+            // Whatever the column says, the page is as by everything.
+            let walk = Host::text(&mut web.client, &walk);
+            let look = web.vidcache.look();
+            let parsed = Email::parse(&email).expect("an email");
+            let Reply::Page(by_all, _) = web.vidcache.reply(UserKey::from(user), Some(&parsed), &walk, look) else {
+                panic!("there is no more than everything")
+            };
+            let by_all = by_all.decision();
+            let what = format!("user {user} after {run} of {} statements, {others:?}", all.len());
+            let by_all = (by_all.email(), by_all.id().map(Vid::get), by_all.reason());
+            assert_eq!((page.0.as_deref(), page.1, page.2), by_all, "{what}");
+            if run == all.len() && others == Others::Nowhere {
+                said.push((user, page.0.clone()));
+            }
+            let whole = said.iter().find(|(of, _)| *of == user).expect("asked first");
+            assert!(page.0.is_none() || page.0 == whole.1, "{what}");
+        }
+    }
+    assert_eq!(said.iter().filter(|(_, email)| email.is_some()).map(|(user, _)| *user).collect::<Vec<_>>(), [1]);
+}
+
+/// What the tables have buried, and what they have erased, a file that was not told of it does not bring back.
+#[test]
+fn a_copy_brings_back_no_email_that_the_tables_have_buried() {
+    let Some(server) = Server::get() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { secret: Some(SECRET), synchronous: Synchronous::Normal, ..Options::default() };
+    let file = Vidcache::open(folder.path().join("file"), PORTAL, &options).expect("a file");
+    for (user, vid, email) in [(1, 901, "bob@shop.test"), (2, 902, ANN), (3, 903, "cat@shop.test")] {
+        file.record(UserKey::from(user), answer(vid, email, 1).as_bytes(), None).expect("recorded");
+    }
+    let (_, mut web, mut worker) = hosts(&server);
+    worker
+        .webhook(&format!("[{}]", event(r#""subscriptionType":"contact.privacyDeletion","objectId":901"#, 9)))
+        .expect("erased");
+    let all = web.vidcache.copy(&file).expect("statements");
+    // As written, before the last two statements take out what is left.
+    for (run, left) in [(all.len() - 2, 2), (all.len(), 1)] {
+        all[..run].iter().for_each(|sql| web.client.batch_execute(sql).expect("copied"));
+        assert_eq!(web.page(2, ANN).0, None);
+        let emails = "SELECT count(*) FROM vidcache_contacts WHERE email IS NOT NULL";
+        assert_eq!(web.client.query_one(emails, &[]).expect("counted").get::<_, i64>(0), left);
+    }
+    assert_eq!(web.page(3, "cat@shop.test").0.as_deref(), Some("cat@shop.test"));
+}
+
+/// Whoever buries an email waits for those alone who write that one down.
+#[test]
+fn an_open_transaction_keeps_no_erasure_of_another_email_waiting() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut one, mut other) = hosts(&server);
+    let body = answer(902, "bob@shop.test", 5);
+    let errand = one.vidcache.record(UserKey::from(2), body.as_bytes(), None, None).expect("an answer");
+    let mut tx = one.client.transaction().expect("a transaction");
+    tx.batch_execute(&errand.lock()).expect("locked");
+    other.client.batch_execute("SET lock_timeout = '2s'").expect("set");
+    other
+        .webhook(&format!("[{}]", event(r#""subscriptionType":"contact.privacyDeletion","objectId":901"#, 9)))
+        .expect("erased");
+    tx.rollback().expect("rolled back");
 }
 
 /// As they are when a file was copied into them, until autovacuum has been there.
