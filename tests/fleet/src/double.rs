@@ -93,20 +93,29 @@ impl Double {
 
     fn serve(&self, stream: &UnixStream) {
         let Ok(mut answers) = stream.try_clone() else { return };
-        for line in BufReader::new(stream).lines() {
-            let Ok(line) = line else { return };
-            let words: Vec<i64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let (mut lines, mut line) = (BufReader::new(stream), String::new());
+        loop {
+            line.clear();
+            // What a host had not said to its end when it was killed, it has not said.
+            if lines.read_line(&mut line).is_err() || !line.ends_with('\n') {
+                return;
+            }
+            let mut words = line.trim_end().split(' ');
+            let kind = words.next();
+            let numbers: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match words[..] {
-                [user, email] => {
+            match (kind, &numbers[..]) {
+                (Some("tell"), &[user, email]) => {
                     let at = state.tell(number(user), number(email));
                     drop(state);
                     if writeln!(answers, "{at}").is_err() {
                         return;
                     }
                 }
-                [user, email, from, until] => state.judge(number(user), Page { email: number(email), from, until }),
-                [pages] => state.tally.pages += pages.unsigned_abs(),
+                (Some("named"), &[user, email, from, until]) => {
+                    state.judge(number(user), Page { email: number(email), from, until });
+                }
+                (Some("pages"), &[pages]) => state.tally.pages += pages.unsigned_abs(),
                 _ => {}
             }
         }
@@ -165,7 +174,7 @@ impl Line {
 
     /// Tells HubSpot of an email: when that was, by its clock.
     pub(crate) fn tell(&mut self, user: u32, email: u32) -> std::io::Result<i64> {
-        writeln!(self.stream, "{user} {email}")?;
+        self.say(&format!("tell {user} {email}\n"))?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         answer.trim().parse().map_err(std::io::Error::other)
@@ -177,12 +186,18 @@ impl Line {
         if let Some((email, until)) = named
             && now < until
         {
-            writeln!(self.stream, "{user} {email} {now} {}", until + TRANSIT - ROUNDING)?;
+            self.say(&format!("named {user} {email} {now} {}\n", until + TRANSIT - ROUNDING))?;
         }
         if self.pages == 10 {
-            writeln!(self.stream, "{}", std::mem::take(&mut self.pages))?;
+            let pages = std::mem::take(&mut self.pages);
+            self.say(&format!("pages {pages}\n"))?;
         }
         Ok(())
+    }
+
+    /// One line by one write, so that a host that is killed has said all of it or nothing.
+    fn say(&mut self, line: &str) -> std::io::Result<()> {
+        self.stream.write_all(line.as_bytes())
     }
 }
 
@@ -199,5 +214,18 @@ mod tests {
             [false, true, true, false]
         );
         assert_eq!([wrong(8, 100, 200), wrong(8, 99, 150), wrong(8, 150, 201)], [false, true, true]);
+    }
+
+    #[test]
+    fn what_a_host_had_not_said_to_its_end_when_it_was_killed_it_has_not_said() {
+        let state = State { clock: Scaled::at(0), contacts: HashMap::new(), tally: Tally::default() };
+        let double = Double(Arc::new(Mutex::new(state)));
+        for (said, told) in [("tell 1 7", 0), ("named 1 7\n", 0), ("tell 1 7\n", 1)] {
+            let (mut host, stream) = UnixStream::pair().expect("a pair");
+            host.write_all(said.as_bytes()).expect("said");
+            host.shutdown(std::net::Shutdown::Write).expect("shut");
+            double.serve(&stream);
+            assert_eq!(double.tally().told, told, "{said}");
+        }
     }
 }
