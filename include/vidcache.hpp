@@ -168,13 +168,18 @@ inline std::size_t size(const std::optional<std::string_view> &text) noexcept { 
 class user {
   template <typename T> static constexpr bool is_number = std::is_integral_v<T> && !std::is_same_v<T, bool> &&
                                                           !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
-                                                          !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+                                                          !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>
+#ifdef __cpp_char8_t
+                                                          && !std::is_same_v<T, char8_t>
+#endif
+    ;
 
 public:
   template <typename Integer, std::enable_if_t<std::is_integral_v<Integer>, int> = 0>
   user(Integer id) noexcept : raw_(from(id))
   {
     static_assert(is_number<Integer>, "a user's id is no truth value and no character");
+    static_assert(sizeof(Integer) <= sizeof(std::int64_t), "a user's id has at most 64 bits");
   }
   user(std::nullptr_t) = delete;
   user(std::string_view text) noexcept : raw_(vidcache_user_text(detail::data(text), text.size())) {}
