@@ -34,8 +34,8 @@ pub(crate) struct Import<'tx> {
     contact: CachedStatement<'tx>,
     user: CachedStatement<'tx>,
     /// True while the file has no merge, deletion, erasure, buried email or second link. Only then may a row be
-    /// inserted at once: if neither its user nor its contact is there, nothing else in the file depends on it. What an answer of
-    /// the tables has may be an email that is buried, without the contact that was erased.
+    /// inserted at once: if neither its user nor its contact is there, nothing else in the file depends on it. An
+    /// answer of the tables may have an email that is buried without the contact that was erased.
     plain: bool,
 }
 
