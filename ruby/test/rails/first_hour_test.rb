@@ -84,7 +84,9 @@ class Vidcache::FirstHourTest < Minitest::Test
     command("rails", "new", "shop", "--minimal", "--skip-bundle", "--skip-git", "--quiet", within: @folder)
     File.write("#{@shop}/Gemfile", "gem \"rails\"\ngem \"sqlite3\"\ngem \"puma\"\n")
     development = "#{@shop}/config/environments/development.rb"
-    File.write(development, File.read(development).gsub(/^.*EventedFileUpdateChecker$/, "")) # Of a gem that is no part of this.
+    # Of gems that are no part of this.
+    File.write(development, File.read(development).gsub(/^.*(EventedFileUpdateChecker|config\.assets\b).*$/, ""))
+    FileUtils.rm_f("#{@shop}/config/initializers/assets.rb")
     SIGN_IN.each { |path, text| File.write("#{@shop}/#{path}", text) }
     application = "#{@shop}/config/application.rb" # As `rails new` has it without --minimal.
     File.write(application, File.read(application).sub(%(# require "active_job/railtie"), %(require "active_job/railtie")))

@@ -50,6 +50,7 @@ class Vidcache::NoJobForLaterTest < Vidcache::RailsTest
     assert_equal [Vidcache::ContactJob::NotYet], @reported.map(&:class)
 
     quiet_period(0.02)
+    sleep 0.03
     @portal.lose(:update)
     error = assert_raises(IOError) { User.enqueue_vidcache_job(@user, @user.vidcache_change) }
     assert_equal "the connection was closed", error.message
