@@ -51,7 +51,8 @@ class Vidcache::SidekiqTest < Minitest::Test
     assert_equal %w[ann@shop.test], @double.emails
 
     sidekiq
-    @app.wait_until(visitor) { visitor.said["email"] == "ann@new.test" }
+    # The one that was killed may have had the user's lease still, though the page knew of its answer already.
+    @app.wait_until(visitor, seconds: 60 + Vidcache::ContactJob::Lease::SECONDS) { visitor.said["email"] == "ann@new.test" }
     20.times { visitor.get("/") && assert_equal("ann@new.test", visitor.said["email"], "of either process") }
     assert_equal %w[ann@new.test], @double.emails
     assert_empty @double.state.fetch("duplicates")
