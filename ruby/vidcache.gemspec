@@ -12,8 +12,10 @@ Gem::Specification.new do |spec|
                      "email that the app has, so that the tracking snippet never makes a duplicate contact while a change is on its way."
   spec.licenses = %w[MIT Apache-2.0]
   spec.required_ruby_version = ">= 3.1"
-  spec.files = Dir["lib/**/*.{rb,rake,tt,erb,css}", "sig/**/*.rbs", "ext/**/*.{rb,rs,toml}", "src/**/*.{rs,js,sql}", "Cargo.{toml,lock}",
-                   "page/*.{js,ts}", "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
+  spec.files = Dir["lib/**/*.{rb,rake,tt,erb,css}", "sig/**/*.rbs", "ext/**/*.{rb,rs,toml}", "src/**/*.{rs,js,sql}", "command/**/*.{rs,toml,css}",
+                   "Cargo.{toml,lock}", "page/*.{js,ts}", "exe/*", "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
+  spec.bindir = "exe"
+  spec.executables = ["vidcache"]
   spec.require_paths = ["lib"]
   spec.extensions = ["ext/vidcache/extconf.rb"]
   spec.metadata = { "rubygems_mfa_required" => "true" }

@@ -6,7 +6,8 @@ require "rbconfig"
 require "rubygems/package"
 require_relative "../lib/vidcache/version"
 
-# The gem carries what it is built from: the core, and a workspace of the two crates with a lock file of their own.
+# The gem carries what it is built from: the core, the command, the extension, and a workspace of the three with a lock
+# file of their own.
 module GemPackage
   ROOT = File.expand_path("../..", __dir__)
   STAGE = "#{ROOT}/ruby/pkg/stage".freeze
@@ -21,7 +22,12 @@ module GemPackage
     FileUtils.rm_rf(STAGE)
     FileUtils.mkdir_p(STAGE)
     FileUtils.cp_r(["#{ROOT}/src", *%w[README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
-    FileUtils.cp_r(%w[vidcache.gemspec lib sig ext].map { |name| "#{ROOT}/ruby/#{name}" }, STAGE)
+    FileUtils.cp_r(%w[vidcache.gemspec lib sig ext exe].map { |name| "#{ROOT}/ruby/#{name}" }, STAGE)
+    FileUtils.mkdir_p("#{STAGE}/command")
+    FileUtils.cp_r("#{ROOT}/command/src", "#{STAGE}/command")
+    # A link, of which the gem has the file.
+    FileUtils.rm("#{STAGE}/command/src/serve/style.css")
+    FileUtils.cp("#{ROOT}/ruby/lib/vidcache/rails/web/style.css", "#{STAGE}/command/src/serve")
     FileUtils.mkdir_p("#{STAGE}/page")
     FileUtils.cp(%w[vidcache.js vidcache.classic.js vidcache.d.ts].map { |name| "#{ROOT}/page/#{name}" }, "#{STAGE}/page")
     FileUtils.rm_f(Dir["#{STAGE}/{lib,ext}/**/*.{so,bundle}", "#{STAGE}/ext/**/{Makefile,mkmf.log}"])
@@ -33,15 +39,21 @@ module GemPackage
   # The core's own manifest, without what the gem has no need of; the extension's, under the name that rb_sys looks for.
   def write_manifests
     core = File.read("#{ROOT}/Cargo.toml")
-    core = replace(core, /^members = \[.*?\]/m, 'members = [".", "ext/vidcache"]')
+    core = replace(core, /^members = \[.*?\]/m, 'members = [".", "command", "ext/vidcache"]')
     core = core.sub(/^#[^\n]*\n(?:#[^\n]*\n)*(?=default-members)/, "").sub(/^default-members = \[.*?\]\n/m, "")
-    core = core.gsub(/^\[(?:dev-dependencies|profile\.torture)\]\n.*?(?=^\[|\z)/m, "")
-    File.write("#{STAGE}/Cargo.toml", core)
+    File.write("#{STAGE}/Cargo.toml", for_users(core))
+    File.write("#{STAGE}/command/Cargo.toml", for_users(File.read("#{ROOT}/command/Cargo.toml")))
 
     extension = File.read("#{ROOT}/ruby/ext/vidcache/Cargo.toml")
     extension = replace(extension, 'path = "../../.."', 'path = "../.."')
+    extension = replace(extension, 'path = "../../../command"', 'path = "../../command"')
     extension = replace(extension, 'name = "vidcache_ruby"', 'name = "vidcache"')
     File.write("#{STAGE}/ext/vidcache/Cargo.toml", extension)
+  end
+
+  # @return [String] a manifest without what is for tests
+  def for_users(manifest)
+    manifest.gsub(/^\[(?:dev-dependencies|profile\.torture)\]\n.*?(?=^\[|\z)/m, "")
   end
 
   def replace(text, part, by)
@@ -119,7 +131,7 @@ module GemPackage
       spec.required_rubygems_version = ">= 3.3.22" if platform.end_with?("-musl")
       spec.extensions = []
       spec.required_ruby_version = rubies(libraries.keys)
-      spec.files = spec.files.grep_v(%r{\A(?:ext|src)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"] +
+      spec.files = spec.files.grep_v(%r{\A(?:ext|src|command)/|\ACargo\.}) + Dir["lib/vidcache/*/vidcache.{so,bundle}"] +
                    ["THIRD-PARTY.txt", "SBOM.cdx.json"]
     end
   end

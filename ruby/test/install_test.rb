@@ -43,20 +43,35 @@ class InstallTest < CacheTest
     output
   end
 
+  # The gem's executable, on the file that `run_installed` has made.
+  def assert_command(home)
+    environment = { "GEM_HOME" => home, "GEM_PATH" => home, "RUBYOPT" => nil, "RUBYLIB" => nil,
+                    "VIDCACHE_SECRET" => "thirty-two bytes kept out of it." }
+    run = ->(*arguments) { Open3.capture3(environment, "#{home}/bin/vidcache", *arguments, chdir: @folder) }
+    said, _, status = run.call("show", "1", "--json", "--file", path)
+    assert_equal [0, "901"], [status.exitstatus, JSON.parse(said)["vid"]]
+    _, told, status = run.call("show", "--file", path)
+    assert_equal 2, status.exitstatus
+    assert_includes told, "Usage: vidcache show"
+    said, _, status = run.call("show", "n\xC3\xBC".b, "--json", "--file", path)
+    assert_equal 1, status.exitstatus, said
+  end
+
   test "the gem has all that it is built from and nothing else" do
     package = Gem::Package.new(self.class.built)
     files = package.contents
     folders = files.map { |file| file[%r{\A[^/]+/}] || file }.uniq.sort
-    assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md ext/ lib/ page/ sig/ src/], folders
-    assert_empty files.grep_v(/\.(rb|rbs|rake|tt|erb|css|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-/)
-    tracked = IO.popen(["git", "ls-files", "lib", "sig", "ext", "../src"], chdir: GEM, &:readlines).map { |file| file.chomp.delete_prefix("../") }
+    assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md command/ exe/ ext/ lib/ page/ sig/ src/], folders
+    assert_empty files.grep_v(%r{\.(rb|rbs|rake|tt|erb|css|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-|\Aexe/vidcache\z})
+    listed = IO.popen(%w[git ls-files lib sig ext exe ../src ../command/src], chdir: GEM, &:readlines)
+    tracked = listed.map { |file| file.chomp.delete_prefix("../") }
     skip "this is no git checkout" if tracked.empty?
     assert_empty tracked.select { |file|
                    File.exist?("#{GEM}/#{file}") || File.exist?("#{GEM}/../#{file}")
                  } - files, "what is in the repository is in the gem"
     assert_includes files, "src/snippet.min.js"
     assert_equal %w[page/vidcache.classic.js page/vidcache.d.ts page/vidcache.js], files.grep(%r{\Apage/}).sort
-    assert_empty package.spec.executables
+    assert_equal %w[vidcache], package.spec.executables
     assert_equal Vidcache::VERSION, package.spec.version.to_s
     assert_operator File.size(self.class.built), :<, 1 << 20
   end
@@ -64,7 +79,7 @@ class InstallTest < CacheTest
   test "its lock file names what it is built from and no test library" do
     Gem::Package.new(self.class.built).extract_files(@folder)
     lock = File.read("#{@folder}/Cargo.lock")
-    %w[vidcache vidcache-ruby magnus rusqlite serde_json].each { |crate| assert_includes lock, %(name = "#{crate}"\n) }
+    %w[vidcache vidcache-command vidcache-ruby magnus rusqlite serde_json].each { |crate| assert_includes lock, %(name = "#{crate}"\n) }
     %w[proptest stateright tempfile uniffi cbindgen criterion].each { |crate| refute_includes lock, %(name = "#{crate}"\n) }
   end
 
@@ -74,6 +89,7 @@ class InstallTest < CacheTest
     assert status.success?, output
     vid, library = run_installed(home).split
     assert_equal "901", vid
+    assert_command(home)
     assert_match %r{\A#{Regexp.escape(File.realpath(home))}/.*/vidcache/vidcache\.(so|bundle)\z}, library
     # RubyGems keeps the library twice, in extensions/ and in lib/.
     built = Dir.glob("#{home}/**/*", File::FNM_DOTMATCH).select { |file| File.file?(file) && file.match?(/\.(so|bundle|o|a|rlib|rmeta|d)\z/) }
@@ -94,7 +110,7 @@ class InstallTest < CacheTest
     bytes = File.binread(gem)
     assert_equal bytes, File.binread(GemPackage.build_native(GemPackage.platform, libraries)), "the same sources make the same gem"
     assert_includes gem, "-#{GemPackage.platform}.gem", "plain linux would be installed on musl, too"
-    assert_empty Gem::Package.new(gem).contents.grep(%r{\A(ext|src)/|Cargo})
+    assert_empty Gem::Package.new(gem).contents.grep(%r{\A(ext|src|command)/|Cargo})
     Gem::Package.new(gem).extract_files("#{@folder}/unpacked")
     assert_match(/^libsqlite3-sys \d/, File.read("#{@folder}/unpacked/THIRD-PARTY.txt"))
     assert_includes File.read("#{@folder}/unpacked/SBOM.cdx.json"), "libsqlite3-sys"
@@ -103,6 +119,7 @@ class InstallTest < CacheTest
     assert status.success?, output
     vid, library = run_installed(home).split
     assert_equal "901", vid
+    assert_command(home)
     assert_includes library, "/lib/vidcache/#{RUBY_VERSION[/\A\d+\.\d+/]}/vidcache."
     File.write(library, "no library")
     refusal = 'begin; require "vidcache"; rescue LoadError => e; print e.message; end'

@@ -7,6 +7,7 @@
 #![allow(missing_docs)] // It has no Rust API; Ruby's is documented in ruby/lib.
 
 mod cache;
+mod command;
 mod convert;
 mod decision;
 mod errand;
@@ -29,6 +30,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     error::edge(ruby, || {
         let class = cache::define(ruby, vidcache)?;
         intake::define(ruby, vidcache, class)?;
+        command::define(vidcache)?;
         Ok(statements::define(ruby, vidcache)?)
     })
 }
