@@ -30,7 +30,7 @@ module Vidcache
     #
     # @return [void]
     def look
-      return unless (Vidcache.configured? || Vidcache.settings.several?) && server?
+      return unless Portals.anywhere? && server?
 
       look_at_models
       Vidcache.cache.resolve(0) if Vidcache.configured? # Those of several portals are opened as they are used.
@@ -59,7 +59,7 @@ module Vidcache
       jobs = Keys.models.map { |model| model.vidcache_job.to_s }.presence || %w[HubspotContactJob]
       jobs.uniq.filter_map do |name|
         job = name.safe_constantize || ActiveJob::Base
-        why = JobQueue.not_later(job.queue_adapter) and "config.active_job.queue_adapter is :#{job.queue_adapter_name}, which #{why}"
+        why = JobQueue.not_later(job.queue_adapter) and JobQueue.sentence(job, why)
       end
     end
 

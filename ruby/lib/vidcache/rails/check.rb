@@ -139,7 +139,7 @@ module Vidcache
       job = @model.vidcache_job_class
       name = job.queue_adapter_name.to_s
       lacks = JobQueue.lacks(job.queue_adapter) or return "#{name} keeps its jobs"
-      wrong("config.active_job.queue_adapter is :#{name}, which #{lacks}") if ::Rails.env.production?
+      wrong(JobQueue.sentence(job, lacks)) if ::Rails.env.production?
       "#{name}, which #{lacks}: not for production"
     end
 

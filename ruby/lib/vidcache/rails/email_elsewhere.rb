@@ -132,7 +132,7 @@ module Vidcache
 
       def look_at_vidcache_emails
         # Whose the row is says in which portal.
-        return unless Vidcache.configured? || Vidcache.settings.several?
+        return unless Portals.anywhere?
 
         @vidcache_emails = vidcache_email_owners.map { |owner| [owner, vidcache_as_in_database(owner)&.vidcache_email] }
       end

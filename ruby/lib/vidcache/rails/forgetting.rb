@@ -44,11 +44,6 @@ module Vidcache
       after_destroy :forget_in_vidcache
     end
 
-    # @return [Boolean] whether there is a file to forget somebody in: whoever has no portal now may have had one
-    def self.possible?
-      Vidcache.configured? || Vidcache.settings.several?
-    end
-
     # @return [Boolean] whether a page or a job of this key could speak of anybody, or would not because of somebody
     def self.known?(key)
       return Vidcache.cache.known?(key) if Vidcache.in_database?
@@ -82,7 +77,8 @@ module Vidcache
     private
 
     def forget_whose_vidcache_key_it_was
-      return unless Forgetting.possible?
+      # Whoever has no portal now may have had one.
+      return unless Portals.anywhere?
 
       former = Portals.everywhere { Forgetting.known?(vidcache_key) && [Vidcache.cache.forget(vidcache_key)] }
       Forgetting.report(vidcache_key) if former.any?
@@ -94,7 +90,7 @@ module Vidcache
     end
 
     def forget_in_vidcache
-      Departure.join_transaction(self) if self.class.vidcache_forget && Forgetting.possible? && vidcache_key
+      Departure.join_transaction(self) if self.class.vidcache_forget && Portals.anywhere? && vidcache_key
     end
 
     # A destroyed row, as a member of its transaction: by the protocol, and for the reasons, of {Change}.

@@ -34,6 +34,13 @@ module Vidcache
       LATER[kind(adapter)]&.call
     end
 
+    # @param job [Class] of Active Job
+    # @param lacks [String] the end of the sentence
+    # @return [String]
+    def sentence(job, lacks)
+      "config.active_job.queue_adapter is :#{job.queue_adapter_name}, which #{lacks}"
+    end
+
     # By its own name alone: a queue that inherits of one of these may be another thing.
     def kind(adapter)
       adapter.class.name.to_s[/[^:]*\z/]

@@ -174,7 +174,7 @@ module Vidcache
           rows = unscoped.where(vidcache_email_attribute => text).select(*keys)
           rows = rows.limit(1) if Portals.current.nil?
           ids = Change.with_connection(self) { |connection| connection.select_rows(rows.arel, "SCHEMA") }
-          found = ids.lazy.filter_map { |id| unscoped.find_by(keys.zip(id).to_h) }.find(&:vidcache_in_portal?)
+          found = ids.lazy.filter_map { |id| Keys.row(self, id) }.find(&:vidcache_in_portal?)
           return found if found
         end
         nil
@@ -209,7 +209,7 @@ module Vidcache
         job.enqueue(wait ? { wait: wait } : {}) || raise(Error, "#{vidcache_job} was not enqueued: a callback stopped it")
       rescue NotImplementedError # No StandardError, from a queue that has no job for later; the transaction has committed.
         why = JobQueue.not_later(job.class.queue_adapter) || "cannot keep a job for later"
-        Failure.report_seldom(Error.new("config.active_job.queue_adapter is :#{job.class.queue_adapter_name}, which #{why}"),
+        Failure.report_seldom(Error.new(JobQueue.sentence(job.class, why)),
                               during: "a job was not enqueued, so the change stays outstanding until the next vidcache:reconcile")
       end
 

@@ -52,6 +52,16 @@ module Vidcache
         given.nil? || given == "" ? NONE : Integer(given, exception: false) || given
       end
 
+      # @return [Boolean] whether vidcache does anything in this app, here or in whichever portal the user is in
+      def anywhere?
+        Vidcache.configured? || Vidcache.settings.several?
+      end
+
+      # @return [Array<Integer>, nil] the portals that are to be gone over; nil: there is one, or one was said
+      def to_go_over
+        Vidcache.settings.portals if current.nil?
+      end
+
       # For what goes over all that is known: the tasks, the reconcile. Once, where there is one portal; where there are
       # several, once in each, unless one was said.
       #
@@ -59,7 +69,7 @@ module Vidcache
       # @return [Array] what the block returned
       # @raise as {in_each}
       def each(&block)
-        portals = current.nil? ? Vidcache.settings.portals : nil
+        portals = to_go_over
         portals.nil? ? [yield(current)] : in_each(portals, &block)
       end
 

@@ -26,10 +26,10 @@ module Vidcache
     def perform(model = nil, portal = nil)
       return Vidcache.in_portal(portal) { Reconcile.new(model&.constantize).run } if portal
 
-      portals = Portals.current.nil? ? Vidcache.settings.portals : nil
+      portals = Portals.to_go_over
       return Reconcile.new(model&.constantize).run if portals.nil?
 
-      Portals.each { |each| self.class.set(queue: queue_name, priority: priority).perform_later(model, each) }
+      Portals.in_each(portals) { |each| self.class.set(queue: queue_name, priority: priority).perform_later(model, each) }
     end
 
     # Enqueues a job that reads whoever has become doubtful, unless nobody has, or this process has just enqueued one.

@@ -298,8 +298,7 @@ module Vidcache
     BOTH = "config.vidcache.portals and config.vidcache.portal_id are both set: where each tenant has a portal there is none for the rest, so " \
            "leave portal_id out (the generated initializer takes it from HUBSPOT_PORTAL)"
     NO_NUMBER = "%s is no portal: HubSpot's ids of portals are positive integers"
-    private_constant :NO_PORTAL, :ONE_PORTAL, :BOTH, :NO_NUMBER
-    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL
+    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL, :NO_PORTAL, :ONE_PORTAL, :BOTH, :NO_NUMBER
 
     private
 
