@@ -9,7 +9,7 @@ use crate::arguments::{File, List, Reason};
 use crate::failure::Result;
 use crate::file;
 use crate::output::Output;
-use crate::words::{moment, plain};
+use crate::words::{claim, moment, plain};
 
 /// After this somebody may have changed the email at HubSpot, and its webhook may have been lost.
 pub(crate) const LONG_AGO: Duration = Duration::from_secs(30 * 86_400);
@@ -54,10 +54,7 @@ pub(crate) fn conflicts(file: &File, limit: u32, out: &mut Output) -> Result<boo
                 let Conflict { user, vid, holder, since, .. } = &conflict;
                 let of = vid.map_or("no contact".into(), |vid| format!("contact {vid}"));
                 let other = holder.map_or("another contact".into(), |vid| format!("contact {vid}"));
-                let what = match conflict.why.name() {
-                    "vid_taken" => "is another user's contact",
-                    _ => "holds their email",
-                };
+                let what = claim(&conflict);
                 format!("user {}, {of}: {other} {what}, since {}", plain(user), moment(*since))
             },
             || {

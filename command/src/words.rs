@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use vidcache::{Email, Millis};
+use vidcache::{Conflict, Email, Millis};
 
 use crate::failure::{Failure, Result};
 
@@ -32,6 +32,14 @@ pub(crate) fn moment(at: Millis) -> String {
             format!("{year}-{:02}-{day:02} {h:02}:{m:02}:{s:02} UTC", u8::from(month))
         }
         _ => "never".into(),
+    }
+}
+
+/// What the other contact of a conflict is in the way of, as the end of a sentence about that contact.
+pub(crate) fn claim(conflict: &Conflict) -> &'static str {
+    match conflict.why.name() {
+        "vid_taken" => "is another user's contact",
+        _ => "holds their email",
     }
 }
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vidcache::{UserKey, Vid, Vidcache};
+use vidcache::{UserKey, UserToRead, Vid, Vidcache};
 
 use super::http::{Answer, Request};
 use crate::failure::Failure;
 use crate::lists::LONG_AGO;
 use crate::whole::Counts;
-use crate::words::{moment, plain, size};
+use crate::words::{claim, moment, plain, size};
 use crate::{users, whole};
 
 const STYLE: &str = include_str!("style.css");
@@ -172,15 +172,11 @@ fn conflicts(cache: &Vidcache) -> Result<Screen, Refused> {
         None => Cell::Text("none is known".into()),
     };
     let rows = found.iter().map(|conflict| {
-        let what = match conflict.why.name() {
-            "vid_taken" => "is another user's contact",
-            _ => "holds their email",
-        };
         vec![
             Cell::User(conflict.user.clone()),
             contact(conflict.vid),
             contact(conflict.holder),
-            Cell::Text(what.into()),
+            Cell::Text(claim(conflict).into()),
             Cell::Text(moment(conflict.since)),
         ]
     });
@@ -203,22 +199,23 @@ fn conflicts(cache: &Vidcache) -> Result<Screen, Refused> {
 
 fn unconfirmed(cache: &Vidcache) -> Result<Screen, Refused> {
     let found = cache.users_to_read(false, Duration::ZERO, None, MANY)?;
-    let rows = found.iter().map(|user| {
-        vec![Cell::User(user.user.clone()), Cell::Contact(user.vid.to_string()), Cell::Text(moment(user.read_at))]
-    });
     let long_ago = cache.users_to_read(true, LONG_AGO, None, MANY)?;
-    let old = long_ago.iter().map(|user| {
-        vec![Cell::User(user.user.clone()), Cell::Contact(user.vid.to_string()), Cell::Text(moment(user.read_at))]
-    });
+    let rows = |users: &[UserToRead]| {
+        let row = |user: &UserToRead| {
+            vec![Cell::User(user.user.clone()), Cell::Contact(user.vid.to_string()), Cell::Text(moment(user.read_at))]
+        };
+        users.iter().map(row).collect()
+    };
     let columns = &["User", "Contact", "Last read"];
     let parts = vec![
         Part::Text("Their pages give the id alone until something reads their contacts from HubSpot.".into()),
-        listed("Not confirmed, the longest unread first", columns, rows.collect()),
+        listed("Not confirmed, the longest unread first", columns, rows(&found)),
         Part::Heading("Confirmed long ago"),
-        listed("More than 30 days ago", columns, old.collect()),
+        listed("More than 30 days ago", columns, rows(&long_ago)),
     ];
-    let data = |users: &[vidcache::UserToRead]| {
-        let each = |user: &vidcache::UserToRead| json!({"user": user.user, "contact": user.vid.to_string(), "read_at": user.read_at});
+    let data = |users: &[UserToRead]| {
+        let each =
+            |user: &UserToRead| json!({"user": user.user, "contact": user.vid.to_string(), "read_at": user.read_at});
         users.iter().map(each).collect::<Vec<_>>()
     };
     let data = json!({"unconfirmed": data(&found), "confirmed_long_ago": data(&long_ago)});
