@@ -32,7 +32,7 @@ pub(crate) fn copy(tables: &Tables, facts: &Facts) -> Vec<String> {
     let mut all = Statements { tables, all: Vec::new(), copies: true };
     let rows: Vec<_> =
         raised(&nothing, facts).into_iter().map(|(vid, whose)| format!("({vid}, {})", bytes(whose.column()))).collect();
-    all.join("contacts", "(vid, whose)", &rows, &format!("(vid) DO UPDATE SET {RAISED}"));
+    all.join("contacts", "(vid, whose)", &rows, &format!("(vid) DO UPDATE SET {}", joined()));
     all.write(&nothing, facts);
     // What the tables erased and the file did not: whoever erases from now on finds what was copied.
     let buried = format!("{GRAVE}email) IN (SELECT email FROM {{buried}})");
@@ -189,7 +189,7 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
         })
         .collect();
     let conflict = format!(
-        "(vid) DO UPDATE SET {RAISED},
+        "(vid) DO UPDATE SET {},
            email = CASE WHEN {LATER} THEN excluded.email
              WHEN (excluded.email_at, coalesce(excluded.read_at, 0)) = (t.email_at, coalesce(t.read_at, 0))
                AND excluded.email IS DISTINCT FROM t.email THEN NULL ELSE t.email END,
@@ -199,7 +199,8 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
            restored_at = greatest(t.restored_at, excluded.restored_at),
            doubted_to = greatest(t.doubted_to, excluded.doubted_to),
            doubted_at = greatest(t.doubted_at, excluded.doubted_at),
-           asked_at = greatest(t.asked_at, excluded.asked_at)"
+           asked_at = greatest(t.asked_at, excluded.asked_at)",
+        joined()
     );
     let unburied = format!(
         "CASE WHEN NOT EXISTS (SELECT FROM {{buried}} b WHERE b.email = {GRAVE}v.email::bytea)) THEN v.email::bytea END"
@@ -244,8 +245,12 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 const SEVERAL: &str = "decode('', 'hex')";
 
 /// The join of whose a contact is.
-const RAISED: &str = "whose = CASE WHEN excluded.whose IS NULL OR t.whose = excluded.whose THEN t.whose
-             WHEN t.whose IS NULL THEN excluded.whose ELSE decode('', 'hex') END";
+fn joined() -> String {
+    format!(
+        "whose = CASE WHEN excluded.whose IS NULL OR t.whose = excluded.whose THEN t.whose
+           WHEN t.whose IS NULL THEN excluded.whose ELSE {SEVERAL} END"
+    )
+}
 
 fn merges(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.merges, &after.merges);
