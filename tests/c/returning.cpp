@@ -1,16 +1,10 @@
 // vidcache.hpp where nothing may throw: compiled with -fno-exceptions and -fno-rtti.
 #include <vidcache.hpp>
 
+#include "check.hpp"
+
 #include <cstdio>
 #include <cstdlib>
-
-#define CHECK(condition) \
-  do { \
-    if (!(condition)) { \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort(); \
-    } \
-  } while (0)
 
 int main(int count, char **arguments)
 {

@@ -1,19 +1,13 @@
 // vidcache.hpp: what it adds to the C functions.
 #include <vidcache.hpp>
 
+#include "check.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <type_traits>
 #include <utility>
-
-#define CHECK(condition) \
-  do { \
-    if (!(condition)) { \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort(); \
-    } \
-  } while (0)
 
 static_assert(!std::is_copy_constructible_v<vidcache::cache> && std::is_nothrow_move_constructible_v<vidcache::cache>);
 

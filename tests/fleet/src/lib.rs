@@ -6,6 +6,7 @@ mod proxy;
 pub mod rig;
 mod scaled;
 mod server;
+pub mod told;
 
 pub use host::{Host, PORTAL, Page, SECRET};
 pub use server::Server;

@@ -6,22 +6,8 @@ use std::time::Duration;
 use postgres::error::SqlState;
 use vidcache::in_database::{Distrust, Reply};
 use vidcache::{Email, Error, ErrorCode, Reason, UserKey, Vid};
+use vidcache_fleet::told::{ANN, answer, hosts_one_set_up as hosts};
 use vidcache_fleet::{Host, PORTAL, SECRET, Server};
-
-const ANN: &str = "ann@shop.test";
-
-/// HubSpot's answer: which email a contact holds, as of some second.
-fn answer(vid: i64, email: &str, second: u8) -> String {
-    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-03-01T10:00:{second:02}.000Z"}}"#)
-}
-
-/// Two hosts, of which one has recorded that user 1 is contact 901 and HubSpot holds Ann's email for it.
-fn hosts(server: &Server) -> (String, Host, Host) {
-    let (name, mut worker) = Host::first(server);
-    let web = Host::of(server, &name, PORTAL, SECRET);
-    worker.record(1, &answer(901, ANN, 0), None).expect("recorded");
-    (name, web, worker)
-}
 
 /// What became of a page's statement and of a write's: the library's errors.
 fn refused(host: &mut Host) -> (ErrorCode, ErrorCode) {

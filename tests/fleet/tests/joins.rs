@@ -4,32 +4,8 @@ use std::time::Duration;
 
 use vidcache::in_database::Reply;
 use vidcache::{Email, Error, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
-use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
-
-const ANN: &str = "ann@shop.test";
-
-/// HubSpot's answer: which email a contact holds, as of some second.
-fn answer(vid: i64, email: &str, second: u8) -> String {
-    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-03-01T10:00:{second:02}.000Z"}}"#)
-}
-
-/// HubSpot's webhook, as of some second of the same minute.
-fn event(fields: &str, second: i64) -> String {
-    format!(r#"{{"portalId":{PORTAL},"occurredAt":{},"eventId":1,{fields}}}"#, 1_772_359_200_000 + second * 1000)
-}
-
-fn id_alone(id: i64, why: Reason) -> Page {
-    (None, Some(id), why, None)
-}
-
-/// Two hosts, of which one has recorded that user 1 is contact 901 and HubSpot holds Ann's email for it.
-fn hosts(server: &Server) -> (String, Host, Host) {
-    let (name, mut worker) = Host::first(server);
-    let mut web = Host::of(server, &name, PORTAL, SECRET);
-    web.set_up();
-    worker.record(1, &answer(901, ANN, 0), None).expect("recorded");
-    (name, web, worker)
-}
+use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone};
+use vidcache_fleet::{Host, PORTAL, SECRET, Server};
 
 /// Each asks before the other one writes, and neither waits for the other.
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vidcache::in_database::Database;
 use vidcache::{ChangeToken, Email, Options, Synchronous, UserKey, Vid, Vidcache};
-use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
+use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server, told};
 
 /// SplitMix64.
 struct Dice(u64);
@@ -31,8 +31,7 @@ fn email(n: i64) -> String {
 }
 
 fn answer(vid: i64, email_of: i64, second: i64) -> String {
-    let email = email(email_of);
-    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-03-01T10:00:{second:02}.000Z"}}"#)
+    told::answer(vid, &email(email_of), second)
 }
 
 /// A batch of a few events.
