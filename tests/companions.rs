@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{beside, child_path, link, linked, open, options, start, temporary, until, vid};
 use vidcache::{Options, UserKey, Vidcache};
@@ -128,6 +128,33 @@ fn who_comes_first_after_log_and_index_were_deleted_waits_for_what_was_in_the_lo
 #[test]
 fn who_comes_first_after_the_index_was_deleted_reads_the_log() {
     who_comes_first_waits_for_what_was_in_the_log(&["-shm"]);
+}
+
+/// An empty log shows nobody that its index is gone, and a process that is asked nothing does not look.
+#[test]
+fn who_comes_first_after_the_index_of_an_empty_log_was_deleted_waits_for_nobody() {
+    let _alone = common::alone();
+    let (_dir, path) = temporary();
+    {
+        let cache = open(&path);
+        link(&cache, 1);
+    }
+    let cache = open(&path);
+    assert_eq!(vid(&cache, 1), 1);
+    assert_eq!(fs::metadata(beside(&path, "-wal")).unwrap().len(), 0);
+    fs::remove_file(beside(&path, "-shm")).unwrap();
+    let begun = Instant::now();
+    let mut newcomer = Other::start(&path);
+    newcomer.link(2);
+    assert!(begun.elapsed() < Duration::from_secs(4), "the newcomer waited for a quiet process");
+    until("what the newcomer wrote", || linked(&cache, 2));
+    link(&cache, 3);
+    newcomer.link(4);
+    newcomer.end();
+    cache.close();
+    let again = open(&path);
+    assert_eq!(again.verify().unwrap(), [""; 0]);
+    assert_eq!((1..5).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
 }
 
 /// A fork, or an end, is an occasion too.

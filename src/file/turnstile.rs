@@ -268,15 +268,16 @@ impl Guards {
         let in_use = self.database().is_some_and(|database| is_locked(&database.file, SHARED).unwrap_or(false));
         let index_is_gone = file_id(&beside(path, INDEX)).is_none();
         if in_use && index_is_gone && log.as_ref().is_none_or(|log| log.len() == 0) {
-            // Somebody is coming or going; or both were deleted, and what is in the log is there alone.
+            // The index was deleted; and with it perhaps a log that had frames, in whose place somebody else's program
+            // made this one.
             return self.find_left(path);
         }
         self.expected_log = file_id(&beside(path, LOG));
         Ok(true)
     }
 
-    /// Others have a log that has no name any more, and have not noticed: it is brought back for them where it can be
-    /// found. Where it cannot, they will bring it.
+    /// Others have a log that has no name any more, or an index to it that has none, and have not noticed: the log is
+    /// brought back for them where it can be found. Where it cannot, they will bring it.
     fn find_left(&mut self, path: &Path) -> Result<bool> {
         let Some(database) = file_id(path) else { return Err(Error::Busy) };
         let named = file_id(&beside(path, INDEX));

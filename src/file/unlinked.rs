@@ -1,4 +1,5 @@
-//! A log without a name, found where it is still open: with whoever has not noticed yet, who may be quiet for hours.
+//! A log that lost its name or its index, found where both are still open: with whoever has not noticed yet, who may be
+//! quiet for hours.
 //!
 //! Linux shows the descriptors of all processes of one user under `/proc` (proc_pid_fd(5)), by name and to be opened
 //! anew. Of another user, or in another container, there is nothing to be seen; then whoever has the log must notice.
@@ -9,15 +10,18 @@ use std::path::{Path, PathBuf};
 
 use super::names::{FileId, INDEX, LOG, beside, file_id};
 
-/// The log that a process has open beside the database of this id, and whose name is gone; with its index, of which
-/// `is_current` has to be so.
+/// The log that a process has open beside the database of this id; with its index, of which `is_current` has to be so.
+/// A log whose name is gone goes before one that has it: only that one holds what the database lacks.
 pub(super) fn log(path: &Path, database: FileId, is_current: impl Fn(&File) -> bool) -> Option<(File, File)> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let descriptors = processes.filter_map(|process| fs::read_dir(process.path().join("fd")).ok());
-    descriptors.filter_map(|open| of_process(path, database, open)).find(|(_, index)| is_current(index))
+    let named = beside(path, LOG);
+    [gone(&named), named].iter().find_map(|log| {
+        let processes = fs::read_dir("/proc").ok()?.flatten();
+        let descriptors = processes.filter_map(|process| fs::read_dir(process.path().join("fd")).ok());
+        descriptors.filter_map(|open| of_process(path, log, database, open)).find(|(_, index)| is_current(index))
+    })
 }
 
-fn of_process(path: &Path, database: FileId, descriptors: fs::ReadDir) -> Option<(File, File)> {
+fn of_process(path: &Path, log_name: &Path, database: FileId, descriptors: fs::ReadDir) -> Option<(File, File)> {
     let (mut log, mut index, mut has_database) = (None, None, false);
     for descriptor in descriptors.flatten().map(|entry| entry.path()) {
         let Ok(name) = fs::read_link(&descriptor) else { continue };
@@ -25,7 +29,7 @@ fn of_process(path: &Path, database: FileId, descriptors: fs::ReadDir) -> Option
             has_database |= file_id(&descriptor) == Some(database);
         } else if name == gone(path) {
             return None; // Its log may be that of another database.
-        } else if name == gone(&beside(path, LOG)) {
+        } else if name == log_name {
             log = Some(descriptor);
         } else if name == beside(path, INDEX) || name == gone(&beside(path, INDEX)) {
             index = Some(descriptor);
