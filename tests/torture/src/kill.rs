@@ -18,10 +18,10 @@ const USERS: i64 = 100;
 const KINDS: i64 = 4;
 const AROUND: i64 = USERS * KINDS;
 
-/// One writer's place: how many writes it has had acknowledged, and the token of its last change.
-struct Slot<'a> {
-    number: i64,
-    acknowledged: &'a AtomicI64,
+/// One writer's place, and how many writes it has had acknowledged.
+pub(crate) struct Slot<'a> {
+    pub(crate) number: i64,
+    pub(crate) acknowledged: &'a AtomicI64,
 }
 
 impl Slot<'_> {
@@ -56,7 +56,7 @@ impl Slot<'_> {
     }
 
     /// Looks at the writes from `from` up to the last acknowledged one, all or a few. The writer is dead.
-    fn check(&self, cache: &Vidcache, step: usize) -> Result<(), String> {
+    pub(crate) fn check(&self, cache: &Vidcache, step: usize) -> Result<(), String> {
         let last = self.acknowledged.load(Ordering::Acquire);
         // The write after the last one may have happened too: that user is left out.
         let first = (last + 2 - AROUND).max(1);
@@ -70,8 +70,7 @@ impl Slot<'_> {
     }
 
     /// A writer's life, until it is killed.
-    fn live(&self, path: &Path) -> Result<(), String> {
-        let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
+    pub(crate) fn live(&self, cache: &Vidcache) -> Result<(), String> {
         // The changes that it had begun when it was killed, as a worker would end them.
         std::thread::sleep(Duration::from_millis(1));
         for change in cache.stale_changes(Duration::ZERO, 1_000).map_err(|e| format!("stale_changes: {e}"))? {
@@ -83,20 +82,22 @@ impl Slot<'_> {
         }
         loop {
             let n = self.acknowledged.load(Ordering::Relaxed) + 1;
-            self.write(&cache, n).map_err(|e| format!("write {n}: {e}"))?;
+            self.write(cache, n).map_err(|e| format!("write {n}: {e}"))?;
             self.acknowledged.store(n, Ordering::Release);
         }
     }
 }
 
-fn slots(shared: &[AtomicI64]) -> Vec<Slot<'_>> {
-    (0..SLOTS).map(|n| Slot { number: n as i64 + 1, acknowledged: &shared[n] }).collect()
+/// A slot for each number but the last, which counts what [`watch`] reads.
+pub(crate) fn slots(shared: &[AtomicI64]) -> Vec<Slot<'_>> {
+    let acknowledged = shared.iter().take(shared.len() - 1);
+    acknowledged.zip(1..).map(|(acknowledged, number)| Slot { number, acknowledged }).collect()
 }
 
 /// Looks up what has just been acknowledged, for ever, in two threads.
-fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), String> {
+pub(crate) fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), String> {
     let cache = open(path).map_err(|e| format!("the reader cannot open: {e}"))?;
-    let reads = &shared[SLOTS];
+    let reads = &shared[shared.len() - 1];
     let look = |seed: u64| -> Result<(), String> {
         let mut random = Random::new(seed);
         loop {
@@ -163,7 +164,11 @@ pub(crate) fn run(run: Run) -> Outcome {
             while living.len() < wanted {
                 let free: Vec<usize> = (0..SLOTS).filter(|n| living.iter().all(|one| one.slot != *n)).collect();
                 let slot = *random.pick(&free);
-                living.push(Living { pid: fork(|| slots[slot].live(&path)), slot });
+                let pid = fork(|| {
+                    let cache = open(&path).map_err(|e| format!("a writer cannot open: {e}"))?;
+                    slots[slot].live(&cache)
+                });
+                living.push(Living { pid, slot });
                 births += 1;
             }
             // Long enough that the kills and the writes come to an end together.

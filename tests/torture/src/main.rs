@@ -14,6 +14,7 @@ mod kill;
 mod power;
 mod random;
 mod shared;
+mod soak;
 mod storm;
 mod vfs;
 mod world;
@@ -35,7 +36,7 @@ struct Arguments {
     /// A few seconds instead of minutes.
     #[arg(long)]
     short: bool,
-    /// How long each kind of "companions" lasts.
+    /// How long "soak" lasts, and each kind of "companions".
     #[arg(long)]
     minutes: Option<u64>,
     /// Of "companions" only the kinds that begin so, such as "Written".
@@ -72,6 +73,8 @@ enum Fault {
     Attack,
     /// processes write while their files are opened, copied, linked, read, deleted, replaced, written over or cut
     Companions,
+    /// 8 processes of 2 threads write, and one of them is killed each second
+    Soak,
 }
 
 /// How a fault is to be run.
@@ -101,6 +104,7 @@ impl Fault {
             Self::Clock => clock::run(run),
             Self::Attack => attack::run(run),
             Self::Companions => companions::run(run),
+            Self::Soak => soak::run(run),
         }
     }
 }
