@@ -65,6 +65,43 @@ fn rows_come_as_csv_or_objects_and_compressed() {
     knows_the_rows(&place);
 }
 
+/// The guide's own line, with the app's database in place of its.
+#[test]
+fn an_apps_database_is_read_by_its_own_client_before_a_pipe() {
+    let guide = include_str!("../../docs/guides/command.md");
+    let line = guide.lines().find(|line| line.starts_with("sqlite3 -csv")).expect("the guide's line");
+    if Command::new("sqlite3").arg("-version").output().is_err() {
+        println!("skipped because there is no program sqlite3");
+        return;
+    }
+    let place = Place::empty();
+    rusqlite::Connection::open(place.folder().join("app.sqlite3"))
+        .and_then(|app| {
+            app.execute_batch(
+                "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, hubspot_id INTEGER);
+                 INSERT INTO users VALUES (1, 'Ann, or \"A\"', 901), (2, 'Ben', NULL), (3, 'Cy', 903)",
+            )
+        })
+        .expect("an app's database");
+    let shell = |line: &str| {
+        let mut run = place.fill(&[]);
+        let program = run.command.get_program().to_owned();
+        let mut shell = Command::new("bash");
+        shell.envs(run.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.current_dir(place.folder()).args(["-c", line]).env("vidcache", program);
+        run.command = shell;
+        run
+    };
+    let line = line.replace("| vidcache ", "| \"$vidcache\" ");
+    let told = shell(&line).ends(0);
+    assert!(told.stdout.starts_with("2 users are taken in"), "{}", told.stdout);
+    let vid = |user| place.cache().resolve(UserKey::from(user)).expect("rows").map(|found| found.vid.get());
+    assert_eq!([1, 2, 3].map(vid), [Some(901), None, Some(903)]);
+    // A query that fails is a failure of the whole.
+    let failing = line.replace("FROM users", "FROM nobody");
+    assert_ne!(shell(&format!("set -o pipefail; {failing}")).output().0, Some(0));
+}
+
 #[test]
 fn the_export_of_hubspot_is_taken_as_it_comes() {
     let place = Place::empty();

@@ -189,7 +189,7 @@ fn conflicts(cache: &Vidcache) -> Result<Screen, Refused> {
         json!({
             "user": conflict.user,
             "contact": conflict.vid.map(|vid| vid.to_string()),
-            "other": conflict.holder.map(|vid| vid.to_string()),
+            "holder": conflict.holder.map(|vid| vid.to_string()),
             "why": conflict.why.name(),
             "since": conflict.since,
         })
