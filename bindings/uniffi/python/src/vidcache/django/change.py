@@ -13,7 +13,8 @@ from typing import Any, Optional
 from django.db import connections, transaction
 
 from .._page import report
-from . import get_cache
+from ..errors import VidcacheError
+from . import get_cache, unavailable
 from .declaration import Declaration
 
 
@@ -107,27 +108,34 @@ def quietly(outcome: str, do: Callable[[], object]) -> None:
         report(outcome, error)
 
 
-def begin(declaration: Declaration, user: Any, using: str) -> int:
+def begin(declaration: Declaration, user: Any, using: str) -> Optional[int]:
     """Begins a change of this user in the connection's transaction. After the commit a job is enqueued, after a
-    rollback the change is abandoned. Returns its token. Raises as `Cache.begin_email_change`: then the email must
-    not be written. """
+    rollback the change is abandoned. Returns its token; None: the file cannot be used, and the app wants its users
+    saved all the same (`unavailable`), so the job is to begin it. Raises as `Cache.begin_email_change`: then the email
+    must not be written. """
     from . import queue
 
     key = declaration.user_key(user)
-    token = get_cache().begin_email_change(key)
-    job = queue.payload(declaration, user, change=token, before=declaration.email_of(user))
+    token: Optional[int] = None
+    try:
+        token = get_cache().begin_email_change(key)
+    except (VidcacheError, OSError) as error:
+        if not unavailable.saves(error):
+            raise
+    job = queue.payload(declaration, user, change=token, before=declaration.email_of(user), unbegun=token is None)
 
     def enqueue() -> None:
-        quietly(
-            f"user {key}: no job was enqueued, so the change stays outstanding until vidcache_reconcile makes one",
-            lambda: queue.enqueue(job, queue.quiet_period()),
-        )
+        if token is None:
+            outcome = f"user {key}: no job was enqueued, so nobody begins the change: their pages give the id alone"
+            quietly(outcome, lambda: queue.enqueue(job, 0))
+        else:
+            outcome = f"user {key}: no job was enqueued, so the change stays outstanding until vidcache_reconcile makes one"
+            quietly(outcome, lambda: queue.enqueue(job, queue.quiet_period()))
 
     def abandon() -> None:
-        quietly(
-            f"user {key}: a change was not abandoned, so it stays outstanding",
-            lambda: get_cache().abandon_email_change(key, token),
-        )
+        if token is not None:
+            outcome = f"user {key}: a change was not abandoned, so it stays outstanding"
+            quietly(outcome, lambda: get_cache().abandon_email_change(key, token))
 
     try:
         join(Member(enqueue, abandon), using)
@@ -137,11 +145,11 @@ def begin(declaration: Declaration, user: Any, using: str) -> int:
     return token
 
 
-def sign_up(declaration: Declaration, user: Any, using: str) -> None:
-    """Enqueues a new user's job once their row is committed."""
+def sign_up(declaration: Declaration, user: Any, using: str, row_of: Optional[float] = None) -> None:
+    """Enqueues a new user's job once their row is committed. `row_of`: see `Memory`."""
     from . import queue
 
-    job = queue.payload(declaration, user, signed_up_as=declaration.email_of(user))
+    job = queue.payload(declaration, user, signed_up_as=declaration.email_of(user), row_of=row_of)
     outcome = f"user {declaration.user_key(user)}: no job was enqueued, so vidcache_reconcile has to find them"
     join(Member(lambda: quietly(outcome, lambda: queue.enqueue(job, 0))), using)
 

@@ -16,7 +16,7 @@ from .. import _input
 from ..errors import CannotOpen, InvalidSecret
 from . import configuration, no_store
 from .declaration import declaration_of, declared
-from .settings import access_token, configured, enqueue, given
+from .settings import access_token, configured, enqueue, given, saves_without_file
 from .webhook_address import problem as problem_of_address
 from .webhook_address import webhook_url
 
@@ -54,6 +54,10 @@ def check(**_: Any) -> list[checks.CheckMessage]:
         problems.append(
             checks.Error("VIDCACHE's secret must be bytes or a str of at least 16 bytes", id="vidcache.E003")
         )
+    try:
+        saves_without_file()
+    except ImproperlyConfigured as error:
+        problems.append(checks.Error(str(error), id="vidcache.E011"))
     problems += _changes()
     processors = [
         name for engine in settings.TEMPLATES for name in engine.get("OPTIONS", {}).get("context_processors", [])

@@ -6,13 +6,15 @@ the row is gone. """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import time
+from typing import Any, Optional
 
 from django.db import connections
 from django.db.models.signals import post_delete, post_save
 
 from .._page import logger
-from . import change, get_cache, settings
+from . import change, get_cache, settings, unavailable
 from .declaration import Declaration, declaration_of
 
 
@@ -31,24 +33,42 @@ def _saved(sender: Any, instance: Any, created: bool, using: str, **_: Any) -> N
     declaration = declaration_of(sender) if created else None
     if declaration is None or not settings.configured():
         return
+    row_of: Optional[float] = None
     try:
         _forget_whose_key_it_was(declaration, instance)
-    except BaseException:
-        if not connections[using].in_atomic_block:
+    except BaseException as error:
+        if isinstance(error, Exception) and unavailable.saves(error):
+            row_of = time.time()
+        elif not connections[using].in_atomic_block:
             # It is committed already, and its pages would speak of another person: no row is made, as in a
             # transaction.
             rows = declaration.rows(using).filter(pk=instance.pk)
             rows._raw_delete(using)
-        raise
-    if declaration.email_of(instance) is not None:
-        change.sign_up(declaration, instance, using)
+        if row_of is None:
+            raise
+    if row_of is not None or declaration.email_of(instance) is not None:
+        change.sign_up(declaration, instance, using, row_of)
 
 
 def _forget_whose_key_it_was(declaration: Declaration, user: Any) -> None:
     key = declaration.user_key(user)
     if is_known(key):
-        get_cache().forget(key)
-        logger.error("user %s: a row was made whose key the file knew of another user, who is forgotten", key)
+        _forget_former(key)
+
+
+def make_up_for(key: Any, made_at: float) -> None:
+    """What is done when a row is made, later: for a row that was made (`made_at`, seconds since 1970) while the file
+    could not be asked. What was known before that is somebody else's."""
+    held = json.loads(get_cache().export(key))
+    since = [link["first_at"] for link in held["links"]]
+    since += [begun["begun_at"] for begun in held["changes"] if begun["ended_at"] is None]
+    if any(at is not None and at < made_at * 1000 for at in since):
+        _forget_former(key)
+
+
+def _forget_former(key: Any) -> None:
+    get_cache().forget(key)
+    logger.error("user %s: a row was made whose key the file knew of another user, who is forgotten", key)
 
 
 def _deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:

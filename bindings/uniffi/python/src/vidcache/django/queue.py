@@ -23,11 +23,13 @@ def payload(
     before: Optional[str] = None,
     signed_up_as: Optional[str] = None,
     creates: Optional[bool] = None,
+    unbegun: bool = False,
+    row_of: Optional[float] = None,
 ) -> dict[str, Any]:
-    """What a job of this user is given. `before`: the email that HubSpot may know them by besides the present one.
-    `creates`: see `Memory`.
+    """What a job of this user is given. `before`: the email that HubSpot may know them by besides the present one. The
+    others: see `Memory`.
     """
-    memory = Memory(creates=creates, signed_up_as=signed_up_as)
+    memory = Memory(creates=creates, signed_up_as=signed_up_as, unbegun=unbegun, row_of=row_of)
     memory.add(before)
     return {
         "model": declaration.label,

@@ -26,6 +26,7 @@ OF_DJANGO = frozenset(
         "queue",
         "rq_queue",
         "quiet_period",
+        "when_unavailable",
         "access_token",
         "client_secret",
         "webhook_url",
@@ -61,6 +62,14 @@ def configuration() -> dict[str, Any]:
 def no_store() -> bool:
     """Whether VIDCACHE leaves `no_store` on."""
     return given("no_store") is not False
+
+
+def saves_without_file() -> bool:
+    """Whether a user is saved while the file cannot be used: see `unavailable`. Raises ImproperlyConfigured."""
+    wished = given("when_unavailable")
+    if wished not in (None, "raise", "save"):
+        raise ImproperlyConfigured('VIDCACHE["when_unavailable"] is neither "raise" nor "save"')
+    return bool(settings.DEBUG) if wished is None else bool(wished == "save")
 
 
 def enqueue() -> Enqueue:

@@ -50,10 +50,11 @@ def hubspot_emails_will_change(users: Iterable[Any], *, using: Optional[str] = N
             _SAID.reset(token)
 
 
-def hubspot_email_will_change(user: Any, *, using: Optional[str] = None) -> int:
+def hubspot_email_will_change(user: Any, *, using: Optional[str] = None) -> Optional[int]:
     """Begins a change of a user's email, for what no UPDATE of their row tells: the email, or what `usable` asks
     for, stands in another table. To be called in the transaction that writes it, before the write. When that
-    commits a job is enqueued; when it rolls back, the change is abandoned. Returns the change's token.
+    commits a job is enqueued; when it rolls back, the change is abandoned. Returns the change's token; None: it is begun later
+    (VIDCACHE's `when_unavailable`).
 
     Raises LookupError (a model without `has_vid`), TransactionManagementError (no transaction: what is written
     afterwards would not be in it), and as `Cache.begin_email_change`; then nothing may be written. """

@@ -12,6 +12,7 @@ What it keeps, whatever they do:
 - a job that is delivered twice, or whose change is no longer outstanding, tells HubSpot nothing;
 - a job whose row is gone, and whose key another row may have, tells HubSpot nothing; nor does one of a user whose
   address may not be used yet (`has_vid(usable=…)`);
+- what was saved while the file could not be used (`unavailable`) is begun once it can, and the job is tried until then;
 - a change that the file does not know, since the file was lost or is an old copy, is begun anew;
 - a person has one contact. Before one is made for a change, theirs is looked for by the email before the change, by
   those that HubSpot was told in vain and by the present one, twice, some seconds apart; after a 404 by its id, too,
@@ -33,15 +34,18 @@ from typing import Any, Optional
 
 from ... import errors
 from ..._page import logger, report
-from .. import get_cache, settings
+from .. import forgetting, get_cache, settings
 from ..change import is_refused
 from ..declaration import Declaration, named
+from ..unavailable import of_the_file
 from .lease import AGAIN, Lease
 from .memory import Memory
 from .telling import RowGone, Telling, is_another_row
 
 ATTEMPTS = 10
 """How often a job is tried. Its changes are found again after that."""
+SELDOM = 600.0
+"""Seconds between the tries of a job that makes up for a save without the file, which are without end."""
 EARLY = 1
 """Seconds by which a queue may be early."""
 
@@ -63,37 +67,52 @@ def perform(payload: dict[str, Any]) -> Optional[Again]:
     left = float(payload.get("at", 0)) - time.time()
     if left > EARLY:
         return Again(payload, left)
-    tries = int(payload.get("tries", 0)) + 1
-    last_try = tries >= ATTEMPTS
     if payload.get("read"):
         from ..reconcile import Reconcile  # It enqueues jobs.
 
         Reconcile().read()
         return None
-    declaration = named(payload["model"])
-    job = _Job(declaration, dict(payload, tries=tries), last_try)
+    job = _Job(named(payload["model"]), dict(payload, tries=int(payload.get("tries", 0)) + 1))
     try:
         wait = job.perform()
     except RowGone:
         return None
     except Exception as error:
-        if last_try:
+        longer = float(job.tries**4 + 2)
+        if job.makes_up and of_the_file(error):
+            longer = min(longer, SELDOM)
+        elif job.is_last_try:
             raise
-        wait_for = error.retry_after if isinstance(error, errors.RateLimited) else None
+        elif isinstance(error, errors.RateLimited) and error.retry_after is not None:
+            longer = error.retry_after
         report(f"user {job.name}: a job is tried again", error)
-        return job.again(tries, tries**4 + 2 if wait_for is None else wait_for)
+        return job.again(job.tries, longer)
     # To wait is not a try: nothing went wrong.
-    return None if wait is None else job.again(tries - 1, wait)
+    return None if wait is None else job.again(job.tries - 1, wait)
 
 
 class _Job:
-    def __init__(self, declaration: Declaration, payload: dict[str, Any], last_try: bool) -> None:
+    def __init__(self, declaration: Declaration, payload: dict[str, Any]) -> None:
         self.declaration = declaration
         self.payload = payload
-        self.last_try = last_try
         self.name = payload["pk"]
         self.key: Any = None
         self.memory: Optional[Memory] = None
+
+    @property
+    def tries(self) -> int:
+        """Which try it is: 1 for the first."""
+        return int(self.payload["tries"])
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether it is not tried again."""
+        return self.tries >= ATTEMPTS
+
+    @property
+    def makes_up(self) -> bool:
+        """Whether nobody but this job knows of what was saved."""
+        return self.memory is not None and (self.memory.unbegun or self.memory.row_of is not None)
 
     def again(self, tries: int, wait: float) -> Again:
         """The next try, which knows itself when it is due: a queue may hand it out early."""
@@ -121,10 +140,11 @@ class _Job:
 
     def _exclusively(self, user: Any, lease: Lease) -> Optional[float]:
         memory = self.memory or Memory()
+        self._forget_former(memory)
         if not self._is_its(user):
             return None
-        change = self._change_in_file()
-        telling = Telling(self.declaration, user, change, memory, self.payload["tries"], self.last_try)
+        change = self._change_in_file(memory)
+        telling = Telling(self.declaration, user, change, memory, self.tries, self.is_last_try)
         telling.lease = lease
         adopted = telling.adopt()
         if not self._is_untold(change) or (change is None and not adopted):
@@ -153,24 +173,35 @@ class _Job:
             return False
         return self.declaration.is_usable(user)
 
-    def _change_in_file(self) -> Optional[int]:
+    def _forget_former(self, memory: Memory) -> None:
+        """Once, for a row that was made while the file could not be asked whose its key was."""
+        if memory.row_of is not None:
+            forgetting.make_up_for(self.key, memory.row_of)
+            memory.row_of = None
+            self.payload["tries"] = 1
+
+    def _change_in_file(self, memory: Memory) -> Optional[int]:
         """The change that the job is for. Where the file does not know it (it was lost, moved aside, or is an old
         copy) one of the job's own, from whose beginning on it waits as long as any process could ask it to: what
         the file said of that was lost, too. """
         change: Optional[int] = self.payload["change"]
         if change is None:
-            return None
+            return self._begin(memory) if memory.unbegun else None
         try:
             get_cache().is_change_outstanding(self.key, change)
         except errors.UnknownChange as error:
-            change = get_cache().begin_email_change(self.key)
-            self.payload["change"] = change
-            if self.memory is not None:
-                self.memory.not_before = time.time() + settings.LONGEST
-                if self.memory.creates is None:
-                    self.memory.creates = False
+            change = self._begin(memory)
+            if memory.creates is None:
+                memory.creates = False
             report(f"user {self.key}: a job began a change of its own: the one that it was for is not in this file", error)
         return change
+
+    def _begin(self, memory: Memory) -> int:
+        own = get_cache().begin_email_change(self.key)
+        self.payload.update(change=own, tries=1)
+        memory.not_before = time.time() + settings.LONGEST
+        memory.unbegun = False
+        return own
 
     def _is_untold(self, change: Optional[int]) -> bool:
         """Whether the change is outstanding; without one, whether the file knows no contact of the user. Of a user

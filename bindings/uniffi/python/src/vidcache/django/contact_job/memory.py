@@ -26,14 +26,25 @@ class Memory:
     `not_before`: seconds since 1970, HubSpot is told no sooner. `none_found`: HubSpot said before that it knows
     nobody by any of the emails. `signed_up_as`: the email of a new user, of the job of that. `creates`: whether a
     contact may be made. None: the job is the own one of a change or a sign-up. False: it was made later, for one
-    whose own job may be lost and knew more. True: the app says so (`--create`). """
+    whose own job may be lost and knew more. True: the app says so (`--create`). `unbegun`: the change has yet to be
+    begun, and `row_of`: seconds since 1970, when a row was made whose key may have been another user's: both were saved
+    while the file could not be used (`unavailable`). """
 
-    def __init__(self, *, creates: Optional[bool] = None, signed_up_as: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        *,
+        creates: Optional[bool] = None,
+        signed_up_as: Optional[str] = None,
+        unbegun: bool = False,
+        row_of: Optional[float] = None,
+    ) -> None:
         self.formerly: list[str] = []
         self.not_before: float = 0.0
         self.none_found = False
         self.creates = creates
         self.signed_up_as = signed_up_as
+        self.unbegun = unbegun
+        self.row_of = row_of
 
     @classmethod
     def open(cls, sealed: Optional[str], key: Any) -> Memory:
@@ -48,6 +59,8 @@ class Memory:
             memory.none_found = bool(kept.get("none_found"))
             memory.creates = kept.get("creates")
             memory.signed_up_as = kept.get("signed_up_as")
+            memory.unbegun = bool(kept.get("unbegun"))
+            memory.row_of = kept.get("row_of")
         except Exception:
             logger.error(
                 "user %s: what the job kept cannot be read, so it does not know the email before the change: it is older than "
@@ -64,9 +77,8 @@ class Memory:
 
     def seal(self, key: Any) -> Optional[str]:
         """For the job's payload; None: there is nothing to keep, or it cannot be kept, which is reported."""
-        kept = {name: value for name, value in vars(self).items() if value not in (None, [], 0.0) or value is False}
-        if not self.none_found:
-            kept.pop("none_found")
+        # Of `creates` a no says something.
+        kept = {name: value for name, value in vars(self).items() if value or (name == "creates" and value is False)}
         if not kept:
             return None
         try:
