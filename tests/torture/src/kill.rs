@@ -69,22 +69,26 @@ impl Slot<'_> {
         Ok(())
     }
 
-    /// A writer's life, until it is killed.
-    pub(crate) fn live(&self, cache: &Vidcache) -> Result<(), String> {
+    /// A writer's life, until it is killed or a call of it fails.
+    pub(crate) fn live(&self, cache: &Vidcache) -> Result<(), Error> {
         // The changes that it had begun when it was killed, as a worker would end them.
         std::thread::sleep(Duration::from_millis(1));
-        for change in cache.stale_changes(Duration::ZERO, 1_000).map_err(|e| format!("stale_changes: {e}"))? {
-            let user: i64 = change.user.parse().map_err(|_| "a user that is none of ours")?;
+        for change in cache.stale_changes(Duration::ZERO, 1_000)? {
+            let user: i64 = change.user.parse().expect("a user of ours");
             if user / 10_000 == self.number {
-                let ended = cache.abandon_email_change(UserKey::from(user), change.token);
-                ended.map_err(|e| format!("abandon: {e}"))?;
+                cache.abandon_email_change(UserKey::from(user), change.token)?;
             }
         }
         loop {
             let n = self.acknowledged.load(Ordering::Relaxed) + 1;
-            self.write(cache, n).map_err(|e| format!("write {n}: {e}"))?;
+            self.write(cache, n)?;
             self.acknowledged.store(n, Ordering::Release);
         }
+    }
+
+    /// What failed, and where.
+    pub(crate) fn failed(&self, error: &Error) -> String {
+        format!("writer {} after {} writes: {error}", self.number, self.acknowledged.load(Ordering::Relaxed))
     }
 }
 
@@ -166,7 +170,7 @@ pub(crate) fn run(run: Run) -> Outcome {
                 let slot = *random.pick(&free);
                 let pid = fork(|| {
                     let cache = open(&path).map_err(|e| format!("a writer cannot open: {e}"))?;
-                    slots[slot].live(&cache)
+                    slots[slot].live(&cache).map_err(|e| slots[slot].failed(&e))
                 });
                 living.push(Living { pid, slot });
                 births += 1;

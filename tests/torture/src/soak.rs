@@ -1,10 +1,13 @@
 //! Eight processes of two threads that write without a pause, one of which is killed each second, and a process beside
-//! them that looks for stale answers. What was acknowledged is in shared memory, as in [`crate::kill`].
+//! them that looks for stale answers. What was acknowledged is in shared memory, as in [`crate::kill`]. Who is told
+//! `busy`, as may be where others of the machine leave them no processor, tries again, and that is counted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use vidcache::Error;
 
 use crate::kill::{Slot, slots, watch};
 use crate::random::Random;
@@ -16,15 +19,18 @@ const PROCESSES: usize = 8;
 const THREADS: usize = 2;
 
 /// The slots of one process, each in a thread, until it is killed. Whichever fails ends it.
-fn live(path: &Path, slots: &[Slot<'_>]) -> Result<(), String> {
+fn live(path: &Path, slots: &[Slot<'_>], busy: &AtomicI64) -> Result<(), String> {
     let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
     thread::scope(|scope| {
         for slot in slots {
             let cache = &cache;
             scope.spawn(move || {
-                if let Err(wrong) = slot.live(cache) {
-                    eprintln!("writer {}: {wrong}", slot.number);
-                    std::process::exit(1);
+                while let Err(error) = slot.live(cache) {
+                    if error != Error::Busy {
+                        eprintln!("{}", slot.failed(&error));
+                        std::process::exit(1);
+                    }
+                    busy.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -36,13 +42,14 @@ fn live(path: &Path, slots: &[Slot<'_>]) -> Result<(), String> {
 fn soak(
     path: &Path,
     shared: &[AtomicI64],
+    busy: &AtomicI64,
     random: &mut Random,
     time: Duration,
     living: &mut Vec<i32>,
 ) -> Result<u64, String> {
     let slots = slots(shared);
     let of = |process: usize| &slots[process * THREADS..(process + 1) * THREADS];
-    living.extend((0..PROCESSES).map(|process| fork(|| live(path, of(process)))));
+    living.extend((0..PROCESSES).map(|process| fork(|| live(path, of(process), busy))));
     let seed = random.next();
     living.push(fork(|| watch(path, shared, seed)));
     let cache = open(path).map_err(|e| e.to_string())?;
@@ -58,7 +65,7 @@ fn soak(
         kill(living[victim]);
         kills += 1;
         of(victim).iter().try_for_each(|slot| slot.check(&cache, 1))?;
-        living[victim] = fork(|| live(path, of(victim)));
+        living[victim] = fork(|| live(path, of(victim), busy));
     }
     Ok(kills)
 }
@@ -68,8 +75,9 @@ pub(crate) fn run(run: Run) -> Outcome {
     let dir = crate::shared::folder()?;
     let path = dir.path().join("hubspot.vidcache");
     let shared = numbers(PROCESSES * THREADS + 1);
+    let busy = &numbers(1)[0];
     let mut living = Vec::new();
-    let done = soak(&path, shared, &mut Random::new(run.seed), time, &mut living);
+    let done = soak(&path, shared, busy, &mut Random::new(run.seed), time, &mut living);
     living.into_iter().for_each(kill);
     let kills = done?;
     let cache = open(&path).map_err(|e| format!("at the end: {e}"))?;
@@ -81,6 +89,8 @@ pub(crate) fn run(run: Run) -> Outcome {
     let reads = shared[PROCESSES * THREADS].load(Ordering::Relaxed);
     Ok(format!(
         "{kills} kill -9, one a second, of {PROCESSES} processes of {THREADS} threads: {written} acknowledged writes, 0 \
-         lost; {reads} reads beside them, 0 stale; 0 processes ended by themselves"
+         lost; {reads} reads beside them, 0 stale; 0 processes ended by themselves; {} calls \
+         were told busy",
+        busy.load(Ordering::Relaxed)
     ))
 }
