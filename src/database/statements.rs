@@ -2,6 +2,7 @@
 
 use super::ask::{CLOCK, bytes};
 use super::schema::{FORMAT, Tables};
+use super::write::lock_number;
 use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::Key;
 use crate::rows::lease::{LONGEST, LeaseToken};
@@ -46,13 +47,26 @@ pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
 
 /// Says that a worker has seen the change, and so the commit of it. `unless_after`: it has to be seen anew where that
 /// was before somebody else came to the contact.
+///
+/// Whoever is about to come to the contact, or to be linked, has the locks of [`lock`](super::write::lock) from before
+/// the time that is written of it until that is committed, and till then others' pages know nothing of it. So what is
+/// seen meanwhile is not written down, and has to be seen again: either the locks are free before that time, or after
+/// the commit. Nobody waits for them here.
 pub(crate) fn see(tables: &Tables, token: ChangeToken, unless_after: Millis) -> String {
+    let (user, vid) = (lock_number("u", "h.user_key"), lock_number("v", "int8send(n.vid)"));
     tables.named(&format!(
-        "UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {})
-         WHERE token = {} AND ended_at IS NULL AND (seen_at IS NULL OR seen_at <= {unless_after})",
+        "WITH RECURSIVE h AS MATERIALIZED (SELECT user_key FROM {{changes}} WHERE token = {token}),
+           n (vid) AS (SELECT l.vid FROM h JOIN {{links}} l USING (user_key)
+             UNION SELECT m.vid FROM n CROSS JOIN LATERAL (
+               SELECT into_vid AS vid FROM {{merges}} WHERE old_vid = n.vid
+               UNION ALL SELECT old_vid FROM {{merges}} WHERE into_vid = n.vid) m),
+           free (all_of_them) AS MATERIALIZED (SELECT bool_and(pg_try_advisory_xact_lock_shared(k)) FROM (
+             SELECT {user} AS k FROM h UNION SELECT {vid} FROM n) k)
+         UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {later}) FROM free
+         WHERE free.all_of_them AND token = {token} AND ended_at IS NULL AND (seen_at IS NULL OR seen_at <= {unless_after})",
         // Also within one millisecond, and by a clock that was set back, it was seen later than it was begun.
-        unless_after.saturating_add(1),
-        token.get()
+        later = unless_after.saturating_add(1),
+        token = token.get()
     ))
 }
 

@@ -349,8 +349,8 @@ fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 /// known after it was asked, and then those are locked too. So two erasures that bury one another's emails, or one
 /// whose email the other has just heard of, may wait in a circle: PostgreSQL ends one of them, which is run again.
 pub(crate) fn lock(names: &Names) -> String {
-    let mut all: Vec<i64> = names.users.iter().map(|user| number(b"u", user.tagged())).collect();
-    all.extend(names.vids.iter().map(|vid| number(b"v", &vid.to_be_bytes())));
+    let mut all: Vec<i64> = names.users.iter().map(|user| number("u", user.tagged())).collect();
+    all.extend(names.vids.iter().map(|vid| number("v", &vid.to_be_bytes())));
     all.sort_unstable();
     all.dedup();
     let graves = match names.graves.is_empty() {
@@ -366,11 +366,20 @@ pub(crate) fn lock(names: &Names) -> String {
     )
 }
 
+/// What the name of a lock begins with.
+const LOCK: &str = "vidcache lock ";
+
 /// The number of a lock.
-fn number(kind: &[u8], name: &[u8]) -> i64 {
+fn number(kind: &str, name: &[u8]) -> i64 {
     use sha2::{Digest, Sha256};
-    let hash = Sha256::new().chain_update(b"vidcache lock ").chain_update(kind).chain_update(name).finalize();
+    let hash = Sha256::new().chain_update(LOCK).chain_update(kind).chain_update(name).finalize();
     i64::from_be_bytes(hash[..8].try_into().expect("8 bytes of 32"))
+}
+
+/// [`number`] in PostgreSQL's words, of a name in bytes.
+pub(super) fn lock_number(kind: &str, name: &str) -> String {
+    let hash = format!("sha256(convert_to('{LOCK}{kind}', 'UTF8') || {name})");
+    format!("('x' || encode(substr({hash}, 1, 8), 'hex'))::bit(64)::bigint")
 }
 
 /// A table, `held`, of one row whose making takes the locks of graves, in one order: with others, or `alone`.

@@ -27,7 +27,9 @@ impl Database {
     }
 
     /// Says that the change is committed, for the process that has just seen its own COMMIT succeed, so that the quiet
-    /// period begins then and the worker need not come twice. In a transaction of its own, never in the change's.
+    /// period begins then and the worker need not come twice. In a transaction of its own, never in the change's. While
+    /// somebody is just being linked to the contact, or the contact merged, it waits for nobody and writes nothing:
+    /// then the worker sees the change.
     pub fn see(&self, token: ChangeToken) -> String {
         statements::see(&self.tables, token, 0)
     }

@@ -18,6 +18,8 @@ struct State {
     faults: u16,
     random: Rng,
     swallowed: u64,
+    /// Whether nothing goes through, either way, and nobody is told.
+    is_cut: bool,
 }
 
 /// The proxy, which listens on a socket as a server does.
@@ -33,23 +35,45 @@ impl Proxy {
     /// Listens in `folder` for the server in `target`.
     pub(crate) fn listen(folder: &Path, target: &Path, faults: u16, seed: u64) -> io::Result<Self> {
         let random = Rng::with_seed(seed);
-        let state = State { target: Some(socket(target)), open: Vec::new(), faults, random, swallowed: 0 };
+        let state =
+            State { target: Some(socket(target)), open: Vec::new(), faults, random, swallowed: 0, is_cut: false };
         let proxy = Self(Arc::new(Mutex::new(state)));
         let (listener, of_thread) = (UnixListener::bind(socket(folder))?, proxy.clone());
-        thread::spawn(move || listener.incoming().flatten().for_each(|client| of_thread.serve(client)));
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                of_thread.wait_while_cut();
+                of_thread.serve(client);
+            }
+        });
         Ok(proxy)
     }
 
     /// Cuts all connections, and leads those to come to another server, or to nobody.
     pub(crate) fn lead_to(&self, target: Option<&Path>) {
-        let mut state = self.state();
-        state.target = target.map(socket);
-        state.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        self.state().target = target.map(socket);
+        self.end_all();
+    }
+
+    /// Ends all connections.
+    pub(crate) fn end_all(&self) {
+        self.state().open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 
     /// From now on everything goes through.
     pub(crate) fn heal(&self) {
-        self.state().faults = 0;
+        let mut state = self.state();
+        (state.faults, state.is_cut) = (0, false);
+    }
+
+    /// From now on nothing goes through, as where a cable is cut: what is on its way waits, and so does who connects.
+    pub(crate) fn cut(&self) {
+        self.state().is_cut = true;
+    }
+
+    fn wait_while_cut(&self) {
+        while self.state().is_cut {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// How many answers of a COMMIT never came.
@@ -103,6 +127,7 @@ impl Proxy {
                 (_, true, _) => thread::sleep(Duration::from_millis(wait)),
                 _ => {}
             }
+            self.wait_while_cut();
             to.write_all(piece)?;
         }
     }

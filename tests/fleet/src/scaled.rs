@@ -14,11 +14,18 @@ pub(crate) const TRANSIT: i64 = 5_000;
 pub(crate) struct Scaled {
     /// Milliseconds since 1970.
     began: i64,
+    /// By how much this host's own clock is ahead of the others', in real milliseconds.
+    ahead: i64,
 }
 
 impl Scaled {
     pub(crate) fn at(began: i64) -> Self {
-        Self { began }
+        Self { began, ahead: 0 }
+    }
+
+    /// The same clock, as a host tells it whose own is ahead.
+    pub(crate) fn of_a_host_ahead(self, ahead: i64) -> Self {
+        Self { ahead, ..self }
     }
 
     pub(crate) fn began(self) -> i64 {
@@ -28,7 +35,7 @@ impl Scaled {
     /// Milliseconds since 1970.
     pub(crate) fn now(self) -> i64 {
         let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let since = i64::try_from(micros).unwrap_or(i64::MAX) - self.began * 1000;
+        let since = i64::try_from(micros).unwrap_or(i64::MAX) - (self.began + self.ahead) * 1000;
         self.began + since * SCALE / 1000
     }
 

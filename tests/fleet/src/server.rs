@@ -13,12 +13,16 @@ use std::time::{Duration, Instant};
 use postgres::{Client, Config, NoTls};
 use tempfile::TempDir;
 
+use crate::clocks;
+
 /// A server, and the folder that holds its data and its socket.
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
     user: Option<(u32, u32)>,
     settings: Vec<String>,
+    /// By how many seconds its clock is ahead.
+    ahead: i64,
     postmaster: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
@@ -46,7 +50,16 @@ impl Server {
     /// # Panics
     /// If it is there and does not start.
     pub fn own(settings: &[&str]) -> Option<Self> {
-        let server = Self::new(settings).and_then(|server| {
+        Self::of_clock(settings, 0)
+    }
+
+    /// [`Server::own`] whose clock is that many seconds ahead, or behind; where libfaketime is installed.
+    ///
+    /// # Panics
+    /// If it is there and does not start.
+    pub fn of_clock(settings: &[&str], ahead: i64) -> Option<Self> {
+        let server = Self::new(settings).and_then(|mut server| {
+            server.ahead = ahead;
             let made = server
                 .command("initdb")
                 .args(["--no-sync", "--auth=trust", "--username=fleet", "--encoding=UTF8", "--locale=C", "-D"])
@@ -107,17 +120,35 @@ impl Server {
             chown(folder.path(), Some(uid), Some(gid)).map_err(|e| e.to_string())?;
         }
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        Ok(Self { folder, programs, user, settings, postmaster: Mutex::new(None), databases: AtomicU32::new(0) })
+        Ok(Self {
+            folder,
+            programs,
+            user,
+            settings,
+            ahead: 0,
+            postmaster: Mutex::new(None),
+            databases: AtomicU32::new(0),
+        })
     }
 
     /// A program of PostgreSQL's, as the user that its server runs as.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        self.command_as_it(&self.programs.join(program))
+    }
+
+    /// Any program, as that user.
+    pub(crate) fn command_as_it(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
         command
+    }
+
+    /// The user and the group that it runs as, where that is not our own.
+    pub(crate) fn runs_as(&self) -> Option<(u32, u32)> {
+        self.user
     }
 
     /// The folder of its data.
@@ -150,6 +181,9 @@ impl Server {
         command.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
         for setting in &self.settings {
             command.arg("-c").arg(setting);
+        }
+        if self.ahead != 0 {
+            command.envs(clocks::ahead(self.ahead).ok_or("libfaketime is not installed")?);
         }
         let log = log.map_err(|e| e.to_string())?;
         let mut postmaster = command.stdout(Stdio::null()).stderr(log).spawn().map_err(|e| e.to_string())?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use vidcache::in_database::Reply;
+use vidcache::in_database::{Errand, Reply, Turn};
 use vidcache::{Email, Error, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
-use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone};
+use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
 use vidcache_fleet::{Host, PORTAL, SECRET, Server};
 
 /// Each asks before the other one writes, and neither waits for the other.
@@ -31,6 +31,51 @@ fn of_two_users_who_are_linked_to_one_contact_at_once_each_one_s_page_knows_of_t
     other.client.batch_execute(&begin).expect("begun");
     assert_eq!(one.page(5, ANN), id_alone(905, Reason::ChangeOutstanding));
     assert_eq!(other.page(6, ANN), id_alone(905, Reason::ChangeOutstanding));
+}
+
+/// Until it is committed that somebody comes to a contact, pages of those who have it know nothing of them: a change
+/// that was seen before then has to be seen again, though the transaction read its clock before that.
+#[test]
+fn a_change_that_is_seen_while_somebody_comes_to_the_contact_is_seen_again() {
+    let Some(server) = Server::get() else { return };
+    let merge = r#""subscriptionType":"contact.merge","primaryObjectId":902,"mergedObjectIds":[901],"newObjectId":903"#;
+    for comes_by_link in [false, true] {
+        let (name, mut web, mut worker) = hosts(&server);
+        let mut other = Host::of(&server, &name, PORTAL, SECRET);
+        let user = UserKey::from(2);
+        if !comes_by_link {
+            worker.record(2, &answer(902, "bob@shop.test", 0), None).expect("recorded");
+        }
+        let mut tx = other.client.transaction().expect("a transaction");
+        let statements = match comes_by_link {
+            true => written(&mut tx, &other.vidcache.link(user, Vid::try_from(901).expect("positive"), true)),
+            false => {
+                let body = format!("[{}]", event(merge, 5));
+                written(&mut tx, &other.vidcache.apply_webhook(body.as_bytes()).expect("a webhook"))
+            }
+        };
+        statements.iter().for_each(|sql| tx.batch_execute(sql).expect("written"));
+        let (change, begin) = web.vidcache.begin(user).expect("a token");
+        web.client.batch_execute(&begin).expect("committed");
+        web.client.batch_execute(&web.vidcache.see(change)).expect("seen");
+        let first = worker.turn(2, change);
+        assert!(matches!(first, Ok(Turn::See)), "{first:?}: others' pages know nothing yet of who comes");
+        assert_eq!(web.page(1, ANN), named(ANN, 901), "nobody sees what is not committed");
+        tx.commit().expect("committed");
+        assert_eq!(
+            worker.turn(2, change),
+            Ok(Turn::See),
+            "such a page may be on its way for a quiet period from now on"
+        );
+        assert!(matches!(worker.turn(2, change), Ok(Turn::Wait(_))));
+    }
+}
+
+/// Does what an errand does before its statements.
+fn written<T>(tx: &mut postgres::Transaction<'_>, errand: &Errand<'_, T>) -> Vec<String> {
+    tx.batch_execute(&errand.lock()).expect("locked");
+    let asked: String = tx.query_one(&errand.ask(), &[]).expect("asked").get(0);
+    errand.finish(&asked).expect("done").1
 }
 
 /// A page asks no more whether an email was buried, so whoever buries one has to find it wherever it is written.
