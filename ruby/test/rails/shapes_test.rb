@@ -39,6 +39,21 @@ class Vidcache::ShapesTest < Vidcache::RailsTest
 
   class Staff < Account; end
 
+  # The other name that Active Record fills in when a row is made.
+  class Dated < ActiveRecord::Base
+    self.table_name = "dated_users"
+    has_vid prefix: "dated-", job: PortalJobs::Job
+  end
+
+  def test_when_a_row_was_made_may_stand_in_created_on
+    ActiveRecord::Schema.define { create_table(:dated_users, force: true) { |t| t.string(:email) && t.datetime(:created_on) } }
+    dated = Dated.create!(email: "ann@shop.test")
+    assert_in_delta Time.now.to_f, dated.vidcache_made_at.to_f, 2
+    assert Vidcache::ContactJob::Creating.younger?(dated)
+    dated.update_columns(created_on: Time.now - 86_400)
+    refute Vidcache::ContactJob::Creating.younger?(dated), "made before the file was"
+  end
+
   def test_a_softly_deleted_user_is_kept_and_their_change_still_told_and_who_is_restored_is_named_again
     user = Softly.create!(email: "ann@shop.test").tap { drain }
     user.destroy

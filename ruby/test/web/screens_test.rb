@@ -37,9 +37,9 @@ class Vidcache::WebScreensTest < Vidcache::RailsTest
     # Keys that no new row of the app can have.
     confirm(4711, "one@shop.test", vid: 11)
     @cache.link(4712, 12)
-    sleep 0.01 # What was linked in this millisecond is not yet in the list.
     user = User.create!(email: "ann@shop.test")
     token = @cache.begin_email_change(user.id)
+    sleep 0.01 # What was linked or begun in this millisecond is not yet counted.
     Vidcache::Explanation::Traces.job(user.vidcache_key, Vidcache::RateLimited.new("HubSpot asks to wait"))
     seen = @operator.json("/")
     assert_equal({ "change_outstanding" => 1, "email_unconfirmed" => 1, "conflict" => 0, "confirmed_long_ago" => 0 }, seen["now"])

@@ -58,6 +58,10 @@ module Vidcache
     # @api private
     MAX_CHANGES = (2**32) - 1
 
+    # The names that Active Record fills in when it makes a row.
+    # @api private
+    MADE_AT = %w[created_at created_on].freeze
+
     # What every Active Record class has before it calls `has_vid`.
     module Macro
       # @param email [Symbol] the attribute (or an alias of it) that holds the email; or, with `told_by:`, a method that
@@ -280,6 +284,16 @@ module Vidcache
       text if text.valid_encoding? && text.present?
     rescue EncodingError
       nil
+    end
+
+    # When the row was made, where the model keeps that under one of the names that Active Record fills in.
+    #
+    # @return [Time, ActiveSupport::TimeWithZone, nil]
+    # @api private
+    def vidcache_made_at
+      name = MADE_AT.find { |one| respond_to?(one) }
+      made_at = name && public_send(name)
+      made_at.respond_to?(:to_f) ? made_at : made_at&.to_time
     end
 
     # @return [Vidcache::Decision] what a page rendered now would say of this user, and why

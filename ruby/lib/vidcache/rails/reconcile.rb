@@ -205,8 +205,8 @@ module Vidcache
     end
 
     def new?(user)
-      created = user.respond_to?(:created_at) && user.created_at
-      created && created > Time.now - @grace
+      made_at = user.vidcache_made_at
+      made_at && made_at > Time.now - @grace
     end
   end
 end

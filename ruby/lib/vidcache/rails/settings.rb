@@ -58,12 +58,13 @@ module Vidcache
       listed&.filter_map { |portal| Portals.number(portal) || nil }&.uniq
     end
 
-    # By default of the environment: tests do not touch development's file. Of one portal among several it has the
-    # portal in its name.
+    # By default of the environment: tests do not touch development's file, nor do the processes of parallel_tests one
+    # another's. Of one portal among several it has the portal in its name.
     # @return [Pathname]
     # @raise [NotConfigured] what was said for a portal is no id of one
     def path
-      path = @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}." unless ::Rails.env.production?}vidcache")
+      number = ENV.fetch("TEST_ENV_NUMBER", nil) if ::Rails.env.test?
+      path = @app.root.join(@options.path.presence || "storage/hubspot.#{"#{::Rails.env}#{number}." unless ::Rails.env.production?}vidcache")
       return path unless @portal
       # Anything else would name another folder.
       raise NotConfigured, NO_NUMBER % @portal.inspect[0, 40] unless portal_id.is_a?(Integer) && portal_id.positive?

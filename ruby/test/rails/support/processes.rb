@@ -174,10 +174,13 @@ class Visitor
   def submit(action, fields)
     form = @page[%r{<form[^>]* action="#{action}".*?</form>}m] or raise "no form to #{action} in #{@page}"
     hidden = form.scan(/<input[^>]*type="hidden"[^>]*>/).to_h { |tag| [tag[/ name="([^"]*)"/, 1], tag[/ value="([^"]*)"/, 1]] }
-    post = Net::HTTP::Post.new(action)
-    post.set_form_data(hidden.merge(fields))
-    request(post)
-    get(URI(@headers["location"]).path) if @headers["location"]
+    post(action, hidden.merge(fields))
+  end
+
+  # As Rails' script follows a link with `data-method`, or sends a form with `data-remote`.
+  def follow(method, path, fields = {})
+    token = @page[/<meta name="csrf-token" content="([^"]*)"/, 1] or raise "no token in #{@page}"
+    post(path, { "_method" => method, "authenticity_token" => token }.merge(fields))
   end
 
   # @return [Hash] what the page tells HubSpot: of `id` and `email`, those that it names
@@ -190,6 +193,13 @@ class Visitor
   end
 
   private
+
+  def post(path, fields)
+    post = Net::HTTP::Post.new(path)
+    post.set_form_data(fields)
+    request(post)
+    get(URI(@headers["location"]).path) if @headers["location"]
+  end
 
   def request(request)
     request["Cookie"] = @cookies.map { |name, value| "#{name}=#{value}" }.join("; ") unless @cookies.empty?

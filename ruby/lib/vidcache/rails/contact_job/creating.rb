@@ -35,7 +35,7 @@ module Vidcache
       # @param user [Vidcache::Model]
       # @param recent [Numeric, nil] seconds: and not longer ago than that
       def self.younger?(user, recent = nil)
-        made_at = user.created_at&.to_f if user.respond_to?(:created_at)
+        made_at = user.vidcache_made_at&.to_f
         born_at = Vidcache.settings.born_at
         return false unless made_at && born_at && made_at >= born_at.to_f
 

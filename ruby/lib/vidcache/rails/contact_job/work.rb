@@ -213,7 +213,7 @@ module Vidcache
 
       # @return [Float, nil] seconds since 1970; nil where the model keeps no time
       def vidcache_row_at(user)
-        user.created_at&.to_f if user.respond_to?(:created_at)
+        user.vidcache_made_at&.to_f if user.respond_to?(:vidcache_made_at)
       end
 
       # @return [Float, nil] seconds that are left of the change's quiet period, by what the file says now

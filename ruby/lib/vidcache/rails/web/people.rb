@@ -45,7 +45,8 @@ module Vidcache
       # @return [Array<Vidcache::Model>]
       def unlinked(model, looked_at, before)
         scope = model.vidcache_rows.unscope(:order).order(Array(model.primary_key).to_h { |column| [column, :desc] }).limit(looked_at)
-        scope = scope.where(model.arel_table[:created_at].lt(before)) if model.column_names.include?("created_at")
+        made_at = (Model::MADE_AT & model.column_names).first
+        scope = scope.where(model.arel_table[made_at].lt(before)) if made_at
         users = scope.select(&:vidcache_in_portal?)
         users.zip(Vidcache.cache.resolve_many(users.map(&:vidcache_key))).filter_map { |user, vid| user if vid.nil? && user.vidcache_email }
       end

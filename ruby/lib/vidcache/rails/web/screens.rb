@@ -117,7 +117,7 @@ module Vidcache
       end
 
       def unlinked_of(model, user)
-        { user: user.vidcache_key.to_s, model: model.name, signed_up: (user.created_at if user.respond_to?(:created_at)),
+        { user: user.vidcache_key.to_s, model: model.name, signed_up: user.vidcache_made_at,
           last_job: job_of(user.vidcache_key) }
       end
 
