@@ -157,6 +157,44 @@ fn who_comes_first_after_the_index_of_an_empty_log_was_deleted_waits_for_nobody(
     assert_eq!((1..5).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
 }
 
+/// All connections of a process have the index that its first one opened, also where that index has lost its name. A new
+/// handle beside one that has not noticed must neither write by it nor take the index that has the name for its own.
+#[test]
+fn a_new_handle_beside_a_quiet_one_leaves_an_index_that_lost_its_name() {
+    let _alone = common::alone();
+    for is_made_anew in [true, false] {
+        let (_dir, path) = temporary();
+        let quiet = open(&path);
+        let mut other = Other::start(&path);
+        for user in (1..41).step_by(2) {
+            link(&quiet, user);
+            other.link(user + 1);
+        }
+        fs::remove_file(beside(&path, "-shm")).unwrap();
+        let mut user = 40;
+        if is_made_anew {
+            until("the other process has another index", || {
+                user += 1;
+                other.link(user);
+                beside(&path, "-shm").exists()
+            });
+        }
+        let handle = open(&path);
+        for _ in 0..20 {
+            link(&handle, user + 1);
+            other.link(user + 2);
+            user += 2;
+        }
+        until("what the other process wrote", || linked(&quiet, user) && linked(&handle, user));
+        link(&quiet, user + 1);
+        other.end();
+        drop((quiet, handle));
+        let again = open(&path);
+        assert_eq!(again.verify().unwrap(), [""; 0]);
+        assert_eq!((1..user + 2).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    }
+}
+
 /// A fork, or an end, is an occasion too.
 #[test]
 fn what_is_in_a_deleted_log_outlives_a_fork_and_the_end_of_its_only_process() {

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::agreement::REGION;
-use super::index_locks::Seen;
+use super::index_locks::{Seen, is_open};
 use super::location::cannot_open;
 use super::lock::{INDEX_IN_USE, Range, SHARED, is_taken, set_lock};
 use super::names::{FileId, INDEX, LOG, beside, file_id, id_of};
@@ -41,6 +41,9 @@ pub(crate) struct Guards {
     pub(super) left: Option<Left>,
     /// The log that the connection must have which is being opened.
     pub(super) expected_log: Option<FileId>,
+    /// Whether SQLite has another index in this process than the one of that name, because a connection of another
+    /// handle has it open: all of them have to be closed.
+    pub(super) is_stranded: bool,
 }
 
 /// Files that were left, until we are back: see `turnstile`.
@@ -74,28 +77,38 @@ pub(super) struct Guard {
     pub(super) id: FileId,
     pub(super) range: Range,
     /// False until the lock could be had: the descriptor stays for the next try, since it must not be closed.
-    done: bool,
+    pub(super) done: bool,
 }
 
 impl Guards {
     /// Holds the files that a connection of ours has just opened, of which `seen` says which they are. The connection
-    /// holds them SHARED.
+    /// holds them SHARED. [`Error::Busy`] where these are not the files of these names, or not those of this handle's
+    /// other connection: while that one was opened, somebody may have replaced or deleted them, and made others.
     ///
     /// Closes no descriptor of the database: that is what drops SQLite's locks. A guard of a file that is no longer
     /// there stays until [`Guards::close`].
     pub(crate) fn hold(&mut self, path: &Path, seen: Seen) -> Result<()> {
+        self.is_stranded = false;
         let log_path = beside(path, LOG);
         let file = open_for_locks(&log_path).map_err(|e| unguarded(&log_path, e))?;
         let log = Log { id: id_of(&file).map_err(|e| unguarded(&log_path, e))?, file };
         // Of each connection SQLite opens the log anew, by its name: two of one process must have the same.
         let known = [self.log.as_ref().map(|log| log.id), seen.log, self.expected_log];
-        if known.into_iter().flatten().any(|known| known != log.id)
-            || seen.index.is_some_and(|index| Some(index) != file_id(&beside(path, INDEX)))
-        {
+        if known.into_iter().flatten().any(|known| known != log.id) {
             return Err(Error::Busy);
         }
         for (path, range) in [(path.to_owned(), SHARED), (beside(path, INDEX), INDEX_IN_USE)] {
-            let Some(at) = self.guard_of(&path, range)? else { continue };
+            let at = self.guard_of(&path, range)?;
+            let id = at.map(|at| self.held[at].id);
+            if self.held_of(range).is_some_and(|held| Some(held.id) != id) {
+                return Err(Error::Busy);
+            }
+            let is_sqlites = |id| seen.index.map_or_else(|| is_open(&path, id), |seen| seen == id);
+            if range == INDEX_IN_USE && !id.is_some_and(is_sqlites) {
+                self.is_stranded = seen.index.is_none();
+                return Err(Error::Busy);
+            }
+            let Some(at) = at else { return Err(Error::Busy) };
             let guard = &mut self.held[at];
             if guard.done {
                 continue;
@@ -114,6 +127,11 @@ impl Guards {
         Ok(())
     }
 
+    /// The file of this kind that the connections have open.
+    fn held_of(&self, range: Range) -> Option<&Guard> {
+        self.held.iter().find(|guard| guard.range == range && guard.done)
+    }
+
     /// Where the guard of the file at `path` is, which is opened if need be; `None` where there is no such file.
     pub(super) fn guard_of(&mut self, path: &Path, range: Range) -> Result<Option<usize>> {
         let Some(id) = file_id(path) else { return Ok(None) };
@@ -128,20 +146,23 @@ impl Guards {
 
     /// Which files are no longer the ones that are held; an index that was cut is not either. Three calls of `stat`.
     pub(crate) fn moved(&self, path: &Path) -> Moved {
-        let is_other = |range: Range, path: &Path| {
-            let held = self.held.iter().rev().find(|guard| guard.range == range);
-            held.is_some_and(|guard| Some(guard.id) != file_id(path))
-        };
+        let is_other =
+            |range: Range, path: &Path| self.held_of(range).is_some_and(|held| Some(held.id) != file_id(path));
         Moved {
             database: is_other(SHARED, path),
             log: self.log.as_ref().is_some_and(|log| Some(log.id) != file_id(&beside(path, LOG))),
-            index: is_other(INDEX_IN_USE, &beside(path, INDEX)) || self.index().is_some_and(is_cut),
+            index: self.is_stranded || is_other(INDEX_IN_USE, &beside(path, INDEX)) || self.index().is_some_and(is_cut),
         }
+    }
+
+    /// Whether all connections of this process have to be closed before this handle can open one.
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.is_stranded
     }
 
     /// The index that the connections have mapped.
     pub(super) fn index(&self) -> Option<&File> {
-        self.held.iter().rev().find(|guard| guard.range == INDEX_IN_USE && guard.done).map(|guard| &guard.file)
+        self.held_of(INDEX_IN_USE).map(|guard| &guard.file)
     }
 
     /// Lets go without closing, so that a connection that closes next may be the last one out.
@@ -178,5 +199,31 @@ fn unguarded(path: &Path, error: io::Error) -> Error {
         // Gone since a line ago: somebody is making or closing the file at this moment.
         io::ErrorKind::NotFound => Error::Busy,
         _ => Error::Storage(format!("cannot guard {}: {error}", path.display())),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The second connection has the index of the first one, whatever has its name by then.
+    #[test]
+    fn an_index_that_was_made_while_the_other_connection_was_opened_is_not_held() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("database");
+        let index = beside(&path, INDEX);
+        for file in [&path, &beside(&path, LOG), &index] {
+            fs::write(file, vec![0; REGION as usize]).expect("a file");
+        }
+        let of = |suffix| file_id(&beside(&path, suffix));
+        let mut guards = Guards::default();
+        assert_eq!(guards.hold(&path, Seen { log: of(LOG), index: of(INDEX), missing: false }), Ok(()));
+        assert!(!guards.moved(&path).any());
+        fs::copy(&index, beside(&path, ".new")).expect("a copy");
+        fs::rename(beside(&path, ".new"), &index).expect("another index");
+        assert_eq!(guards.hold(&path, Seen { log: of(LOG), index: None, missing: false }), Err(Error::Busy));
+        assert!(guards.moved(&path).index, "so that both are left");
     }
 }

@@ -52,8 +52,8 @@ impl Drop for Opening {
     }
 }
 
-/// Which log and which index SQLite opened for a connection. A process has one index for all of its connections, so the
-/// index is known only of the connection that opened it.
+/// Which log and which index SQLite opened for a connection. A process has one index for all of its connections to a
+/// database, so the index is known only of the connection that opened it: see [`is_open`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen {
     pub(super) log: Option<FileId>,
@@ -71,9 +71,20 @@ impl Seen {
     }
 }
 
+/// Whether the index at `path`, which is the file `index`, is the one that SQLite has open in this process. True where
+/// that cannot be told: where other code opened it through the same copy before us.
+pub(super) fn is_open(path: &Path, index: FileId) -> bool {
+    imp::is_open(path, index)
+}
+
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
 mod imp {
     use crate::file::index_locks::Seen;
+    use crate::file::names::FileId;
+
+    pub(super) fn is_open(_path: &std::path::Path, _index: FileId) -> bool {
+        true
+    }
 
     pub(super) fn begin(_may_make: bool) {}
     pub(super) fn seen() -> Seen {
@@ -86,14 +97,16 @@ mod imp {
 mod imp {
     use std::cell::Cell;
     use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-    use std::{io, ptr};
+    use std::{fs, io, ptr};
 
     use rusqlite::ffi;
 
     use crate::file::index_locks::Seen;
     use crate::file::names::{FileId, INDEX, LOG};
+    use crate::file::unlinked;
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
     type Close = unsafe extern "C" fn(c_int) -> c_int;
@@ -124,6 +137,20 @@ mod imp {
     /// A bit for each descriptor: whether it is an index of ours. Whoever has opened more than 65,536 descriptors keeps
     /// SQLite's own locks there. No lock: the handlers of a fork must find nothing held.
     static OURS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+    pub(super) fn is_open(path: &Path, index: FileId) -> bool {
+        let bits = |word: &AtomicU64| {
+            let word = word.load(Ordering::Relaxed);
+            (0..64).filter(move |bit| word & (1 << bit) != 0)
+        };
+        let ours: Vec<c_int> =
+            (0..).step_by(64).zip(&OURS).flat_map(|(first, word)| bits(word).map(move |bit| first + bit)).collect();
+        let names = [path.to_owned(), unlinked::gone(path)];
+        let bears_a_name = |descriptor: &c_int| {
+            fs::read_link(format!("/proc/self/fd/{descriptor}")).is_ok_and(|name| names.contains(&name))
+        };
+        ours.iter().any(|descriptor| id(*descriptor) == Some(index)) || !ours.iter().any(bears_a_name)
+    }
 
     fn word(descriptor: c_int) -> Option<(&'static AtomicU64, u64)> {
         let at = usize::try_from(descriptor).ok()?;

@@ -232,7 +232,8 @@ impl Guards {
         if moved.database {
             return self.close();
         }
-        let index = self.held.iter().rposition(|guard| guard.range == INDEX_IN_USE);
+        self.is_stranded = false;
+        let index = self.held.iter().position(|guard| guard.range == INDEX_IN_USE && guard.done);
         let index = index.map(|at| self.held.remove(at).file);
         self.held.retain(|guard| guard.range == SHARED);
         if let Some(log) = self.log.take().filter(|_| moved.any() && self.left.is_none()) {

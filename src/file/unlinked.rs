@@ -40,7 +40,7 @@ fn of_process(path: &Path, log_name: &Path, database: FileId, descriptors: fs::R
 }
 
 /// The name of a file that was deleted, as the system shows it.
-fn gone(path: &Path) -> PathBuf {
+pub(super) fn gone(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(" (deleted)");
     name.into()

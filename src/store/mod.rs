@@ -64,8 +64,13 @@ impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
         fork::close_forgotten();
-        // Nothing is open yet, so there is nothing to look at.
-        let look = || Ok(());
+        let is_stranded = Cell::new(false);
+        let look = || {
+            if is_stranded.take() {
+                fork::leave_all();
+            }
+            Ok(())
+        };
         let mut guards = guard::Guards::default();
         let opened = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
@@ -80,6 +85,7 @@ impl Store {
             if may_make {
                 guards.end_turn();
             }
+            is_stranded.set(guards.is_stranded());
             let opened = opened?;
             let shared = Arc::new(Shared {
                 place: Place {
@@ -432,7 +438,10 @@ impl Shared {
         let _turn = may_make.then(|| Turn::of(self));
         let (connection, seen) = open::reopen(&self.place, access, may_make).map_err(file::with_setting)?;
         let held = self.guards.lock().unwrap_or_else(PoisonError::into_inner).hold(path, seen);
-        held.inspect_err(|_| keep_names(&connection))?;
+        held.inspect_err(|_| {
+            keep_names(&connection);
+            self.stats.make_due();
+        })?;
         // It may be another file than the one that this was written to.
         if self.announce_anew.swap(false, Ordering::Relaxed) {
             self.announced_at.store(0, Ordering::Relaxed);
