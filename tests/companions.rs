@@ -157,8 +157,8 @@ fn who_comes_first_after_the_index_of_an_empty_log_was_deleted_waits_for_nobody(
     assert_eq!((1..5).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
 }
 
-/// All connections of a process have the index that its first one opened, also where that index has lost its name. A new
-/// handle beside one that has not noticed must neither write by it nor take the index that has the name for its own.
+/// All connections of a process have the index that its first one opened, also where that index has lost its name. A
+/// new handle beside one that has not noticed must neither write by it, nor take the one that has the name for its own.
 #[test]
 fn a_new_handle_beside_a_quiet_one_leaves_an_index_that_lost_its_name() {
     let _alone = common::alone();
