@@ -155,7 +155,7 @@ pub enum Error {
         why: &'static str,
     },
     /// The file was written by a newer version of this library.
-    #[error("the file has schema version {found}; this version knows up to {known}; it was left as it is")]
+    #[error("the cache has schema version {found}; this version knows up to {known}; it was left as it is")]
     NewerSchema {
         /// The version found in the file.
         found: i64,

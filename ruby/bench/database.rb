@@ -30,6 +30,7 @@ class BenchApp < Rails::Application
   config.logger = Logger.new(File::NULL)
   config.secret_key_base = "0" * 64
   config.vidcache.store = :database
+  config.vidcache.when_unavailable = :raise # As outside development: :save has a savepoint around each beginning.
 end
 BenchApp.initialize!
 ActiveRecord::Base.establish_connection

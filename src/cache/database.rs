@@ -196,7 +196,7 @@ impl Database {
     /// the server cannot be reached. It says what to do, and repeats nothing of the server's words, which may quote a
     /// row. [`Error::Busy`], of a lock or a deadlock, is worth another try.
     pub fn failure(&self, sqlstate: &str) -> Error {
-        failure::error(sqlstate)
+        failure::error(&self.tables, sqlstate)
     }
 
     /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock; `None` before

@@ -1,26 +1,33 @@
 //! What the server refused, by its SQLSTATE: in this library's words, since the server's may quote a row.
 
+use super::schema::Tables;
 use crate::error::Error;
 
 /// The error of a statement that failed, by the five letters of its SQLSTATE; any other text stands for a server that
-/// cannot be reached.
-pub(crate) fn error(sqlstate: &str) -> Error {
-    let why = match sqlstate {
+/// cannot be reached, and so do those of one that goes down or comes up: it is one failure, and is reported once.
+pub(crate) fn error(tables: &Tables, sqlstate: &str) -> Error {
+    let unusable = |why: &str| Error::TablesUnusable(why.into());
+    match sqlstate {
         // A lock of others, of DDL, say, for longer than the app's timeout; or in a circle.
-        "40001" | "40P01" | "55P03" | "57014" => return Error::Busy,
-        "42P01" | "42703" | "42P10" | "3F000" => {
-            "they are missing, or of another version of vidcache: run the app's migrations (bin/rails db:migrate)"
+        "40001" | "40P01" | "55P03" | "57014" => Error::Busy,
+        "42P01" | "42703" | "42P10" | "3F000" => Error::TablesUnusable(format!(
+            "{} are missing, or another version's: run the app's migrations (bin/rails db:migrate; where none makes \
+             them, bin/rails generate vidcache:database first)",
+            tables.name("*")
+        )),
+        "42501" => {
+            unusable("the app's role may not use them: GRANT it SELECT, INSERT, UPDATE and DELETE on vidcache_*")
         }
-        "42501" => "the app's role may not use them: GRANT it SELECT, INSERT, UPDATE and DELETE on vidcache_*",
-        "25006" => "the transaction, or the server, is read-only: write through the connection that writes",
-        "25P02" => "a statement before this one had failed in the same transaction: roll it back",
-        state if is_state(state) && matches!(&state[..2], "08" | "57" | "53" | "58" | "XX") => {
-            return Error::Storage(format!("the app's database failed, SQLSTATE {state}"));
+        "25006" => unusable("the transaction, or the server, is read-only: write through the connection that writes"),
+        "25P02" => unusable("a statement before this one had failed in the same transaction: roll it back"),
+        state if !is_state(state) || matches!(&state[..2], "08" | "57") => {
+            Error::Storage("the app's database cannot be reached".into())
         }
-        state if is_state(state) => return Error::TablesUnusable(format!("a statement was refused, SQLSTATE {state}")),
-        _ => return Error::Storage("the app's database cannot be reached".into()),
-    };
-    Error::TablesUnusable(why.into())
+        state if matches!(&state[..2], "53" | "58" | "XX") => {
+            Error::Storage(format!("the app's database failed, SQLSTATE {state}"))
+        }
+        state => Error::TablesUnusable(format!("a statement was refused, SQLSTATE {state}")),
+    }
 }
 
 /// Letters and digits, so that nothing else gets into a message.
@@ -35,6 +42,7 @@ mod tests {
 
     #[test]
     fn what_a_server_refuses_is_a_typed_error_and_quotes_nothing() {
+        let tables = Tables::of("shop").expect("a name");
         for (state, code) in [
             ("42P01", ErrorCode::TablesUnusable),
             ("42703", ErrorCode::TablesUnusable),
@@ -48,8 +56,12 @@ mod tests {
             ("", ErrorCode::Storage),
             ("ann@x", ErrorCode::Storage),
         ] {
-            assert_eq!(error(state).code(), code, "{state}");
-            assert!(!error(state).to_string().contains('@'));
+            let error = error(&tables, state);
+            assert_eq!(error.code(), code, "{state}");
+            assert!(!error.to_string().contains('@'));
         }
+        // Killed, cut off, and not up yet: to whoever is on call it is one thing.
+        assert!(["57P01", "57P02", "57P03", "08006"].iter().all(|state| error(&tables, state) == error(&tables, "")));
+        assert!(error(&tables, "42P01").to_string().contains(r#""shop"."vidcache_*" are missing"#));
     }
 }

@@ -92,11 +92,13 @@ pub enum Distrust {
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSetUp => f.write_str("they were not set up, which each process does when it begins"),
+            Self::NotSetUp => f.write_str("they were emptied, or not set up, which each process does when it begins"),
             Self::OtherPortal { found } => write!(f, "they belong to portal {found}"),
             Self::OtherSecret => f.write_str("their fingerprints are of another secret"),
             Self::Newer { found } => write!(f, "they have format {found}; this version knows up to {FORMAT}"),
-            Self::Replica => f.write_str("a replica was asked, which lags: ask through the writing connection"),
+            Self::Replica => f.write_str(
+                "a replica was asked, which lags, or a transaction that may not write: ask through the connection that writes",
+            ),
             Self::Old { age } => {
                 write!(f, "the transaction sees the database as it was {} ms ago", age.as_millis())
             }
@@ -197,8 +199,8 @@ pub(crate) fn envelope(text: &str, portal: i64) -> Result<(Vec<u8>, Millis)> {
 }
 
 impl Distrust {
-    /// The error of a call that had to believe the answer of the tables of `portal`.
-    pub(crate) fn error(self, portal: i64) -> Error {
+    /// The error of whoever had to believe the answer of the tables of `portal`.
+    pub fn error(self, portal: i64) -> Error {
         match self {
             Self::OtherPortal { found } => Error::WrongPortal { found, expected: portal },
             why => why.into(),

@@ -45,7 +45,8 @@ module Vidcache
       # @return [Database]
       # @raise [Vidcache::Error]
       def open(portal_id:, secret:, schema: "public", loader_host: "js.hs-scripts.com", page_deadline: 10.0, old_secrets: [])
-        new(Statements.open(schema, portal_id, [secret, old_secrets, page_deadline, loader_host]), Connection.new(schema)).tap(&:set_up)
+        statements = Statements.open(schema, portal_id, [secret, old_secrets, page_deadline, loader_host])
+        new(statements, Connection.new(schema, statements)).tap(&:set_up)
       end
     end
 
@@ -174,8 +175,8 @@ module Vidcache
     private
 
     # Asks for a user, and makes of the answer what the block makes of it: a statement, where there is more to ask, or
-    # what the page says, and why the answer was not believed, if it was not. Without an answer the block makes a page
-    # that says less. Never raises for the database.
+    # what the page says, and the error that the answer was not believed, if it was not. Without an answer the block
+    # makes a page that says less. Never raises for the database.
     def page(user_id)
       open!
       look = @statements.look
@@ -187,8 +188,8 @@ module Vidcache
         @counts[:walks] += 1
         said, why = yield @connection.ask_prepared(@statements.prepared_walk, parameter) { said }, look
       end
-      stale(Storage.new(why)) if why
-      keep_up
+      # In tables that are not believed nothing is written.
+      why ? stale(why) : keep_up
       said
     rescue Error => e
       raise if e.is_a?(Closed) || !(e.is_a?(UnsupportedDatabase) || Unavailable.of_the_file?(e))

@@ -22,7 +22,7 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
   def test_the_statement_of_a_page_is_kept_prepared_unless_the_app_s_connection_keeps_none
     user = agreed_user
     2.times { page(user) }
-    kept = -> { value("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%vidcache_links%'") }
+    kept = -> { value("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%vidcache_links%' AND statement NOT LIKE '%RECURSIVE%'") }
     assert_equal 1, kept.call
     without_prepared_statements do
       assert_equal [:agreed, 0], [page(user).reason, kept.call]
@@ -169,14 +169,18 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
   end
 
   def test_a_deadlock_is_tried_again_unless_the_app_s_own_work_would_go_with_it
-    connection = Vidcache::Database::Connection.new("public")
+    connection = Vidcache.cache.instance_variable_get(:@connection)
     tries = 0
-    assert_equal 3, connection.transaction { (tries += 1) < 3 ? raise(ActiveRecord::Deadlocked, "40P01") : tries }
+    broken_off = ->(session) { session.run(["DO $$ BEGIN RAISE EXCEPTION 'in a circle' USING ERRCODE = '40P01'; END $$"]) }
+    assert_equal(3, connection.transaction { |session| (tries += 1) < 3 ? broken_off.call(session) : tries })
     tries = 0
-    User.transaction do
-      assert_raises(Vidcache::Busy) { connection.transaction { (tries += 1) && raise(ActiveRecord::Deadlocked, "40P01") } }
+    refused = nil
+    begin
+      User.transaction { refused = assert_raises(Vidcache::Busy) { connection.transaction { |session| (tries += 1) && broken_off.call(session) } } }
+    rescue ActiveRecord::ActiveRecordError
+      nil # The app's transaction is over, and before Rails 7 its connection too.
     end
-    assert_equal 1, tries
+    assert_equal [1, "the app's database kept vidcache waiting for too long: Deadlocked"], [tries, refused.message]
   end
 
   def test_another_secret_is_refused_at_boot_and_an_old_one_is_taken

@@ -7,7 +7,7 @@ use magnus::{
     DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::in_database::{Database, Errand, Look, Reply};
+use vidcache_core::in_database::{Database, Distrust, Errand, Look, Reply};
 use vidcache_core::{Error as CoreError, Options, Page, Vid};
 
 use crate::cache::Cache;
@@ -53,6 +53,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("ask_quiet_period", method!(|this: &Statements| this.core().ask_quiet_period(), 0))?;
     class.define_method("quiet_period", method!(Statements::quiet_period, 1))?;
     class.define_method("distrust", method!(Statements::distrust, 1))?;
+    class.define_method("failure", method!(Statements::failure, 1))?;
     class.define_method("steps", method!(Statements::steps, 2))?;
     class.define_method("read", method!(Statements::read, 3))?;
     class.define_method("finish", method!(Statements::finish, 3))?;
@@ -130,8 +131,18 @@ impl Statements {
         edge(ruby, || Ok(this.core().ask(Key::new(ruby, user)?.get()?)))
     }
 
-    /// What `made` makes of the page, and why the answer was not believed; or a statement and `:more`. Without an
-    /// answer a page that says less.
+    /// The error of an answer that is not believed, to be told.
+    fn error(&self, ruby: &Ruby, why: Option<Distrust>) -> Result<Option<Value>, Error> {
+        why.map(|why| error::object(ruby, &why.error(self.portal))).transpose()
+    }
+
+    /// The error of a statement that failed, by its SQLSTATE: an empty one where no server answered.
+    fn failure(ruby: &Ruby, this: &Self, state: Value) -> Result<Value, Error> {
+        edge(ruby, || Ok(error::object(ruby, &this.core().failure(&convert::text_option(ruby, state, "state")?))?))
+    }
+
+    /// What `made` makes of the page, and the error that the answer was not believed; or a statement and `:more`.
+    /// Without an answer a page that says less.
     fn page(
         ruby: &Ruby,
         this: &Self,
@@ -149,7 +160,7 @@ impl Statements {
         };
         match core.reply(user.get()?, email.as_ref(), &text(answer)?, look) {
             Reply::More(sql) => Ok((sql.into_value_with(ruby), ruby.to_symbol("more").as_value())),
-            Reply::Page(page, why) => Ok((made(&page)?, why.map(|why| why.to_string()).into_value_with(ruby))),
+            Reply::Page(page, why) => Ok((made(&page)?, this.error(ruby, why)?.into_value_with(ruby))),
         }
     }
 
@@ -223,9 +234,9 @@ impl Statements {
         edge(ruby, || Ok(this.core().quiet_period(&text(answer)?)?.as_secs_f64()))
     }
 
-    /// Why an answer is not believed, if it is not.
-    fn distrust(ruby: &Ruby, this: &Self, answer: RString) -> Result<Option<String>, Error> {
-        edge(ruby, || Ok(this.core().distrust(&text(answer)?).map(|why| why.to_string())))
+    /// The error that an answer is not believed, if it is not.
+    fn distrust(ruby: &Ruby, this: &Self, answer: RString) -> Result<Option<Value>, Error> {
+        edge(ruby, || Ok(this.error(ruby, this.core().distrust(&text(answer)?))?))
     }
 
     /// When the tables were set up.

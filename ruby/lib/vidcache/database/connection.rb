@@ -13,11 +13,13 @@ module Vidcache
       # How often what another transaction stood in the way of is tried, outside a transaction of the app's.
       TRIES = 5
 
+      # In the log.
+      NAME = "vidcache"
+
       # What ends with the next try, as a rule.
       PASSING = [::ActiveRecord::Deadlocked, ::ActiveRecord::SerializationFailure].freeze
 
-      WAITED = [::ActiveRecord::LockWaitTimeout, ::ActiveRecord::QueryCanceled, ::ActiveRecord::ConnectionTimeoutError, *PASSING].freeze
-      private_constant :TRIES, :PASSING, :WAITED
+      private_constant :TRIES, :PASSING, :NAME
 
       # @return [Class] whose connection it is
       def self.model
@@ -31,8 +33,10 @@ module Vidcache
       end
 
       # @param schema [String] of the tables
-      def initialize(schema)
+      # @param statements [Statements] which know what a server's SQLSTATE says
+      def initialize(schema, statements)
         @schema = schema
+        @statements = statements
       end
 
       # @return [String] of the tables
@@ -95,18 +99,17 @@ module Vidcache
       # @raise [Vidcache::Error, ActiveRecord::ReadOnlyError]
       def transaction
         tries = 0
-        on_the_writer do |connection|
-          inside = connection.transaction_open?
-          begin
-            # In READ COMMITTED a statement sees what others have committed while it waited for them.
-            own = inside ? { requires_new: true } : { isolation: :read_committed }
-            connection.transaction(**own) { yield Session.new(self, connection) }
-          rescue *PASSING
-            raise if inside || (tries += 1) >= TRIES
-
-            sleep(rand * 0.05 * tries)
-            retry
+        begin
+          inside = nil
+          on_the_writer do |connection|
+            inside = connection.transaction_open?
+            connection.transaction(requires_new: inside) { yield Session.new(connection, (READ_COMMITTED unless inside)) }
           end
+        rescue Busy => e
+          raise if inside || PASSING.none? { |passing| e.cause.is_a?(passing) } || (tries += 1) >= TRIES
+
+          sleep(rand * 0.05 * tries)
+          retry # On another connection, where Active Record has thrown the first away (before Rails 7).
         end
       end
 
@@ -115,18 +118,36 @@ module Vidcache
         with_connection(&:transaction_open?)
       end
 
-      # The statements of an errand, in its transaction.
+      # In READ COMMITTED a statement sees what others have committed while it waited for them.
+      READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+      # The statements of an errand, in its transaction: one text for all that is asked, and one for what is written.
       # @api private
-      Session = Struct.new(:connection, :active_record) do
-        def ask(sql)
-          connection.value(active_record, sql)
+      class Session
+        # @param first [String, nil] what the transaction begins with
+        def initialize(connection, first)
+          @connection = connection
+          @first = first
+        end
+
+        # @return [String] the answer of the last
+        def ask(*statements)
+          execute([*@first, *statements]).getvalue(0, 0).tap { @first = nil }
         end
 
         def run(statements)
-          connection.run(active_record, statements.join(";\n")) unless statements.empty?
+          execute([@first]) if @first # Alone, so that Active Record sees that what follows writes.
+          @first = nil
+          execute(statements) unless statements.empty?
+        end
+
+        private
+
+        def execute(statements)
+          @connection.execute(statements.join(";\n"), NAME)
         end
       end
-      private_constant :Session
+      private_constant :READ_COMMITTED, :Session
 
       # @api private
       def value(connection, sql, parameter = nil)
@@ -134,19 +155,15 @@ module Vidcache
         connection.uncached { connection.select_all(sql, NAME, binds, preparable: !parameter.nil?).rows.dig(0, 0) }
       end
 
-      # Some at once: by the protocol that takes no parameters.
       # @api private
       def run(connection, sql)
         connection.execute(sql, NAME)
         nil
       end
 
-      # In the log.
-      NAME = "vidcache"
-      MISSING = "the app's database has not all of vidcache's tables where they are looked for: `bin/rails generate vidcache:database`, then " \
-                "`bin/rails db:migrate`"
+      WAITED = "the app's database kept vidcache waiting for too long: %s"
       TEXT = ::ActiveRecord::Type::Text.new
-      private_constant :NAME, :TEXT, :MISSING
+      private_constant :TEXT, :WAITED
 
       private
 
@@ -176,27 +193,29 @@ module Vidcache
         connection.transaction_open? ? connection.transaction(requires_new: true, &block) : yield
       end
 
-      # No error of another library's reaches who rescues this one's.
+      # No error of another library's reaches who rescues this one's, and no word of the server's: it may quote a row.
       def translated
         yield
       rescue ::ActiveRecord::ReadOnlyError
         raise
-      rescue *WAITED => e
-        raise Busy, words(e)
-      rescue ::ActiveRecord::ActiveRecordError => e
-        raise TablesUnusable, MISSING if missing?(e)
+      rescue ::ActiveRecord::ConnectionTimeoutError => e
+        raise Busy, WAITED % e.class.name.demodulize # None of the pool's was free.
+      rescue StandardError => e
+        raise unless e.is_a?(::ActiveRecord::ActiveRecordError) || of_the_driver?(e)
 
-        raise Storage, words(e)
+        failure = @statements.failure(sqlstate(e))
+        raise failure.is_a?(Busy) ? failure.exception(WAITED % e.class.name.demodulize) : failure
       end
 
-      # The first line: those after it may quote values.
-      def words(error)
-        line = (error.cause || error).message.to_s.scrub.lines.first.to_s.strip
-        "the app's database: #{error.class.name.demodulize}: #{line[0, 200]}"
+      # @return [String] empty where no server answered
+      def sqlstate(error)
+        error = error.cause until error.nil? || of_the_driver?(error)
+        error&.result&.error_field(::PG::PG_DIAG_SQLSTATE).to_s
       end
 
-      def missing?(error)
-        %w[PG::UndefinedTable PG::UndefinedColumn PG::InvalidSchemaName].include?(error.cause.class.name)
+      # Active Record lets some through while it connects.
+      def of_the_driver?(error)
+        defined?(::PG::Error) ? error.is_a?(::PG::Error) : false
       end
     end
   end

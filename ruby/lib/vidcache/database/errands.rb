@@ -157,8 +157,7 @@ module Vidcache
         open!
         lock, ask = @statements.steps(kind, about)
         said, refused = @connection.transaction do |session|
-          session.ask(lock)
-          said, refused, statements = @statements.finish(kind, about, session.ask(ask))
+          said, refused, statements = @statements.finish(kind, about, session.ask(lock, ask))
           session.run(statements)
           [said, refused]
         end

@@ -90,10 +90,32 @@ module Vidcache
       end
       private :parts
 
-      # @return [String, nil] why an answer of the database is not believed; nil: it is
+      # Asks all that pages and workers ask, of nobody, and so of every table and column.
+      #
+      # @return [Vidcache::Error, nil] why an answer of the database is not believed; nil: it is
+      # @raise [Vidcache::Error] the tables are not there, or may not be written
       # @api private
       def distrust
-        @statements.distrust(@connection.ask(@statements.ask_quiet_period))
+        release(0, 0) # A lease that nobody has: a write that writes nothing.
+        asked = [@statements.ask(0), @statements.steps(:resolve, [0]).last].map { |ask| @statements.distrust(@connection.ask(ask)) }
+        asked.compact.first
+      end
+
+      # {#distrust}, raised.
+      #
+      # @return [void]
+      # @raise [Vidcache::Error]
+      # @api private
+      def look
+        distrust&.then { |why| raise why }
+      end
+
+      # How long the app's connection lets a statement wait, as PostgreSQL says it; "0": for ever.
+      #
+      # @return [Hash{String => String}]
+      # @api private
+      def timeouts
+        %w[lock_timeout statement_timeout].to_h { |name| [name, @connection.ask("SHOW #{name}")] }
       end
 
       # The rows are in the app's database, which is checked by its own means: what is looked at is whether they can be
@@ -101,7 +123,7 @@ module Vidcache
       #
       # @return [Array<String>] what is wrong; empty when nothing is
       def verify
-        [distrust].compact
+        [distrust&.message].compact
       end
 
       # @raise [NotConfigured] always

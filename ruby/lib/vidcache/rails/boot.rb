@@ -33,7 +33,7 @@ module Vidcache
       return unless Portals.anywhere? && server?
 
       look_at_models
-      Vidcache.cache.resolve(0) if Vidcache.configured? # Those of several portals are opened as they are used.
+      look_at_the_store if Vidcache.configured? # Those of several portals are opened as they are used.
     rescue StandardError, NotImplementedError => e
       what = Vidcache.settings.database? ? "the database" : "the file"
       Failure.report(e, during: "#{what} cannot be used, so pages go out without HubSpot's tracking code, and #{saves}")
@@ -43,6 +43,10 @@ module Vidcache
       return "users are saved without it" if Vidcache.settings.when_unavailable == :save
 
       "whoever signs up or saves an email is shown an error"
+    end
+
+    def look_at_the_store
+      Vidcache.in_database? ? Vidcache.cache.look : Vidcache.cache.resolve(0)
     end
 
     # Looks at the models that are loaded: in production all.
@@ -70,6 +74,6 @@ module Vidcache
       []
     end
 
-    private_class_method :saves, :tasks, :look_at_models, :queues
+    private_class_method :saves, :tasks, :look_at_the_store, :look_at_models, :queues
   end
 end

@@ -118,13 +118,24 @@ module Vidcache
     def look_at_the_database
       look("the database") do
         cache = Vidcache.cache
+        cache.look
         began = Database::Connection.clock
-        distrust = cache.distrust
+        cache.decide(0, nil)
         took = ((Database::Connection.clock - began) * 1000).round(1)
-        wrong(distrust) if distrust
-        "its tables in schema #{cache.schema} can be used, and are under this app's secret; a look takes #{took} ms"
+        "its tables in schema #{cache.schema} can be used, and are under this app's secret; a page's look takes #{took} ms, and #{waits(cache)}"
       end
     end
+
+    # Whoever changes a table keeps its readers waiting, until the app's own timeouts end that.
+    def waits(cache)
+      limits = cache.timeouts.reject { |_, limit| limit == "0" }
+      return "waits for a table that is locked (by a migration, say) for as long as it is: #{NO_LIMIT}" if limits.empty?
+
+      "waits for a table that is locked no longer than #{limits.map { |name, limit| "#{limit} (#{name})" }.join(" or ")}"
+    end
+
+    NO_LIMIT = "set lock_timeout or statement_timeout (variables, in config/database.yml)"
+    private_constant :NO_LIMIT
 
     def look_at_the_model
       return look("the model") { wrong("no model has `has_vid` yet, or MODEL=… says another one") } unless @model

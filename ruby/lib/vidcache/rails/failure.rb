@@ -59,11 +59,11 @@ module Vidcache
     # {report} for what a stranger can cause as often as they like: each message at once, and then at most once an hour,
     # with how often there was one.
     #
-    # @param error [Vidcache::Error] whose message is one of few
+    # @param error [Vidcache::Error] whose message is one of few, but for the numbers in it
     # @param during [String] what failed, and what came of it
     # @return [void]
     def self.report_seldom(error, during:)
-      many = @seldom.count(error.message) or return
+      many = @seldom.count(error.message.tr("0-9", "")) or return
       report(error, during: many == 1 ? during : "#{during} (#{many} of these since the last report)")
     end
 
