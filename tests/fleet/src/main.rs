@@ -110,7 +110,8 @@ impl Kind {
             Self { ahead: 360, ..Self::new("clocks-of-the-server-ahead", Harm::Hosts) },
             Self { ahead: -360, ..Self::new("clocks-of-the-server-behind", Harm::Hosts) },
         ];
-        let earlier = word(args, "--earlier").map_or_else(PathBuf::new, PathBuf::from);
+        let earlier =
+            word(args, "--earlier").and_then(|path| PathBuf::from(path).canonicalize().ok()).unwrap_or_default();
         all.extend(clocks);
         all.push(Self { odd: Odd::Earlier(earlier), ..Self::new("versions", Harm::Hosts) });
         all.retain(|kind| is_wanted(args, kind.name) && kind.can_be_had());

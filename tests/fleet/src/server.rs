@@ -151,6 +151,11 @@ impl Server {
         self.user
     }
 
+    /// By how many seconds its clock is ahead.
+    pub(crate) fn ahead(&self) -> i64 {
+        self.ahead
+    }
+
     /// The folder of its data.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

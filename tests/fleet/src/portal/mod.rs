@@ -88,6 +88,9 @@ pub(crate) struct Portal {
     pub(crate) tally: Tally,
 }
 
+/// How long before the beginning the contacts held their first emails, in milliseconds.
+pub(crate) const FORMERLY: i64 = 100_000;
+
 /// The id of the contact that a user has in the beginning.
 pub(crate) fn first_id(user: u32) -> i64 {
     900_000 + i64::from(user)
@@ -122,7 +125,7 @@ impl Portal {
                         ids: vec![first_id(user)],
                         users: vec![user],
                         holds: address,
-                        updated_at: 0,
+                        updated_at: clock.began() - FORMERLY,
                         hooks: Vec::new(),
                     });
                 }

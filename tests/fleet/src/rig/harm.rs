@@ -12,6 +12,7 @@ use crate::Server;
 use crate::double::Double;
 use crate::scaled::{SCALE, Scaled};
 use fastrand::Rng;
+use vidcache::Reason;
 
 /// For how long a host is cut off: thirty seconds of the fleet's time, in real milliseconds.
 const CUT: u64 = 3_000;
@@ -34,8 +35,8 @@ pub(super) fn harm(processes: &mut Processes<'_>, there: &There<'_>, run: &Run) 
     let caught = || there.double.portal().tally.wrong > 0 && run.variant != Variant::Design;
     let pace = (run.length / 300).max(Duration::from_millis(150));
     let mut upset = Instant::now();
-    let mut failed_over = false;
-    while !caught() && (began.elapsed() < run.length || run.harm == Harm::Steps && harmed < STEPS.len() as u64) {
+    let (mut end, mut failed_over) = (run.length, false);
+    while !caught() && (began.elapsed() < end || run.harm == Harm::Steps && harmed < STEPS.len() as u64) {
         std::thread::sleep(Duration::from_millis(150));
         if run.shares() && upset.elapsed() > pace {
             upset = Instant::now();
@@ -52,6 +53,8 @@ pub(super) fn harm(processes: &mut Processes<'_>, there: &There<'_>, run: &Run) 
             Harm::Failover { lag, doubt } if !failed_over && began.elapsed() > run.length / 2 => {
                 failed_over = true;
                 fail_over(processes, there, lag, doubt);
+                // What comes of it takes time, too.
+                end = began.elapsed() + run.length / 2;
                 1
             }
             _ => 0,
@@ -128,7 +131,8 @@ fn kill_after(processes: &mut Processes<'_>, there: &There<'_>, step: &str) -> i
     let prepared = Prepared::by(&mut client, &vidcache, there.clock).map_err(told)?;
     let is_named = || {
         let email = process::app_email(&mut client, user).map_err(told)?;
-        process::is_named(&mut client, &vidcache, &prepared, (user, email)).map_err(told)
+        let reason = process::reason(&mut client, &vidcache, &prepared, (user, email)).map_err(told)?;
+        Ok(reason == Reason::Agreed)
     };
     wait_until(step, "the user is not named again", is_named)?;
     Ok(1)

@@ -24,7 +24,7 @@ use self::processes::Processes;
 pub use self::variant::Variant;
 use crate::double::Double;
 pub use crate::portal::Tally;
-use crate::portal::{Portal, first_id, lives_with};
+use crate::portal::{FORMERLY, Portal, first_id, lives_with};
 use crate::scaled::Scaled;
 use crate::{Bouncer, Server};
 
@@ -159,6 +159,7 @@ pub fn run(
         prepares: run.way != Way::Pooled { prepared: false },
         has_other_secret: false,
         ahead: 0,
+        server_ahead: server.ahead() * 1000,
     };
     let bouncer = match run.way {
         Way::Direct => None,
@@ -172,6 +173,8 @@ pub fn run(
     processes.start_all(target, if run.harm == Harm::Network { 20 } else { 0 })?;
     let there = There { server, standby, name: &name, double: &double, clock };
     let mut outcome = Outcome { harmed: harm::harm(&mut processes, &there, run)?, ..Outcome::default() };
+    // Who is killed is replaced.
+    let ended = processes.replace_ended()?;
     processes.proxies.iter().for_each(crate::proxy::Proxy::heal);
     processes.stop(Some("web"));
     if !run.is_to_fail() {
@@ -184,7 +187,10 @@ pub fn run(
     }
     outcome.swallowed = processes.proxies.iter().map(crate::proxy::Proxy::swallowed).sum();
     processes.stop(None);
-    outcome.unexpected = processes.unexpected();
+    (outcome.unexpected, outcome.broken) = (processes.noted("unexpected"), processes.noted("broken").len());
+    if ended > 0 {
+        outcome.unexpected.push(format!("{ended} processes ended by themselves"));
+    }
     outcome.tally = double.portal().tally.clone();
     Ok(Some(outcome))
 }
@@ -203,7 +209,7 @@ fn prepare(client: &mut Client, clock: Scaled, run: &Run) {
     }
     let [tables, deadline, _] = vidcache.set_up().expect("statements");
     client.batch_execute(&clock.sql(&format!("{tables};{deadline}"))).expect("set up");
-    let at = clock.began() - 100_000;
+    let at = clock.began() - FORMERLY;
     let own: Vec<u32> = (1..=users).filter(|&user| !run.shares() || lives_with(user, users).is_none()).collect();
     for some in own.chunks(500) {
         let known: Vec<_> = some

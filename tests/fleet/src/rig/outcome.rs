@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
+use vidcache::Reason;
 
 use super::process::{self, Prepared, library};
 use super::{Harm, Run};
@@ -11,7 +12,7 @@ use crate::double::Double;
 use crate::portal::Tally;
 use crate::scaled::Scaled;
 
-/// How long it may take until all is told and heard.
+/// How long it may take until less is left to be told and heard than was.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What came of a run.
@@ -19,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Outcome {
     /// What the judge has counted.
     pub tally: Tally,
-    /// Users whose page names no email in the end, though HubSpot holds the app's.
-    pub stale: Vec<u32>,
+    /// Users whose page names no email in the end, though HubSpot holds the app's, and why.
+    pub stale: Vec<(u32, Reason)>,
     /// Changes that were never told, and webhooks that were never taken in.
     pub outstanding: i64,
     /// Users whose contact holds in the end an email of theirs that the app has no more.
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub wrong_in_the_end: u64,
     /// What no process expected.
     pub unexpected: Vec<String>,
+    /// How many connections were given up.
+    pub broken: usize,
     /// How often something was killed, stopped, cut or ended.
     pub harmed: u64,
     /// How many answers of a COMMIT were swallowed.
@@ -58,14 +61,16 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tally, stale, outstanding, unlike, unexpected, harmed, swallowed, .. } = self;
+        let Self { tally, stale, outstanding, unlike, unexpected, broken, harmed, swallowed, .. } = self;
         let Tally { pages, walked, named, told, merged, erased, excused, first, .. } = tally;
         write!(f, "{pages} pages, {walked} of them by two statements; {named} named an email, ")?;
         write!(f, "{} wrongly, {excused} before a merge was heard; HubSpot told {told} times, ", self.wrong())?;
-        write!(f, "{merged} merges, {erased} erased; {harmed} harmed, {swallowed} commits unanswered; ")?;
+        write!(f, "{merged} merges, {erased} erased; {harmed} harmed, {broken} connections given up, ")?;
+        write!(f, "{swallowed} commits unanswered; ")?;
         write!(f, "in the end {} stale, {outstanding} untold, {} unlike HubSpot, ", stale.len(), unlike.len())?;
         write!(f, "{} unexpected", unexpected.len())?;
-        if let Some(first) = first.as_ref().or(unexpected.first()) {
+        let stale = stale.first().map(|stale| format!("{stale:?}"));
+        if let Some(first) = first.as_ref().or(unexpected.first()).or(stale.as_ref()) {
             write!(f, " ({first})")?;
         }
         Ok(())
@@ -75,7 +80,7 @@ impl fmt::Display for Outcome {
 /// Waits until all changes are told, all webhooks heard and all doubts read again, and looks what everybody's page says
 /// then.
 pub(super) fn end(address: &str, double: &Double, clock: Scaled, outcome: &mut Outcome) {
-    let began = Instant::now();
+    let (mut began, mut least) = (Instant::now(), i64::MAX);
     let mut client = loop {
         match Client::connect(address, NoTls) {
             Ok(client) => break client,
@@ -86,6 +91,9 @@ pub(super) fn end(address: &str, double: &Double, clock: Scaled, outcome: &mut O
     loop {
         let unheard = i64::try_from(double.portal().unheard()).unwrap_or(i64::MAX);
         outcome.outstanding = process::outstanding(&mut client).expect("counted") + unheard;
+        if outcome.outstanding < least {
+            (began, least) = (Instant::now(), outcome.outstanding);
+        }
         let is_late = began.elapsed() > PATIENCE;
         if outcome.outstanding == 0 || is_late {
             look(&mut client, double, clock, outcome);
@@ -105,10 +113,10 @@ fn look(client: &mut Client, double: &Double, clock: Scaled, outcome: &mut Outco
     for row in client.query("SELECT id, email FROM users ORDER BY id", &[]).expect("asked") {
         let own = (row.get::<_, i32>(0).unsigned_abs(), row.get::<_, i32>(1).unsigned_abs());
         let holds = double.portal().holds(own.0);
-        match process::is_named(client, &vidcache, &prepared, own).expect("asked") {
-            true => outcome.wrong_in_the_end += u64::from(holds != Some(own)),
-            false if holds == Some(own) => outcome.stale.push(own.0),
-            false => {}
+        match process::reason(client, &vidcache, &prepared, own).expect("asked") {
+            Reason::Agreed => outcome.wrong_in_the_end += u64::from(holds != Some(own)),
+            why if holds == Some(own) => outcome.stale.push((own.0, why)),
+            _ => {}
         }
         if holds.is_some_and(|(user, email)| user == own.0 && email != own.1) {
             outcome.unlike.push(own.0);

@@ -107,9 +107,10 @@ impl<'a> Processes<'a> {
         }
     }
 
-    pub(super) fn unexpected(&self) -> Vec<String> {
+    /// The lines of all files of that name: what was `unexpected`, and which connections were `broken`.
+    pub(super) fn noted(&self, name: &str) -> Vec<String> {
         let folders = std::fs::read_dir(&self.place.folder).into_iter().flatten().flatten();
-        let files = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("unexpected")).ok());
+        let files = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join(name)).ok());
         files.flat_map(|file| file.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 

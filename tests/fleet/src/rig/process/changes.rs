@@ -8,7 +8,7 @@ use postgres::{Client, NoTls};
 use vidcache::in_database::Database;
 
 use super::place::Place;
-use super::{Broken, EMAILS, LONG, key, row, run, run_with};
+use super::{Broken, EMAILS, LONG, key, outstanding, row, run, run_with};
 use crate::double::Line;
 use crate::scaled::sleep;
 
@@ -16,8 +16,13 @@ use crate::scaled::sleep;
 pub(super) fn change(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Broken> {
     let (mut client, clock) = (Client::connect(&place.primary, NoTls)?, place.clock());
     loop {
+        // The workers of a busy machine keep up.
+        if outstanding(&mut client)? > i64::from(place.users / 4).max(50) {
+            sleep(1_000);
+            continue;
+        }
         let user = random.u32(1..=place.users);
-        if place.shares && random.u8(..20) == 0 {
+        if place.shares && !place.has_other_secret && random.u8(..20) == 0 {
             forget(place, vidcache, &mut client, random.u32(1..=place.users / 2))?;
         }
         let (token, begin) = vidcache.begin(key(user))?;
@@ -47,7 +52,7 @@ pub(super) fn change(place: &Place, vidcache: &Database, random: &mut Rng) -> Re
                 place.step("seen", user);
             }
         }
-        sleep(random.u64(..2_000));
+        sleep(random.u64(..6_000));
     }
 }
 

@@ -41,7 +41,9 @@ fn jobs(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Brok
     let mut due = HashMap::<ChangeToken, i64>::new();
     loop {
         let ask = vidcache.ask_stale_changes(Duration::ZERO, 2_000);
-        let stale = vidcache.stale_changes(&text(&mut job.client, &clock.sql(&ask))?)?;
+        let mut stale = vidcache.stale_changes(&text(&mut job.client, &clock.sql(&ask))?)?;
+        // Two workers begin with others.
+        random.shuffle(&mut stale);
         due.retain(|token, _| stale.iter().any(|change| change.token == *token));
         for change in stale {
             // A queue delivers twice, and early.
@@ -50,9 +52,10 @@ fn jobs(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Brok
                 continue;
             }
             let again = again.is_some();
-            if let Some(wait) = job.of(change.user.parse()?, change.token, again)? {
-                due.insert(change.token, clock.now() + i64::try_from(wait.as_millis())?);
-            }
+            match job.of(change.user.parse()?, change.token, again)? {
+                Some(wait) => due.insert(change.token, clock.now() + i64::try_from(wait.as_millis())?),
+                None => due.remove(&change.token),
+            };
         }
         thread::sleep(Duration::from_millis(50));
     }
@@ -89,11 +92,15 @@ impl Job<'_> {
 
     fn with_lease(&mut self, user: u32, token: ChangeToken, again: bool) -> Result<Option<Duration>, Broken> {
         let clock = self.place.clock();
-        let Some(vid) = self.contact(user)? else {
-            // Of whom HubSpot has erased it is not told again.
-            run(&mut self.client, clock, &self.vidcache.abandon(key(user), token))?;
-            return Ok(None);
-        };
+        let mut contact = None;
+        if !again {
+            contact = self.contact(user)?;
+            if contact.is_none() {
+                // Of whom HubSpot has erased it is not told again.
+                run(&mut self.client, clock, &self.vidcache.abandon(key(user), token))?;
+                return Ok(None);
+            }
+        }
         let (errand, asked) = (self.vidcache.turn(key(user), token, Duration::ZERO), clock.now());
         let (turn, see) = errand.read(&text(&mut self.client, &clock.sql(&errand.ask()))?)?;
         Ok(match self.place.variant.taken(turn, again) {
@@ -105,21 +112,34 @@ impl Job<'_> {
                 Some(Duration::from_secs(1))
             }
             Turn::Wait(wait) => Some(wait),
-            Turn::Now => self.tell(user, token, (vid, asked))?,
+            Turn::Now => {
+                let known = if contact.is_some() { contact } else { self.known(user)? };
+                match known {
+                    Some(vid) => self.tell(user, token, (vid, asked))?,
+                    // They were forgotten meanwhile, or erased: once more from the beginning.
+                    None => None,
+                }
+            }
         })
     }
 
     /// The user's contact, to which the user is linked if nobody has; none if it was erased.
     fn contact(&mut self, user: u32) -> Result<Option<Vid>, Broken> {
         let clock = self.place.clock();
-        let errand = self.vidcache.resolve(key(user));
-        if let Some(identity) = errand.read(&text(&mut self.client, &clock.sql(&errand.ask()))?)? {
-            return Ok(Some(identity.vid));
+        if let Some(vid) = self.known(user)? {
+            return Ok(Some(vid));
         }
         let Some(id) = self.line.id_of(user)? else { return Ok(None) };
         let vid = Vid::try_from(id)?;
         run(&mut self.client, clock, &self.vidcache.link(key(user), vid, true))?;
         Ok(Some(vid))
+    }
+
+    /// The contact to which the user is linked.
+    fn known(&mut self, user: u32) -> Result<Option<Vid>, Broken> {
+        let errand = self.vidcache.resolve(key(user));
+        let answer = text(&mut self.client, &self.place.clock().sql(&errand.ask()))?;
+        Ok(errand.read(&answer)?.map(|identity| identity.vid))
     }
 
     fn tell(&mut self, user: u32, token: ChangeToken, (vid, turn): (Vid, i64)) -> Result<Option<Duration>, Broken> {

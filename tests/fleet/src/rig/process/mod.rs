@@ -15,7 +15,7 @@ use vidcache::in_database::{Database, Errand};
 use vidcache::{Error, ErrorCode, Options, UserKey};
 
 pub(super) use self::jobs::worker;
-pub(super) use self::pages::{Prepared, is_named, web};
+pub(super) use self::pages::{Prepared, reason, web};
 pub(super) use self::place::{Place, STEPS, own};
 use crate::scaled::Scaled;
 use crate::{PORTAL, SECRET};
@@ -52,8 +52,9 @@ fn forever(place: &Place, mut work: impl FnMut() -> Result<(), Broken>) {
     loop {
         if let Err(error) = work() {
             // What the library says is no broken connection.
-            if let Some(error) = error.downcast_ref::<Error>() {
-                place.unexpected(&format!("{error:?}"));
+            match error.downcast_ref::<Error>() {
+                Some(error) => place.unexpected(&format!("{error:?}")),
+                None => place.note("broken", &error.to_string()),
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -70,6 +71,13 @@ fn set_up(place: &Place) -> Result<(Database, bool), Broken> {
     let [tables, deadline, ask] = database.set_up()?;
     client.batch_execute(&clock.sql(&tables))?;
     client.batch_execute(&clock.sql(&deadline))?;
+    // What is tried is there: both clocks are as they are to be.
+    let theirs: i64 =
+        text(&mut client, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")?.parse()?;
+    let apart = theirs + place.ahead - super::real_now() - place.server_ahead;
+    if apart.abs() > 60_000 {
+        place.unexpected(&format!("the clocks are {apart} ms apart"));
+    }
     let text = text(&mut client, &clock.sql(&ask))?;
     match database.take_key(&text) {
         Err(error) if place.has_other_secret && error.code() == ErrorCode::WrongSecret => Ok((database, true)),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use postgres::{Client, NoTls, SimpleQueryMessage, Statement};
-use vidcache::Email;
 use vidcache::in_database::{Database, Distrust, Reply};
+use vidcache::{Email, Reason};
 
 use super::super::Variant;
 use super::changes::{change, hooks};
@@ -200,18 +200,18 @@ impl Prepared {
     }
 }
 
-/// Whether a page names the user by the email that the app has.
-pub(in crate::rig) fn is_named(
+/// Why a page about the user, who has that email in the app, says what it says: it names the email if they are agreed.
+pub(in crate::rig) fn reason(
     client: &mut Client,
     vidcache: &Database,
     prepared: &Prepared,
     (user, email): (u32, u32),
-) -> Result<bool, Broken> {
+) -> Result<Reason, Broken> {
     let (app, look) = (Email::parse(&email_of(user, email))?, vidcache.look());
     for second in [false, true] {
         let answer = prepared.ask(client, &vidcache.parameter(key(user)), second)?;
         if let Reply::Page(page, _) = vidcache.reply(key(user), Some(&app), &answer, look) {
-            return Ok(page.decision().email().is_some());
+            return Ok(page.decision().reason());
         }
     }
     Err("more twice".into())

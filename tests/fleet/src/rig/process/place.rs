@@ -32,6 +32,8 @@ pub(in crate::rig) struct Place {
     pub(in crate::rig) has_other_secret: bool,
     /// By how much the host's own clock is ahead, in milliseconds.
     pub(in crate::rig) ahead: i64,
+    /// By how much the server's is.
+    pub(in crate::rig) server_ahead: i64,
 }
 
 impl Place {
@@ -49,11 +51,13 @@ impl Place {
             self.prepares.to_string(),
             self.has_other_secret.to_string(),
             self.ahead.to_string(),
+            self.server_ahead.to_string(),
         ]
     }
 
     pub(in crate::rig) fn of_args(args: &[String]) -> Option<Self> {
-        let [folder, double, primary, replica, variant, began, users, seed, shares, prepares, other, ahead] = args
+        let [folder, double, primary, replica, variant, began, users, seed, shares, prepares, other, ahead, server] =
+            args
         else {
             return None;
         };
@@ -70,6 +74,7 @@ impl Place {
             prepares: prepares.parse().ok()?,
             has_other_secret: other.parse().ok()?,
             ahead: ahead.parse().ok()?,
+            server_ahead: server.parse().ok()?,
         })
     }
 
@@ -79,7 +84,11 @@ impl Place {
 
     /// What nobody expects, for whoever has started the process.
     pub(super) fn unexpected(&self, what: &str) {
-        let file = OpenOptions::new().create(true).append(true).open(self.folder.join("unexpected"));
+        self.note("unexpected", what);
+    }
+
+    pub(super) fn note(&self, name: &str, what: &str) {
+        let file = OpenOptions::new().create(true).append(true).open(self.folder.join(name));
         let _ = file.and_then(|mut file| writeln!(file, "{what}"));
     }
 
