@@ -1,5 +1,6 @@
-//! How many instructions a call takes, outside the kernel: a count is the same on a busy machine, where a time is not.
-//! `vidcache-bench count` steps another process of itself through some calls, one instruction at a time.
+//! How many instructions a call takes, outside the kernel, and how many pages it writes to SQLite's log: a count is the
+//! same on a busy machine, where a time is not. `vidcache-bench count` steps another process of itself through some
+//! calls, one instruction at a time.
 
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;
@@ -27,19 +28,27 @@ const WHAT: &[(&str, usize)] = &[
 /// Users in the file: enough that its trees are as deep as those of a large one.
 const USERS: usize = 200_000;
 
+/// Of the log: a page of SQLite's, and what says which one it is.
+const BYTES_OF_A_PAGE: u64 = 4096 + 24;
+
 /// Prints the counts of a file at `path`, which is made where there is none: of all, or of `one`.
 pub(crate) fn run(path: &Path, one: Option<&str>) -> Result<()> {
     if !path.exists() {
         crate::files::put(&open(path)?, USERS)?;
     }
     for &(what, calls) in WHAT.iter().filter(|(what, _)| one.is_none_or(|one| one == *what)) {
-        println!("{what}: {} instructions", steps(path, what, calls)? / calls as u64);
+        let (instructions, pages) = steps(path, what, calls)?;
+        print!("{what}: {} instructions", instructions / calls as u64);
+        match pages {
+            0 => println!(),
+            pages => println!(", {:.1} pages", pages as f64 / calls as f64),
+        }
     }
     Ok(())
 }
 
-/// The instructions between the two stops of a child.
-fn steps(path: &Path, what: &str, calls: usize) -> Result<u64> {
+/// The instructions between the two stops of a child, and the pages by which the log grew.
+fn steps(path: &Path, what: &str, calls: usize) -> Result<(u64, u64)> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["child-count".as_ref(), path.as_os_str(), what.as_ref(), calls.to_string().as_ref()]);
     let trace_me = || {
@@ -52,7 +61,9 @@ fn steps(path: &Path, what: &str, calls: usize) -> Result<u64> {
     // SAFETY: nothing in it allocates or locks.
     let child = unsafe { command.pre_exec(trace_me) }.spawn()?;
     let pid = libc::pid_t::try_from(child.id())?;
-    let (mut count, mut stops) = (0, 0);
+    let log = path.with_extension("vidcache-wal");
+    let pages = || std::fs::metadata(&log).map_or(0, |found| found.len()) / BYTES_OF_A_PAGE;
+    let (mut count, mut stops, mut at_stops) = (0, 0, [0_u64; 2]);
     loop {
         let mut status = 0;
         // SAFETY: the child is ours, and nobody else waits for it.
@@ -60,10 +71,14 @@ fn steps(path: &Path, what: &str, calls: usize) -> Result<u64> {
             return Err(std::io::Error::last_os_error().into());
         }
         if !libc::WIFSTOPPED(status) {
-            return if stops == 2 { Ok(count) } else { Err(format!("the child for {what} failed").into()) };
+            let grown = at_stops[1].saturating_sub(at_stops[0]);
+            return if stops == 2 { Ok((count, grown)) } else { Err(format!("the child for {what} failed").into()) };
         }
         match libc::WSTOPSIG(status) {
-            libc::SIGSTOP => stops += 1,
+            libc::SIGSTOP => {
+                at_stops[stops] = pages();
+                stops += 1;
+            }
             _ => count += u64::from(stops == 1),
         }
         let on = if stops == 1 { libc::PTRACE_SINGLESTEP } else { libc::PTRACE_CONT };

@@ -101,6 +101,7 @@ fn measure(folder: &Path, facts: &Path, quick: bool) -> Result<()> {
     writes::resolve_under_writes(&run, &written)?;
     step("writes");
     writes::one_writer(&run, &written)?;
+    writes::eight_threads(&run, &written)?;
     writes::four_writers(&run, &written)?;
 
     std::fs::rename(&ints, folder.join("int.vidcache"))?;

@@ -92,6 +92,8 @@ pub(crate) const ROWS: &[Row] = &[
     row("write_full", "`link`, acknowledged with `synchronous=FULL`, one writer", "a raw prepared upsert",
         &[check("rate", "rate", AtLeast(0.7), "×")]),
     row("write_full_record", "`record` of HubSpot's answer, the same", "a raw prepared upsert", &[]),
+    row("write_8threads", "`link`, the same, 8 threads of one process writing together", "one thread",
+        &[check("rate", "total rate", AtLeast(3.0), "×")]),
     row("write_4proc", "`link`, the same, 4 processes", "one process",
         &[check("longest_ms", "longest wait", AtMost(500.0), "ms"), check("rate", "total rate", AtLeast(0.8), "×")]),
     row("parse_webhook", "reading a webhook of 100 events, without applying it", "the same bytes into serde_json's `Value`",

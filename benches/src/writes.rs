@@ -82,6 +82,33 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Eight threads of one process that write as fast as they can, beside one that does.
+pub(crate) fn eight_threads(run: &Run, path: &Path) -> Result<()> {
+    let cache = open(path)?;
+    let time = Duration::from_millis(if run.quick { 200 } else { 1_000 });
+    let (users, writers) = (run.users, AtomicI64::new(2_000));
+    let together = |threads: usize| {
+        let start = Instant::now();
+        let writer = || {
+            let number = writers.fetch_add(1, Ordering::Relaxed) as usize;
+            let (mut vids, mut random, mut writes) = (NewVids::of_writer(number), Random(number as u64), 0_u32);
+            while start.elapsed() < time {
+                cache.link(UserKey::from(random.below(users) as i64 + 1), vids.next()).expect("a link");
+                writes += 1;
+            }
+            writes
+        };
+        let writes: u32 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(writer)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a thread that wrote")).sum()
+        });
+        start.elapsed().as_nanos() as f64 / f64::from(writes)
+    };
+    let [one, eight] = interleave(run.rounds(5), [&mut || together(1), &mut || together(8)]);
+    run.fact(Fact::beside("write_8threads", &eight, &one).with("rate", ratio(&one, &eight)));
+    Ok(())
+}
+
 /// Four processes that write as fast as they can, beside one that does.
 pub(crate) fn four_writers(run: &Run, path: &Path) -> Result<()> {
     let seconds = if run.quick { 0.6 } else { 4.0 };

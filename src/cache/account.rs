@@ -105,7 +105,7 @@ impl Vidcache {
     /// [`Error::Busy`]: crate::Error::Busy
     pub fn forget(&self, user: UserKey<'_>) -> Result<bool> {
         let mark = self.store.key().mark(user);
-        let known = self.store.write(|tx| {
+        let known = self.store.write_much(|tx| {
             let erased = rows::apply(tx, &Event::UserErasureForgotten { mark })?;
             Ok(rows::apply(tx, &Event::Forgotten { user })? || erased)
         })?;

@@ -107,7 +107,7 @@ impl Vidcache {
         let clock = Clock::new(now(), asked_at);
         let seen = self.words().seen(answer)?;
         if !seen.described.is_empty() || !seen.missing.is_empty() {
-            let erased = self.store.write(|tx| {
+            let erased = self.store.write_much(|tx| {
                 let erased = learn::observe(tx, &seen.described, &seen.missing, clock)?;
                 erased.note(tx, |user| self.store.key().mark(user))?;
                 Ok(erased.any)
@@ -136,7 +136,7 @@ impl Vidcache {
         let batch = webhook::notices(body, self.portal)?;
         let (mut report, mut erased) = (WebhookReport::default(), false);
         if !batch.notices.is_empty() {
-            (report, erased) = self.store.write(|tx| self.words().hear(tx, &batch.notices, now))?;
+            (report, erased) = self.store.write_much(|tx| self.words().hear(tx, &batch.notices, now))?;
         }
         if erased {
             // Even if it came before: that time it may not have come this far.
@@ -169,7 +169,7 @@ impl Vidcache {
             if batch.is_empty() {
                 return Ok(report);
             }
-            let taken = self.store.write(|tx| Import::new(tx)?.put(&batch))?;
+            let taken = self.store.write_much(|tx| Import::new(tx)?.put(&batch))?;
             report.imported += taken;
             report.vid_taken += batch.len() as u64 - taken;
         }

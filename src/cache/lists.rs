@@ -84,7 +84,7 @@ impl Vidcache {
         let (heard, mut last) = (now(), 0);
         let clock = Clock::new(heard, None);
         while let Some(vid) =
-            self.store.write(|tx| learn::doubt_some(tx, last, DOUBTED_AT_ONCE, clock, heard + CLOCKS_APART))?
+            self.store.write_much(|tx| learn::doubt_some(tx, last, DOUBTED_AT_ONCE, clock, heard + CLOCKS_APART))?
         {
             last = vid;
         }

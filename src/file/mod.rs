@@ -5,6 +5,7 @@ mod aside;
 mod copy;
 pub(crate) mod envelope;
 pub(crate) mod fork;
+pub(crate) mod group;
 pub(crate) mod guard;
 mod index_locks;
 mod location;

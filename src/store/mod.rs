@@ -26,8 +26,9 @@ use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
 use crate::file::fork::{self, AtFork};
+use crate::file::group::{Group, Turns, Work};
 use crate::file::guard::Guards;
-use crate::file::turn::{self, retry};
+use crate::file::turn::retry;
 use crate::file::{self, Place, Settings, guard, names, open, schema};
 use crate::hot::Hot;
 use crate::rows;
@@ -47,7 +48,7 @@ struct Shared {
     reader: Mutex<Option<Reader>>,
     writer: Mutex<Option<Connection>>,
     guards: Mutex<guard::Guards>,
-    turns: turn::Turns,
+    turns: Turns,
     closed: AtomicBool,
     hot: Hot,
     stamp: stamp::Stamp,
@@ -97,7 +98,7 @@ impl Store {
                 reader: Mutex::new(None),
                 writer: Mutex::new(Some(opened.connection)),
                 guards: Mutex::new(std::mem::take(&mut guards)),
-                turns: turn::Turns::default(),
+                turns: Turns::default(),
                 closed: AtomicBool::new(false),
                 hot,
                 stamp,
@@ -147,37 +148,65 @@ impl Store {
 
     /// Does `work` in one transaction and makes it durable. On any error nothing of it remains.
     ///
-    /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits.
-    pub(crate) fn write<T>(&self, work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+    /// Waits for other writers up to the busy timeout, in turn, holding no lock while it waits. Another thread of this
+    /// handle may do the work meanwhile, in its own transaction (`file::group`), so it must be short, and of the rows
+    /// alone: see [`Store::write_much`].
+    pub(crate) fn write<T: Send>(&self, work: impl FnMut(&Connection) -> Result<T> + Send) -> Result<T> {
         self.write_within(self.busy_timeout, work)
     }
 
     /// [`Store::write`], which waits for no longer than `limit`, nor than the busy timeout.
-    pub(crate) fn write_within<T>(&self, limit: Duration, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+    pub(crate) fn write_within<T: Send>(
+        &self,
+        limit: Duration,
+        work: impl FnMut(&Connection) -> Result<T> + Send,
+    ) -> Result<T> {
+        self.write_in_turn(limit, true, work)
+    }
+
+    /// [`Store::write`] of what may take long: no other thread does it, whose own write would take as long.
+    pub(crate) fn write_much<T: Send>(&self, work: impl FnMut(&Connection) -> Result<T> + Send) -> Result<T> {
+        self.write_in_turn(self.busy_timeout, false, work)
+    }
+
+    fn write_in_turn<T: Send>(
+        &self,
+        limit: Duration,
+        lends: bool,
+        mut work: impl FnMut(&Connection) -> Result<T> + Send,
+    ) -> Result<T> {
         if !cancel::is_impatient() {
             fork::close_forgotten();
         }
-        self.in_turn(limit.min(self.busy_timeout), |connection, turn| {
+        let mut written = None;
+        let mut work = |tx: &Connection| {
+            written = Some(work(tx)?);
+            Ok(())
+        };
+        self.in_turn(limit.min(self.busy_timeout), &mut work, lends, |connection, turn, group| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             turn.check_index(Guards::is_agreed)?;
             schema::check_version(&tx)?;
-            let value = work(&tx)?;
+            group.write(&tx)?;
             turn.check_index(Guards::is_signed)?;
             tx.commit()?;
             // It is in the log, so it is done; what the index says of it may be gone.
             let _ = turn.check_index(Guards::is_signed);
-            Ok(value)
-        })
+            Ok(())
+        })?;
+        written.ok_or_else(|| Error::Internal("a write without an outcome".into()))
     }
 
-    /// Does `work` through the writing connection, as the only one of all processes that writes.
-    fn in_turn<T>(
+    /// Does `write` through the writing connection, as the only one of all processes that writes.
+    fn in_turn(
         &self,
         timeout: Duration,
-        mut work: impl FnMut(&mut Connection, &Turn<'_>) -> Result<T>,
-    ) -> Result<T> {
+        work: &mut Work<'_>,
+        lends: bool,
+        mut write: impl FnMut(&mut Connection, &Turn<'_>, &Group<'_>) -> Result<()>,
+    ) -> Result<()> {
         let look = || self.shared.check_files();
-        let result = self.shared.turns.take(timeout, look, || {
+        let result = self.shared.turns.take(timeout, look, work, lends, |group| {
             self.shared.unless_moved(|| {
                 let mut slot = self.shared.lock(&self.shared.writer)?;
                 let connection = match &mut *slot {
@@ -185,7 +214,7 @@ impl Store {
                     none => none.insert(self.shared.connect(open::Access::Write)?),
                 };
                 let turn = self.shared.turn()?;
-                let result = work(connection, &turn);
+                let result = write(connection, &turn, group);
                 if is_of_the_files(&result) {
                     turn.check_index(|guards| guards.is_signed() && guards.is_agreed())?;
                 }
@@ -240,7 +269,9 @@ impl Store {
     /// Waits like a write, and for whoever is reading. If that takes too long, a later call of this handle does it,
     /// once they have ended: at most one in a second tries.
     pub(crate) fn empty_wal(&self) -> Result<()> {
-        let result = self.in_turn(self.busy_timeout, |connection, turn| empty(connection, turn));
+        let mut nothing = |_: &Connection| Ok(());
+        let result =
+            self.in_turn(self.busy_timeout, &mut nothing, false, |connection, turn, _| empty(connection, turn));
         self.shared.owes_empty_log.store(result.is_err(), Ordering::Relaxed);
         result
     }

@@ -1,5 +1,6 @@
-//! `kill -9` of random writers among 1 to 8 processes. What they acknowledged is in shared memory, so it outlives them;
-//! each write says by its number alone what must be found. Beside them a process looks for stale answers.
+//! `kill -9` of random writers among 1 to 8 processes, each of 1 to 4 threads that write together. What they
+//! acknowledged is in shared memory, so it outlives them; each write says by its number alone what must be found.
+//! Beside them a process looks for stale answers.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +13,10 @@ use crate::shared::{ended, fork, kill, numbers};
 use crate::world::{answer, email, open, verify, vid};
 use crate::{Outcome, Run};
 
-const SLOTS: usize = 8;
+/// Processes, the threads of the largest, and a place for each thread.
+const PROCESSES: usize = 8;
+const THREADS: usize = 4;
+const SLOTS: usize = PROCESSES * THREADS;
 /// Users of each kind in a slot, and so the number of writes after which a user's turn comes again.
 const USERS: i64 = 100;
 const KINDS: i64 = 4;
@@ -98,6 +102,30 @@ pub(crate) fn slots(shared: &[AtomicI64]) -> Vec<Slot<'_>> {
     acknowledged.zip(1..).map(|(acknowledged, number)| Slot { number, acknowledged }).collect()
 }
 
+/// The places of a process's threads: some have one, some four.
+fn of_process<'s, 'a>(slots: &'s [Slot<'a>], process: usize) -> &'s [Slot<'a>] {
+    &slots[process * THREADS..][..=process % THREADS]
+}
+
+/// A process's life: its threads write together.
+fn live(path: &Path, slots: &[Slot<'_>]) -> Result<(), String> {
+    let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
+    std::thread::scope(|scope| {
+        for slot in slots {
+            scope.spawn(|| end_if_wrong(slot.live(&cache).map_err(|e| slot.failed(&e))));
+        }
+    });
+    Ok(())
+}
+
+/// Whichever thread finds something ends the process.
+fn end_if_wrong(found: Result<(), String>) {
+    if let Err(wrong) = found {
+        eprintln!("{wrong}");
+        std::process::exit(1);
+    }
+}
+
 /// Looks up what has just been acknowledged, for ever, in two threads.
 pub(crate) fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), String> {
     let cache = open(path).map_err(|e| format!("the reader cannot open: {e}"))?;
@@ -121,14 +149,8 @@ pub(crate) fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), 
         }
     };
     std::thread::scope(|scope| {
-        // Whichever finds something ends the process.
         for thread in 0..2 {
-            scope.spawn(move || {
-                if let Err(wrong) = look(seed + thread) {
-                    eprintln!("{wrong}");
-                    std::process::exit(1);
-                }
-            });
+            scope.spawn(move || end_if_wrong(look(seed + thread)));
         }
     });
     Ok(())
@@ -136,7 +158,7 @@ pub(crate) fn watch(path: &Path, shared: &[AtomicI64], seed: u64) -> Result<(), 
 
 struct Living {
     pid: libc::pid_t,
-    slot: usize,
+    process: usize,
 }
 
 pub(crate) fn run(run: Run) -> Outcome {
@@ -155,7 +177,7 @@ pub(crate) fn run(run: Run) -> Outcome {
         while done < kills || written() < acknowledged_at_least {
             if done % 25 == 0 {
                 // Sometimes one process is alone on the file, so that whoever comes next recovers its log.
-                wanted = random.below(SLOTS as u64) as usize + 1;
+                wanted = random.below(PROCESSES as u64) as usize + 1;
                 if let Some(pid) = reader.take() {
                     kill(pid);
                 }
@@ -166,13 +188,9 @@ pub(crate) fn run(run: Run) -> Outcome {
                 }
             }
             while living.len() < wanted {
-                let free: Vec<usize> = (0..SLOTS).filter(|n| living.iter().all(|one| one.slot != *n)).collect();
-                let slot = *random.pick(&free);
-                let pid = fork(|| {
-                    let cache = open(&path).map_err(|e| format!("a writer cannot open: {e}"))?;
-                    slots[slot].live(&cache).map_err(|e| slots[slot].failed(&e))
-                });
-                living.push(Living { pid, slot });
+                let free: Vec<usize> = (0..PROCESSES).filter(|n| living.iter().all(|one| one.process != *n)).collect();
+                let process = *random.pick(&free);
+                living.push(Living { pid: fork(|| live(&path, of_process(&slots, process))), process });
                 births += 1;
             }
             // Long enough that the kills and the writes come to an end together.
@@ -180,7 +198,7 @@ pub(crate) fn run(run: Run) -> Outcome {
             std::thread::sleep(Duration::from_micros(random.below(if behind { 40_000 } else { 8_000 })));
             let victim = living.swap_remove(random.below(living.len() as u64) as usize);
             if let Some(well) = ended(victim.pid) {
-                return Err(format!("writer {} ended by itself ({well})", victim.slot + 1));
+                return Err(format!("process {} ended by itself ({well})", victim.process + 1));
             }
             kill(victim.pid);
             done += 1;
@@ -192,7 +210,9 @@ pub(crate) fn run(run: Run) -> Outcome {
                 cache = Some(open(&path).map_err(|e| format!("after {done} kills: {e}"))?);
             }
             let opened = cache.as_ref().ok_or("no cache")?;
-            slots[victim.slot].check(opened, if done % 500 == 0 { 1 } else { 41 })?;
+            for slot in of_process(&slots, victim.process) {
+                slot.check(opened, if done % 500 == 0 { 1 } else { 41 })?;
+            }
             if random.chance(30) {
                 cache = None;
             }
@@ -216,8 +236,8 @@ pub(crate) fn run(run: Run) -> Outcome {
     let newborn = while_created(&mut random, if run.short { 30 } else { 1_000 })?;
     let reads = shared[SLOTS].load(Ordering::Relaxed);
     Ok(format!(
-        "{done} kill -9 of {births} writers and {newborn} of creators, {} acknowledged writes, 0 lost; {reads} reads \
-         beside them, 0 stale",
+        "{done} kill -9 of {births} writing processes and {newborn} of creators, {} acknowledged writes, 0 lost; {reads} \
+         reads beside them, 0 stale",
         written()
     ))
 }
