@@ -11,7 +11,8 @@ class AppQueue
   # @param adapter [Symbol]
   # @param gems [Array<String>]
   # @param library [String] what the app requires, as Bundler does
-  # @param server [:postgres, :redis] a PostgreSQL for the app and its queue, or a Redis beside the app's SQLite
+  # @param server [:postgres, :redis, nil] a PostgreSQL for the app and its queue, or a Redis beside the app's SQLite,
+  #   or that SQLite for both
   # @param worker [Array<String>] the command
   # @param waiting [String] Ruby: the rows of jobs that are not done
   # @param lose [String] Ruby: takes them away
@@ -36,13 +37,17 @@ class AppQueue
 
   # @return [String, nil] why it cannot be tried here
   def missing
-    server = { postgres: PostgresServer, redis: RedisServer }.fetch(@server)
-    Checkouts.missing(*@gems) || server.missing || (missing_of_ruby if @gems.include?("solid_queue"))
+    server = { postgres: PostgresServer, redis: RedisServer }[@server]
+    Checkouts.missing(*@gems) || server&.missing || (missing_of_ruby if @gems.include?("solid_queue"))
   end
 
   # @return [Hash] of the processes' environment
   def environment(processes, folder)
-    @server == :redis ? { REDIS_URL: RedisServer.start(processes, folder) } : { DATABASE_URL: PostgresServer.get.database }
+    case @server
+    when :redis then { REDIS_URL: RedisServer.start(processes, folder) }
+    when :postgres then { DATABASE_URL: PostgresServer.get.database }
+    else {}
+    end
   end
 
   private
@@ -82,7 +87,7 @@ class AppQueue
   )
 
   SOLID_QUEUE = new(
-    adapter: :solid_queue, gems: %w[solid_queue fugit],
+    adapter: :solid_queue, gems: %w[solid_queue fugit], server: nil,
     tables: <<~'RUBY',
       load "#{$LOAD_PATH.find { |path| File.exist?("#{path}/solid_queue.rb") }}/generators/solid_queue/install/templates/db/queue_schema.rb"
     RUBY
