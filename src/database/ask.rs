@@ -72,7 +72,7 @@ fn deadline() -> String {
 }
 
 /// Every number that an id may be.
-const ANY: &str = "BETWEEN -9223372036854775808 AND 9223372036854775807";
+pub(super) const ANY: &str = "BETWEEN -9223372036854775808 AND 9223372036854775807";
 
 /// A contact as an answer has it: `c` of the contacts.
 const CONTACT: &str = "json_build_array(c.vid, encode(c.email, 'hex'), c.email_at, c.read_at, c.deleted_at,

@@ -1,6 +1,6 @@
 //! Statements that are one fact each and need no answer first.
 
-use super::ask::{CLOCK, bytes};
+use super::ask::{ANY, CLOCK, bytes};
 use super::schema::{FORMAT, Tables};
 use super::write::lock_number;
 use crate::event::{ChangeToken, Millis};
@@ -51,19 +51,21 @@ pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
 /// Whoever is about to come to the contact, or to be linked, has the locks of [`lock`](super::write::lock) from before
 /// the time that is written of it until that is committed, and till then others' pages know nothing of it. So what is
 /// seen meanwhile is not written down, and has to be seen again: either the locks are free before that time, or after
-/// the commit. Nobody waits for them here.
+/// the commit. Nobody waits for them here. Ids are asked for within bounds as in [`component`](super::ask::component).
 pub(crate) fn see(tables: &Tables, token: ChangeToken, unless_after: Millis) -> String {
     let (user, vid) = (lock_number("u", "h.user_key"), lock_number("v", "int8send(n.vid)"));
     tables.named(&format!(
-        "WITH RECURSIVE h AS MATERIALIZED (SELECT user_key FROM {{changes}} WHERE token = {token}),
-           n (vid) AS (SELECT l.vid FROM h JOIN {{links}} l USING (user_key)
-             UNION SELECT m.vid FROM n CROSS JOIN LATERAL (
-               SELECT into_vid AS vid FROM {{merges}} WHERE old_vid = n.vid
-               UNION ALL SELECT old_vid FROM {{merges}} WHERE into_vid = n.vid) m),
-           free (all_of_them) AS MATERIALIZED (SELECT bool_and(pg_try_advisory_xact_lock_shared(k)) FROM (
-             SELECT {user} AS k FROM h UNION SELECT {vid} FROM n) k)
-         UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {later}) FROM free
-         WHERE free.all_of_them AND token = {token} AND ended_at IS NULL AND (seen_at IS NULL OR seen_at <= {unless_after})",
+        // It begins with what it does: by that word clients tell what an app forbids to write.
+        "UPDATE {{changes}} SET seen_at = greatest({CLOCK}, {later}) FROM (
+           WITH RECURSIVE h AS MATERIALIZED (SELECT user_key FROM {{changes}} WHERE token = {token}),
+             n (vid) AS (SELECT l.vid FROM h JOIN {{links}} l USING (user_key) WHERE l.vid {ANY}
+               UNION SELECT m.vid FROM n CROSS JOIN LATERAL (
+                 SELECT into_vid AS vid FROM {{merges}} WHERE old_vid = n.vid AND into_vid {ANY}
+                 UNION ALL SELECT old_vid FROM {{merges}} WHERE into_vid = n.vid AND old_vid {ANY}) m)
+           SELECT bool_and(pg_try_advisory_xact_lock_shared(k)) AS all_of_them FROM (
+             SELECT {user} AS k FROM h UNION SELECT {vid} FROM n) k) free
+         WHERE free.all_of_them AND token = {token} AND ended_at IS NULL
+           AND (seen_at IS NULL OR seen_at <= {unless_after})",
         // Also within one millisecond, and by a clock that was set back, it was seen later than it was begun.
         later = unless_after.saturating_add(1),
         token = token.get()

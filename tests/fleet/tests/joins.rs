@@ -266,7 +266,7 @@ fn an_open_transaction_keeps_no_erasure_of_another_email_waiting() {
 
 /// As they are when a file was copied into them, until autovacuum has been there.
 #[test]
-fn of_many_rows_without_statistics_no_page_s_statement_is_compiled() {
+fn of_many_rows_without_statistics_no_statement_of_a_page_or_a_change_is_compiled() {
     let Some(server) = Server::get() else { return };
     let (_, mut web, _) = hosts(&server);
     web.client
@@ -284,7 +284,8 @@ fn of_many_rows_without_statistics_no_page_s_statement_is_compiled() {
         let plan = web.client.query(&format!("EXPLAIN {sql}"), &[]).expect("a plan");
         plan.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
     };
-    for sql in [web.vidcache.prepared(), web.vidcache.prepared_walk()].map(of) {
+    let see = web.vidcache.see(7.try_into().expect("positive"));
+    for sql in [of(web.vidcache.prepared()), of(web.vidcache.prepared_walk()), see] {
         let plan = plan(&sql);
         assert!(!plan.contains("JIT") && !plan.contains("Seq Scan on vidcache_links"), "{plan}");
     }
