@@ -28,6 +28,7 @@ ENV["DATABASE_URL"] = SERVER.database
 class BenchApp < Rails::Application
   config.eager_load = false
   config.logger = Logger.new(File::NULL)
+  config.log_level = :info # As in production: at debug each statement is coloured for the log.
   config.secret_key_base = "0" * 64
   config.vidcache.store = :database
   config.vidcache.when_unavailable = :raise # As outside development: :save has a savepoint around each beginning.

@@ -119,6 +119,16 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     assert_equal 2, jobs.size
   end
 
+  def test_what_is_heard_of_hubspot_is_two_texts_in_a_transaction_that_sees_what_others_commit
+    user = agreed_user
+    ActiveRecord::Base.connection.execute("SET default_transaction_isolation = 'repeatable read'")
+    sent = statements { confirm(user.id, "ann@new.test", at: Time.now + 1) }.grep_v(/\A(BEGIN|COMMIT)/)
+    assert_equal [2, 901], [sent.size, Vidcache.cache.decide(user.id, "ann@new.test").id]
+    assert_match(/\ASET TRANSACTION ISOLATION LEVEL READ COMMITTED;\nSELECT .*;\n/m, sent.first)
+  ensure
+    ActiveRecord::Base.connection.execute("RESET default_transaction_isolation")
+  end
+
   # As Rails' transactional tests have it: what an app's own test commits is a savepoint's.
   def test_in_a_transactional_test_a_change_begins_and_its_job_is_enqueued_and_all_of_it_is_rolled_back
     user = agreed_user

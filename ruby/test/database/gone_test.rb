@@ -89,7 +89,7 @@ class Vidcache::GoneTest < Vidcache::RailsTest
     Timeout.timeout(60) do
       loop do
         @visitor.get("/?user=#{@user.id}")
-        assert_equal [200, "vid:901"], [@visitor.status, @visitor.said["id"]]
+        assert_includes [[200, nil], [200, "vid:901"]], [@visitor.status, @visitor.said["id"]]
         break if @visitor.said["email"] == "ann@shop.test"
       end
     end
