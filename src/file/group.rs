@@ -20,10 +20,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread, ThreadId};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -36,6 +38,10 @@ use crate::error::{Error, Result};
 /// How often a thread that waits for its turn looks whether it was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How many works of others go into one transaction at most: some ten milliseconds of work, so that threads that come
+/// as fast as their works are done keep no other process waiting.
+const MOST: usize = 256;
+
 /// What a thread has to write, in a transaction that another thread may have begun. Done again where that came to
 /// nothing.
 pub(crate) type Work<'w> = dyn FnMut(&Connection) -> Result<()> + Send + 'w;
@@ -43,7 +49,11 @@ pub(crate) type Work<'w> = dyn FnMut(&Connection) -> Result<()> + Send + 'w;
 /// The threads that wait, in the order in which they came. Only touched inside the gate, so that a child never inherits
 /// it locked.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<Line>);
+pub(crate) struct Turns {
+    line: Mutex<Line>,
+    /// Of calls so far.
+    count: AtomicU64,
+}
 
 #[derive(Default)]
 struct Line {
@@ -53,6 +63,8 @@ struct Line {
 }
 
 struct Waiting {
+    /// Of the call: a thread that breaks the rule of `cancellable` can have two.
+    number: u64,
     thread: Thread,
     /// `None`: nobody else is to do it.
     work: Option<Lent>,
@@ -111,7 +123,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,14 +138,20 @@ impl Line {
         }
     }
 
-    fn of(&self, thread: ThreadId) -> Option<usize> {
-        self.waiting.iter().position(|one| one.thread.id() == thread)
+    fn of(&self, number: u64) -> Option<usize> {
+        self.waiting.iter().position(|one| one.number == number)
     }
 
     /// Who has the turn next.
-    fn first(&self) -> Option<&Thread> {
+    fn first(&self) -> Option<&Waiting> {
         let first = self.waiting.iter().find(|one| matches!(one.state, State::Waits));
-        first.filter(|_| !self.is_taken).map(|one| &one.thread)
+        first.filter(|_| !self.is_taken)
+    }
+
+    fn wake_first(&self) {
+        if let Some(first) = self.first() {
+            first.thread.unpark();
+        }
     }
 }
 
@@ -147,15 +165,20 @@ enum Next<'t> {
 /// A thread that is in [`Turns::take`].
 struct Place<'t> {
     turns: &'t Turns,
+    number: u64,
     work: Lent,
+    /// Whether it does others' work in its own transaction.
+    helps: bool,
     lends: bool,
     in_line: bool,
 }
 
 impl<'t> Place<'t> {
     fn new(turns: &'t Turns, work: &mut Work<'_>, lends: bool) -> Self {
-        // Whoever lends may have to wait for the outcome.
-        Self { turns, work: Lent::of(work), lends: lends && !cancel::is_impatient(), in_line: false }
+        let number = turns.count.fetch_add(1, Ordering::Relaxed);
+        // Whoever lends may have to wait for the outcome, and nobody is to wait for a transaction with much to do in it.
+        let lends = lends && !cancel::is_impatient();
+        Self { turns, number, work: Lent::of(work), helps: lends, lends, in_line: false }
     }
 
     fn wait(
@@ -177,7 +200,11 @@ impl<'t> Place<'t> {
                         group.end(&result);
                         return result;
                     }
+                    let begins_again = group.begins_again.get();
                     group.try_later(self);
+                    if begins_again {
+                        continue;
+                    }
                     true
                 }
             };
@@ -200,9 +227,8 @@ impl<'t> Place<'t> {
     fn next(&mut self) -> Next<'t> {
         let mut line = self.turns.lock();
         if self.in_line {
-            let this = thread::current().id();
-            let is_first = line.first().is_some_and(|first| first.id() == this);
-            let at = line.of(this).filter(|&at| is_first || matches!(line.waiting[at].state, State::Done(_)));
+            let is_first = line.first().is_some_and(|first| first.number == self.number);
+            let at = line.of(self.number).filter(|&at| is_first || matches!(line.waiting[at].state, State::Done(_)));
             let Some(one) = at.and_then(|at| line.waiting.remove(at)) else { return Next::Wait };
             // What has failed in another's transaction is not lent again.
             (self.in_line, self.lends) = (false, one.work.is_some());
@@ -215,11 +241,13 @@ impl<'t> Place<'t> {
             return Next::Wait;
         }
         line.is_taken = true;
-        Next::Turn(Group { turns: self.turns, own: self.work, has_turn: true })
+        let (turns, own, helps) = (self.turns, self.work, self.helps);
+        Next::Turn(Group { turns, own, helps, begins_again: Cell::new(false), has_turn: true })
     }
 
     fn waiting(&self) -> Waiting {
-        Waiting { thread: thread::current(), work: Some(self.work).filter(|_| self.lends), state: State::Waits }
+        let work = Some(self.work).filter(|_| self.lends);
+        Waiting { number: self.number, thread: thread::current(), work, state: State::Waits }
     }
 
     /// Takes the work back; or, where another thread is at it or has done it, says what became of it.
@@ -227,12 +255,12 @@ impl<'t> Place<'t> {
         while self.in_line {
             let gate = fork::enter_anyway();
             let mut line = self.turns.lock();
-            let Some(at) = line.of(thread::current().id()) else { break };
+            let Some(at) = line.of(self.number) else { break };
             if !matches!(line.waiting[at].state, State::InHand) {
                 self.in_line = false;
                 let state = line.waiting.remove(at).map(|one| one.state);
                 // Who comes next may have slept because this thread was first.
-                line.first().map(Thread::unpark);
+                line.wake_first();
                 return state.and_then(|state| if let State::Done(outcome) = state { Some(outcome) } else { None });
             }
             drop((line, gate));
@@ -252,6 +280,9 @@ impl Drop for Place<'_> {
 pub(crate) struct Group<'t> {
     turns: &'t Turns,
     own: Lent,
+    helps: bool,
+    /// Whether another's work has undone the transaction, which is to be begun again at once.
+    begins_again: Cell<bool>,
     has_turn: bool,
 }
 
@@ -259,30 +290,33 @@ impl Group<'_> {
     /// Does this thread's own work, and then that of those who wait. On an error nothing of it may be committed.
     pub(crate) fn write(&self, tx: &Connection) -> Result<()> {
         self.own.run(tx)?;
-        // Who must not wait does not work for others either.
-        while !cancel::is_impatient()
-            && let Some((thread, work)) = self.take_in_hand()
-        {
-            self.write_for(thread, work, tx)?;
+        if tx.is_autocommit() {
+            // Others' savepoints would be transactions of their own.
+            return Err(Error::Internal("a write that went on after its transaction was undone".into()));
+        }
+        for _ in 0..if self.helps { MOST } else { 0 } {
+            let Some((number, work)) = self.take_in_hand() else { break };
+            self.write_for(number, work, tx)?;
         }
         Ok(())
     }
 
-    fn take_in_hand(&self) -> Option<(ThreadId, Lent)> {
+    fn take_in_hand(&self) -> Option<(u64, Lent)> {
         let mut line = self.turns.lock();
         let next = line.waiting.iter_mut().find(|one| one.work.is_some() && matches!(one.state, State::Waits))?;
         next.state = State::InHand;
-        next.work.map(|work| (next.thread.id(), work))
+        next.work.map(|work| (next.number, work))
     }
 
-    fn write_for(&self, thread: ThreadId, work: Lent, tx: &Connection) -> Result<()> {
+    fn write_for(&self, number: u64, work: Lent, tx: &Connection) -> Result<()> {
         let run = |sql| tx.prepare_cached(sql)?.execute([]);
         run("SAVEPOINT anothers")?;
         let done = catch_unwind(AssertUnwindSafe(|| work.run(tx)));
         if !matches!(done, Ok(Ok(()))) {
-            self.leave_to(thread);
+            self.leave_to(number);
             // After some errors, such as a full disk, SQLite has rolled all of it back, and everybody begins again.
             if tx.is_autocommit() || run("ROLLBACK TO anothers").is_err() {
+                self.begins_again.set(true);
                 return Err(Error::Busy);
             }
         }
@@ -291,9 +325,9 @@ impl Group<'_> {
     }
 
     /// Leaves its work to a thread itself.
-    fn leave_to(&self, thread: ThreadId) {
+    fn leave_to(&self, number: u64) {
         let mut line = self.turns.lock();
-        if let Some(at) = line.of(thread) {
+        if let Some(at) = line.of(number) {
             (line.waiting[at].work, line.waiting[at].state) = (None, State::Waits);
         }
     }
@@ -303,7 +337,7 @@ impl Group<'_> {
         self.has_turn = false;
         let mut line = self.turns.lock();
         line.is_taken = false;
-        let mut sleeping: Vec<Thread> = line.first().cloned().into_iter().collect();
+        let mut sleeping: Vec<Thread> = line.first().map(|first| first.thread.clone()).into_iter().collect();
         for one in &mut line.waiting {
             if matches!(one.state, State::InHand) {
                 one.state = State::Done(result.clone());
@@ -330,7 +364,7 @@ impl Drop for Group<'_> {
         if self.has_turn {
             let mut line = self.turns.lock();
             line.put_back();
-            line.first().map(Thread::unpark);
+            line.wake_first();
         }
     }
 }

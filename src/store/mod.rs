@@ -11,7 +11,7 @@ mod reader;
 mod stamp;
 mod stats;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -65,19 +65,24 @@ impl Store {
     /// Opens the file, creating it where there is none.
     pub(crate) fn open(settings: &Settings<'_>) -> Result<Self> {
         fork::close_forgotten();
-        let is_stranded = Cell::new(false);
+        let (is_stranded, is_replaced) = (Cell::new(false), Cell::new(false));
+        let guards = RefCell::new(Guards::default());
         let look = || {
             if is_stranded.take() {
                 fork::leave_all();
             }
+            if is_replaced.take() {
+                let _gate = fork::enter_alone();
+                guards.borrow_mut().close();
+            }
             Ok(())
         };
-        let mut guards = guard::Guards::default();
         let opened = retry(settings.busy_timeout, look, || {
             let hot = Hot::new(settings.memory)?;
             let stamp =
                 stamp::Stamp::new().map_err(|e| Error::Storage(format!("no memory for the commit stamp: {e}")))?;
             let path = open::find(settings)?;
+            let mut guards = guards.borrow_mut();
             let may_make = guards.admit(&path)?;
             let opened = open::first(settings, &path, may_make).and_then(|opened| {
                 guards.hold(&path, opened.seen).inspect_err(|_| keep_names(&opened.connection))?;
@@ -87,6 +92,7 @@ impl Store {
                 guards.end_turn();
             }
             is_stranded.set(guards.is_stranded());
+            is_replaced.set(opened.is_err() && guards.moved(&path).database);
             let opened = opened?;
             let shared = Arc::new(Shared {
                 place: Place {
@@ -97,7 +103,7 @@ impl Store {
                 },
                 reader: Mutex::new(None),
                 writer: Mutex::new(Some(opened.connection)),
-                guards: Mutex::new(std::mem::take(&mut guards)),
+                guards: Mutex::new(std::mem::take(&mut *guards)),
                 turns: Turns::default(),
                 closed: AtomicBool::new(false),
                 hot,
@@ -115,7 +121,7 @@ impl Store {
         if opened.is_err() {
             // Closing them drops the POSIX locks of other handles, which must not be in a transaction.
             let _gate = fork::enter_alone();
-            guards.close();
+            guards.borrow_mut().close();
         }
         let (shared, key) = opened.map_err(file::with_setting)?;
         Ok(Self { shared, busy_timeout: settings.busy_timeout, key })
@@ -164,7 +170,8 @@ impl Store {
         self.write_in_turn(limit, true, work)
     }
 
-    /// [`Store::write`] of what may take long: no other thread does it, whose own write would take as long.
+    /// [`Store::write`] of what may take long: no other thread does it, nor is another's work done in its transaction,
+    /// whose own write would take as long.
     pub(crate) fn write_much<T: Send>(&self, work: impl FnMut(&Connection) -> Result<T> + Send) -> Result<T> {
         self.write_in_turn(self.busy_timeout, false, work)
     }

@@ -91,6 +91,16 @@ type Other<'f> = Box<dyn FnOnce() -> Result<()> + Send + 'f>;
 /// The first thread adds 0 once all `others` wait, which come one after the other. What became of each.
 fn together(
     file: &File,
+    at_commit: impl FnMut() -> Result<()> + Send,
+    others: Vec<Other<'_>>,
+) -> Vec<thread::Result<Result<()>>> {
+    together_within(LONG, file, at_commit, others)
+}
+
+/// [`together`], where the first thread has so much time.
+fn together_within(
+    timeout: Duration,
+    file: &File,
     mut at_commit: impl FnMut() -> Result<()> + Send,
     others: Vec<Other<'_>>,
 ) -> Vec<thread::Result<Result<()>>> {
@@ -101,7 +111,7 @@ fn together(
                 file.until_waiting(count);
                 insert(tx, 0)
             };
-            file.write(LONG, work, &mut at_commit)
+            file.write(timeout, work, &mut at_commit)
         })];
         while !file.turns.lock().is_taken {
             thread::sleep(Duration::from_millis(1));
@@ -217,9 +227,86 @@ fn a_failure_that_rolls_back_the_transaction_takes_nobody_with_it() {
         file.write(LONG, work, || Ok(()))
     }));
     others.extend(adding(&file, [2]));
-    let ended = together(&file, || Ok(()), others);
+    // Nor the time of whoever had the turn.
+    let ended = together_within(Duration::ZERO, &file, || Ok(()), others);
     assert_eq!(told(&ended), [true, true, false, true]);
     assert_eq!(file.numbers(), [0, 1, 2]);
+}
+
+#[test]
+fn an_own_work_that_goes_on_after_its_transaction_was_undone_commits_nobody_else_s() {
+    let file = File::new();
+    let work = |tx: &Connection| {
+        file.until_waiting(1);
+        Ok(tx.execute_batch("ROLLBACK")?)
+    };
+    let ended = thread::scope(|scope| {
+        let first = scope.spawn(|| file.write(LONG, work, || Ok(())));
+        while !file.turns.lock().is_taken {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let second = scope.spawn(|| file.add(1));
+        [first.join(), second.join()]
+    });
+    assert_eq!(told(&ended), [false, true], "{ended:?}");
+    assert_eq!(file.commits(), 1, "of the second one's own");
+}
+
+/// What the question of `cancellable` must not do, and any program may: it is told what became of its own work.
+#[test]
+fn a_call_within_a_call_of_one_thread_is_told_its_own() {
+    let file = Arc::new(File::new());
+    let (within, inner) = (Arc::clone(&file), Arc::new(Mutex::new(None)));
+    let told_inner = Arc::clone(&inner);
+    let question = move || {
+        let mut inner = told_inner.lock().unwrap();
+        if inner.is_none() {
+            *inner = Some(within.write(Duration::ZERO, |_| panic!("it was done"), || Ok(())));
+        }
+        false
+    };
+    let ended = thread::scope(|scope| {
+        let db = file.db.lock().unwrap();
+        let first = scope.spawn(|| file.add(0));
+        while !file.turns.lock().is_taken {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let second = scope.spawn(|| cancel::cancellable(question, || file.add(1)));
+        while inner.lock().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(db);
+        [first.join(), second.join()]
+    });
+    assert_eq!(told(&ended), [true, true], "{ended:?}");
+    assert_eq!((inner.lock().unwrap().clone(), file.numbers()), (Some(Err(Error::Busy)), vec![0, 1]));
+    assert!(file.turns.lock().waiting.is_empty());
+}
+
+#[test]
+fn who_has_much_to_do_does_nobody_else_s_work_in_its_transaction() {
+    let file = File::new();
+    thread::scope(|scope| {
+        let mut much = |tx: &Connection| {
+            scope.spawn(|| file.add(1));
+            file.until_waiting(1);
+            insert(tx, 0)
+        };
+        let written = file.turns.take(
+            LONG,
+            || Ok(()),
+            &mut much,
+            false,
+            |group| {
+                let mut db = file.db.lock().unwrap();
+                let tx = db.transaction()?;
+                group.write(&tx)?;
+                Ok(tx.commit()?)
+            },
+        );
+        assert_eq!(written, Ok(()));
+    });
+    assert_eq!((file.numbers(), file.commits()), (vec![0, 1], 2));
 }
 
 #[test]
