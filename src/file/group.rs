@@ -176,7 +176,7 @@ struct Place<'t> {
 impl<'t> Place<'t> {
     fn new(turns: &'t Turns, work: &mut Work<'_>, lends: bool) -> Self {
         let number = turns.count.fetch_add(1, Ordering::Relaxed);
-        // Whoever lends may have to wait for the outcome, and nobody is to wait for a transaction with much to do in it.
+        // Whoever lends may have to wait for the outcome; and nobody is to wait for a transaction that does much.
         let lends = lends && !cancel::is_impatient();
         Self { turns, number, work: Lent::of(work), helps: lends, lends, in_line: false }
     }
