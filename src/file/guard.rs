@@ -103,12 +103,15 @@ impl Guards {
             if self.held_of(range).is_some_and(|held| Some(held.id) != id) {
                 return Err(Error::Busy);
             }
-            let is_sqlites = |id| seen.index.map_or_else(|| is_open(&path, id), |seen| seen == id);
-            if range == INDEX_IN_USE && !id.is_some_and(is_sqlites) {
-                self.is_stranded = seen.index.is_none();
+            let is_sqlites = |id| match seen.index {
+                _ if range == SHARED => true,
+                Some(seen) => seen == id,
+                None => is_open(&path, id),
+            };
+            let Some(at) = at.filter(|_| id.is_some_and(is_sqlites)) else {
+                self.is_stranded = range == INDEX_IN_USE && seen.index.is_none();
                 return Err(Error::Busy);
-            }
-            let Some(at) = at else { return Err(Error::Busy) };
+            };
             let guard = &mut self.held[at];
             if guard.done {
                 continue;
