@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -45,6 +46,14 @@ impl Other {
     }
 }
 
+/// Whoever opens the file next finds nothing wrong with it, and these users in it.
+#[track_caller]
+fn is_sound_and_knows(path: &Path, users: Range<i64>) {
+    let cache = open(path);
+    assert_eq!(cache.verify().unwrap(), [""; 0]);
+    assert_eq!(users.filter(|user| !linked(&cache, *user)).collect::<Vec<_>>(), [0; 0], "are not known");
+}
+
 /// A clean-up deletes what looks left over. Nothing that was acknowledged is lost, of neither process, and both go on.
 fn a_clean_up_loses_nothing(deleted: &[&str]) {
     let _alone = common::alone();
@@ -69,9 +78,7 @@ fn a_clean_up_loses_nothing(deleted: &[&str]) {
     assert!((1..81).all(|user| linked(&cache, user)), "what either wrote, before and after, is seen here");
     other.end();
     cache.close();
-    let again = open(&path);
-    assert_eq!(again.verify().unwrap(), [""; 0]);
-    assert_eq!((1..81).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    is_sound_and_knows(&path, 1..81);
 }
 
 #[test]
@@ -110,9 +117,7 @@ fn who_comes_first_waits_for_what_was_in_the_log(deleted: &[&str]) {
     until("what the newcomer wrote", || linked(&cache, 41) && linked(&cache, 42));
     newcomer.end();
     cache.close();
-    let again = open(&path);
-    assert_eq!(again.verify().unwrap(), [""; 0]);
-    assert_eq!((1..43).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    is_sound_and_knows(&path, 1..43);
 }
 
 #[test]
@@ -152,9 +157,7 @@ fn who_comes_first_after_the_index_of_an_empty_log_was_deleted_waits_for_nobody(
     newcomer.link(4);
     newcomer.end();
     cache.close();
-    let again = open(&path);
-    assert_eq!(again.verify().unwrap(), [""; 0]);
-    assert_eq!((1..5).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    is_sound_and_knows(&path, 1..5);
 }
 
 /// All connections of a process have the index that its first one opened, also where that index has lost its name. A
@@ -189,9 +192,7 @@ fn a_new_handle_beside_a_quiet_one_leaves_an_index_that_lost_its_name() {
         link(&quiet, user + 1);
         other.end();
         drop((quiet, handle));
-        let again = open(&path);
-        assert_eq!(again.verify().unwrap(), [""; 0]);
-        assert_eq!((1..user + 2).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+        is_sound_and_knows(&path, 1..user + 2);
     }
 }
 
@@ -297,9 +298,7 @@ fn an_older_index_copied_over_the_one_in_use_loses_nothing() {
         // Whoever closes as the last one copies by the index, and deletes the log.
         overwrite(&beside(&path, "-shm"), &old);
         cache.close();
-        let again = open(&path);
-        assert_eq!(again.verify().unwrap(), [""; 0]);
-        assert_eq!((1..=last + 2).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+        is_sound_and_knows(&path, 1..last + 3);
     }
 }
 
@@ -382,7 +381,5 @@ fn an_index_that_was_cut_loses_nothing_and_neither_a_writer_nor_a_newcomer_makes
     assert!((1..=12).all(|user| linked(&cache, user)));
     newcomer.end();
     cache.close();
-    let again = open(&path);
-    assert_eq!(again.verify().unwrap(), [""; 0]);
-    assert_eq!((1..=12).filter(|user| !linked(&again, *user)).collect::<Vec<_>>(), [0; 0]);
+    is_sound_and_knows(&path, 1..13);
 }

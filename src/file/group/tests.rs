@@ -36,6 +36,17 @@ impl File {
     fn write(
         &self,
         timeout: Duration,
+        work: impl FnMut(&Connection) -> Result<()> + Send,
+        at_commit: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        self.write_as(true, timeout, work, at_commit)
+    }
+
+    /// Writes what may take long, if it does not `lend`.
+    fn write_as(
+        &self,
+        lends: bool,
+        timeout: Duration,
         mut work: impl FnMut(&Connection) -> Result<()> + Send,
         mut at_commit: impl FnMut() -> Result<()>,
     ) -> Result<()> {
@@ -43,7 +54,7 @@ impl File {
             timeout,
             || Ok(()),
             &mut work,
-            true,
+            lends,
             |group| {
                 let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
                 let tx = db.transaction()?;
@@ -67,6 +78,13 @@ impl File {
 
     fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Until a thread has the turn.
+    fn until_taken(&self) {
+        while !self.turns.lock().is_taken {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Until so many threads wait.
@@ -113,9 +131,7 @@ fn together_within(
             };
             file.write(timeout, work, &mut at_commit)
         })];
-        while !file.turns.lock().is_taken {
-            thread::sleep(Duration::from_millis(1));
-        }
+        file.until_taken();
         for (before, other) in others.into_iter().enumerate() {
             // Until the one before waits. With the last one all of them may be over at once.
             file.until_waiting(before);
@@ -242,9 +258,7 @@ fn an_own_work_that_goes_on_after_its_transaction_was_undone_commits_nobody_else
     };
     let ended = thread::scope(|scope| {
         let first = scope.spawn(|| file.write(LONG, work, || Ok(())));
-        while !file.turns.lock().is_taken {
-            thread::sleep(Duration::from_millis(1));
-        }
+        file.until_taken();
         let second = scope.spawn(|| file.add(1));
         [first.join(), second.join()]
     });
@@ -268,9 +282,7 @@ fn a_call_within_a_call_of_one_thread_is_told_its_own() {
     let ended = thread::scope(|scope| {
         let db = file.db.lock().unwrap();
         let first = scope.spawn(|| file.add(0));
-        while !file.turns.lock().is_taken {
-            thread::sleep(Duration::from_millis(1));
-        }
+        file.until_taken();
         let second = scope.spawn(|| cancel::cancellable(question, || file.add(1)));
         while inner.lock().unwrap().is_none() {
             thread::sleep(Duration::from_millis(1));
@@ -287,23 +299,12 @@ fn a_call_within_a_call_of_one_thread_is_told_its_own() {
 fn who_has_much_to_do_does_nobody_else_s_work_in_its_transaction() {
     let file = File::new();
     thread::scope(|scope| {
-        let mut much = |tx: &Connection| {
+        let much = |tx: &Connection| {
             scope.spawn(|| file.add(1));
             file.until_waiting(1);
             insert(tx, 0)
         };
-        let written = file.turns.take(
-            LONG,
-            || Ok(()),
-            &mut much,
-            false,
-            |group| {
-                let mut db = file.db.lock().unwrap();
-                let tx = db.transaction()?;
-                group.write(&tx)?;
-                Ok(tx.commit()?)
-            },
-        );
+        let written = file.write_as(false, LONG, much, || Ok(()));
         assert_eq!(written, Ok(()));
     });
     assert_eq!((file.numbers(), file.commits()), (vec![0, 1], 2));
@@ -316,9 +317,7 @@ fn who_waits_too_long_takes_the_work_back() {
     let ended = thread::scope(|scope| {
         let db = file.db.lock().unwrap();
         let first = scope.spawn(|| file.add(0));
-        while !file.turns.lock().is_taken {
-            thread::sleep(Duration::from_millis(1));
-        }
+        file.until_taken();
         let late = scope.spawn(late).join();
         drop(db);
         [first.join(), late]
@@ -354,22 +353,11 @@ fn what_is_not_lent_is_done_by_its_own_thread() {
     let mut others = adding(&file, [1]);
     others.push(Box::new(|| {
         let this = thread::current().id();
-        let mut work = |tx: &Connection| {
+        let work = |tx: &Connection| {
             assert_eq!(thread::current().id(), this);
             insert(tx, 2)
         };
-        file.turns.take(
-            LONG,
-            || Ok(()),
-            &mut work,
-            false,
-            |group| {
-                let mut db = file.db.lock().unwrap();
-                let tx = db.transaction()?;
-                group.write(&tx)?;
-                Ok(tx.commit()?)
-            },
-        )
+        file.write_as(false, LONG, work, || Ok(()))
     }));
     others.extend(adding(&file, [3]));
     assert_eq!(told(&together(&file, || Ok(()), others)), [true; 4]);
