@@ -229,7 +229,10 @@ pub(crate) fn run(run: Run) -> Outcome {
     let dir = crate::shared::folder()?;
     let time = Duration::from_secs(run.minutes.map_or(if run.short { 3 } else { 60 }, |minutes| 60 * minutes));
     let mut done = Vec::new();
-    let kinds = KINDS.into_iter().filter(|kind| format!("{kind:?}").starts_with(run.kind));
+    let is_wanted = |kind: &Kind| {
+        run.kinds.is_empty() || run.kinds.iter().any(|wanted| format!("{kind:?}").starts_with(wanted.as_str()))
+    };
+    let kinds = KINDS.into_iter().filter(is_wanted);
     for (number, kind) in kinds.enumerate() {
         let path = dir.path().join(number.to_string()).join("file");
         fs::create_dir(dir.path().join(number.to_string())).map_err(|e| e.to_string())?;

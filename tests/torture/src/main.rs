@@ -39,9 +39,9 @@ struct Arguments {
     /// How long "soak" lasts, and each kind of "companions".
     #[arg(long)]
     minutes: Option<u64>,
-    /// Of "companions" only the kinds that begin so, such as "Written".
-    #[arg(long, default_value = "")]
-    kind: String,
+    /// Of "companions" only the kinds that begin so, such as "Written"; may be repeated.
+    #[arg(long)]
+    kind: Vec<String>,
     /// List the faults.
     #[arg(long)]
     list: bool,
@@ -83,7 +83,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) short: bool,
     pub(crate) minutes: Option<u64>,
-    pub(crate) kind: &'static str,
+    pub(crate) kinds: &'static [String],
 }
 
 /// What was done, or what went wrong.
@@ -128,7 +128,7 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or(clock % 1_000_000_007);
     let name = names(&fault);
     let start = Instant::now();
-    let run = Run { seed, short: arguments.short, minutes: arguments.minutes, kind: arguments.kind.leak() };
+    let run = Run { seed, short: arguments.short, minutes: arguments.minutes, kinds: arguments.kind.leak() };
     let outcome = catch_unwind(|| fault.run(run)).unwrap_or_else(|_| Err("a panic".into()));
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
