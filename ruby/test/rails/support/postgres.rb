@@ -1,23 +1,22 @@
 # frozen_string_literal: true
 
-require "etc"
-require "fileutils"
-require "tmpdir"
+require_relative "own_server"
 begin
   require "pg"
 rescue LoadError
   nil
 end
 
-# A PostgreSQL of the tests' own: on a socket in a folder of its own, ended with the process that started it.
-class PostgresServer
+# A PostgreSQL of the tests' own, on a socket, ended with the process that started it.
+class PostgresServer < OwnServer
+  USERS = %w[postgres nobody].freeze
   SETTINGS = %w[listen_addresses= fsync=off jit=off max_connections=60].freeze
 
   class << self
     # @return [String, nil] why there can be none
     def missing
       return "PostgreSQL's server is not installed" unless programs
-      return "root has no user postgres or nobody to run PostgreSQL as" if Process.euid.zero? && unprivileged.nil?
+      return "root has no user postgres or nobody to run PostgreSQL as" if Process.euid.zero? && unprivileged(USERS).nil?
 
       "the gem pg is not installed" unless defined?(PG)
     end
@@ -33,11 +32,6 @@ class PostgresServer
       [*newest, *ENV.fetch("PATH", "").split(":")].find { |folder| %w[initdb postgres].all? { |name| File.executable?("#{folder}/#{name}") } }
     end
 
-    # @return [Etc::Passwd, nil] whom root runs a server as
-    def unprivileged
-      %w[postgres nobody].filter_map { |name| Etc.getpwnam(name) rescue nil }.first # rubocop:disable Style/RescueModifier
-    end
-
     private
 
     # Whatever ends the process, but not in the children of a fork.
@@ -49,30 +43,21 @@ class PostgresServer
     end
   end
 
-  attr_reader :folder, :pid
+  attr_reader :pid
 
   # @param settings [Array<String>] besides those of all
   def initialize(settings = [])
-    @folder = Dir.mktmpdir("pg", "/tmp") # A socket's path has 107 bytes at the most.
+    super("pg", USERS)
     @settings = SETTINGS + settings
     @databases = 0
-    user = self.class.unprivileged if Process.euid.zero?
-    FileUtils.touch("#{@folder}/log")
-    FileUtils.chown_R(user.uid, user.gid, @folder) if user
-    @as = user ? ["setpriv", "--reuid=#{user.uid}", "--regid=#{user.gid}", "--clear-groups"] : []
-    run("initdb", "--no-sync", "--auth=trust", "--username=app", "--encoding=UTF8", "--locale=C", "-D", "#{@folder}/data") || raise(log)
+    run(program("initdb"), "--no-sync", "--auth=trust", "--username=app", "--encoding=UTF8", "--locale=C", "-D", "#{@folder}/data")
     start
   end
 
   # @return [void]
   def start
     options = @settings.flat_map { |setting| ["-c", setting] }
-    @pid = spawn(*command("postgres", "-D", "#{@folder}/data", "-k", @folder, *options), **log_to, pgroup: true)
-    until ready?
-      raise log if Process.wait(@pid, Process::WNOHANG)
-
-      sleep 0.02
-    end
+    @pid = start_and_wait(program("postgres"), "-D", "#{@folder}/data", "-k", @folder, *options) { ready? }
   end
 
   # @param signal [String] QUIT: at once, as after a crash; INT: in order
@@ -111,20 +96,8 @@ class PostgresServer
 
   private
 
-  def command(program, *arguments)
-    [*@as, "#{self.class.programs}/#{program}", *arguments]
-  end
-
-  def run(*command)
-    system(*command(*command), **log_to)
-  end
-
-  def log_to
-    { in: File::NULL, out: ["#{@folder}/log", "a"], err: %i[child out], chdir: @folder }
-  end
-
-  def log
-    File.read("#{@folder}/log")
+  def program(name)
+    "#{self.class.programs}/#{name}"
   end
 
   def ready?
