@@ -4,8 +4,8 @@ require "etc"
 require "fileutils"
 require "tmpdir"
 
-# A server of the tests' own, in a folder of its own under /tmp, since a socket's path has 107 bytes at the most. It runs
-# as one of `users` where root starts it, as whom such servers refuse to.
+# A server of the tests' own, in a folder of its own under /tmp, since a socket's path has 107 bytes at the most. Such
+# servers refuse to run as root: where root starts the tests, the server runs as the first of `users` that there is.
 class OwnServer
   # @param users [Array<String>] names, the best first
   # @return [Etc::Passwd, nil] whom root runs a server as
