@@ -257,6 +257,7 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
   end
 
   def changes
+    sleep 0.002 # The clock of the file counts milliseconds.
     @cache.stale_changes(older_than: 0)
   end
 
