@@ -13,7 +13,7 @@ VIDCACHE = {
     "page_deadline": float(os.environ.get("PAGE_DEADLINE", "10")),
     "queue": "shop.models.enqueue",
     "access_token": os.environ.get("HUBSPOT_TOKEN", ""),
-    # Where they are not set, HubSpot's own address, and what the library says.
+    # These two, and the deadline, are for the race; a shop leaves them out.
     "api_url": os.environ.get("HUBSPOT_API", "https://api.hubapi.com"),
     "quiet_period": float(os.environ.get("QUIET_PERIOD", "0")),
 }
@@ -57,5 +57,4 @@ TEMPLATES = [
     },
 ]
 ROOT_URLCONF = "project.urls"
-WSGI_APPLICATION = "project.wsgi.application"
 LOGIN_URL = "sign_in"

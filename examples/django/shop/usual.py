@@ -4,23 +4,19 @@ contact's id is kept in vidcache's file, where others have a column for it. """
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models.signals import post_save
 from vidcache.django import get_cache
 
 from .hubspot import Hubspot
-from .models import enqueue
-
-
-def watch(model):
-    post_save.connect(saved, sender=model)
 
 
 def saved(instance, created, update_fields, **_):
+    from .models import enqueue
+
     if created or "email" in (update_fields or ()):
         transaction.on_commit(lambda: enqueue({"usual": instance.pk}, 0))
 
 
 def perform(payload):
     user = get_user_model().objects.get(pk=payload["usual"])
-    answer = Hubspot(settings.VIDCACHE["api_url"], settings.VIDCACHE["access_token"]).tell(get_cache().resolve(user.pk), user.email)
-    get_cache().record(user.pk, answer)
+    hubspot = Hubspot(settings.VIDCACHE["api_url"], settings.VIDCACHE["access_token"])
+    get_cache().record(user.pk, hubspot.tell(get_cache().resolve(user.pk), user.email))

@@ -3,8 +3,8 @@
 import os
 
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from shop.models import perform_due
 
 
 class Command(BaseCommand):
@@ -14,4 +14,4 @@ class Command(BaseCommand):
         users = get_user_model().objects
         for number in range(users.count() + 1, int(os.environ.get("USERS", "5")) + 1):
             users.create_user(f"user{number}", f"user{number}@shop.test")
-        call_command("work", until_empty=True)
+        perform_due()
