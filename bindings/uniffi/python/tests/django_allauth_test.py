@@ -48,7 +48,7 @@ SHOP = """
     from django.http import HttpResponse
     from django.test import Client
     from django.urls import include, path
-    from vidcache.django import get_cache, has_vid, hubspot_email_will_change
+    from vidcache.django import get_cache, has_vid
 
     #RECIPE#
     urlpatterns = [path("accounts/", include("allauth.urls")), path("", lambda request: HttpResponse("fine"))]
@@ -85,6 +85,12 @@ SHOP = """
     assert user.email == "ann@home.test" and reason() == "change_outstanding" and queue
     tell(user)
     assert reason() == "agreed"
+    # A sign-up by somebody else's button comes confirmed, and allauth sends no signal of that.
+    from allauth.account.models import EmailAddress
+    other = get_user_model().objects.create(username="bob", email="bob@shop.test")
+    assert queue == []
+    EmailAddress.objects.create(user=other, email="bob@shop.test", verified=True, primary=True)
+    assert [job["pk"] for job in queue] == [str(other.pk)]
     print("fine")
 """
 

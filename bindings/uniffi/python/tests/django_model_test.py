@@ -2,85 +2,24 @@
 Django on real databases."""
 
 import datetime
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 import vidcache
 
 import django_shop
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
 from django.db import DatabaseError, connection, connections, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat, Lower
 from django.db.utils import load_backend
 from django.contrib.auth import get_user_model
+from django_shop.databases import postgres, tables, using  # noqa: F401
 from django_shop.models import Member, Order
 from vidcache.django import UnseenEmailChange, get_cache, has_vid, hubspot_email_will_change, hubspot_emails_will_change
 
 User = get_user_model()
-PG = "/usr/lib/postgresql/15/bin"
-DATABASES = ["default", "other", "postgres"]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """A PostgreSQL of the tests' own, reached by a socket; None where it cannot be had."""
-    if not os.path.exists(f"{PG}/initdb") or importlib.util.find_spec("psycopg") is None:
-        yield None
-        return
-    # Of its own: pytest's folders are for one user, and PostgreSQL does not run as root.
-    folder = Path(tempfile.mkdtemp(prefix="vidcache-pg-"))
-    as_user = {}
-    if os.geteuid() == 0:
-        as_user = {"user": "postgres"}
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-
-    def run(*command):
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, **as_user)
-
-    run(f"{PG}/initdb", "-D", data, "-A", "trust", "-U", "shop", "--no-sync")
-    run(f"{PG}/pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", f"-F -c listen_addresses='' -k {folder}", "start")
-    try:
-        yield {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "shop", "HOST": str(folder)}
-    finally:
-        for alias in list(connections):
-            if alias == "postgres":
-                connections[alias].close()
-        run(f"{PG}/pg_ctl", "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def tables(postgres):
-    if postgres:
-        connections.settings["postgres"] = connections.configure_settings({"default": postgres})["default"]
-    for alias in DATABASES if postgres else DATABASES[:2]:
-        call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
-    yield postgres
-    if postgres:
-        connections["postgres"].close()
-        del connections["postgres"]
-        del connections.settings["postgres"]
-
-
-@pytest.fixture(params=DATABASES)
-def using(request, tables):
-    if request.param == "postgres" and tables is None:
-        pytest.skip("skipped because PostgreSQL 15 or psycopg is not installed")
-    yield request.param
-    if request.param in connections.settings:
-        for model in (User, Member, Order):
-            model._base_manager.using(request.param).all()._raw_delete(request.param)
-    django_shop.QUEUE.clear()
 
 
 @pytest.fixture

@@ -313,7 +313,10 @@ DJANGO = """
                         ({"path": 7, "portal_id": 1, "secret": "x" * 16}, "E002"),
                         ({"path": path, "portal_id": 1}, "W001"), ({"path": path, "portal_id": 1, "secret": "x"}, "E003"),
                         ({"path": path, "portal_id": 1, "secret": "é" * 7}, "E003"),
-                        ({"path": path, "portal_id": 1, "secret": 7}, "E003")):
+                        ({"path": path, "portal_id": 1, "secret": 7}, "E003"),
+                        ({"path": path, "portal_id": 1, "secret": "x" * 16, "page_dedline": 3}, "E001"),
+                        ({"path": path, "portal_id": "1", "secret": "x" * 16}, "E012"),
+                        ({"path": path, "portal_id": 1, "secret": "x" * 16, "page_deadline": "3"}, "E012")):
         with override_settings(VIDCACHE={"queue": len, **wrong}):
             assert ["vidcache." + code] == [problem.id for problem in checks.run_checks()], code
             if code[0] == "E":

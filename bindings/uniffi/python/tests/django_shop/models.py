@@ -16,6 +16,22 @@ class Member(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
 
+@has_vid(prefix="subscriber-", usable="is_confirmed", told_by="django_shop.Address")
+class Subscriber(models.Model):
+    """Whose addresses, and whether they are confirmed, stand in another table."""
+
+    email = models.EmailField()
+
+    def is_confirmed(self):
+        return self.addresses.using(self._state.db).filter(email=self.email, verified=True).exists()
+
+
+class Address(models.Model):
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="addresses", null=True)
+    email = models.EmailField()
+    verified = models.BooleanField(default=False)
+
+
 class Order(models.Model):
     """What has nothing to do with it, but an email."""
 

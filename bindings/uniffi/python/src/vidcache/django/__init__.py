@@ -107,11 +107,8 @@ def _forget_cache(*, setting: str, **_: Any) -> None:
 setting_changed.connect(_forget_cache)
 
 # They ask this module for the cache.
-from .statements import (  # noqa: E402
-    UnseenEmailChange,
-    hubspot_email_will_change,
-    hubspot_emails_will_change,
-)
+from .statements import hubspot_email_will_change, hubspot_emails_will_change  # noqa: E402
+from .written import UnseenEmailChange  # noqa: E402
 
 __all__ = [
     "UnseenEmailChange",

@@ -7,7 +7,8 @@ longer among its hooks after a rollback was rolled back with it, and its change 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Optional
 
 from django.db import connections, transaction
@@ -98,6 +99,27 @@ def _settle(connection: Any, members: list[Member]) -> None:
         members[:] = [member for member in members if id(member) in hooks]
         for member in gone:
             member.dropped()
+
+
+@contextmanager
+def in_transaction(connection: Any, text: str) -> Iterator[None]:
+    """Makes a statement and the changes that go with it one transaction: the one that there is, or one of their own.
+    Raises TransactionManagementError where autocommit is off, so that nobody would hear how it ends.
+
+    On SQLite a statement with RETURNING is its own transaction, which ends once its rows were fetched, after this: a
+    change that was begun is not abandoned if that fails, and its job finds the email as it was. """
+    if connection.in_atomic_block:
+        yield
+        return
+    if not connection.get_autocommit():
+        raise transaction.TransactionManagementError(
+            "an email is changed with autocommit off: within `with transaction.atomic():` vidcache sees what becomes of it"
+        )
+    if connection.vendor == "sqlite" and "RETURNING" in text.upper():
+        yield
+        return
+    with transaction.atomic(using=connection.alias):
+        yield
 
 
 def quietly(outcome: str, do: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import _input
-from ..errors import CannotOpen, InvalidSecret
+from ..errors import CannotOpen, InvalidOption, InvalidSecret
 from . import configuration, no_store
 from .declaration import declaration_of, declared
 from .settings import access_token, configured, enqueue, given, saves_without_file
@@ -54,6 +54,7 @@ def check(**_: Any) -> list[checks.CheckMessage]:
         problems.append(
             checks.Error("VIDCACHE's secret must be bytes or a str of at least 16 bytes", id="vidcache.E003")
         )
+    problems += _values(found)
     try:
         saves_without_file()
     except ImproperlyConfigured as error:
@@ -87,6 +88,21 @@ def check(**_: Any) -> list[checks.CheckMessage]:
                 id="vidcache.W004",
             )
         )
+    return problems
+
+
+def _values(found: dict[str, Any]) -> list[checks.CheckMessage]:
+    """What the environment gives is text."""
+    problems: list[checks.CheckMessage] = []
+    if not _input.fits(found["portal_id"]):
+        hint = 'int(os.environ["HUBSPOT_PORTAL"])'
+        problems.append(checks.Error('VIDCACHE["portal_id"] must be an int, HubSpot\'s number of the account', hint=hint, id="vidcache.E012"))
+    for name in sorted({"page_deadline", "busy_timeout"} & found.keys()):
+        try:
+            _input.milliseconds(found[name], name)
+        except InvalidOption:
+            hint = f'float(os.environ["{name.upper()}"])'
+            problems.append(checks.Error(f'VIDCACHE["{name}"] must be a number of seconds', hint=hint, id="vidcache.E012"))
     return problems
 
 

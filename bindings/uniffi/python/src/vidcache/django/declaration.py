@@ -6,8 +6,10 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional, Union
 
+from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.db import transaction
 
@@ -31,6 +33,7 @@ class Declaration:
     usable: Usable
     vid: Optional[str]
     forget: bool
+    told_by: Any = None
 
     @property
     def field(self) -> Any:
@@ -41,6 +44,20 @@ class Declaration:
     def table(self) -> str:
         """The table that has the email: of a model whose email is its parent's, the parent's."""
         return str(self.field.model._meta.db_table)
+
+    @property
+    def asked(self) -> Any:
+        """The other model that `usable` asks, `told_by`. Raises LookupError: there is none of that name."""
+        return apps.get_model(self.told_by) if isinstance(self.told_by, str) else self.told_by
+
+    @cached_property
+    def owner(self) -> Any:
+        """The foreign key of `asked` to the users. Raises ImproperlyConfigured unless it has just one."""
+        fields = self.asked._meta.concrete_fields
+        found = [field for field in fields if field.related_model and issubclass(self.model, field.related_model)]
+        if len(found) != 1:
+            raise ImproperlyConfigured(f"has_vid: told_by={self.asked._meta.label} has {len(found)} foreign keys to {self.label} instead of one")
+        return found[0]
 
     @property
     def label(self) -> str:
@@ -97,6 +114,12 @@ class Declaration:
         """All users, past any manager that hides some."""
         return self.model._base_manager.using(using) if using else self.model._base_manager.all()
 
+    def locked(self, connection: Any) -> Any:
+        """All users, as the transaction is about to write them: whatever else would has to wait."""
+        features = connection.features
+        rows = self.rows(connection.alias)
+        return rows.select_for_update(no_key=features.has_select_for_no_key_update) if features.has_select_for_update else rows
+
     def columns(self) -> list[str]:
         """The fields that say who a row is, and its email: enough where `usable` asks for no other."""
         names = {field.name for field in self.model._meta.concrete_fields}
@@ -138,6 +161,7 @@ def has_vid(
     usable: Usable = None,
     vid: Optional[str] = None,
     forget: bool = True,
+    told_by: Any = None,
 ) -> Any:
     """Declares the model of the users that HubSpot has contacts for: as the class's decorator, `@has_vid` or
     `@has_vid(usable="confirmed")`, or, of a model that is not the app's own, `has_vid(get_user_model())` in the
@@ -147,16 +171,16 @@ def has_vid(
     `email`: the field with the email. `key`: the field that gives the user key, an integer, a text or a UUID that
     never changes. `prefix`: what stands before the key, to tell this model's users from another's. `usable`: an
     attribute, a method or a function of the user that says whether their email may be used, of an address that is
-    not confirmed yet no; what it asks has to be saved with the user's own row, or followed by
-    `hubspot_email_will_change`. `vid`: a field of the app's own with HubSpot's contact ids, read where the file
+    not confirmed yet no; what it asks has to be saved with the user's own row, or stand in the table of `told_by`: a
+    model, or its name, with one foreign key to this one. Of anything else `hubspot_email_will_change` tells. `vid`: a field of the app's own with HubSpot's contact ids, read where the file
     knows no contact of a user, and written whenever an answer is recorded. `forget`: whether a user who is deleted
     is forgotten.
 
     Raises ImproperlyConfigured: the model has no such fields, is abstract, or has bare ids as another model has.
     """
     if model is None:
-        return lambda found: has_vid(found, email=email, key=key, prefix=prefix, usable=usable, vid=vid, forget=forget)
-    declaration = Declaration(model, email, key, str(prefix), usable, vid, forget)
+        return lambda found: has_vid(found, email=email, key=key, prefix=prefix, usable=usable, vid=vid, forget=forget, told_by=told_by)
+    declaration = Declaration(model, email, key, str(prefix), usable, vid, forget, told_by)
     _must_fit(declaration)
     with _lock:
         for other in _declared.values():
@@ -194,6 +218,19 @@ def _must_fit(declaration: Declaration) -> None:
             raise ImproperlyConfigured(f"has_vid: {label} has no field {name} for {what}") from None
     if isinstance(declaration.usable, str) and not hasattr(model, declaration.usable):
         raise ImproperlyConfigured(f"has_vid: {label} has no {declaration.usable} that says whether an email may be used")
+    if declaration.told_by is not None and declaration.usable is None:
+        raise ImproperlyConfigured(f"has_vid: {label} has told_by, and no usable that asks it")
+    if apps.models_ready:
+        told_by_must_fit(declaration)
+
+
+def told_by_must_fit(declaration: Declaration) -> None:
+    """Where models are not loaded yet, `told_by` may name one that comes later. Raises ImproperlyConfigured."""
+    if declaration.told_by is not None:
+        try:
+            _ = declaration.owner
+        except (LookupError, ValueError):
+            raise ImproperlyConfigured(f"has_vid: told_by of {declaration.label} is no model: {declaration.told_by}") from None
 
 
 def declared() -> Iterable[Declaration]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, Optional, Union
 
 from django.conf import settings
@@ -52,11 +53,16 @@ def configured() -> bool:
 
 
 def configuration() -> dict[str, Any]:
-    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id."""
+    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id, or has a
+    key that nothing asks for."""
     found = getattr(settings, "VIDCACHE", None)
     if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
         raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')
-    return {name: value for name, value in found.items() if name not in OF_DJANGO}
+    for name in found.keys() - OF_THE_CACHE - OF_DJANGO:
+        near = get_close_matches(str(name), OF_THE_CACHE | OF_DJANGO, n=1)
+        meant = f': did you mean "{near[0]}"?' if near else ""
+        raise ImproperlyConfigured(f'VIDCACHE has "{name}", which is none of its keys{meant}')
+    return {name: value for name, value in found.items() if name in OF_THE_CACHE}
 
 
 def no_store() -> bool:
