@@ -53,8 +53,8 @@ def configured() -> bool:
 
 
 def configuration() -> dict[str, Any]:
-    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id, or has a
-    key that nothing asks for."""
+    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id, or
+    has a key that nothing asks for."""
     found = getattr(settings, "VIDCACHE", None)
     if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
         raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')

@@ -13,8 +13,8 @@ MOST = 1000
 
 
 class UnseenEmailChange(RuntimeError):
-    """A statement would change emails of users, or whether they may be used, and does not say whose in a way that can be
-    understood; or it is about too many."""
+    """A statement would change emails of users, or whether they may be used, and does not say whose in a way that can
+    be understood; or it is about too many."""
 
 
 @dataclass(frozen=True)
