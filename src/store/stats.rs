@@ -156,5 +156,7 @@ fn coarse_nanoseconds() -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` outlives the call, which fills it in.
     unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
-    now.tv_sec * 1_000_000_000 + now.tv_nsec
+    #[allow(clippy::useless_conversion)] // Of 32 bits on some machines.
+    let (seconds, nanoseconds) = (i64::from(now.tv_sec), i64::from(now.tv_nsec));
+    seconds * 1_000_000_000 + nanoseconds
 }
