@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test program uses some of it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,9 +63,14 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The test `name` of this program as a process of its own, with `path` in its environment.
+/// The test `name` of this program as a process of its own, with `path` in its environment. On another processor than
+/// the machine's, it is run by what runs this one: bin/platform names it.
 pub(crate) fn command(name: &str, path: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    let runner = std::env::var("VIDCACHE_RUNNER").unwrap_or_default();
+    let program = std::env::current_exe().expect("this program").into_os_string();
+    let words: Vec<OsString> = runner.split_whitespace().map(OsString::from).chain([program]).collect();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command.args(["--exact", name, "--nocapture"]).env("VIDCACHE_CHILD", path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
