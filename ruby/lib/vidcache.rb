@@ -33,7 +33,7 @@ begin
   require File.exist?("#{__dir__}/#{own}.#{RbConfig::CONFIG["DLEXT"]}") ? own : "vidcache/vidcache"
 rescue LoadError => e
   rubies = Dir["#{__dir__}/vidcache/[0-9]*/"].map { |folder| File.basename(folder) }.sort
-  raise if rubies.empty?
+  raise if rubies.empty? || e.message.start_with?("vidcache: ")
 
   raise LoadError, "vidcache: this gem was compiled for Ruby #{rubies.join(", ")} of another system than this one, which is Ruby " \
                    "#{RUBY_VERSION} on #{RbConfig::CONFIG["host_os"]}: install the gem of this platform, or let it be compiled here " \

@@ -24,6 +24,15 @@ class BuildTest < CacheTest
     assert_match(/\Avidcache: libclang was not found; .*\n\z/, output)
   end
 
+  test "a library of another version than Ruby's part is not used" do
+    FileUtils.mkdir_p("#{@folder}/vidcache")
+    File.write("#{@folder}/vidcache/version.rb", 'module Vidcache; VERSION = "0.0.1"; end')
+    told = 'begin; require "vidcache"; rescue LoadError => e; print e.message; end'
+    output, status = Open3.capture2e(RbConfig.ruby, "-I#{@folder}", "-I#{File.expand_path("../lib", __dir__)}", "-e", told)
+    assert status.success?, output
+    assert_equal "vidcache: this is version 0.0.1, and its native library #{Vidcache::VERSION}; install vidcache again", output
+  end
+
   test "with both it writes a makefile that installs where it is told" do
     output, status = extconf({})
     assert status.success?, output

@@ -17,7 +17,7 @@ mod intake;
 mod recall;
 mod statements;
 
-use magnus::{Error, Ruby};
+use magnus::{Error, Module, RModule, Ruby};
 
 #[magnus::init(name = "vidcache")]
 fn init(ruby: &Ruby) -> Result<(), Error> {
@@ -26,6 +26,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     // which are filled in below, before there can be a second Ractor that uses them.
     unsafe { rb_sys::rb_ext_ractor_safe(true) };
     let vidcache = ruby.define_module("Vidcache")?;
+    same_version(ruby, vidcache)?;
     error::define(ruby, vidcache)?;
     error::edge(ruby, || {
         let class = cache::define(ruby, vidcache)?;
@@ -33,4 +34,15 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
         command::define(vidcache)?;
         Ok(statements::define(ruby, vidcache)?)
     })
+}
+
+/// Ruby's part says its own in a file that is loaded before this library, which may be what another version left there.
+fn same_version(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
+    let own = env!("CARGO_PKG_VERSION");
+    let said: String = vidcache.const_get("VERSION")?;
+    if said == own {
+        return Ok(());
+    }
+    let text = format!("vidcache: this is version {said}, and its native library {own}; install vidcache again");
+    Err(Error::new(ruby.exception_load_error(), text))
 }
