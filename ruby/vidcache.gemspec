@@ -13,7 +13,7 @@ Gem::Specification.new do |spec|
   spec.licenses = %w[MIT Apache-2.0]
   spec.required_ruby_version = ">= 3.1"
   spec.files = Dir["lib/**/*.{rb,rake,tt,erb,css}", "sig/**/*.rbs", "ext/**/*.{rb,rs,toml}", "src/**/*.{rs,js,sql}", "command/**/*.{rs,toml,css}",
-                   "Cargo.{toml,lock}", "page/*.{js,ts}", "exe/*", "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
+                   "Cargo.{toml,lock}", ".cargo/*.toml", "page/*.{js,ts}", "exe/*", "README.md", "CHANGELOG.md", "LICENSE-*", base: __dir__]
   spec.bindir = "exe"
   spec.executables = ["vidcache"]
   spec.require_paths = ["lib"]

@@ -15,7 +15,8 @@ Builds vidcache for C (cargo, in release mode) and installs into DIR, /usr/local
   lib/pkgconfig/vidcache.pc                    pkg-config [--static] --cflags --libs vidcache
   lib/cmake/vidcache/                          find_package(vidcache): vidcache::vidcache, vidcache::static
   share/man/man3/vidcache.3                    where doxygen is installed
-  share/doc/vidcache/                          licences, and the notices of third parties, where Python is installed
+  share/doc/vidcache/                          licences; the notices of third parties, and the bill of materials, where
+                                               Python is installed
 
 --built installs the libraries that are in DIR, bin/platform's above all, and builds none. DESTDIR is put before the
 prefix, as packagers expect. Needs Rust, binutils and nothing else.
@@ -111,6 +112,7 @@ install -d "$documents"
 install -m 644 LICENSE-APACHE LICENSE-MIT "$documents"
 if command -v python3 >/dev/null; then
   bin/notices c >"$documents/THIRD-PARTY.txt"
+  bin/notices c --bill >"$documents/SBOM.cdx.json"
 else
   echo "install.sh: no notices of third parties, which whoever passes the library on must add: python3 is not installed" >&2
 fi

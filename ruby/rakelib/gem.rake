@@ -21,7 +21,7 @@ module GemPackage
   def stage
     FileUtils.rm_rf(STAGE)
     FileUtils.mkdir_p(STAGE)
-    FileUtils.cp_r(["#{ROOT}/src", *%w[README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
+    FileUtils.cp_r(["#{ROOT}/src", *%w[.cargo README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE Cargo.lock].map { |name| "#{ROOT}/#{name}" }], STAGE)
     FileUtils.cp_r(%w[vidcache.gemspec lib sig ext exe].map { |name| "#{ROOT}/ruby/#{name}" }, STAGE)
     FileUtils.mkdir_p("#{STAGE}/command")
     FileUtils.cp_r("#{ROOT}/command/src", "#{STAGE}/command")
@@ -153,6 +153,7 @@ namespace :gem do
     folder = "#{native}/#{GemPackage.platform}/#{RUBY_VERSION[/\A\d+\.\d+/]}"
     FileUtils.mkdir_p(folder)
     FileUtils.cp(Dir["lib/vidcache/vidcache.{so,bundle}"], folder)
+    sh "strip", GemPackage.platform.end_with?("-darwin") ? "-x" : "--strip-unneeded", *Dir["#{folder}/vidcache.{so,bundle}"]
     puts "#{folder}/"
   end
 

@@ -61,7 +61,7 @@ class InstallTest < CacheTest
     package = Gem::Package.new(self.class.built)
     files = package.contents
     folders = files.map { |file| file[%r{\A[^/]+/}] || file }.uniq.sort
-    assert_equal %w[CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md command/ exe/ ext/ lib/ page/ sig/ src/], folders
+    assert_equal %w[.cargo/ CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md command/ exe/ ext/ lib/ page/ sig/ src/], folders
     assert_empty files.grep_v(%r{\.(rb|rbs|rake|tt|erb|css|rs|js|ts|sql|toml|md)\z|\ACargo\.lock\z|\ALICENSE-|\Aexe/vidcache\z})
     listed = IO.popen(%w[git ls-files lib sig ext exe ../src ../command/src], chdir: GEM, &:readlines)
     tracked = listed.map { |file| file.chomp.delete_prefix("../") }

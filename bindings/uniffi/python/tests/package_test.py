@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -30,7 +31,10 @@ def test_the_wheel_carries_its_licences_and_the_notices_of_third_parties():
     files = zipfile.ZipFile(wheel)
     texts = {name.rpartition("/")[2]: files.read(name).decode() for name in files.namelist() if ".dist-info/licenses/" in name}
     assert sorted(texts) == ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]
+    (bill,) = (name for name in files.namelist() if ".dist-info/sboms/" in name)
+    listed = {component["name"] for component in json.loads(files.read(bill))["components"]}
     for crate in ("libsqlite3-sys", "rusqlite", "serde_json", "uniffi"):
+        assert crate in listed
         assert re.search(rf"^{crate} \d", texts["THIRD-PARTY.txt"], re.M), crate
 
 
@@ -63,12 +67,20 @@ def test_a_copy_imports(tmp_path):
     assert changed(tmp_path, lambda package: None) == ""
 
 
-@pytest.mark.parametrize("what", ["no library", "another contract", "another version"])
+@pytest.mark.parametrize("what", ["no library", "a cut library", "a newer glibc's", "another contract", "another version"])
 def test_another_library_is_a_clear_error_at_import(tmp_path, what):
     def change(package):
         native = package / "_native"
         if what == "no library":
             (native / "libvidcache_uniffi.so").unlink()
+            return
+        library = native / "libvidcache_uniffi.so"
+        if what == "a cut library":
+            library.write_bytes(library.read_bytes()[:40])
+            return
+        if what == "a newer glibc's":
+            wanted = max(re.findall(rb"\0GLIBC_2\.\d\d\0", library.read_bytes()))
+            library.write_bytes(library.read_bytes().replace(wanted, b"\0GLIBC_9.99\0"))
             return
         module = native / "vidcache_uniffi.py"
         text = module.read_text()
@@ -80,7 +92,9 @@ def test_another_library_is_a_clear_error_at_import(tmp_path, what):
         module.write_text(new)
 
     said = changed(tmp_path, change).strip().splitlines()[-1]
-    assert said.startswith("ImportError: vidcache: ") and said.endswith("install vidcache again"), said
+    assert said.startswith("ImportError: vidcache: ") and "install vidcache again" in said, said
+    if what == "a newer glibc's":
+        assert "GLIBC_9.99' not found" in said and said.endswith("install vidcache again, for this one"), said
 
 
 @pytest.mark.parametrize("tool", [["mypy"], ["pyright", "--pythonpath", sys.executable, "tests/typed.py"]], ids=lambda tool: tool[0])

@@ -11,7 +11,7 @@ try:
     # Not from the package's `__init__`, which has only what UniFFI calls public.
     from ._native import vidcache_uniffi
 except Exception as error:  # UniFFI raises a class of its own when the two do not fit.
-    raise ImportError(f"vidcache: its native library is missing or of another version ({error}); install vidcache again") from error
+    raise ImportError(f"vidcache: its native library is missing, of another system or of another version ({error}); install vidcache again, for this one") from error
 
 native: Any = vidcache_uniffi
 
