@@ -37,7 +37,7 @@ class PackageTest {
             val names = jar.stream().map { it.name }.filter { !it.endsWith("/") }.toList()
             val (classes, others) = names.partition { it.endsWith(".class") }
             val notices = "META-INF/THIRD-PARTY.txt"
-            val licences = listOf("META-INF/LICENSE-APACHE", "META-INF/LICENSE-MIT", notices)
+            val licences = listOf("META-INF/LICENSE-APACHE", "META-INF/LICENSE-MIT", "META-INF/SBOM.cdx.json", notices)
             assertEquals(setOf(MANIFEST, "META-INF/vidcache.kotlin_module", library) + licences, others.toSet())
             assertContains(jar.getInputStream(jar.getEntry(notices)).use { it.readBytes().decodeToString() }, "\nlibsqlite3-sys ")
             assertTrue(classes.all { it.startsWith("vidcache/") } && "vidcache/Cache.class" in classes)
@@ -95,6 +95,35 @@ class PackageTest {
             checks.getMethod("ffi_vidcache_uniffi_uniffi_contract_version").invoke(checks.getField("INSTANCE").get(null)) as Int
         }
         assertClear(changed { stub(contract = own).copyTo(it.getPath(library), overwrite = true) }, "checksum mismatch")
+    }
+
+    /** What opening twice says where the folder of temporary files allows no programs, as /tmp on a careful host. */
+    private fun withoutPrograms(home: Path, vararg options: String): List<String> {
+        val temporary = Files.createDirectories(folder.resolve("temporary"))
+        val mount = "mount -t tmpfs -o noexec tmpfs \"$1\" && shift && exec \"$@\""
+        val java = Path.of(System.getProperty("java.home"), "bin", "java").toString()
+        val command = listOf("unshare", "--mount", "sh", "-c", mount, "sh", "$temporary", java, "-Djava.io.tmpdir=$temporary", "-Duser.home=$home", *options)
+        val other = ProcessBuilder(command + listOf("-cp", CLASS_PATH.joinToString(File.pathSeparator), "other.Opens", folder.resolve("cache").toString()))
+            .redirectErrorStream(true).apply { environment().remove("XDG_CACHE_HOME") }.start()
+        val said = other.inputReader().use { it.readLines() }
+        assertEquals(0, other.waitFor(), "$said")
+        return said
+    }
+
+    @Test
+    fun `where the folder of temporary files allows no programs it works of the home's cache, or says what to do`() {
+        val tried = ProcessBuilder("unshare", "--mount", "true").redirectErrorStream(true).start()
+        if (tried.waitFor() != 0) return println("noexec: skipped because only root may mount")
+        val nowhere = Path.of("/proc/no-home")
+        assertEquals(listOf("opened", "opened"), withoutPrograms(Files.createDirectories(folder.resolve("home"))))
+        val said = withoutPrograms(nowhere)
+        assertEquals(2, said.size, "$said")
+        for (line in said) {
+            assertTrue(line.startsWith("java.lang.LinkageError: vidcache: "), line)
+            assertContains(line, "allows no programs (noexec); name a folder of another one: java -Djna.tmpdir=FOLDER")
+        }
+        val other = Files.createDirectories(folder.resolve("other"))
+        assertEquals(listOf("opened", "opened"), withoutPrograms(nowhere, "-Djna.tmpdir=$other"))
     }
 
     /** A library that has the functions by which UniFFI checks one, and that is not ours. */

@@ -22,12 +22,16 @@ internal object Library {
             Direct.ready()
             version = libraryVersion()
         } catch (error: LinkageError) {
+            if (generateSequence<Throwable>(error) { it.cause }.any { NO_PROGRAMS in it.message.orEmpty() }) {
+                return "the filesystem that JNA unpacks its native library into allows no programs (noexec); " +
+                    "name a folder of another one: java -Djna.tmpdir=FOLDER"
+            }
             val said = (error.cause ?: error).message?.lineSequence()?.first()
-            return "its native library is missing or of another version ($said)"
+            return "its native library is missing or of another version ($said); $ADVICE"
         }
         // The jar's manifest. Classes that are in no jar have none.
         val own = Library::class.java.`package`.implementationVersion ?: version
-        return if (own == version) null else "this is version $own, and its native library $version"
+        return if (own == version) null else "this is version $own, and its native library $version; $ADVICE"
     }
 
     /**
@@ -35,8 +39,13 @@ internal object Library {
      * NoClassDefFoundError ever after.
      */
     fun ready() {
-        if (trouble != null) throw LinkageError("vidcache: $trouble; put one vidcache jar on the class path, and JNA 5.12 or newer")
+        if (trouble != null) throw LinkageError("vidcache: $trouble")
     }
+
+    private const val ADVICE = "put one vidcache jar on the class path, and JNA 5.12 or newer"
+
+    /** The loader's words where a file's pages may not be executed. */
+    private const val NO_PROGRAMS = "failed to map segment"
 }
 
 /** Calls the library; what it fails with becomes one of [VidcacheException]. */
