@@ -139,9 +139,11 @@ module Vidcache
 
     # What caches that many share (CDNs, nginx) believe before `Cache-Control`, or in its place.
     FOR_SHARED_CACHES = /\A(?:.+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires)\z/i
-    # What most pages have, so that nobody has to search these names: that cost as much as the rest of a tag.
-    USUAL = %w[Cache-Control Content-Type ETag Link Referrer-Policy Set-Cookie Vary X-Content-Type-Options X-Download-Options X-Frame-Options
-               X-Permitted-Cross-Domain-Policies X-Request-Id X-XSS-Protection].freeze
+    # What most pages have, so that nobody has to search these names: that cost as much as the rest of a tag. In small
+    # letters too, as Rack 3 has them.
+    USUAL = %w[Cache-Control Content-Length Content-Security-Policy Content-Type ETag Link Referrer-Policy Set-Cookie Strict-Transport-Security
+               Vary X-Content-Type-Options X-Download-Options X-Frame-Options X-Permitted-Cross-Domain-Policies X-Request-Id X-Runtime
+               X-XSS-Protection].flat_map { |name| [name, name.downcase] }.to_h { |name| [name.freeze, true] }.freeze
     private_constant :FOR_SHARED_CACHES, :USUAL
 
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
@@ -154,7 +156,7 @@ module Vidcache
       headers = response.headers
       # Before Rails 7.1 they stand behind a Delegator, each of whose methods costs six of a Hash's.
       found = headers.respond_to?(:__getobj__) ? headers.__getobj__ : headers
-      (found.keys - USUAL).grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
+      vidcache_unusual(found)&.grep(FOR_SHARED_CACHES)&.each { |name| headers.delete(name) }
       response.request&.set_header(ON_PAGE, true)
       control = response.cache_control
       # What an action says by `expires_in` wins over the header from Rails 7.0 on, over its `no-store` too.
@@ -166,6 +168,13 @@ module Vidcache
       else
         vidcache_keep_from_answering_again(response, headers)
       end
+    end
+
+    # @return [Array<String>, nil] the names of headers that not every page has
+    def vidcache_unusual(headers)
+      names = nil
+      headers.each_key { |name| (names ||= []) << name unless USUAL.key?(name) }
+      names
     end
 
     # Rails itself would make `no-cache` of `private, no-cache`, but leaves what it does not know as it stands. Without
