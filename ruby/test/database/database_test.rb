@@ -222,7 +222,9 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
   def test_schema_rb_gives_the_tables_that_the_migration_gives
     before = columns
     dumped = StringIO.new
-    ActiveRecord::SchemaDumper.dump(ActiveRecord::Base.connection, dumped)
+    # Since Rails 7.2 it takes a pool.
+    of = ActiveRecord.gem_version < Gem::Version.new("7.2") ? ActiveRecord::Base.connection : ActiveRecord::Base.connection_pool
+    ActiveRecord::SchemaDumper.dump(of, dumped)
     made = dumped.string[/^  create_table "vidcache_.*^  end\n/m].scan(/^  create_table "vidcache_.*?^  end\n/m).join
     ActiveRecord::Base.connection.execute(TestStore::TABLES.map { |table| "DROP TABLE #{table}" }.join(";"))
     ActiveRecord::Schema.define { instance_eval(made) }

@@ -72,7 +72,7 @@ class Vidcache::ContactJobLeaseTest < Vidcache::RailsTest
   def test_a_call_whose_answer_never_came_is_over_before_the_next_one_begins
     user = signed_up
     user.update!(email: "new@shop.test")
-    @portal.lose(:update)
+    lose(:update)
     perform_next
     perform_next
     assert_equal [1, 1], [calls(:update).size, jobs.first["executions"]]

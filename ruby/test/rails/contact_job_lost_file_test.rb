@@ -7,13 +7,6 @@ require_relative "support/portal_job"
 class Vidcache::ContactJobLostFileTest < Vidcache::RailsTest
   include PortalJobs
 
-  # No call is lost here, so nobody waits for a lease to run out; one that is short ends while a busy machine's job is
-  # still at it, which then tells nobody.
-  def setup
-    super
-    lease_of(60)
-  end
-
   def test_a_job_whose_change_is_not_in_the_file_begins_its_own_waits_and_tells
     user = signed_up
     vid = linked(user)

@@ -22,7 +22,7 @@ class Vidcache::ContactJobNeverByCreatingTest < Vidcache::RailsTest
 
   def test_a_retry_does_not_know_the_email_before_and_makes_no_contact
     user = User.create!(email: "three@shop.test")
-    @portal.lose(:create)
+    lose(:create)
     perform_next
     user.update!(email: "four@shop.test")
     jobs.clear

@@ -114,7 +114,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
 
   def test_a_sign_up_whose_answer_was_lost_is_found_by_the_email_that_was_put_right
     user = User.create!(email: "ann@tpyo.test")
-    @portal.lose(:create)
+    lose(:create)
     perform_next
     user.update!(email: "ann@typo.test")
     wait_for_leases
@@ -124,7 +124,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
 
   def test_so_it_is_where_the_change_s_own_job_comes_first
     user = User.create!(email: "ann@tpyo.test")
-    @portal.lose(:create)
+    lose(:create)
     perform_next
     user.update!(email: "ann@typo.test")
     jobs.rotate!
@@ -136,7 +136,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
   def test_so_it_is_where_the_first_job_was_killed_and_comes_again_as_it_was_enqueued
     user = User.create!(email: "ann@tpyo.test")
     first = jobs.first.dup
-    @portal.lose(:create)
+    lose(:create)
     perform_next
     jobs.clear
     user.update!(email: "ann@typo.test")
@@ -148,7 +148,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
 
   def test_a_correction_that_no_change_tells_of_is_no_second_contact
     user = User.create!(email: "ann@tpyo.test")
-    @portal.lose(:create)
+    lose(:create)
     perform_next
     user.update_columns(email: "ann@typo.test")
     wait_for_leases
@@ -171,7 +171,7 @@ class Vidcache::ContactJobOneContactTest < Vidcache::RailsTest
     user = user_of_old("one@shop.test")
     user.update!(email: "two@shop.test")
     perform_next # Nobody is found ...
-    @portal.lose(:create)
+    lose(:create)
     perform_next # ... twice, so a contact is made.
     user.update!(email: "three@shop.test")
     wait_for_leases

@@ -51,7 +51,7 @@ class Vidcache::NoJobForLaterTest < Vidcache::RailsTest
 
     quiet_period(0.02)
     sleep 0.03
-    @portal.lose(:update)
+    lose(:update)
     error = assert_raises(IOError) { User.enqueue_vidcache_job(@user, @user.vidcache_change) }
     assert_equal "the connection was closed", error.message
     wait_for_leases
