@@ -284,7 +284,7 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     pool = ActiveRecord::Base.connection_pool
     Thread.new { pool.with_connection { block.call } }.value
   ensure
-    pool.connections.reject(&:in_use?).each { |idle| pool.remove(idle) && idle.disconnect! }
+    pool.flush(0) # `remove`, of a connection that nobody has, breaks the pool of Rails 7.2.
   end
 
   def without_prepared_statements(&block)
