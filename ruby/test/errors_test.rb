@@ -19,7 +19,7 @@ class ErrorsTest < CacheTest
 
   # The value classes are missing when the extension is loaded without its Ruby layer, and it panics.
   test "a panic is an error that can be rescued and its message is printed nowhere" do
-    script = 'begin; require "vidcache/vidcache"; rescue Vidcache::Internal => e; puts e.message; end'
+    script = 'require "vidcache/version"; begin; require "vidcache/vidcache"; rescue Vidcache::Internal => e; puts e.message; end'
     output, status = Open3.capture2e(RbConfig.ruby, "-I#{LIB}", "-e", script)
     assert status.success?, output
     assert_match(/\Ainternal error: a panic at \S+\.rs:\d+:\d+; please report it\n\z/, output)
