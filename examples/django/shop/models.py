@@ -24,8 +24,9 @@ def perform_due():
     for job in Job.objects.filter(due__lte=timezone.now()).order_by("due"):
         try:
             again = (usual if "usual" in job.payload else contact_job).perform(job.payload)
-            if again:
-                enqueue(again.payload, again.wait)
         except Exception as error:
             logging.error("a job gave up: %s", type(error).__name__)
+        else:
+            if again:
+                enqueue(again.payload, again.wait)
         job.delete()
