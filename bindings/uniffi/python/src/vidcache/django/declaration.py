@@ -45,7 +45,7 @@ class Declaration:
         """The table that has the email: of a model whose email is its parent's, the parent's."""
         return str(self.field.model._meta.db_table)
 
-    @property
+    @cached_property
     def asked(self) -> Any:
         """The other model that `usable` asks, `told_by`. Raises LookupError: there is none of that name."""
         return apps.get_model(self.told_by) if isinstance(self.told_by, str) else self.told_by

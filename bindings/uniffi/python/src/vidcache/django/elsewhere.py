@@ -8,29 +8,33 @@ deleted begins nothing: pages no longer name that email, and HubSpot keeps it. "
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from . import change
 from .declaration import Declaration
-from .written import MOST, UnseenEmailChange, inserted, written
+from .written import MOST, UnseenEmailChange, Written, inserted, positional, written
+
+Rows = Union[tuple[int, int], Written]
+"""What an INSERT gives, as `inserted` says it, or what an UPDATE is about."""
 
 
-def writes(declaration: Declaration, text: str) -> bool:
-    """Whether the statement writes rows of the table that the declaration's `usable` asks."""
-    if declaration.told_by is None:
-        return False
+def writing(declaration: Declaration, text: str) -> Optional[Rows]:
+    """What the statement writes of the table that the declaration's `usable` asks; None: nothing."""
+    if declaration.told_by is None or declaration.asked._meta.db_table not in text:
+        return None
     table, column = declaration.asked._meta.db_table, declaration.owner.column
-    return table in text and (inserted(text, table, column) is not None or written(text, table, column, True) is not None)
+    values = inserted(text, table, column)
+    return written(text, table, column, True) if values is None else values
 
 
 def execute_and_ask(
-    declaration: Declaration, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any
+    declaration: Declaration, rows: Rows, execute: Callable[..., Any], text: str, sql: Any, params: Any, many: bool, context: Any
 ) -> Any:
     """Sends the statement, and begins the changes that it makes necessary. Raises UnseenEmailChange, and as
     `change.begin`: then it is rolled back."""
     connection = context["connection"]
     with change.in_transaction(connection, text):
-        owners = None if many else _owners(declaration, text, params, connection.alias)
+        owners = None if many else _owners(declaration, rows, params, connection.alias)
         if owners is None or len(owners) > MOST:
             raise UnseenEmailChange(
                 f"vidcache cannot see whose rows of {declaration.asked._meta.db_table} this statement writes, or it writes more than "
@@ -54,30 +58,23 @@ def begin_if_usable(declaration: Declaration, pks: Iterable[Any], alias: str) ->
             change.begin(declaration, user, alias)
 
 
-def _owners(declaration: Declaration, text: str, params: Any, alias: str) -> Optional[set[Any]]:
+def _owners(declaration: Declaration, rows: Rows, params: Any, alias: str) -> Optional[set[Any]]:
     """What the rows' foreign key to the users holds, before the statement and after it. None: that cannot be
     understood."""
-    if params is not None and not isinstance(params, (list, tuple)):
+    given = positional(params)
+    if given is None:
         return None
-    given = tuple(params or ())
-    table, column = declaration.asked._meta.db_table, declaration.owner.column
-    values = inserted(text, table, column)
-    if values is not None:
-        columns, at = values
+    if not isinstance(rows, Written):
+        columns, at = rows
         if not columns or not given or len(given) % columns:
             return None
         # One value for each row, or PostgreSQL's list of all.
         return _values(value for found in given[at::columns] for value in (found if isinstance(found, list) else [found]))
-    update = written(text, table, column, True)
-    if update is None or update.where is None:
+    if rows.where is None:
         return None
-    rows = declaration.asked._base_manager.using(alias)
-    if update.where:
-        # Without parameters a % is one: Django asks the database as it is.
-        where = update.where if params is not None else update.where.replace("%", "%%")
-        rows = rows.extra(where=[where], params=given[update.placeholders :])
-    owners = _values(rows.values_list(declaration.owner.attname, flat=True)[: MOST + 1])
-    return owners if update.value is None else owners | _values([given[update.value]])
+    found = rows.narrow(declaration.asked._base_manager.using(alias), params)
+    owners = _values(found.values_list(declaration.owner.attname, flat=True)[: MOST + 1])
+    return owners if rows.value is None else owners | _values([given[rows.value]])
 
 
 def _values(found: Iterable[Any]) -> set[Any]:

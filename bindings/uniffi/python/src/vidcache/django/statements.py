@@ -17,8 +17,8 @@ from django.db.backends.signals import connection_created
 
 from . import change, settings
 from .declaration import Declaration, declaration_of, declared
-from .elsewhere import begin_if_usable, execute_and_ask, writes
-from .written import MOST, UnseenEmailChange, Written, written
+from .elsewhere import begin_if_usable, execute_and_ask, writing
+from .written import MOST, UnseenEmailChange, Written, positional, written
 
 _SAID: ContextVar[bool] = ContextVar("vidcache_said", default=False)
 
@@ -85,8 +85,9 @@ class _Wrapper:
                 found = written(text, declaration.table, declaration.field.column, declaration.usable is not None)
                 if found is not None:
                     return _begin_first(declaration, found, execute, text, sql, params, many, context)
-            if writes(declaration, text) and settings.configured() and not _SAID.get():
-                return execute_and_ask(declaration, execute, text, sql, params, many, context)
+            rows = writing(declaration, text)
+            if rows is not None and settings.configured() and not _SAID.get():
+                return execute_and_ask(declaration, rows, execute, text, sql, params, many, context)
         return execute(sql, params, many, context)
 
 
@@ -109,16 +110,14 @@ def _begin_first(
     context: Any,
 ) -> Any:
     connection = context["connection"]
-    given = () if params is None else tuple(params) if isinstance(params, (list, tuple)) else None
+    given = positional(params)
     if found.where is None or many or given is None:
         raise UnseenEmailChange(
             f"vidcache cannot see whose {declaration.email} this statement changes, so no change was begun and it is not sent. "
             f"Save the users, or write them within `with hubspot_emails_will_change(users):` (table {declaration.table})"
         )
     with change.in_transaction(connection, text):
-        # Without parameters a % is one: Django asks the database as it is.
-        where = found.where if params is not None else found.where.replace("%", "%%")
-        users = _users(declaration, where, given[found.placeholders :], connection)
+        users = _users(declaration, found, params, connection)
         begun = set()
         for user in users:
             if declaration.is_usable(user) and found.changes(declaration.field.value_from_object(user), given):
@@ -131,12 +130,10 @@ def _begin_first(
         return result
 
 
-def _users(declaration: Declaration, where: str, params: tuple[Any, ...], connection: Any) -> list[Any]:
+def _users(declaration: Declaration, found: Written, params: Any, connection: Any) -> list[Any]:
     """The rows as they are before, locked as the UPDATE is about to lock them, so that nobody changes them in
     between."""
-    rows = declaration.locked(connection)
-    if where:
-        rows = rows.extra(where=[where], params=params)
+    rows = found.narrow(declaration.locked(connection), params)
     if declaration.usable is None:
         # A migration may find a table that lacks a field which the model has by now.
         rows = rows.only(*declaration.columns())

@@ -12,6 +12,11 @@ MOST = 1000
 """Rows that one statement may be about: each is a write of vidcache's file."""
 
 
+def positional(params: Any) -> Optional[tuple[Any, ...]]:
+    """A statement's parameters, in their order; None: they have names."""
+    return () if params is None else tuple(params) if isinstance(params, (list, tuple)) else None
+
+
 class UnseenEmailChange(RuntimeError):
     """A statement would change emails of users, or whether they may be used, and does not say whose in a way that can
     be understood; or it is about too many."""
@@ -35,6 +40,14 @@ class Written:
         if not self.email:
             return False
         return self.value is None or bool((before or None) != (params[self.value] or None))
+
+    def narrow(self, rows: Any, params: Any) -> Any:
+        """Of a query of the table's rows those that the UPDATE is about, which must be understood."""
+        if not self.where:
+            return rows
+        # Without parameters a % is one: Django asks the database as it is.
+        where = self.where if params is not None else self.where.replace("%", "%%")
+        return rows.extra(where=[where], params=tuple(params or ())[self.placeholders :])
 
 
 _TOKEN = re.compile(
