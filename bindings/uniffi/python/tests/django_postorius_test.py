@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import pytest
 import vidcache
+from django_shop.servers import free_port, start_redis, until
 
 HERE = Path(__file__).parent / "django_postorius"
 DOUBLE = Path(__file__).parents[4] / "tests/hubspot/server.mjs"
@@ -55,15 +55,16 @@ class Site:
         self.log = (folder / "log").open("w+")
         double = self.start("node", DOUBLE, "--portal", str(PORTAL), "--delay-ms", "100", stdout=subprocess.PIPE)
         self.hubspot = json.loads(double.stdout.readline())["url"]
-        redis, port = free_port(), free_port()
-        self.start("redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", folder)
-        self.broker, self.url = f"redis://127.0.0.1:{redis}/0", f"http://127.0.0.1:{port}"
+        redis, self.broker = start_redis(folder)
+        self.processes.append(redis)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self.manage("migrate", "--verbosity", "0")
         assert "vidcache" not in self.manage("check")
         # Two, so that a page is not of the process that took the change.
         self.start(sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "2", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", "lists.wsgi")
         self.start(sys.executable, "-m", "celery", "--app", "lists", "worker", "--pool", "solo", "--loglevel", "warning")
-        until(self.answers, "Postorius does not answer")
+        until(self.answers, otherwise="Postorius does not answer", limit=LIMIT)
 
     def environment(self):
         found = {"FOLDER": str(self.folder), "HUBSPOT_API": self.hubspot, "REDIS_URL": self.broker}
@@ -149,18 +150,6 @@ class Visitor:
         return {name: value for name, value in json.loads(data).items() if name in ("id", "email") and value}
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-def until(done, otherwise):
-    end = time.monotonic() + LIMIT
-    while not done():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.05)
-
-
 def sign_up(site, name):
     """Fills the form in. Returns the visitor, who is not signed in: Postorius waits for the address to be confirmed."""
     visitor = Visitor(site)
@@ -192,7 +181,7 @@ def until_named(visitor, email):
         visitor.get("/user-profile/")
         return visitor.said.get("email") == email
 
-    until(is_named, f"no page names {email}")
+    until(is_named, otherwise=f"no page names {email}", limit=LIMIT)
 
 
 def named_only_as_hubspot_has_it(site, visitor):

@@ -3,14 +3,13 @@ tests' own."""
 
 import json
 import shutil
-import socket
-import subprocess
 import time
 
 import pytest
 
 import django_shop
 from django_shop.portal import configure, double, perform_next, wait_for_the_clock
+from django_shop.servers import start_redis, until
 from django.contrib.auth import get_user_model
 from django.db import connection
 from vidcache.django import contact_job, get_cache, queue
@@ -24,28 +23,11 @@ def redis_url(tmp_path_factory):
     if shutil.which("redis-server") is None:
         pytest.skip("skipped because redis-server is not installed")
     redis = pytest.importorskip("redis", reason="skipped because Redis' client is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    server = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder], stdout=subprocess.DEVNULL
-    )
-    until(lambda: redis.Redis(port=port).ping(), redis.ConnectionError)
-    yield f"redis://127.0.0.1:{port}/0"
+    server, url = start_redis(tmp_path_factory.mktemp("redis"))
+    until(redis.Redis.from_url(url).ping, redis.ConnectionError)
+    yield url
     server.terminate()
     server.wait()
-
-
-def until(done, *errors):
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        try:
-            if done():
-                return
-        except errors:
-            pass
-        time.sleep(0.02)
-    raise AssertionError("it does not come about")
 
 
 @pytest.fixture
