@@ -156,7 +156,7 @@ module Vidcache
       headers = response.headers
       # Before Rails 7.1 they stand behind a Delegator, each of whose methods costs six of a Hash's.
       found = headers.respond_to?(:__getobj__) ? headers.__getobj__ : headers
-      vidcache_unusual(found)&.grep(FOR_SHARED_CACHES)&.each { |name| headers.delete(name) }
+      found.keys.reject { |name| USUAL.key?(name) }.grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
       response.request&.set_header(ON_PAGE, true)
       control = response.cache_control
       # What an action says by `expires_in` wins over the header from Rails 7.0 on, over its `no-store` too.
@@ -168,13 +168,6 @@ module Vidcache
       else
         vidcache_keep_from_answering_again(response, headers)
       end
-    end
-
-    # @return [Array<String>, nil] the names of headers that not every page has
-    def vidcache_unusual(headers)
-      names = nil
-      headers.each_key { |name| (names ||= []) << name unless USUAL.key?(name) }
-      names
     end
 
     # Rails itself would make `no-cache` of `private, no-cache`, but leaves what it does not know as it stands. Without
