@@ -13,6 +13,7 @@ require "rails"
 require "active_record/railtie"
 require "vidcache"
 require "vidcache/railtie"
+require_relative "../test/rails/support/connections"
 require_relative "../test/rails/support/store"
 require_relative "../test/rails/support/postgres"
 
@@ -73,14 +74,6 @@ def medians(calls, rounds = ROUNDS)
   took.transform_values { |all| all.sort[all.size / 2] }
 end
 
-# @return [Array<String>] what was sent
-def statements(&block)
-  sent = []
-  note = ->(*, payload) { sent << payload[:sql] unless payload[:name] == "SCHEMA" }
-  ActiveSupport::Notifications.subscribed(note, "sql.active_record", &block)
-  sent
-end
-
 def line(what, figure, target = nil)
   puts "#{what.ljust(84)} #{figure.to_s.rjust(8)}  #{"(target: #{target})" if target}".rstrip
 end
@@ -116,18 +109,18 @@ app = medians(
 line("User.find", "#{app[:pk].round} us")
 line("a page's decision, by it", format("%.2f x", app[:flat] / app[:pk]), "1.5")
 line("a page's decision where the contact was merged, by it", format("%.2f x", app[:merged] / app[:pk]), "2.0")
-line("statements a page", statements { CACHE.decide(flat[0], "ann@shop.test") }.size, "1")
-line("statements a page where the contact was merged", statements { CACHE.decide(merged[0], "ann@shop.test") }.size)
+line("statements a page", Connections.statements { CACHE.decide(flat[0], "ann@shop.test") }.size, "1")
+line("statements a page where the contact was merged", Connections.statements { CACHE.decide(merged[0], "ann@shop.test") }.size)
 
 # The app's own transaction, with and without the beginning of a change.
 update = ->(round) { User.where(id: flat[round]).update_all(email: "r#{round}-#{rand(1 << 60)}@shop.test") }
 begun = medians({ without: ->(round) { User.transaction { update.call(round) } },
                   with: ->(round) { User.transaction { CACHE.begin_email_change(flat[round]) && update.call(round) } } }, ROUNDS / 4)
 line("an app's transaction that changes an email, with `begin`, by the same without", format("%.2f x", begun[:with] / begun[:without]), "1.5")
-line("statements of `begin`", statements { CACHE.begin_email_change(7) }.size, "1")
+line("statements of `begin`", Connections.statements { CACHE.begin_email_change(7) }.size, "1")
 
 answer = JSON.generate(id: "900000007", properties: { email: "new@shop.test" }, updatedAt: "2026-01-01T00:00:00.000Z")
-sent = statements { CACHE.record(7, answer) }
+sent = Connections.statements { CACHE.record(7, answer) }
 line("statements of `record`, in a transaction", sent.grep_v(/\A(BEGIN|COMMIT)/).size, "3")
 
 bytes = CONNECTION.select_value("SELECT pg_total_relation_size('vidcache_links') + pg_total_relation_size('vidcache_contacts')")

@@ -4,12 +4,15 @@
 # database is another one than in the other tests.
 ENV["VIDCACHE_TEST_STORE"] = "database"
 require_relative "../rails/helper"
+require_relative "../rails/support/connections"
 require_relative "../rails/support/operator"
 require "minitest/mock"
 require "rails/generators"
 require "generators/vidcache/database/database_generator"
 
 class Vidcache::DatabaseTest < Vidcache::RailsTest
+  include Connections
+
   def test_a_page_asks_by_one_statement_and_opens_no_connection
     user = agreed_user
     before = connections
@@ -269,22 +272,6 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
 
   def connections
     value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-  end
-
-  # @return [Array<String>] what was sent
-  def statements(&block)
-    sent = []
-    count = ->(*, payload) { sent << payload[:sql] unless payload[:name] == "SCHEMA" }
-    ActiveSupport::Notifications.subscribed(count, "sql.active_record", &block)
-    sent
-  end
-
-  # In a thread, so on another connection.
-  def elsewhere(&block)
-    pool = ActiveRecord::Base.connection_pool
-    Thread.new { pool.with_connection { block.call } }.value
-  ensure
-    pool.flush(0) # `remove`, of a connection that nobody has, breaks the pool of Rails 7.2.
   end
 
   def without_prepared_statements(&block)
