@@ -87,7 +87,7 @@ puts "#{USERS} users, one contact in #{MERGED} merged with another; #{CONNECTION
 
 # The statements alone, by the client's own calls.
 raw = CONNECTION.raw_connection
-core = Vidcache::Statements.open("public", 62_515, ["thirty-two bytes kept out of it.", [], 10.0, "js.hs-scripts.com"])
+core = Vidcache::Statements.open("public", 62_515, ["thirty-two bytes kept out of it.", [], 10.0, "js.hs-scripts.com", nil, nil])
 raw.prepare("bench_pk", "SELECT * FROM users WHERE id = $1 LIMIT 1")
 raw.prepare("bench_flat", core.prepared)
 raw.prepare("bench_walk", core.prepared_walk)

@@ -11,13 +11,18 @@ mod memories;
 mod pages;
 mod questions;
 mod told;
+mod watch;
+
+use std::time::Duration;
 
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
-pub use self::look::Look;
+pub use self::look::{Clocks, Look};
 use self::memories::Memories;
-pub use self::told::{Part, Reply};
+pub use self::told::{Part, Recalled, Reply};
+use self::watch::Watch;
+pub use self::watch::WatchStats;
 use super::options::Options;
 use super::words::Words;
 use crate::database::answer::{self, Answer};
@@ -26,7 +31,7 @@ pub use crate::database::head::Distrust;
 use crate::database::head::Reader;
 pub use crate::database::quiet::Turn;
 use crate::database::schema::Tables;
-use crate::database::{failure, head, statements, write};
+use crate::database::{self, failure, head, statements, write};
 use crate::email::FingerprintKey;
 use crate::error::{Error, Result};
 use crate::event::Millis;
@@ -49,6 +54,9 @@ pub struct Database {
     template: Template,
     made_at: Option<Millis>,
     memories: Memories,
+    /// Where answers are kept.
+    watch: Option<Watch>,
+    clocks: Clocks,
 }
 
 type Finish<'a, T> = Box<dyn Fn(&Connection, &Answer) -> Result<T> + 'a>;
@@ -138,7 +146,44 @@ impl Database {
             template: Template::new(portal, options.loader_host, deadline),
             made_at: None,
             memories: Memories::new()?,
+            watch: None,
+            clocks: look::clocks,
         })
+    }
+
+    /// Has the answers of these tables kept in memory: a page knows what was committed up to `max_age` ago, from 1 s
+    /// to half of the page's deadline, which is shortened by as much as its knowledge is old. `memory`: the most bytes
+    /// that this takes, as [`Options::memory`]. There is no thread: pages themselves look, by [`Database::recall`].
+    ///
+    /// Not for machines that are paused from outside and go on later: nothing tells the guest how long that was.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`]; [`Error::Storage`]: there is no memory, or no random numbers.
+    pub fn watching(self, max_age: Duration, memory: usize) -> Result<Self> {
+        if max_age < Duration::from_secs(1) || max_age > self.reader.deadline / 2 {
+            return Err(Error::InvalidOption {
+                name: "max_age",
+                why: "it must be 1 s at least, and half of page_deadline at most",
+            });
+        }
+        Ok(Self {
+            flat: database::watch::flat(&self.tables),
+            walk: database::watch::walk(&self.tables),
+            watch: Some(Watch::new(max_age, memory)?),
+            ..self
+        })
+    }
+
+    /// By other clocks than the machine's: for tests of what time does.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn by_clocks(self, clocks: Clocks) -> Self {
+        Self { clocks, ..self }
+    }
+
+    /// What was answered from memory, if answers are kept.
+    pub fn watch_stats(&self) -> Option<WatchStats> {
+        self.watch.as_ref().map(Watch::stats)
     }
 
     /// The statements of the migration.
@@ -183,6 +228,10 @@ impl Database {
             .find_map(|(at, secret)| envelope::unwrap(&envelope, secret, portal).map(|key| (at, key)));
         let (at, key) = opened.ok_or(Error::WrongSecret)?;
         self.made_at = Some(made_at);
+        if let Some(watch) = &self.watch {
+            // Its fingerprints may be another key's.
+            watch.forget();
+        }
         self.key = FingerprintKey::of(&key);
         self.reader.key_check = data_encoding::HEXLOWER.encode(&self.key.check());
         if at == 0 {

@@ -4,7 +4,8 @@ use data_encoding::HEXLOWER;
 use serde::Deserialize;
 
 use super::ask::{Depth, limit};
-use super::head::{Distrust, Head};
+use super::head::{Distrust, Head, key, unreadable};
+use super::watch::{RawSight, Sight};
 use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Said};
 
@@ -22,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) whose: Vec<Key>,
     /// The last contact that a list has looked at, if it has not come to its end.
     pub(crate) last: Option<i64>,
+    /// What it takes to keep the answer, where it was asked to be kept.
+    pub(crate) sight: Option<Sight>,
 }
 
 impl Answer {
@@ -47,6 +50,7 @@ struct Raw {
     last: Option<i64>,
     #[serde(default)]
     more: bool,
+    sight: Option<RawSight>,
     links: Rows<(String, i64, Millis, Millis)>,
     contacts: Rows<[serde_json::Value; 9]>,
     merges: Rows<(i64, i64, Millis, bool, Millis)>,
@@ -103,7 +107,8 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     }
     let found = raw.found.unwrap_or_default();
     let whose = raw.whose.into_iter().flatten().map(|user| key(&user)).collect::<Result<_, _>>()?;
-    Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last })
+    let sight = raw.sight.map(RawSight::read).transpose()?;
+    Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last, sight })
 }
 
 fn said(raw: [serde_json::Value; 9]) -> Result<(i64, Said), Distrust> {
@@ -131,18 +136,9 @@ fn said(raw: [serde_json::Value; 9]) -> Result<(i64, Said), Distrust> {
     Ok((vid, said))
 }
 
-fn key(text: &str) -> Result<Key, Distrust> {
-    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
-    bytes.and_then(Key::of).ok_or_else(|| unreadable("a user's key is none"))
-}
-
 fn hex<const N: usize>(text: &str) -> Result<[u8; N], Distrust> {
     let bytes = HEXLOWER.decode(text.as_bytes()).ok();
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| unreadable("a fingerprint is none"))
-}
-
-fn unreadable(why: &str) -> Distrust {
-    Distrust::Unreadable(why.into())
 }
 
 /// What is wrong, without a value of the answer.

@@ -87,9 +87,14 @@ pub(super) const CHANGE: &str =
 /// is (`whose`). With the key, in hexadecimal, as its one parameter, so that a client that can keeps it prepared: to
 /// plan it takes ten times as long as to run it.
 pub(crate) fn flat(tables: &Tables) -> String {
+    flat_with(tables, "", "")
+}
+
+/// [`flat`] with tables of the statement's own before it, and fields of the answer's, each with a comma behind it.
+pub(super) fn flat_with(tables: &Tables, before: &str, fields: &str) -> String {
     tables.named(&format!(
-        "SELECT json_build_object(
-           'head', json_build_object('meta', (SELECT {META} FROM {{meta}} t WHERE t.id = 1), {STANDING}),
+        "{before}SELECT json_build_object(
+           'head', json_build_object('meta', (SELECT {META} FROM {{meta}} t WHERE t.id = 1), {STANDING}), {fields}
            'links', json_agg(json_build_array($1::text, l.vid, l.first_at, l.last_at)),
            'contacts', json_agg({CONTACT}) FILTER (WHERE c.vid IS NOT NULL),
            'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h
@@ -106,8 +111,13 @@ pub(crate) fn parameter(user: &Key) -> String {
 
 /// The whole component of one user, for a page: with [`flat`]'s parameter.
 pub(crate) fn page_walk(tables: &Tables) -> String {
+    page_walk_with(tables, "")
+}
+
+/// [`page_walk`] with fields of the answer's own, each with a comma behind it.
+pub(super) fn page_walk_with(tables: &Tables, fields: &str) -> String {
     let seeds = "SELECT decode($1::text, 'hex'), NULL::bigint";
-    component(tables, &Begin { before: "", seeds, fields: "" }, &Names::default(), Depth::Page)
+    component(tables, &Begin { before: "", seeds, fields }, &Names::default(), Depth::Page)
 }
 
 /// The whole component of some users and contacts, for a worker.
@@ -165,12 +175,7 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
         "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), {before} n (u, v) AS (
            {seeds}
            UNION
-           SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
-             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u AND l.vid {ANY}
-             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v AND l.vid {ANY}
-             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v AND m.into_vid {ANY}
-             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v AND m.into_vid {ANY}
-             {holders}) m),
+           {} {holders}) m),
            k (us, vs, names) AS MATERIALIZED (
              SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),
                count(*) FILTER (WHERE u IS NOT NULL OR v IS NOT NULL) FROM (SELECT u, v FROM n LIMIT {limit}) n),
@@ -193,8 +198,20 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
            'erased', (SELECT json_agg(e.vid) FROM {{erased}} e WHERE e.vid = ANY ({vs})),
            'buried', (SELECT json_agg(encode(b.email, 'hex'))
              FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text
-         FROM (SELECT) one LEFT JOIN t ON true"
+         FROM (SELECT) one LEFT JOIN t ON true",
+        neighbours()
     ))
+}
+
+/// From each user and contact of `n` to those beside it: without its closing bracket.
+pub(super) fn neighbours() -> String {
+    format!(
+        "SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
+           SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u AND l.vid {ANY}
+           UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v AND l.vid {ANY}
+           UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v AND m.into_vid {ANY}
+           UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v AND m.into_vid {ANY}"
+    )
 }
 
 /// Asks for what every answer begins with, and nothing else.

@@ -7,11 +7,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 
 use super::schema::FORMAT;
 use crate::error::{Error, Result};
 use crate::event::Millis;
+use crate::rows::facts::Key;
 
 /// What every answer begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -89,6 +91,16 @@ pub enum Distrust {
     Unreadable(String),
 }
 
+pub(super) fn unreadable(why: &str) -> Distrust {
+    Distrust::Unreadable(why.into())
+}
+
+/// A user's key as answers have it.
+pub(super) fn key(text: &str) -> std::result::Result<Key, Distrust> {
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    bytes.and_then(Key::of).ok_or_else(|| unreadable("a user's key is none"))
+}
+
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,7 +172,8 @@ impl Head {
         if self.standby || self.read_only { Err(Distrust::Replica) } else { Ok(()) }
     }
 
-    fn is_read_committed(&self) -> bool {
+    /// Whether each statement of the transaction sees what was committed before it.
+    pub(crate) fn is_read_committed(&self) -> bool {
         // PostgreSQL has no dirty reads: the second is the first by another name.
         matches!(self.isolation.as_str(), "read committed" | "read uncommitted")
     }

@@ -22,5 +22,6 @@ pub(crate) mod schema;
 pub(crate) mod statements;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watch;
 pub(crate) mod whose;
 pub(crate) mod write;

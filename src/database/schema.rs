@@ -72,16 +72,18 @@ pub(crate) const TABLES: &[&str] = &[
     "erased_users",
     "leases",
     "deadlines",
+    "touched",
 ];
 
 /// Times are milliseconds since 1970: HubSpot's clock where HubSpot says it, PostgreSQL's everywhere else.
 const CREATE: &[&str] = &[
     // One row. The portal, and the key of the fingerprints, wrapped under the app's secret. Whoever knows no format
     // from `min_reader` on must not answer. Up to `doubted_to` of HubSpot's clock nothing counts that it said of any
-    // contact, but what a read says that was begun at `doubted_at` or later: for a database that was put back.
+    // contact, but what a read says that was begun at `doubted_at` or later: for a database that was put back. Of
+    // transactions before `horizon` no name of `touched` is left; from `prune_tx` on the next pruning leaves them.
     "CREATE TABLE {meta} (id bigint PRIMARY KEY, portal bigint NOT NULL, key_check bytea NOT NULL,
        wrapped_key bytea NOT NULL, format bigint NOT NULL, min_reader bigint NOT NULL, made_at bigint NOT NULL,
-       doubted_to bigint, doubted_at bigint)",
+       doubted_to bigint, doubted_at bigint, horizon bigint, prune_tx bigint, pruned_at bigint)",
     // user_key: a tag and the key, see `UserKey::tagged`. The least and the greatest.
     "CREATE TABLE {links} (user_key bytea NOT NULL, vid bigint NOT NULL, first_at bigint NOT NULL,
        last_at bigint NOT NULL, PRIMARY KEY (user_key, vid))",
@@ -96,11 +98,13 @@ const CREATE: &[&str] = &[
     "CREATE TABLE {secondaries} (vid bigint NOT NULL, email bytea NOT NULL, at bigint NOT NULL,
        PRIMARY KEY (vid, email))",
     // The least begun_at, the least ended_at (of one time the greatest refusal), the greatest seen_at: when a worker
-    // first saw the change committed, which is what the quiet period is counted from.
+    // first saw the change committed, which is what the quiet period is counted from. tx: the transaction that wrote it
+    // first, see `watch`.
     "CREATE TABLE {changes} (token bigint PRIMARY KEY, user_key bytea, begun_at bigint, seen_at bigint, ended_at bigint,
-       refused bigint)",
+       refused bigint, tx bigint NOT NULL)",
     "CREATE INDEX vidcache_changes_outstanding ON {changes} (user_key) WHERE ended_at IS NULL",
     "CREATE INDEX vidcache_changes_ended ON {changes} (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE INDEX vidcache_changes_tx ON {changes} (tx) WHERE ended_at IS NULL",
     "CREATE INDEX vidcache_changes_user ON {changes} (user_key) WHERE ended_at IS NOT NULL",
     "CREATE TABLE {conflicts} (user_key bytea PRIMARY KEY, holder bigint, why bigint, since bigint, last_at bigint,
        ended_at bigint)",
@@ -113,4 +117,8 @@ const CREATE: &[&str] = &[
     "CREATE TABLE {leases} (user_key bytea PRIMARY KEY, holder bigint NOT NULL, until_at bigint NOT NULL)",
     // The page deadlines of processes, and when one said so last.
     "CREATE TABLE {deadlines} (ms bigint PRIMARY KEY, seen_at bigint NOT NULL)",
+    // Of whom something else was written than the beginning of a change, and by which transaction: a user, a contact,
+    // or, of neither, everybody. See `watch`.
+    "CREATE TABLE {touched} (tx bigint NOT NULL, user_key bytea, vid bigint)",
+    "CREATE INDEX vidcache_touched_tx ON {touched} (tx)",
 ];

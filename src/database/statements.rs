@@ -2,6 +2,7 @@
 
 use super::ask::{ANY, CLOCK, bytes};
 use super::schema::{FORMAT, Tables};
+use super::watch::{self, TX};
 use super::write::lock_number;
 use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::Key;
@@ -39,7 +40,7 @@ pub(crate) fn wrap_anew(tables: &Tables, old: &[u8], new: &[u8]) -> String {
 /// for nobody: no other token is the same.
 pub(crate) fn begin(tables: &Tables, user: &Key, token: ChangeToken) -> String {
     tables.named(&format!(
-        "INSERT INTO {{changes}} (token, user_key, begun_at) VALUES ({}, {}, {CLOCK})",
+        "INSERT INTO {{changes}} (token, user_key, begun_at, tx) VALUES ({}, {}, {CLOCK}, {TX})",
         token.get(),
         bytes(user.tagged())
     ))
@@ -80,8 +81,8 @@ pub(crate) fn announce(tables: &Tables, deadline_ms: u64) -> String {
     ))
 }
 
-/// Takes some changes out that ended long ago, and leases that are over: they name users. What others are at work on is
-/// left to them.
+/// Takes some changes out that ended long ago, leases that are over, and the names of what was touched more than an
+/// hour ago. What others are at work on is left to them.
 pub(crate) fn prune(tables: &Tables) -> Vec<String> {
     let changes = format!(
         "DELETE FROM {{changes}} WHERE token IN (SELECT token FROM {{changes}}
@@ -92,7 +93,7 @@ pub(crate) fn prune(tables: &Tables) -> Vec<String> {
         "DELETE FROM {{leases}} WHERE user_key IN (SELECT user_key FROM {{leases}} WHERE until_at < {CLOCK}
            LIMIT 1000 FOR UPDATE SKIP LOCKED) AND until_at < {CLOCK}"
     );
-    [changes, leases].iter().map(|sql| tables.named(sql)).collect()
+    [changes, leases, watch::prune()].iter().map(|sql| tables.named(sql)).collect()
 }
 
 /// Takes the user's lease out, whoever has it.

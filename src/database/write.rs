@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ask::{Names, bytes, list};
 use super::schema::{GRAVE, GRAVES_LOCK, GRAVES_LOCKS, Tables};
+use super::watch::{TX, news, touched};
 use super::whose::raised;
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Print, Said};
 use crate::rows::grave;
@@ -20,6 +21,7 @@ use crate::rows::grave;
 pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<String> {
     let mut all = Statements { tables, all: Vec::new(), copies: false };
     all.write(before, after);
+    all.join_names(&touched(before, after));
     all.all
 }
 
@@ -89,7 +91,27 @@ impl Statements<'_> {
     }
 
     fn push(&mut self, sql: String) {
-        self.all.push(self.tables.named(&sql));
+        // Of whom a copy writes is everybody, for each that may be a transaction of its own.
+        let names = if self.copies {
+            format!("WITH names AS (INSERT INTO {{touched}} (tx) VALUES ({TX})) ")
+        } else {
+            String::new()
+        };
+        self.all.push(self.tables.named(&(names + &sql)));
+    }
+
+    /// Names whom these facts are of, for whoever keeps answers.
+    fn join_names(&mut self, names: &[(Option<Key>, Option<i64>)]) {
+        let rows: Vec<_> = names
+            .iter()
+            .map(|(user, vid)| {
+                let user = or_null(user.as_ref().map(|user| bytes(user.tagged())));
+                format!("({TX}, {user}, {})", or_null(*vid))
+            })
+            .collect();
+        if !rows.is_empty() {
+            self.push(format!("INSERT INTO {{touched}} (tx, user_key, vid) VALUES {}", rows.join(", ")));
+        }
     }
 
     /// Joins rows to what is in a table as `t`.
@@ -137,16 +159,6 @@ fn each(values: &[String]) -> Vec<String> {
 
 fn or_null<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "NULL".into(), |value| value.to_string())
-}
-
-/// What is new or another in `after`, and the keys of what is there no more.
-fn news<'m, K: Ord, V: PartialEq>(
-    before: &'m std::collections::BTreeMap<K, V>,
-    after: &'m std::collections::BTreeMap<K, V>,
-) -> (Vec<(&'m K, &'m V)>, Vec<&'m K>) {
-    let new = after.iter().filter(|(key, value)| before.get(key) != Some(value)).collect();
-    let gone = before.keys().filter(|key| !after.contains_key(key)).collect();
-    (new, gone)
 }
 
 fn links(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
@@ -289,13 +301,13 @@ fn changes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
         .iter()
         .map(|(token, Change { user: whose, begun_at, ended_at, refused })| {
             let (whose, refused) = (user(whose), or_null(*refused));
-            format!("({token}, {whose}, {}, {}, {refused})", or_null(*begun_at), or_null(*ended_at))
+            format!("({token}, {whose}, {}, {}, {refused}, {TX})", or_null(*begun_at), or_null(*ended_at))
         })
         .collect();
     // Whose change it is the row knows; of one that is nobody's any more nothing is learnt.
     all.join(
         "changes",
-        "(token, user_key, begun_at, ended_at, refused)",
+        "(token, user_key, begun_at, ended_at, refused, tx)",
         &rows,
         "(token) DO UPDATE SET begun_at = least(t.begun_at, excluded.begun_at),
            refused = CASE WHEN excluded.ended_at < t.ended_at OR t.ended_at IS NULL THEN excluded.refused

@@ -12,9 +12,10 @@ module Vidcache
   # thread, no file. What its methods take, return and raise is what {Cache}'s do, but for these:
   #
   # - A page asks the database, by one statement for nearly every user, and of the server that is written to, whatever
-  #   role the request has. Where it cannot be asked, or its answer may not be believed (a replica, a snapshot that is
-  #   too old, another secret), a page goes out and says less: its {Decision#reason} is `:stale`, and it is reported.
-  #   The time for which a page may name an email is shortened by the age of the answer.
+  #   role the request has; or, with `max_age`, memory, for which a page looks now and then what was written meanwhile.
+  #   Where the database cannot be asked, or its answer may not be believed (a replica, a snapshot that is too old,
+  #   another secret), a page goes out and says less: its {Decision#reason} is `:stale`, and it is reported. The time
+  #   for which a page may name an email is shortened by the age of the answer.
   # - {#begin_email_change} belongs to the transaction that is open on the model's connection: the change is there if
   #   and only if that is committed.
   # - Whatever else writes has a transaction of its own, or is a part of the app's where one is open.
@@ -42,10 +43,14 @@ module Vidcache
       # @param loader_host [String]
       # @param page_deadline [Numeric] in seconds
       # @param old_secrets [Array<String>] what the secret was before, the newest first
+      # @param max_age [Numeric] for how many seconds answers are kept: 0, not at all; from 1 to half of `page_deadline`
+      # @param memory [Integer] the most bytes that they take
       # @return [Database]
       # @raise [Vidcache::Error]
-      def open(portal_id:, secret:, schema: "public", loader_host: "js.hs-scripts.com", page_deadline: 10.0, old_secrets: [])
-        statements = Statements.open(schema, portal_id, [secret, old_secrets, page_deadline, loader_host])
+      def open(portal_id:, secret:, schema: "public", loader_host: "js.hs-scripts.com", page_deadline: 10.0, old_secrets: [], max_age: 0,
+               memory: 32 << 20)
+        kept = max_age.zero? ? [nil, nil] : [max_age, memory]
+        statements = Statements.open(schema, portal_id, [secret, old_secrets, page_deadline, loader_host, *kept])
         new(statements, Connection.new(schema, statements)).tap(&:set_up)
       end
     end
@@ -55,6 +60,7 @@ module Vidcache
       @statements = statements
       @connection = connection
       @counts = Hash.new(0)
+      @keeps = !statements.kept.nil?
       @closed = false
     end
 
@@ -108,7 +114,7 @@ module Vidcache
 
     # @see Cache#snippet
     def snippet(user_id, email, nonce: nil)
-      +"".tap { |html| append_snippet(html, user_id, email, nonce: nonce) }
+      (+"").tap { |html| append_snippet(html, user_id, email, nonce: nonce) }
     end
 
     # @see Cache#append_snippet
@@ -144,13 +150,18 @@ module Vidcache
       JSON.parse(@statements.signed_out_page_data)
     end
 
-    # What this process has asked: there is no table in memory, so nothing of {Cache#stats} but the last error.
+    # What this process has asked, and what it keeps of that.
     #
     # @return [Hash{Symbol => Integer, String, nil}] +:asks+: pages that asked; +:walks+: of these, those that took a
-    #   second statement, of a user whose contact is or was another one's too; +:stale+: pages that said less since
-    #   nobody answered or the answer was not believed; +:last_error+: why
+    #   second statement, of a user whose contact is or was another one's too; +:stale+: pages of which nobody answered,
+    #   or the answer was not believed; +:last_error+: why. With `max_age` also +:hits+: pages that memory answered;
+    #   +:looks+: answers that brought it up to date; +:forgotten+: how often everything was forgotten, since it could
+    #   not be shown that nothing was missed (another server, a new connection); +:entries+, +:bytes+: users in it, and
+    #   what they take
     def stats
-      { asks: @counts[:asks], walks: @counts[:walks], stale: @counts[:stale], last_error: @last_error }.freeze
+      kept = @statements.kept
+      in_memory = kept ? %i[hits looks forgotten entries bytes].zip(kept).to_h : {}
+      { asks: @counts[:asks], walks: @counts[:walks], stale: @counts[:stale], last_error: @last_error, **in_memory }.freeze
     end
 
     # Nothing is held that would have to be closed.
@@ -174,19 +185,23 @@ module Vidcache
 
     private
 
-    # Asks for a user, and makes of the answer what the block makes of it: a statement, where there is more to ask, or
-    # what the page says, and the error that the answer was not believed, if it was not. Without an answer the block
-    # makes a page that says less. Never raises for the database.
+    # Asks memory for a user, if answers are kept, or else the database, and makes of the answer what the block makes
+    # of it: a statement, where there is more to ask, or what the page says, and the error that the answer was not
+    # believed, if it was not. Without an answer the block makes a page of what memory has, or one that says less. Never
+    # raises for the database.
     def page(user_id)
       open!
       look = @statements.look
+      since, why = yield :memory, look if @keeps
+      return since if @keeps && why != :ask
+
       @counts[:asks] += 1
-      parameter = @statements.parameter(user_id)
-      answer = @connection.ask_prepared(@statements.prepared, parameter) { @statements.ask(user_id) }
+      parameters = [@statements.parameter(user_id), *since]
+      answer = @connection.ask_prepared(@statements.prepared, parameters) { @statements.ask(user_id, since.to_s) }
       said, why = yield answer, look
       if why == :more
         @counts[:walks] += 1
-        said, why = yield @connection.ask_prepared(@statements.prepared_walk, parameter) { said }, look
+        said, why = yield @connection.ask_prepared(@statements.prepared_walk, parameters) { said }, look
       end
       # In tables that are not believed nothing is written.
       why ? stale(why) : keep_up

@@ -14,6 +14,7 @@ module Vidcache
   # | `path` | `storage/hubspot.vidcache` under the app's root, elsewhere than in production with the environment in its name; its folder is made |
   # | `secret` | derived from `secret_key_base` (see {Settings#secret}) |
   # | `old_secrets`, `old_secret_key_bases` | none: what those were before a rotation (see {Settings#old_secrets}) |
+  # | `max_age` | 0: with `store = :database` each page asks; from 1 s to half of `page_deadline`: answers are kept for so long |
   # | `page_deadline` | 10 s: how long after it was rendered a page may still name an email |
   # | `quiet_period` | what the file asks for: the longest `page_deadline` of the last day + 5 s (see {Settings#quiet_period}) |
   # | `synchronous` | `:full` |

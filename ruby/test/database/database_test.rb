@@ -232,14 +232,14 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     ActiveRecord::Base.connection.execute(TestStore::TABLES.map { |table| "DROP TABLE #{table}" }.join(";"))
     ActiveRecord::Schema.define { instance_eval(made) }
     assert_equal before, columns
-    assert_equal 12, TestStore::TABLES.size
+    assert_equal 13, TestStore::TABLES.size
     agreed_user.tap { |user| assert_equal :agreed, page(user).reason } if (Vidcache.cache = @cache = TestStore.open(@dir))
   end
 
   def test_the_migration_makes_the_tables_that_the_core_asks_of
     before = columns
     ActiveRecord::Base.connection.execute(TestStore::TABLES.map { |table| "DROP TABLE #{table}" }.join(";"))
-    made = Vidcache::Statements.open("public", 62_515, [Vidcache.settings.secret, [], 10.0, "js.hs-scripts.com"]).create
+    made = Vidcache::Statements.open("public", 62_515, [Vidcache.settings.secret, [], 10.0, "js.hs-scripts.com", nil, nil]).create
     made.each { |sql| ActiveRecord::Base.connection.execute(sql) }
     assert_equal before, columns
   ensure

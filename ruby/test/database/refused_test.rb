@@ -114,7 +114,8 @@ class Vidcache::RefusedTest < Vidcache::RailsTest
     INSERT INTO vidcache_merges VALUES (902, 901, 5, false, 5);
     INSERT INTO vidcache_secondaries VALUES (901, '\\x00112233445566778899aabbccddeeff', 5);
     INSERT INTO vidcache_conflicts VALUES ('\\x010000000000000007', 907, 1, 5, 5, NULL);
-    INSERT INTO vidcache_changes VALUES (5, '\\x010000000000000007', 5, 5, 5, NULL);
+    INSERT INTO vidcache_changes VALUES (5, '\\x010000000000000007', 5, 5, 5, NULL, 5);
+    INSERT INTO vidcache_touched VALUES (5, '\\x010000000000000007', 5);
     INSERT INTO vidcache_erased VALUES (903);
     INSERT INTO vidcache_buried VALUES (sha256('y'));
     INSERT INTO vidcache_erased_users VALUES ('\\x00112233445566778899aabbccddeeff');

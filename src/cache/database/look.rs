@@ -1,5 +1,7 @@
 //! When somebody looked: the clocks, read before a statement is sent.
 
+use std::time::Duration;
+
 use crate::cache::now;
 use crate::event::Millis;
 
@@ -14,11 +16,15 @@ pub struct Look {
     since_boot: Millis,
 }
 
-impl Look {
-    pub(super) fn now() -> Self {
-        Self { at: now(), since_boot: since_boot() }
-    }
+/// The two clocks, read one after the other: [`Look::parts`].
+pub type Clocks = fn() -> (Millis, Millis);
 
+/// The machine's.
+pub(super) fn clocks() -> (Millis, Millis) {
+    (now(), since_boot())
+}
+
+impl Look {
     /// The two numbers, in milliseconds, for a binding that keeps them as such between its two calls.
     pub const fn parts(self) -> (Millis, Millis) {
         (self.at, self.since_boot)
@@ -34,11 +40,17 @@ impl Look {
         self.at
     }
 
-    /// For how long it was waited since then; for ever, by a look of the future, which is none of this machine's.
-    pub(super) fn waited(self) -> std::time::Duration {
+    /// How long before this look that time was, by the clock that goes on in suspend; none, of a time that is none of
+    /// this machine's, since it is yet to come.
+    pub(super) fn since(self, since_boot: Millis) -> Option<Duration> {
         // Rounded up: each of the two readings may be as much as a millisecond old.
-        let ms = since_boot().saturating_sub(self.since_boot).saturating_add(1);
-        u64::try_from(ms).ok().filter(|ms| *ms > 0).map_or(std::time::Duration::MAX, std::time::Duration::from_millis)
+        let ms = self.since_boot.checked_sub(since_boot)?.checked_add(1)?;
+        u64::try_from(ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+    }
+
+    /// For how long it was waited until now; for ever, by a look of another machine.
+    pub(super) fn waited(self, now: Self) -> Duration {
+        now.since(self.since_boot).unwrap_or(Duration::MAX)
     }
 }
 
@@ -59,16 +71,21 @@ fn since_boot() -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    fn look() -> Look {
+        Look::of_parts(clocks())
+    }
 
     #[test]
     fn what_was_waited_is_at_least_the_time_that_went_by_and_a_look_of_another_machine_is_as_old_as_can_be() {
-        let (look, began) = (Look::now(), std::time::Instant::now());
+        let (before, began) = (look(), std::time::Instant::now());
         std::thread::sleep(Duration::from_millis(3));
         let went_by = began.elapsed();
-        assert!(look.waited() + Duration::from_millis(1) >= went_by && look.waited() < Duration::from_secs(60));
-        assert_eq!(Look::of_parts(look.parts()), look);
-        assert_eq!(Look::of_parts((0, i64::MAX)).waited(), Duration::MAX);
-        assert_eq!(Look::of_parts((0, i64::MIN)).waited(), Duration::from_millis(i64::MAX.unsigned_abs()));
+        let waited = before.waited(look());
+        assert!(waited + Duration::from_millis(1) >= went_by && waited < Duration::from_secs(60));
+        assert_eq!(Look::of_parts(before.parts()), before);
+        for never in [i64::MAX, i64::MIN] {
+            assert_eq!(Look::of_parts((0, never)).waited(look()), Duration::MAX);
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::told::Reply;
+use super::told::{Recalled, Reply};
+use super::watch::Known;
 use super::{Database, Distrust, Look};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth};
-use crate::decision::{self, Decision};
+use crate::database::watch::{self, Looked, Since, Snapshot};
+use crate::decision::{self, Decision, UserState};
 use crate::email::Email;
 use crate::identity::{UserKey, Vid};
 use crate::rows;
@@ -16,12 +18,47 @@ use crate::snippet::Page;
 impl Database {
     /// The clocks, to be read before a page's statement is sent.
     pub fn look(&self) -> Look {
-        Look::now()
+        Look::of_parts((self.clocks)())
+    }
+
+    /// A page from memory, where answers are kept ([`Database::watching`]) and the user's is new enough: no statement
+    /// is sent then. Else what the database is to be asked with, by whoever calls, at once: as a page needs it, and now
+    /// and then, no oftener than twice in `max_age`, for what others have written meanwhile. `look` is from just
+    /// before.
+    pub fn recall<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>, look: Look) -> Recalled<'a> {
+        match &self.watch {
+            None => Recalled::Ask(String::new()),
+            Some(watch) => match watch.recall(user, look) {
+                Known::State(state, age) => Recalled::Page(self.kept_page(&state, email, age, look)),
+                Known::Ask => Recalled::Ask(watch.since(look).text()),
+            },
+        }
+    }
+
+    /// A page by what was known so long before the look.
+    fn kept_page<'a>(&'a self, state: &UserState, email: Option<&'a Email>, age: Duration, look: Look) -> Page<'a> {
+        let decision = decision::decide(state, email, |email| self.key.fingerprint(email));
+        Page::with_left(&self.template, look.at(), decision, self.reader.deadline.saturating_sub(age))
+    }
+
+    /// The page where nobody answered, of a user whose email the app believes to be `email`: by what is in memory, as
+    /// long as it may be believed, or the id alone; without memory it is [`Database::stale_page`].
+    pub fn unanswered<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Page<'a> {
+        let look = self.look();
+        let known = self.watch.as_ref().and_then(|watch| Some((watch, watch.remember(user, look)?)));
+        match known {
+            Some((watch, (state, age))) if watch.is_believed(age) => self.kept_page(&state, email, age, look),
+            // What was first linked is so still, but for who is forgotten.
+            Some((_, (state, age))) if age <= self.reader.deadline => {
+                self.stale_page(look, state.identity.and_then(|identity| identity.external_id))
+            }
+            _ => self.stale_page(look, None),
+        }
     }
 
     /// Asks for one user, for a page: one statement for all users, to be kept prepared where the client can, with
-    /// [`Database::parameter`] as its one parameter, a text. Like every statement that asks it gives one row of one
-    /// column, a text.
+    /// [`Database::parameter`] as its one parameter, a text; where answers are kept, with that of [`Recalled::Ask`] as
+    /// the second one. Like every statement that asks it gives one row of one column, a text.
     ///
     /// Send it through the connection that *writes*, past every cache of answers that the app's client has.
     pub fn prepared(&self) -> &str {
@@ -33,19 +70,26 @@ impl Database {
         ask::parameter(&Key::from(user))
     }
 
-    /// What [`Reply::More`] asks, to be kept prepared: the statement of all users, with the same parameter.
+    /// What [`Reply::More`] asks, to be kept prepared: the statement of all users, with the same parameters.
     pub fn prepared_walk(&self) -> &str {
         &self.walk
     }
 
     /// [`Database::prepared`] with the user in it, for a client or a pooler that keeps nothing prepared.
     pub fn ask(&self, user: UserKey<'_>) -> String {
-        self.of(&self.flat, user)
+        self.ask_since(user, "")
     }
 
-    fn of(&self, prepared: &str, user: UserKey<'_>) -> String {
-        // Digits alone: there is nothing to quote.
-        prepared.replace("$1", &format!("'{}'", self.parameter(user)))
+    /// [`Database::ask`] with the second parameter in it, too; an empty one asks for no names.
+    pub fn ask_since(&self, user: UserKey<'_>, since: &str) -> String {
+        self.of(&self.flat, user, since)
+    }
+
+    fn of(&self, prepared: &str, user: UserKey<'_>, since: &str) -> String {
+        // Digits and what is between them: there is nothing to quote.
+        let is_plain = since.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'/' | b':' | b','));
+        let since = if is_plain && !since.is_empty() { since } else { "0" };
+        prepared.replace("$1", &format!("'{}'", self.parameter(user))).replace("$2", &format!("'{since}'"))
     }
 
     /// What a page may say of the user, whose email the app believes to be `email`: the same as a file's
@@ -57,17 +101,30 @@ impl Database {
             Ok(answer) => answer,
             Err(why) => return stale(None, why),
         };
-        let waited = look.waited();
+        let waited = look.waited(self.look());
         let left = match answer.head.for_page(&self.reader, waited) {
             // What was first linked is so still, however old the knowledge.
             Err(why @ Distrust::Old { .. }) => Err(why),
-            Err(why) => return stale(None, why),
+            Err(why) => {
+                if let Some(watch) = &self.watch {
+                    watch.forget();
+                }
+                return stale(None, why);
+            }
             Ok(left) => Ok(left.saturating_add(waited)),
         };
+        let kept = self.watch.as_ref().zip(answer.sight.as_ref()).filter(|_| left.is_ok());
         if answer.more {
-            return Reply::More(self.of(&self.walk, user));
+            if let Some((watch, sight)) = kept {
+                watch.keep(&answer.head, sight, user, None, look);
+            }
+            let since = answer.sight.as_ref().map_or(String::new(), |sight| sight.since.text());
+            return Reply::More(self.of(&self.walk, user, &since));
         }
         let state = self.with(&answer, |rows| rows::user_state(rows, user));
+        if let Some((watch, sight)) = kept {
+            watch.keep(&answer.head, sight, user, state.as_ref().ok(), look);
+        }
         match (left, state) {
             (Ok(left), Ok(state)) => {
                 let decision = decision::decide(&state, email, |email| self.key.fingerprint(email));
@@ -87,12 +144,24 @@ impl Database {
 
     /// The page of [`Vidcache::anonymous_page`](crate::Vidcache::anonymous_page): there is nobody to ask for.
     pub fn anonymous_page(&self) -> Page<'_> {
-        Page::new(&self.template, Look::now().at(), Decision::ANONYMOUS)
+        Page::new(&self.template, self.look().at(), Decision::ANONYMOUS)
     }
 
     /// The page of [`Vidcache::signed_out_page`](crate::Vidcache::signed_out_page).
     pub fn signed_out_page(&self) -> Page<'_> {
-        Page::signed_out(&self.template, Look::now().at())
+        Page::signed_out(&self.template, self.look().at())
+    }
+
+    /// Asks for nobody, by what is asked for besides where answers are kept, or written for those who keep them: for a
+    /// check of the tables and of the app's connection.
+    pub fn probe(&self) -> String {
+        match self.watch {
+            None => watch::probe(&self.tables),
+            Some(_) => {
+                let never = Since { life: 0, look: Some(Looked { snapshot: Snapshot::NEVER, clock: 0 }) };
+                self.ask_since(UserKey::from(0), &never.text())
+            }
+        }
     }
 
     /// Why an answer to any statement of this library is not believed, if it is not: for a check of the app's

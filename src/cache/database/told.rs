@@ -15,6 +15,15 @@ pub enum Reply<'a> {
     Page(Page<'a>, Option<Distrust>),
 }
 
+/// What memory has for a page.
+#[derive(Clone)]
+pub enum Recalled<'a> {
+    /// The page: nothing is to be asked.
+    Page(Page<'a>),
+    /// The database is to be asked, with this as the second parameter.
+    Ask(String),
+}
+
 /// Some of a list, and from where it goes on. Fewer than were asked for, or none, is not the end of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<T, P> {

@@ -6,5 +6,6 @@
 
 mod joins;
 mod model;
+mod names;
 mod part;
 mod table;

@@ -10,6 +10,7 @@ pub mod rig;
 mod scaled;
 mod server;
 pub mod told;
+pub mod watcher;
 
 pub use bouncer::Bouncer;
 pub use host::{Host, PORTAL, Page, SECRET};

@@ -106,10 +106,10 @@ const GARBAGE: &[&str] = &[
     r"INSERT INTO vidcache_merges VALUES (901, -5, 1, true, 1)",
     r"INSERT INTO vidcache_merges VALUES (901, 0, -9223372036854775808, true, 9223372036854775807)",
     r"INSERT INTO vidcache_merges VALUES (901, 902, 9223372036854775807, false, -1), (902, 901, 9223372036854775807, false, -1)",
-    r"INSERT INTO vidcache_changes VALUES (-7, '\x010000000000000001', 1, 1, NULL, NULL)",
-    r"INSERT INTO vidcache_changes VALUES (0, '\x010000000000000001', 1, 1, NULL, NULL)",
-    r"INSERT INTO vidcache_changes VALUES (7, '\x010000000000000001', NULL, NULL, NULL, -5)",
-    r"INSERT INTO vidcache_changes VALUES (7, '\x010000000000000001', 9223372036854775807, -1, NULL, 99)",
+    r"INSERT INTO vidcache_changes VALUES (-7, '\x010000000000000001', 1, 1, NULL, NULL, 1)",
+    r"INSERT INTO vidcache_changes VALUES (0, '\x010000000000000001', 1, 1, NULL, NULL, 1)",
+    r"INSERT INTO vidcache_changes VALUES (7, '\x010000000000000001', NULL, NULL, NULL, -5, 1)",
+    r"INSERT INTO vidcache_changes VALUES (7, '\x010000000000000001', 9223372036854775807, -1, NULL, 99, 1)",
     r"INSERT INTO vidcache_erased VALUES (901)",
     r"INSERT INTO vidcache_erased VALUES (-901); UPDATE vidcache_links SET vid = -901",
 ];
@@ -121,7 +121,7 @@ const WORKERS_GARBAGE: &[&str] = &[
     r"INSERT INTO vidcache_conflicts VALUES ('\x010000000000000001', -1, 99, NULL, NULL, NULL)",
     r"INSERT INTO vidcache_conflicts VALUES ('\x010000000000000001', 0, 1, 1, 9223372036854775807, NULL)",
     r"INSERT INTO vidcache_deadlines VALUES (-1, 9223372036854775807)",
-    r"INSERT INTO vidcache_changes VALUES (8, NULL, 1, 1, 2, 3)",
+    r"INSERT INTO vidcache_changes VALUES (8, NULL, 1, 1, 2, 3, 1)",
 ];
 
 #[test]

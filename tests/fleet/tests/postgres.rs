@@ -7,6 +7,7 @@ use postgres::IsolationLevel;
 use vidcache::in_database::{Database, Distrust, Look, Reply, Turn};
 use vidcache::{ChangeToken, Email, Error, Options, Reason, UserKey};
 use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
+use vidcache_fleet::watcher::Watcher;
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
 
 #[test]
@@ -236,7 +237,7 @@ fn a_database_that_was_put_back_is_doubted_by_one_row() {
 #[test]
 fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
     let Some(server) = Server::get() else { return };
-    let (_, mut web, _) = hosts(&server);
+    let (name, mut web, _) = hosts(&server);
     web.client
         .batch_execute(
             r"INSERT INTO vidcache_links SELECT '\x01'::bytea || int8send(i), 900000000 + i, 1700000000000, 1700000000000
@@ -247,8 +248,9 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
                 FROM generate_series(1000, 50999) i;
               INSERT INTO vidcache_merges SELECT 900000000 + i, 900000001 + i, 1700000000000, false, 0
                 FROM generate_series(1000, 50000, 10) i;
-              INSERT INTO vidcache_changes SELECT i, '\x01'::bytea || int8send(i), 1, 1, CASE WHEN i % 10 > 0 THEN 2 END
+              INSERT INTO vidcache_changes SELECT i, '\x01'::bytea || int8send(i), 1, 1, CASE WHEN i % 10 > 0 THEN 2 END, NULL, 1
                 FROM generate_series(1000, 20000) i;
+              INSERT INTO vidcache_touched SELECT i % 700, NULL, 900000000 + i FROM generate_series(1, 100000) i;
               INSERT INTO vidcache_erased SELECT i FROM generate_series(1, 5000) i;
               INSERT INTO vidcache_buried SELECT sha256(int8send(-i)) FROM generate_series(1, 5000) i",
         )
@@ -260,7 +262,8 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
     let Reply::More(walk) = web.vidcache.reply(user, None, &answer, web.vidcache.look()) else {
         panic!("it was merged")
     };
-    for sql in [&flat, &walk] {
+    let look = Watcher::of(&server, &name).host.vidcache.ask_since(user, "0/1/690:699:690,695");
+    for sql in [&flat, &walk, &look] {
         let plan = web.client.query(&format!("EXPLAIN {sql}"), &[]).expect("a plan");
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
         let cost = plan[0].split("..").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
@@ -335,8 +338,7 @@ fn each_column_is_joined_by_its_own_join_whoever_writes_last() {
         let vid = vidcache::Vid::try_from(905).expect("positive");
         vec![host.vidcache.link(UserKey::from(5), vid, false)]
     });
-    let begun =
-        r"INSERT INTO vidcache_changes (token, user_key, begun_at) VALUES (7, decode('010000000000000001', 'hex'), 5)";
+    let begun = r"INSERT INTO vidcache_changes (token, user_key, begun_at, tx) VALUES (7, decode('010000000000000001', 'hex'), 5, 1)";
     let token = ChangeToken::try_from(7).expect("positive");
     // Of the end nothing is the greatest, so beside it the contact's reads are looked at.
     assert_joined(

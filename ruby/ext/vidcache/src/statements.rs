@@ -7,7 +7,7 @@ use magnus::{
     DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
 };
-use vidcache_core::in_database::{Database, Distrust, Errand, Look, Reply};
+use vidcache_core::in_database::{Database, Distrust, Errand, Look, Recalled, Reply};
 use vidcache_core::{Error as CoreError, Options, Page, Vid};
 
 use crate::cache::Cache;
@@ -38,7 +38,9 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("prepared", method!(Statements::prepared, 0))?;
     class.define_method("prepared_walk", method!(Statements::prepared_walk, 0))?;
     class.define_method("parameter", method!(Statements::parameter, 1))?;
-    class.define_method("ask", method!(Statements::ask, 1))?;
+    class.define_method("ask", method!(Statements::ask, 2))?;
+    class.define_method("probe", method!(|this: &Statements| this.core().probe(), 0))?;
+    class.define_method("kept", method!(Statements::kept, 0))?;
     class.define_method("look", method!(|this: &Statements| this.core().look().parts(), 0))?;
     class.define_method("decide", method!(Statements::decide, 4))?;
     class.define_method("snippet", method!(Statements::snippet, 5))?;
@@ -73,23 +75,30 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
 }
 
 impl Statements {
-    /// `options`: the secret, the old ones, the page's deadline, the loader's host.
-    fn open(ruby: &Ruby, schema: Value, portal: Value, options: RArray) -> Result<Obj<Self>, Error> {
+    /// `given`: the secret, the old ones, the page's deadline, the loader's host; where answers are kept, for how long
+    /// they are believed and the most bytes that they take, else nil and nil.
+    fn open(ruby: &Ruby, schema: Value, portal: Value, given: RArray) -> Result<Obj<Self>, Error> {
         edge(ruby, || {
             let schema = convert::text_option(ruby, schema, "schema")?;
             let portal = convert::portal(ruby, portal)?;
-            let secret = convert::secret(options.entry(0)?)?;
-            let old_secrets = convert::secrets(options.entry(1)?)?;
+            let secret = convert::secret(given.entry(0)?)?;
+            let old_secrets = convert::secrets(given.entry(1)?)?;
             let old_secrets: Vec<&[u8]> = old_secrets.iter().map(Vec::as_slice).collect();
-            let loader_host = convert::text_option(ruby, options.entry(3)?, "loader_host")?;
+            let loader_host = convert::text_option(ruby, given.entry(3)?, "loader_host")?;
             let options = Options {
                 secret: secret.as_deref(),
                 old_secrets: &old_secrets,
-                page_deadline: convert::seconds(ruby, options.entry(2)?, "page_deadline")?,
+                page_deadline: convert::seconds(ruby, given.entry(2)?, "page_deadline")?,
                 loader_host: &loader_host,
                 ..Options::default()
             };
-            let core = RwLock::new(Database::new(&schema, portal, &options)?);
+            let mut core = Database::new(&schema, portal, &options)?;
+            let max_age: Value = given.entry(4)?;
+            if !max_age.is_nil() {
+                let max_age = convert::seconds(ruby, max_age, "max_age")?;
+                core = core.watching(max_age, convert::count(given.entry(5)?, "memory")?)?;
+            }
+            let core = RwLock::new(core);
             let this = ruby.obj_wrap(Self { core, portal });
             this.freeze();
             Ok(this)
@@ -127,8 +136,15 @@ impl Statements {
         edge(ruby, || Ok(this.core().parameter(Key::new(ruby, user)?.get()?)))
     }
 
-    fn ask(ruby: &Ruby, this: &Self, user: Value) -> Result<String, Error> {
-        edge(ruby, || Ok(this.core().ask(Key::new(ruby, user)?.get()?)))
+    fn ask(ruby: &Ruby, this: &Self, user: Value, since: String) -> Result<String, Error> {
+        edge(ruby, || Ok(this.core().ask_since(Key::new(ruby, user)?.get()?, &since)))
+    }
+
+    /// What was answered from memory, where answers are kept: counts of pages, of looks, of how often everything was
+    /// forgotten; users and bytes.
+    fn kept(&self) -> Option<(u64, u64, u64, u64, u64)> {
+        let stats = self.core().watch_stats()?;
+        Some((stats.hits, stats.looks, stats.forgotten, stats.entries, stats.bytes))
     }
 
     /// The error of an answer that is not believed, to be told.
@@ -141,8 +157,8 @@ impl Statements {
         edge(ruby, || Ok(error::object(ruby, &this.core().failure(&convert::text_option(ruby, state, "state")?))?))
     }
 
-    /// What `made` makes of the page, and the error that the answer was not believed; or a statement and `:more`.
-    /// Without an answer a page that says less.
+    /// What `made` makes of the page, and the error that the answer was not believed; or a statement and `:more`. Of no
+    /// answer, nil, a page that nobody answered; of a Symbol one from memory, or what is to be asked with and `:ask`.
     fn page(
         ruby: &Ruby,
         this: &Self,
@@ -155,8 +171,14 @@ impl Statements {
         let core = this.core();
         let nothing = ruby.qnil().as_value();
         let look = Look::of_parts(look);
+        if Symbol::from_value(answer).is_some() {
+            return match core.recall(user.get()?, email.as_ref(), look) {
+                Recalled::Page(page) => Ok((made(&page)?, nothing)),
+                Recalled::Ask(since) => Ok((since.into_value_with(ruby), ruby.to_symbol("ask").as_value())),
+            };
+        }
         let Some(answer) = RString::from_value(answer) else {
-            return Ok((made(&core.stale_page(look, None))?, nothing));
+            return Ok((made(&core.unanswered(user.get()?, email.as_ref()))?, nothing));
         };
         match core.reply(user.get()?, email.as_ref(), &text(answer)?, look) {
             Reply::More(sql) => Ok((sql.into_value_with(ruby), ruby.to_symbol("more").as_value())),

@@ -55,11 +55,12 @@ module Vidcache
       # {#ask} with a statement that is kept prepared, unless the app's connection keeps none (`prepared_statements:
       # false`, behind a pooler that hands out another connection each time).
       #
-      # @param sql [String] with one parameter
-      # @yieldreturn [String] the statement with the parameter in it
-      def ask_prepared(sql, parameter)
+      # @param sql [String]
+      # @param parameters [Array<String>]
+      # @yieldreturn [String] the statement with the parameters in it
+      def ask_prepared(sql, parameters)
         on_the_writer(prevent_writes: true) do |connection|
-          apart(connection) { connection.prepared_statements ? value(connection, sql, parameter) : value(connection, yield) }
+          apart(connection) { connection.prepared_statements ? value(connection, sql, parameters) : value(connection, yield) }
         end
       end
 
@@ -150,9 +151,9 @@ module Vidcache
       private_constant :READ_COMMITTED, :Session
 
       # @api private
-      def value(connection, sql, parameter = nil)
-        binds = parameter ? [::ActiveRecord::Relation::QueryAttribute.new("user_key", parameter, TEXT)] : []
-        connection.uncached { connection.select_all(sql, NAME, binds, preparable: !parameter.nil?).rows.dig(0, 0) }
+      def value(connection, sql, parameters = [])
+        binds = parameters.map { |text| ::ActiveRecord::Relation::QueryAttribute.new("vidcache", text, TEXT) }
+        connection.uncached { connection.select_all(sql, NAME, binds, preparable: binds.any?).rows.dig(0, 0) }
       end
 
       # @api private

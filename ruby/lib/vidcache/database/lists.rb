@@ -97,7 +97,8 @@ module Vidcache
       # @api private
       def distrust
         release(0, 0) # A lease that nobody has: a write that writes nothing.
-        asked = [@statements.ask(0), @statements.steps(:resolve, [0]).last].map { |ask| @statements.distrust(@connection.ask(ask)) }
+        asked = [@statements.ask(0, ""), @statements.probe, @statements.steps(:resolve, [0]).last]
+        asked.map! { |ask| @statements.distrust(@connection.ask(ask)) }
         asked.compact.first
       end
 

@@ -122,8 +122,14 @@ module Vidcache
         began = Database::Connection.clock
         cache.decide(0, nil)
         took = ((Database::Connection.clock - began) * 1000).round(1)
-        "its tables in schema #{cache.schema} can be used, and are under this app's secret; a page's look takes #{took} ms, and #{waits(cache)}"
+        "its tables in schema #{cache.schema} can be used, and are under this app's secret; #{kept}; a page's look takes #{took} ms, and " \
+          "#{waits(cache)}"
       end
+    end
+
+    def kept
+      age = @settings.max_age
+      age.zero? ? "each page asks" : "what it answered is kept for #{age} s"
     end
 
     # Whoever changes a table keeps its readers waiting, until the app's own timeouts end that.

@@ -30,6 +30,8 @@ module Vidcache
                      evictions: [:counter, nil, "Users put out of memory to make room."],
                      reopened: [:counter, nil, "Times that the file was replaced or deleted under the process."],
                      entries: [:gauge, nil, "Users in memory."],
+                     looks: [:counter, nil, "Times that memory was brought up to date with the app's database."],
+                     forgotten: [:counter, nil, "Times that memory was emptied, since the app's database may have forgotten something."],
                      asks: [:counter, nil, "Pages that asked the app's database."],
                      stale: [:counter, nil, "Pages that said less since the database did not answer."] }.freeze
     # What came, by the name in {Pulse}.

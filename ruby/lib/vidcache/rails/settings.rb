@@ -129,6 +129,13 @@ module Vidcache
       (@options.page_deadline.presence || 10).to_f
     end
 
+    # For how long a process keeps what the app's database answered: 0, not at all, so that each page asks.
+    #
+    # @return [Float] seconds
+    def max_age
+      (@options.max_age.presence || 0).to_f
+    end
+
     # How long the worker waits before it tells HubSpot of a change: `config.vidcache.quiet_period`, or else what the
     # file says ({Cache#quiet_period}). Never less than the file asks for: another process, with a longer
     # `page_deadline`, may have rendered pages that name the old email still. That is warned of once.
@@ -212,6 +219,7 @@ module Vidcache
       raise ArgumentError, "config.vidcache.when_unavailable is neither :raise nor :save" unless %i[raise save].include?(when_unavailable)
       raise ArgumentError, "config.vidcache.store is neither :file nor :database" unless %i[file database].include?(store)
       raise ArgumentError, ONE_PORTAL if several? && database?
+      raise ArgumentError, MAX_AGE unless max_age.zero? || max_age.between?(1, page_deadline / 2)
       raise ArgumentError, BOTH if several? && @options.portal_id.present?
       raise ArgumentError, "config.vidcache.portals is neither a list of portals nor a Proc that returns one" unless list_of_portals?
 
@@ -295,11 +303,12 @@ module Vidcache
       "was signed for. Set it to the whole address that is entered at HubSpot."
     NO_PREFIX = "config.vidcache.store = :database looks for its tables without the app's table_name_prefix and suffix: use the file"
     NO_PORTAL = "config.vidcache.portals is set, and nothing says which portal is meant: Vidcache.cache(portal), or Vidcache.in_portal(portal) { … }"
+    MAX_AGE = "config.vidcache.max_age is 0, or from 1 s to half of config.vidcache.page_deadline, which is shortened by it"
     ONE_PORTAL = "config.vidcache.store = :database is for one portal: with one for each tenant use the file"
     BOTH = "config.vidcache.portals and config.vidcache.portal_id are both set: where each tenant has a portal there is none for the rest, so " \
            "leave portal_id out (the generated initializer takes it from HUBSPOT_PORTAL)"
     NO_NUMBER = "%s is no portal: HubSpot's ids of portals are positive integers"
-    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL, :NO_PORTAL, :ONE_PORTAL, :BOTH, :NO_NUMBER
+    private_constant :NO_PREFIX, :NO_LOADER_HOST, :NO_WEBHOOK_URL, :NO_PORTAL, :ONE_PORTAL, :MAX_AGE, :BOTH, :NO_NUMBER
 
     private
 
@@ -314,8 +323,9 @@ module Vidcache
     def open_database
       raise NotConfigured, NO_PREFIX if [::ActiveRecord::Base.table_name_prefix, ::ActiveRecord::Base.table_name_suffix].any?(&:present?)
 
-      given = { loader_host: @options.loader_host.presence }.compact
-      Database.open(schema: database_schema, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline, **given)
+      given = { loader_host: @options.loader_host.presence, memory: @options.memory.presence }.compact
+      Database.open(schema: database_schema, portal_id: portal_id, secret: secret, old_secrets: old_secrets, page_deadline: page_deadline,
+                    max_age: max_age, **given)
     end
 
     # What root makes belongs to the owner of the folder above, whose processes are to use it; as the file does.

@@ -3,7 +3,7 @@
 # Which store the tests run against: VIDCACHE_TEST_STORE=database takes the tables in a PostgreSQL of the tests' own, in
 # which the app's users are too; else it is a file, and the app's database SQLite.
 module TestStore
-  TABLES = %w[meta links contacts merges secondaries changes conflicts erased buried erased_users leases deadlines]
+  TABLES = %w[meta links contacts merges secondaries changes conflicts erased buried erased_users leases deadlines touched]
            .map { |name| "vidcache_#{name}" }.freeze
   MIGRATION = File.expand_path("../../../lib/generators/vidcache/database/templates/migration.rb.tt", __dir__)
 

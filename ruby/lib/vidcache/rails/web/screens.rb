@@ -162,11 +162,11 @@ module Vidcache
         Pulse.counts.select { |name, _| name.is_a?(Symbol) }
       end
 
-      # Where the rows are in the app's database, every page asks it: nothing is a hit.
+      # Where the rows are in the app's database, every page asks it, unless answers are kept.
       def hit_rate(stats)
         return unless stats[:hits]
 
-        all = stats[:hits] + stats[:misses]
+        all = stats[:hits] + (stats[:misses] || stats[:asks])
         (stats[:hits].to_f / all).round(4) if all.positive?
       end
 
