@@ -29,6 +29,9 @@ const NAMES: usize = 10_000;
 /// The most names that are written one by one.
 const WRITTEN: usize = 100;
 
+/// The first version whose counts are in memory: those before read a file for each question.
+const COUNTS: i32 = 150_000;
+
 /// How long a name stays at least, in milliseconds.
 const STAYS: i64 = 3_600_000;
 
@@ -97,6 +100,8 @@ pub(crate) struct Since {
 pub(crate) struct Place {
     /// When the server was started, in microseconds.
     pub(crate) server: i64,
+    /// Since when it counts what it does, which it begins anew after a crash; none, of an old server.
+    pub(crate) counts: Option<i64>,
     /// The database, and the number that it has for one of the tables.
     pub(crate) database: String,
     pub(crate) table: i64,
@@ -155,6 +160,7 @@ pub(super) struct RawSight {
     since: String,
     at: String,
     server: i64,
+    counts: Option<i64>,
     database: String,
     table: i64,
     clock: i64,
@@ -169,11 +175,11 @@ pub(super) struct RawSight {
 
 impl RawSight {
     pub(super) fn read(self) -> Result<Sight, Distrust> {
-        let Self { since, at, server, database, table, clock, wrote, backend, horizon, touched } = self;
+        let Self { since, at, server, counts, database, table, clock, wrote, backend, horizon, touched } = self;
         Ok(Sight {
             since: Since::of(&since).ok_or_else(|| unreadable("what it was asked with is another thing"))?,
             snapshot: Snapshot::of(&at).ok_or_else(|| unreadable("a snapshot is none"))?,
-            place: Place { server, database, table },
+            place: Place { server, counts, database, table },
             clock,
             wrote,
             backend,
@@ -192,8 +198,10 @@ fn micros(time: &str) -> String {
 /// before its snapshot is taken.
 fn sight(since: &str, more: &str) -> String {
     let (server, clock) = (micros("pg_postmaster_start_time()"), micros("statement_timestamp()"));
+    let counts = micros("pg_stat_get_bgwriter_stat_reset_time()");
     format!(
         "'sight', json_build_object('since', {since}, 'at', pg_current_snapshot()::text, 'server', {server},
+           'counts', CASE WHEN current_setting('server_version_num')::int >= {COUNTS} THEN {counts} END,
            'database', current_database(), 'table', (SELECT m.tableoid::bigint FROM {{meta}} m WHERE m.id = 1),
            'clock', {clock}, 'wrote', pg_current_xact_id_if_assigned() IS NOT NULL{more}),"
     )
@@ -348,7 +356,7 @@ mod tests {
         let sight = Sight {
             since: Since { life: 1, look: Some(look.clone()) },
             snapshot: snapshot("10:25:10,24"),
-            place: Place { server: 5, database: "app".into(), table: 1 },
+            place: Place { server: 5, counts: Some(5), database: "app".into(), table: 1 },
             clock: 2_000,
             wrote: false,
             backend: Some(1_000),

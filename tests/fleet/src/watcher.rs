@@ -114,10 +114,14 @@ pub fn without_who_is_open(answer: &str) -> String {
 
 /// An answer as whoever overlooks another server, or another life of the same, would have it.
 pub fn as_of_the_same_life(answer: &str) -> String {
-    let answer = with(answer, "server", "5");
-    match answer.contains("\"backend\" : null") || !answer.contains("\"backend\"") {
-        true => answer,
-        false => with(&answer, "backend", "5"),
+    without_its_process(&with(&with(answer, "server", "5"), "counts", "5"))
+}
+
+/// An answer as whoever overlooks when the server's process began would have it.
+pub fn without_its_process(answer: &str) -> String {
+    match answer.contains("\"backend\" : null") {
+        true => answer.to_owned(),
+        false => with(answer, "backend", "5"),
     }
 }
 
