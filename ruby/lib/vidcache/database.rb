@@ -104,7 +104,8 @@ module Vidcache
 
     # @see Cache#decide
     def decide(user_id, email)
-      page(user_id) { |answer, look| @statements.decide(user_id, email, answer, look) }
+      kept = @statements.kept_decision(user_id, email) if @keeps && !@closed
+      kept || page(user_id) { |answer, look| @statements.decide(user_id, email, answer, look) }
     end
 
     # @see Cache#decide_many
@@ -119,6 +120,9 @@ module Vidcache
 
     # @see Cache#append_snippet
     def append_snippet(html, user_id, email, nonce: nil)
+      kept = @statements.append_kept(html, user_id, email, nonce) if @keeps && !@closed
+      return kept if kept
+
       written, reason = page(user_id) { |answer, look| @statements.snippet(user_id, email, nonce, answer, look) }
       # A buffer of a template's escapes what `<<` puts into it.
       html.respond_to?(:safe_concat) ? html.safe_concat(written) : html << written

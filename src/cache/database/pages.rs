@@ -35,6 +35,15 @@ impl Database {
         }
     }
 
+    /// The page of [`Database::recall`] as long as nobody has to look, for a binding that would rather know that before
+    /// it makes anything else ready. `None`: go on with [`Database::recall`].
+    pub fn recall_new<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Page<'a>> {
+        let watch = self.watch.as_ref()?;
+        let look = self.look();
+        let (state, age) = watch.recall_new(user, look)?;
+        Some(self.kept_page(&state, email, age, look))
+    }
+
     /// A page by what was known so long before the look.
     fn kept_page<'a>(&'a self, state: &UserState, email: Option<&'a Email>, age: Duration, look: Look) -> Page<'a> {
         let decision = decision::decide(state, email, |email| self.key.fingerprint(email));

@@ -114,6 +114,15 @@ impl Watch {
         }
     }
 
+    /// [`Watch::recall`] as long as nobody has to look, and how old it is.
+    pub(super) fn recall_new(&self, user: UserKey<'_>, now: Look) -> Option<(UserState, Duration)> {
+        let as_of = self.as_of.load(Ordering::Acquire);
+        let age = self.age(as_of, now).filter(|age| *age * 2 < self.max_age)?;
+        let state = self.hot.state(&user)?;
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        Some((state, age))
+    }
+
     /// What memory knows of the user, whoever is to look, though it be older than it may be, and how old it is.
     pub(super) fn remember(&self, user: UserKey<'_>, now: Look) -> Option<(UserState, Duration)> {
         let age = now.since(self.as_of.load(Ordering::Acquire))?;

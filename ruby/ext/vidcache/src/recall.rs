@@ -1,5 +1,5 @@
-//! What `Vidcache::Cache` answers without waiting, which is nearly always: without what the general way pays for. A
-//! contact alone, the quickest of all, is only looked for in memory.
+//! What `Vidcache::Cache` answers without waiting, which is nearly always, and `Vidcache::Statements` from memory:
+//! without what the general way pays for. A contact alone, the quickest of all, is only looked for in memory.
 //!
 //! Magnus looks at the receiver under `rb_protect`, which saves all registers (as much as a whole look-up); a copy of a
 //! String key, checked twice, costs another. Here nothing waits, and Ruby is called at most once where it could raise.
@@ -9,13 +9,44 @@ use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{RString, Ruby, Value, prelude::*};
 use rb_sys::VALUE;
 use rb_sys::macros::{RSTRING_LEN, RSTRING_PTR};
-use vidcache_core::{Email, Identity, Reason, UserKey, Vidcache, without_waiting};
+use vidcache_core::in_database::Database;
+use vidcache_core::{Decision, Email, Identity, Page, Reason, UserKey, Vidcache, without_waiting};
 
 use crate::decision;
 use crate::error::catch;
 
 /// Bytes that nearly every page has room in: a script of 2,100, a nonce twice, an email with its escapes.
 const ROOM: usize = 3071;
+
+/// What has answers, and gives those that it need not wait for.
+pub(crate) trait Answers {
+    fn decision<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Decision<'a>>;
+    fn page<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Page<'a>>;
+}
+
+impl Answers for Vidcache {
+    #[inline]
+    fn decision<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Decision<'a>> {
+        without_waiting(|| self.decide(user, email)).ok()
+    }
+
+    #[inline]
+    fn page<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Page<'a>> {
+        without_waiting(|| self.page(user, email)).ok()
+    }
+}
+
+impl Answers for Database {
+    #[inline]
+    fn decision<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Decision<'a>> {
+        Some(self.recall_new(user, email)?.decision())
+    }
+
+    #[inline]
+    fn page<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Page<'a>> {
+        self.recall_new(user, email)
+    }
+}
 
 /// `Cache#resolve`. Nothing in it allocates, raises or panics.
 ///
@@ -56,17 +87,17 @@ fn vid(found: Option<Identity>) -> Option<Value> {
     Some(unsafe { Value::from_raw(raw) })
 }
 
-/// `Cache#decide`.
+/// `Cache#decide`, `Statements#kept_decision`.
 ///
 /// # Safety
 /// The caller holds the GVL.
-pub(crate) unsafe fn decide(cache: &Vidcache, key: Value, given: Value) -> Option<Value> {
+pub(crate) unsafe fn decide(cache: &impl Answers, key: Value, given: Value) -> Option<Value> {
     // SAFETY: the caller holds the GVL.
     let ruby = unsafe { Ruby::get_unchecked() };
     or_generally(|| {
         // SAFETY: nothing of Ruby's runs before the user has been looked up; an `Email` is a copy.
         let (user, email) = unsafe { (user(&ruby, key)?, email(&ruby, given)?) };
-        let decision = without_waiting(|| cache.decide(user, email.as_ref())).ok()?;
+        let decision = cache.decision(user, email.as_ref())?;
         decision::new(&ruby, &decision, given).ok()
     })
 }
@@ -87,12 +118,12 @@ pub(crate) unsafe fn snippet(cache: &Vidcache, key: Value, given: Value, nonce: 
     })
 }
 
-/// `Cache#append_snippet`.
+/// `Cache#append_snippet`, `Statements#append_kept`.
 ///
 /// # Safety
 /// The caller holds the GVL.
 pub(crate) unsafe fn append_snippet(
-    cache: &Vidcache,
+    cache: &impl Answers,
     buffer: Value,
     key: Value,
     given: Value,
@@ -132,7 +163,7 @@ pub(crate) unsafe fn append_snippet(
 /// The caller holds the GVL.
 #[inline]
 unsafe fn write(
-    cache: &Vidcache,
+    cache: &impl Answers,
     room: &mut [u8; ROOM],
     key: Value,
     given: Value,
@@ -143,7 +174,7 @@ unsafe fn write(
         let ruby = Ruby::get_unchecked();
         let (user, email) = (user(&ruby, key)?, email(&ruby, given)?);
         let nonce = if nonce.is_nil() { None } else { Some(std::str::from_utf8(text(&ruby, nonce)?).ok()?) };
-        let page = without_waiting(|| cache.page(user, email.as_ref())).ok()?;
+        let page = cache.page(user, email.as_ref())?;
         let length = page.render_into(nonce, room).ok()?;
         Some((length, page.decision().reason()))
     }

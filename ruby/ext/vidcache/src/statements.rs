@@ -3,6 +3,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use magnus::rb_sys::{AsRawValue, FromRawValue};
 use magnus::{
     DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RModule, RString, Ruby, Symbol, Time, TypedData,
     Value, function, method, prelude::*, typed_data::Obj,
@@ -16,6 +17,7 @@ use crate::decision;
 use crate::errand::{Outcome, Question};
 use crate::error::{self, Failure, edge};
 use crate::intake;
+use crate::recall;
 
 /// Nothing of it waits, so it is never locked when another thread runs: whoever has it has the GVL.
 #[derive(TypedData)]
@@ -41,6 +43,9 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("ask", method!(Statements::ask, 2))?;
     class.define_method("probe", method!(|this: &Statements| this.core().probe(), 0))?;
     class.define_method("kept", method!(Statements::kept, 0))?;
+    class.define_method("kept_decision", kept_decision as unsafe extern "C" fn(Value, Value, Value) -> Value)?;
+    let four = append_kept as unsafe extern "C" fn(Value, Value, Value, Value, Value) -> Value;
+    class.define_method("append_kept", four)?;
     class.define_method("look", method!(|this: &Statements| this.core().look().parts(), 0))?;
     class.define_method("decide", method!(Statements::decide, 4))?;
     class.define_method("snippet", method!(Statements::snippet, 5))?;
@@ -72,6 +77,39 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("made_at", method!(Statements::made_at, 0))?;
     class.define_method("copy", method!(Statements::copy, 1))?;
     Ok(())
+}
+
+/// What `this` wraps.
+///
+/// # Safety
+/// Ruby calls a method of this class, and of no other, with `this`, which outlives what is returned.
+unsafe fn wrapped<'a>(this: Value) -> &'a Statements {
+    // SAFETY: `this` is a `Vidcache::Statements`: Ruby binds the methods of that class to none but its instances, and
+    // those are made by `obj_wrap` only (`allocate` is undefined). What it wraps lives as long as `this`.
+    unsafe { &*rb_sys::macros::RTYPEDDATA_GET_DATA(this.as_raw()).cast::<Statements>() }
+}
+
+/// The decision from memory, or nil: the general way is to be gone, as it is where an argument is wrong.
+///
+/// # Safety
+/// Ruby calls it, as a method of this class and of no other.
+unsafe extern "C" fn kept_decision(this: Value, user: Value, email: Value) -> Value {
+    // SAFETY: as the caller's; `this` is on the caller's stack, and Ruby calls methods with the GVL.
+    unsafe { recall::decide(&*wrapped(this).core(), user, email).unwrap_or_else(nil) }
+}
+
+/// Appends the page from memory, and returns its reason; or nil, as [`kept_decision`].
+///
+/// # Safety
+/// Ruby calls it, as a method of this class and of no other.
+unsafe extern "C" fn append_kept(this: Value, buffer: Value, user: Value, email: Value, nonce: Value) -> Value {
+    // SAFETY: as the caller's; `this` is on the caller's stack, and Ruby calls methods with the GVL.
+    unsafe { recall::append_snippet(&*wrapped(this).core(), buffer, user, email, nonce).unwrap_or_else(nil) }
+}
+
+fn nil() -> Value {
+    // SAFETY: nil, as Ruby tags it.
+    unsafe { Value::from_raw(rb_sys::Qnil as rb_sys::VALUE) }
 }
 
 impl Statements {

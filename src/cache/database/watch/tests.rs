@@ -362,8 +362,10 @@ fn a_page_in_two_halves_of_the_time_looks_once_and_an_answer_twice_is_no_look() 
     ask(&mut world);
     let looked = world.now;
     world.now = looked + 400;
-    assert!(!asks(&world));
+    let new = |world: &World| world.watch.recall_new(World::user(0), world.look()).is_some();
+    assert!(!asks(&world) && new(&world));
     world.now = looked + 600;
+    assert!(!new(&world), "and nobody is taken to look by that");
     assert!(asks(&world), "one looks");
     assert!(!asks(&world), "while others go on");
     let (since, look) = (world.watch.since(world.look()), world.look());
