@@ -13,10 +13,16 @@ GUIDE = Path(__file__).parents[4] / "docs/guides/django.md"
 
 SHOP = """
     import json, re, sys, time
+    import allauth
     import django
     from django.conf import settings
     folder = sys.argv[1]
     queue = []
+    # How people sign up has had other names since allauth 65.5.
+    sign_up = {"ACCOUNT_LOGIN_METHODS": {"email"}, "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"]}
+    if allauth.VERSION < (65, 5):
+        sign_up = {"ACCOUNT_AUTHENTICATION_METHOD": "email", "ACCOUNT_EMAIL_REQUIRED": True, "ACCOUNT_USERNAME_REQUIRED": False,
+                   "ACCOUNT_SIGNUP_PASSWORD_ENTER_TWICE": False}
     settings.configure(
         SECRET_KEY="x" * 60, ALLOWED_HOSTS=["*"], ROOT_URLCONF="__main__", USE_TZ=True, SITE_ID=1,
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder + "/shop.sqlite3"}},
@@ -35,11 +41,12 @@ SHOP = """
         EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         ACCOUNT_EMAIL_VERIFICATION="mandatory", ACCOUNT_CHANGE_EMAIL=True, ACCOUNT_CONFIRM_EMAIL_ON_GET=True,
-        ACCOUNT_LOGIN_METHODS={"email"}, ACCOUNT_SIGNUP_FIELDS=["email*", "password1*"], LOGIN_REDIRECT_URL="/",
+        LOGIN_REDIRECT_URL="/",
         ACCOUNT_REAUTHENTICATION_REQUIRED=False, ACCOUNT_RATE_LIMITS=False,
         ATOMIC_REQUESTS=True, LOGGING_CONFIG=None,
         VIDCACHE={"path": folder + "/hubspot.vidcache", "portal_id": 62515, "secret": "x" * 16, "durable": False,
                   "queue": lambda job, wait: queue.append(job)},
+        **sign_up,
     )
     django.setup()
     from django.contrib.auth import get_user_model
