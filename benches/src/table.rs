@@ -65,6 +65,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[check("median_ns", "", AtMost(1_500.0), "ns")]),
     row("rails_tracking_tag", "Rails `hubspot_tracking_tag`", "a partial with the snippet, written by hand",
         &[check("ratio", "", AtMost(0.5), "×"), check("median_ns", "", AtMost(4_000.0), "ns")]),
+    row("rails_caches_told", "what its response says to caches besides, as it is committed", "", &[]),
     row("python_resolve_int", "Python `cache.resolve(int)`, from memory, 100,000 users", DICT,
         &[check("median_ns", "", AtMost(3_000.0), "ns")]),
     row("python_resolve_str", "Python `cache.resolve(str)`, a UUID, the same", DICT,

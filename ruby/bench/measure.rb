@@ -51,6 +51,8 @@ def view(templates)
   %w[X-Frame-Options X-XSS-Protection X-Content-Type-Options X-Download-Options X-Permitted-Cross-Domain-Policies Referrer-Policy].each do |name|
     controller.response.headers[name] = "as Rails has it"
   end
+  # As the railtie does.
+  ActionDispatch::Response.prepend(Vidcache::CachesTold)
   controller.view_context.extend(Vidcache::ViewHelper)
 end
 
@@ -90,9 +92,11 @@ File.open(facts, "w") do |out|
     rounds.add("baseline_by_hand", "on.render('pages/by_hand', user: key, nonce: 'r4nd0m')", on: page, keys: users, count: 500)
     rounds.add("rails_tracking_tag", "on.hubspot_tracking_tag(key, nonce: 'r4nd0m')", on: page, keys: users, count: 500,
                                                                                       baseline: "baseline_by_hand")
+    rounds.add("rails_caches_told", "on.headers.delete('Cache-Control'); on.send(:vidcache_keep_from_caches)",
+               on: page.controller.response, keys: users, count: 500)
     rounds.fact("versions", rails: Rails.version) if defined?(Rails.version)
   rescue LoadError => e
-    rounds.fact("rails_tracking_tag", skipped: e.message)
+    %w[rails_tracking_tag rails_caches_told].each { |id| rounds.fact(id, skipped: e.message) }
   end
 
   Dir.mktmpdir("vidcache-bench") do |sockets|

@@ -63,10 +63,10 @@ module Vidcache
     initializer "vidcache.action_controller" do
       ActiveSupport.on_load(:action_controller) do
         include Vidcache::TrackingData
-        include Vidcache::TrackingData::Last
-        prepend Vidcache::TrackingData::NotKept
+        prepend Vidcache::CachesTold::NotKept
         private(*Vidcache::TrackingData.public_instance_methods(false)) # rubocop:disable Style/AccessModifierDeclarations
       end
+      ActiveSupport.on_load(:action_dispatch_response) { prepend Vidcache::CachesTold }
     end
 
     initializer "vidcache.log_subscriber", after: :initialize_logger do

@@ -38,8 +38,24 @@ class PagesController < ActionController::Base
   end
 end
 
+# Sends a part of the page before its action is over.
+class LivePagesController < ActionController::Base
+  include ActionController::Live
+
+  cattr_accessor :user
+
+  def show
+    response.headers["CDN-Cache-Control"] = "max-age=3600"
+    response.stream.write(render_to_string(inline: "<%= hubspot_tracking_tag(controller.user) %>"))
+    response.stream.write("<p>More of it</p>")
+  ensure
+    response.stream.close
+  end
+end
+
 TestApp.add_routes do
   get "/page", to: "pages#show"
+  get "/live", to: "live_pages#show"
   get "/twice", to: "pages#twice"
   get "/cached", to: "pages#cached"
   get "/cached_sign_out", to: "pages#cached_sign_out"
@@ -145,6 +161,14 @@ class Vidcache::ViewHelperTest < Vidcache::RailsTest
     PagesController.before = -> { expires_in 1.hour, public: true }
     page_of(nil)
     assert_equal "max-age=3600, public", cache_control
+  end
+
+  def test_a_page_that_is_sent_while_its_action_runs_is_kept_from_caches_too
+    LivePagesController.user = agreed_user
+    assert_equal "ann@shop.test", said(get("/live"))["email"]
+    assert_equal "private, no-store", cache_control
+    assert_nil @session.response.headers["CDN-Cache-Control"]
+    assert_empty @reported
   end
 
   def test_without_no_store_a_page_is_private_and_nobody_can_say_that_it_has_not_changed

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "vidcache/rails/caches_told"
+
 module Vidcache
   # For a page that the app makes itself, in the browser: what `hubspot_tracking_tag` puts on a page, as data. Every
   # controller has these (of `ActionController::API` too), as private methods, and every view:
@@ -21,32 +23,6 @@ module Vidcache
   # None of these ever breaks a response: whatever goes wrong is reported, as {ViewHelper} does, and the data names
   # nobody.
   module TrackingData
-    # In a request's environment: its response says, or asks, who the visitor is.
-    # @api private
-    ON_PAGE = "vidcache.on_page"
-
-    # For controllers: what the action, or what comes after it, says of caches once the page is rendered, gives way too.
-    # @api private
-    module Last
-      private
-
-      def process_action(*)
-        super.tap { vidcache_keep_from_caches if request.get_header(TrackingData::ON_PAGE) }
-      end
-    end
-
-    # For controllers: the gems that cache whole actions and pages on the server ask this before they keep one, which
-    # would tell everybody who its first visitor was.
-    # @api private
-    module NotKept
-      private
-
-      # @return [Boolean]
-      def caching_allowed?
-        !request.get_header(TrackingData::ON_PAGE) && super
-      end
-    end
-
     # Who the page's visitor is, as far as that is safe to say: see {ViewHelper#hubspot_tracking_tag} and
     # {Cache#page_data}.
     #
@@ -83,7 +59,7 @@ module Vidcache
     # @return [Boolean] whether the browser asks not to be tracked (`DNT: 1`, `Sec-GPC: 1`) and
     #   `config.vidcache.respect_do_not_track` is set. No tag but the two that end tracking renders anything then.
     def hubspot_do_not_track?
-      return false unless Vidcache.settings.respect_do_not_track? && respond_to?(:request) && request
+      return false unless Vidcache.settings.respect_do_not_track? && vidcache_request
 
       [request.headers["DNT"], request.headers["Sec-GPC"]].include?("1")
     end
@@ -137,50 +113,16 @@ module Vidcache
       raise InFragmentCache, "#{name} stands in a fragment cache: move it out of the cache block"
     end
 
-    # What caches that many share (CDNs, nginx) believe before `Cache-Control`, or in its place.
-    FOR_SHARED_CACHES = /\A(?:.+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires)\z/i
-    # What most pages have, so that nobody has to search these names: that cost as much as the rest of a tag. In small
-    # letters too, as Rack 3 has them.
-    USUAL = %w[Cache-Control Content-Length Content-Security-Policy Content-Type ETag Link Referrer-Policy Set-Cookie Strict-Transport-Security
-               Vary X-Content-Type-Options X-Download-Options X-Frame-Options X-Permitted-Cross-Domain-Policies X-Request-Id X-Runtime
-               X-XSS-Protection].flat_map { |name| [name, name.downcase] }.to_h { |name| [name.freeze, true] }.freeze
-    private_constant :FOR_SHARED_CACHES, :USUAL
-
-    # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
-    # would be merged into it. Leaves `no-store` as it is, and a response whose headers are sent (a streamed page) too:
-    # the script then has its own guard against old pages.
+    # A response whose headers are sent (a streamed page) has no say any more: the script then has its own guard against
+    # old pages.
+    # @see CachesTold
     def vidcache_keep_from_caches
-      response = vidcache_response or return
-      return if response.committed?
-
-      headers = response.headers
-      # Before Rails 7.1 they stand behind a Delegator, each of whose methods costs six of a Hash's.
-      found = headers.respond_to?(:__getobj__) ? headers.__getobj__ : headers
-      found.keys.reject { |name| USUAL.key?(name) }.grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
-      response.request&.set_header(ON_PAGE, true)
-      control = response.cache_control
-      # What an action says by `expires_in` wins over the header from Rails 7.0 on, over its `no-store` too.
-      return if control[:no_store] || (control.empty? && found["Cache-Control"]&.include?("no-store"))
-
-      control.clear
-      if Vidcache.settings.no_store?
-        headers["Cache-Control"] = "private, no-store"
-      else
-        vidcache_keep_from_answering_again(response, headers)
-      end
+      vidcache_request&.set_header(CachesTold::ON_PAGE, true)
     end
 
-    # Rails itself would make `no-cache` of `private, no-cache`, but leaves what it does not know as it stands. Without
-    # a validator nobody can answer 304 and have an old page shown again. (Rack::ETag's, which comes later, is a digest
-    # of the body, and each body has its time.)
-    def vidcache_keep_from_answering_again(response, headers)
-      %w[Cache-Control ETag Last-Modified].each { |name| headers.delete(name) }
-      response.cache_control[:extras] = ["no-cache"]
-    end
-
-    # @return [ActionDispatch::Response, nil]
-    def vidcache_response
-      response
+    # @return [ActionDispatch::Request, nil] of the page; nil: it is rendered for none, as a mailer's is
+    def vidcache_request
+      request if respond_to?(:request)
     end
 
     # In development and tests a tag in a fragment cache is loud: nobody would notice it there.

@@ -72,7 +72,7 @@ module Vidcache
       vidcache_tag("hubspot_signed_out_tag", consent) do
         html = Vidcache.cache.signed_out_snippet(nonce: vidcache_nonce(nonce))
         vidcache_keep_from_caches
-        ActiveSupport::SafeBuffer.new.safe_concat(html)
+        ActiveSupport::SafeBuffer.new(html)
       end
     end
 
@@ -156,17 +156,17 @@ module Vidcache
 
     def vidcache_nonce(nonce)
       # A view that is rendered without a request (`ApplicationController.helpers`) has the method too, and no policy.
-      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce) && respond_to?(:request) && request
+      nonce = content_security_policy_nonce if nonce.nil? && respond_to?(:content_security_policy_nonce) && vidcache_request
       nonce if nonce && nonce != ""
     end
 
     # What is written here is put into the page as it is: a buffer of its own costs half of what `html_safe` makes of a
     # String.
     def vidcache_snippet(user, nonce)
-      html = ActiveSupport::SafeBuffer.new
       cache = Vidcache.cache
-      return html.safe_concat(cache.anonymous_snippet(nonce: nonce)) unless user
+      return ActiveSupport::SafeBuffer.new(cache.anonymous_snippet(nonce: nonce)) unless user
 
+      html = ActiveSupport::SafeBuffer.new
       key = vidcache_key_of(user, "hubspot_tracking_tag")
       reason = begin
         cache.append_snippet(html, key, user.vidcache_email, nonce: nonce)
@@ -199,10 +199,6 @@ module Vidcache
 
     def vidcache_json(value)
       ERB::Util.json_escape(JSON.generate(value.as_json))
-    end
-
-    def vidcache_response
-      controller.response if respond_to?(:controller) && controller.respond_to?(:response)
     end
   end
 end
