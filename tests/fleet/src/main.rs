@@ -50,8 +50,9 @@ fn fleet(args: &[String]) -> ExitCode {
         harm: Harm::Hosts,
         odd: Odd::None,
         way: Way::Direct,
+        watches: false,
     };
-    let weaker = Variant::WEAKER.map(|variant| Run {
+    let weaker = |variant| Run {
         length: Duration::from_secs(120),
         users: 30,
         web: 2,
@@ -59,10 +60,18 @@ fn fleet(args: &[String]) -> ExitCode {
         variant,
         harm: Harm::None,
         ..design.clone()
-    });
+    };
+    let watching = Variant::WATCHING.into_iter().map(|variant| Run { watches: true, ..weaker(variant) });
+    let weaker: Vec<Run> = Variant::WEAKER.map(weaker).into_iter().chain(watching).collect();
     let weaker: Vec<Run> = weaker.into_iter().filter(|run| is_wanted(args, run.variant.name())).collect();
-    let one = |run: &Run| report("fleet", run.variant.name(), &server, (Some(&replica), None), run);
+    // A replica's answer empties memory, so in those that are to be caught there is none.
+    let replica = |run: &Run| (!run.watches || !run.is_to_fail()).then_some(&replica);
+    let one = |run: &Run| report("fleet", run.variant.name(), &server, (replica(run), None), run);
     let mut right = !is_wanted(args, design.variant.name()) || one(&design);
+    if is_wanted(args, WATCH) {
+        let run = Run { watches: true, ..design.clone() };
+        right &= report("fleet", WATCH, &server, (replica(&run), None), &run);
+    }
     for some in weaker.chunks(if is_short(args) { weaker.len().max(1) } else { 1 }) {
         thread::scope(|scope| {
             let all: Vec<_> = some.iter().map(|run| scope.spawn(|| one(run))).collect();
@@ -71,6 +80,9 @@ fn fleet(args: &[String]) -> ExitCode {
     }
     ExitCode::from(u8::from(!right))
 }
+
+/// The design, of which some hosts keep answers.
+const WATCH: &str = "watch";
 
 /// A kind of `fleet-faults`: what goes wrong, what is odd, the way, `synchronous_commit`, and by how many seconds
 /// PostgreSQL's clock is ahead.
@@ -149,7 +161,7 @@ fn faults(args: &[String]) -> ExitCode {
         let users = if harm == Harm::Steps { 400 } else { 100 };
         // One of eight has another secret; half are of an earlier version.
         let web = if odd == Odd::None { 3 } else { 6 };
-        let run = Run { seed, length, users, web, workers: 2, variant: Variant::Design, harm, odd, way };
+        let run = Run { seed, length, users, web, workers: 2, variant: Variant::Design, harm, odd, way, watches: true };
         right &= report("fleet-faults", name, &server, (None, standby.as_ref()), &run);
     }
     ExitCode::from(u8::from(!right))

@@ -1,13 +1,13 @@
-//! The fleet in its short form: six seconds of the library as it is, and three weaker clients until they are caught;
-//! beside it a network that fails, and a failover within the quiet period. All of it: `bin/torture fleet` and
-//! `fleet-faults`.
+//! The fleet in its short form: six seconds of the library as it is, where half of those who serve keep answers, and
+//! weaker clients of both kinds until they are caught; beside it a network that fails, and a failover within the quiet
+//! period. All of it: `bin/torture fleet` and `fleet-faults`.
 
 use std::process::{Command, Stdio};
 
 #[test]
 fn no_page_of_a_fleet_names_what_hubspot_does_not_hold_and_a_weaker_client_is_caught() {
     let all = [
-        ("fleet", &["design", "an old snapshot", "quiet from", "sharers"][..]),
+        ("fleet", &["watch", "an old snapshot", "quiet from", "sharers"][..]),
         ("fleet-faults", &["network", "failover-within"]),
     ];
     let running = all.map(|(fault, kinds)| {

@@ -79,6 +79,28 @@ fn a_page_from_memory_names_an_email_for_no_longer_than_one_of_its_look() {
 }
 
 #[test]
+fn an_answer_is_as_old_as_its_statement_however_long_it_took() {
+    let Some(server) = Server::get() else { return };
+    let (name, _, worker) = hosts(&server);
+    for (late, then) in [(false, id_alone(901, CHANGING)), (true, named(ANN, 901))] {
+        let mut web = Watcher::of(&server, &name);
+        web.host.client.batch_execute("DELETE FROM vidcache_changes").expect("none");
+        let (user, email) = (UserKey::from(1), Email::parse(ANN).expect("an email"));
+        let vidcache = &web.host.vidcache;
+        let mut look = vidcache.look();
+        let answer = Host::text(&mut web.host.client, &vidcache.ask_since(user, "0"));
+        begin(&worker, &mut server.connect(&name), 1);
+        later(900);
+        if late {
+            look = vidcache.look();
+        }
+        vidcache.reply(user, Some(&email), &answer, look);
+        later(400);
+        assert_eq!(web.page(1, ANN), then);
+    }
+}
+
+#[test]
 fn what_is_committed_late_or_within_a_savepoint_or_prepared_is_found_and_what_is_rolled_back_is_not() {
     let Some(server) = Server::own(&["max_prepared_transactions=5"]) else { return };
     let (name, _, mut worker) = hosts(&server);

@@ -52,6 +52,8 @@ pub struct Run {
     pub odd: Odd,
     /// What they ask by.
     pub way: Way,
+    /// Whether some of those who serve keep answers.
+    pub watches: bool,
 }
 
 /// What goes wrong in a run, besides what pages ask of a replica and of old snapshots.
@@ -160,6 +162,7 @@ pub fn run(
         has_other_secret: false,
         ahead: 0,
         server_ahead: server.ahead() * 1000,
+        watches: false,
     };
     let bouncer = match run.way {
         Way::Direct => None,
@@ -187,6 +190,7 @@ pub fn run(
     }
     outcome.swallowed = processes.proxies.iter().map(crate::proxy::Proxy::swallowed).sum();
     processes.stop(None);
+    (outcome.kept, outcome.compared) = (processes.noted("kept").len(), processes.noted("compared").len());
     (outcome.unexpected, outcome.broken) = (processes.noted("unexpected"), processes.noted("broken").len());
     if ended > 0 {
         outcome.unexpected.push(format!("{ended} processes ended by themselves"));

@@ -15,6 +15,9 @@ use crate::scaled::Scaled;
 /// How long it may take until less is left to be told and heard than was.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// From which length on a run has to have compared memory with what is so, however slow the machine is.
+const LONG: Duration = Duration::from_secs(30);
+
 /// What came of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -28,6 +31,10 @@ pub struct Outcome {
     pub unlike: Vec<u32>,
     /// Those whose page names in the end what HubSpot does not hold.
     pub wrong_in_the_end: u64,
+    /// How many pages came from memory, in tens.
+    pub kept: usize,
+    /// How often memory was compared with what is so.
+    pub compared: usize,
     /// What no process expected.
     pub unexpected: Vec<String>,
     /// How many connections were given up.
@@ -51,6 +58,8 @@ impl Outcome {
         self.wrong() == 0
             && self.tally.named > 0
             && self.tally.told > 0
+            && (!run.watches || self.kept > 0)
+            && (!run.watches || self.compared > 0 || run.length < LONG)
             && (!run.shares() || self.tally.merged > 0 && self.tally.walked > 0)
             && self.stale.is_empty()
             && self.outstanding == 0
@@ -61,9 +70,11 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tally, stale, outstanding, unlike, unexpected, broken, harmed, swallowed, .. } = self;
+        let Self { tally, stale, outstanding, unlike, kept, compared, unexpected, broken, harmed, swallowed, .. } =
+            self;
         let Tally { pages, walked, named, told, merged, erased, excused, first, .. } = tally;
-        write!(f, "{pages} pages, {walked} of them by two statements; {named} named an email, ")?;
+        let kept = if *kept > 0 { format!(", {kept}0 from memory, compared {compared} times") } else { String::new() };
+        write!(f, "{pages} pages, {walked} of them by two statements{kept}; {named} named an email, ")?;
         write!(f, "{} wrongly, {excused} before a merge was heard; HubSpot told {told} times, ", self.wrong())?;
         write!(f, "{merged} merges, {erased} erased; {harmed} harmed, {broken} connections given up, ")?;
         write!(f, "{swallowed} commits unanswered; ")?;

@@ -52,6 +52,8 @@ impl<'a> Processes<'a> {
             seed: self.place.seed.wrapping_add(self.started * 1000),
             ..self.place.clone()
         };
+        // Of those who serve half keep answers; of weaker ones all do.
+        place.watches = run.watches && kind == "web" && (number.is_multiple_of(2) || run.is_to_fail());
         // Of those who serve and of the workers the first is odd.
         let is_first = [0, run.web].contains(&number);
         let mut program: PathBuf = self.program.to_owned();

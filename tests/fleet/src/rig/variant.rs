@@ -4,6 +4,8 @@ use postgres::Client;
 use vidcache::ChangeToken;
 use vidcache::in_database::Turn;
 
+use crate::watcher::without_who_is_open;
+
 /// What is taken out of the client's side, so that a page believes what it must not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
@@ -25,6 +27,10 @@ pub enum Variant {
     SharersOverlooked,
     /// A change that was seen once is not seen again for those who came to the contact since.
     ComersOverlooked,
+    /// Of kept answers nobody hears what was open at the last look, as by a sequence's last number.
+    SequenceKept,
+    /// Kept answers are believed however old they are, and a page does not tell their age.
+    AgeOverlooked,
 }
 
 impl Variant {
@@ -40,6 +46,9 @@ impl Variant {
         Self::ComersOverlooked,
     ];
 
+    /// Those of who keeps answers.
+    pub const WATCHING: [Self; 2] = [Self::SequenceKept, Self::AgeOverlooked];
+
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,11 +61,13 @@ impl Variant {
             Self::NoQuiet => "no quiet period",
             Self::SharersOverlooked => "sharers are overlooked",
             Self::ComersOverlooked => "comers are overlooked",
+            Self::SequenceKept => "watch by a sequence",
+            Self::AgeOverlooked => "watch of any age",
         }
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::WEAKER.into_iter().chain([Self::Design]).find(|variant| variant.name() == name)
+        Self::WEAKER.into_iter().chain(Self::WATCHING).chain([Self::Design]).find(|variant| variant.name() == name)
     }
 
     /// Whether contacts are merged and shared in a run of it: where it is about something else, that comes sooner
@@ -73,6 +84,7 @@ impl Variant {
                 .replace("\"read_only\" : true", "\"read_only\" : false"),
             Self::SnapshotBelieved => answer.replace("\"repeatable read\"", "\"read committed\""),
             Self::SharersOverlooked => answer.replace("\"more\" : true", "\"more\" : false"),
+            Self::SequenceKept => without_who_is_open(&answer),
             _ => answer,
         }
     }

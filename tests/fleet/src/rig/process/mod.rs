@@ -1,6 +1,7 @@
 //! A process of the app on a host of its own: it renders pages and changes emails, or it is the worker. It may be
 //! stopped or killed at any time, and so may its connections.
 
+mod audit;
 mod changes;
 mod jobs;
 mod pages;
@@ -22,6 +23,9 @@ use crate::{PORTAL, SECRET};
 
 /// How many emails a user changes between: so that they come back to one, too.
 pub(super) const EMAILS: u32 = 3;
+
+/// For how long answers are kept, of the fleet's time.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// Longer than a quiet period, in scaled milliseconds.
 const LONG: u64 = 35_000;
@@ -68,6 +72,9 @@ fn set_up(place: &Place) -> Result<(Database, bool), Broken> {
         true => of_secret(b"another secret of as many bytes."),
         false => library(),
     };
+    if place.watches {
+        database = database.watching(MAX_AGE, 1 << 20)?.by_clocks(place.clocks());
+    }
     let [tables, deadline, ask] = database.set_up()?;
     client.batch_execute(&clock.sql(&tables))?;
     client.batch_execute(&clock.sql(&deadline))?;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use postgres::{Client, NoTls, SimpleQueryMessage, Statement};
-use vidcache::in_database::{Database, Distrust, Reply};
+use vidcache::in_database::{Database, Distrust, Recalled, Reply};
 use vidcache::{Email, Reason};
 
 use super::super::Variant;
+use super::audit::audit;
 use super::changes::{change, hooks};
 use super::place::Place;
 use super::{Broken, EMAILS, LONG, app_email, email_of, forever, key, ready, text};
@@ -27,6 +28,10 @@ pub(in crate::rig) fn web(place: &Place) {
         }
         if place.shares && !place.has_other_secret {
             scope.spawn(|| forever(place, || hooks(place, vidcache)));
+        }
+        if place.watches && !place.has_other_secret {
+            let mut random = Rng::with_seed(place.seed + 3);
+            scope.spawn(move || forever(place, || audit(place, vidcache, &mut random)));
         }
         let renderers = if place.variant == Variant::LookTakenLate { 12 } else { 1 };
         for number in 0..=renderers {
@@ -48,25 +53,38 @@ struct Asking<'a> {
     line: &'a mut Line,
     /// Answers that a cache of them would give again.
     kept: HashMap<u32, String>,
+    /// How many pages came from memory.
+    remembered: u32,
 }
 
 impl Asking<'_> {
-    /// A page about the user: `ask` gives the answer to a statement, the second of them or not.
+    /// A page about the user: `ask` gives the answer to a statement, the second of them or not, with that parameter.
     fn page(
         &mut self,
         user: u32,
         email: u32,
         stall: u64,
-        mut ask: impl FnMut(&str, bool) -> Result<String, Broken>,
+        mut ask: impl FnMut(&str, bool, &str) -> Result<String, Broken>,
     ) -> Result<(), Broken> {
         let (clock, variant) = (self.place.clock(), self.place.variant);
         let mut looked = (self.vidcache.look(), clock.now());
-        let mut sql = clock.sql(&self.vidcache.ask(key(user)));
         let app = Email::parse(&email_of(user, email))?;
+        let since = match self.vidcache.recall(key(user), Some(&app), looked.0) {
+            Recalled::Page(page) => {
+                if self.remembered.is_multiple_of(10) {
+                    self.place.note("kept", "one of ten");
+                }
+                self.remembered += 1;
+                let named = page.decision().email().map(|_| (email, looked.1 + left(&page.data())));
+                return Ok(self.line.page(user, named, clock.now(), false)?);
+            }
+            Recalled::Ask(since) => since,
+        };
+        let mut sql = clock.sql(&self.vidcache.ask_since(key(user), &since));
         for second in [false, true] {
             let answer = match self.kept.get(&user) {
                 Some(answer) => answer.clone(),
-                None => variant.believed(ask(&sql, second)?),
+                None => variant.believed(ask(&sql, second, &since)?),
             };
             if variant == Variant::AnswerKept {
                 self.kept.insert(user, answer.clone());
@@ -134,7 +152,7 @@ fn pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Bro
     let mut replica = None;
     let clock = place.clock();
     let prepared = place.prepares.then(|| Prepared::by(&mut client, vidcache, clock)).transpose()?;
-    let mut asking = Asking { place, vidcache, line: &mut line, kept: HashMap::new() };
+    let mut asking = Asking { place, vidcache, line: &mut line, kept: HashMap::new(), remembered: 0 };
     let (mut users, mut since) = (Vec::new(), None::<Instant>);
     loop {
         if since.is_none_or(|since| since.elapsed() > Duration::from_millis(100)) {
@@ -157,11 +175,14 @@ fn pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Bro
         // Twice, as a page that has two of them.
         for _ in 0..2 {
             match (random.u8(..10), &mut replica, &prepared) {
-                (0..2, Some(replica), _) => asking.page(user, email, stall, |sql, _| text(replica, sql))?,
-                (2..6, _, Some(prepared)) => asking.page(user, email, stall, |_, second| {
-                    prepared.ask(&mut client, &vidcache.parameter(key(user)), second)
+                // Each answer of a replica's empties memory.
+                (0..2, Some(replica), _) if !place.watches || random.u8(..20) == 0 => {
+                    asking.page(user, email, stall, |sql, _, _| text(replica, sql))?;
+                }
+                (2..6, _, Some(prepared)) => asking.page(user, email, stall, |_, second, since| {
+                    prepared.ask(&mut client, &vidcache.parameter(key(user)), second, place.watches.then_some(since))
                 })?,
-                _ => asking.page(user, email, stall, |sql, _| text(&mut client, sql))?,
+                _ => asking.page(user, email, stall, |sql, _, _| text(&mut client, sql))?,
             }
         }
         sleep(random.u64(..200));
@@ -171,7 +192,7 @@ fn pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Bro
 /// Pages in transactions that go on seeing the database as it was when they began.
 fn old_pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(), Broken> {
     let (mut client, mut line) = (Client::connect(&place.primary, NoTls)?, Line::open(&place.double)?);
-    let mut asking = Asking { place, vidcache, line: &mut line, kept: HashMap::new() };
+    let mut asking = Asking { place, vidcache, line: &mut line, kept: HashMap::new(), remembered: 0 };
     loop {
         let began = place.clock().now();
         let length = i64::try_from(random.u64(..LONG))?;
@@ -179,7 +200,7 @@ fn old_pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(),
         while place.clock().now() - began < length {
             let user = random.u32(1..=place.users);
             let email = random.u32(..EMAILS);
-            asking.page(user, email, 0, |sql, _| text(&mut client, sql))?;
+            asking.page(user, email, 0, |sql, _, _| text(&mut client, sql))?;
             sleep(random.u64(..50));
         }
         client.batch_execute("ROLLBACK")?;
@@ -195,8 +216,12 @@ impl Prepared {
         Ok(Self([prepare(vidcache.prepared())?, prepare(vidcache.prepared_walk())?]))
     }
 
-    fn ask(&self, client: &mut Client, user: &str, second: bool) -> Result<String, Broken> {
-        Ok(client.query_one(&self.0[usize::from(second)], &[&user])?.get(0))
+    fn ask(&self, client: &mut Client, user: &str, second: bool, since: Option<&str>) -> Result<String, Broken> {
+        let statement = &self.0[usize::from(second)];
+        Ok(match since {
+            None => client.query_one(statement, &[&user])?.get(0),
+            Some(since) => client.query_one(statement, &[&user, &since])?.get(0),
+        })
     }
 }
 
@@ -209,7 +234,7 @@ pub(in crate::rig) fn reason(
 ) -> Result<Reason, Broken> {
     let (app, look) = (Email::parse(&email_of(user, email))?, vidcache.look());
     for second in [false, true] {
-        let answer = prepared.ask(client, &vidcache.parameter(key(user)), second)?;
+        let answer = prepared.ask(client, &vidcache.parameter(key(user)), second, None)?;
         if let Reply::Page(page, _) = vidcache.reply(key(user), Some(&app), &answer, look) {
             return Ok(page.decision().reason());
         }

@@ -3,6 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use vidcache::in_database::Clocks;
 
 use super::super::Variant;
 use crate::scaled::Scaled;
@@ -10,6 +14,14 @@ use crate::scaled::Scaled;
 /// Between which steps of a change a process is killed: each is the last that it does. Those of who serves come first.
 pub(in crate::rig) const STEPS: [&str; 10] =
     ["begun", "updated", "committed", "seen", "leased", "seen by the worker", "due", "told", "written", "recorded"];
+
+/// The fleet's time in this process, and where it stands still.
+static CLOCK: OnceLock<Scaled> = OnceLock::new();
+static STANDING: AtomicI64 = AtomicI64::new(1);
+
+fn scaled_now() -> i64 {
+    CLOCK.get().map_or(0, |clock| clock.now())
+}
 
 /// Where a process finds what it needs.
 #[derive(Debug, Clone)]
@@ -34,6 +46,8 @@ pub(in crate::rig) struct Place {
     pub(in crate::rig) ahead: i64,
     /// By how much the server's is.
     pub(in crate::rig) server_ahead: i64,
+    /// Whether answers are kept.
+    pub(in crate::rig) watches: bool,
 }
 
 impl Place {
@@ -52,12 +66,27 @@ impl Place {
             self.has_other_secret.to_string(),
             self.ahead.to_string(),
             self.server_ahead.to_string(),
+            self.watches.to_string(),
         ]
     }
 
     pub(in crate::rig) fn of_args(args: &[String]) -> Option<Self> {
-        let [folder, double, primary, replica, variant, began, users, seed, shares, prepares, other, ahead, server] =
-            args
+        let [
+            folder,
+            double,
+            primary,
+            replica,
+            variant,
+            began,
+            users,
+            seed,
+            shares,
+            prepares,
+            other,
+            ahead,
+            server,
+            watches,
+        ] = args
         else {
             return None;
         };
@@ -75,11 +104,28 @@ impl Place {
             has_other_secret: other.parse().ok()?,
             ahead: ahead.parse().ok()?,
             server_ahead: server.parse().ok()?,
+            watches: watches.parse().ok()?,
         })
     }
 
     pub(in crate::rig) fn clock(&self) -> Scaled {
         Scaled::at(self.began).of_a_host_ahead(self.ahead)
+    }
+
+    /// The fleet's clocks for a library that keeps answers; of one that overlooks their age one of them stands, but for
+    /// now and then.
+    pub(super) fn clocks(&self) -> Clocks {
+        let _ = CLOCK.set(self.clock());
+        match self.variant {
+            Variant::AgeOverlooked => || {
+                let at = scaled_now();
+                if fastrand::u16(..5_000) == 0 {
+                    STANDING.store(at, Ordering::Relaxed);
+                }
+                (at, STANDING.load(Ordering::Relaxed))
+            },
+            _ => || (scaled_now(), scaled_now()),
+        }
     }
 
     /// What nobody expects, for whoever has started the process.
