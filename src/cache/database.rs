@@ -45,6 +45,8 @@ use crate::snippet::Template;
 pub struct Database {
     tables: Tables,
     flat: String,
+    /// Where answers are kept.
+    look: Option<String>,
     walk: String,
     reader: Reader,
     portal: Vid,
@@ -137,6 +139,7 @@ impl Database {
         let deadline = options.page_deadline;
         Ok(Self {
             flat: ask::flat(&tables),
+            look: None,
             walk: ask::page_walk(&tables),
             tables,
             reader: Reader { portal, key_check, deadline },
@@ -168,6 +171,7 @@ impl Database {
         }
         Ok(Self {
             flat: database::watch::flat(&self.tables),
+            look: Some(database::watch::look(&self.tables)),
             walk: database::watch::walk(&self.tables),
             watch: Some(Watch::new(max_age, memory)?),
             ..self

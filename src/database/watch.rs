@@ -115,7 +115,7 @@ pub(crate) struct Looked {
 }
 
 impl Since {
-    /// The second parameter of [`flat`] and [`walk`]: digits, slashes, colons and commas.
+    /// The second parameter of [`flat`], [`look`] and [`walk`]: digits, slashes, colons and commas.
     pub(crate) fn text(&self) -> String {
         match &self.look {
             None => self.life.to_string(),
@@ -207,10 +207,15 @@ fn sight(since: &str, more: &str) -> String {
     )
 }
 
-/// [`ask::flat`](super::ask::flat) for whoever keeps the answer: a second parameter says since which look names are
-/// asked for, if they are. How many there are PostgreSQL cannot know, and would compile the walk from them for longer
-/// than it takes; an array it takes for ten.
+/// [`ask::flat`](super::ask::flat) for whoever keeps the answer: a second parameter says of which life of the memory.
 pub(crate) fn flat(tables: &Tables) -> String {
+    flat_with(tables, "", &sight("$2::text", ""))
+}
+
+/// [`flat`] that also tells the names since a look, if the second parameter says since which: it takes twice as long
+/// where there are none. How many there are PostgreSQL cannot know, and would compile the walk from them for longer
+/// than it takes; an array it takes for ten.
+pub(crate) fn look(tables: &Tables) -> String {
     let among = "tx >= (SELECT xmax FROM p) AND tx < (SELECT now FROM p)";
     let open = "tx = ANY ((SELECT open FROM p)::bigint[])";
     let changed = "SELECT user_key, NULL::bigint FROM {changes} WHERE ended_at IS NULL AND user_key IS NOT NULL AND";

@@ -201,7 +201,7 @@ module Vidcache
 
       @counts[:asks] += 1
       parameters = [@statements.parameter(user_id), *since]
-      answer = @connection.ask_prepared(@statements.prepared, parameters) { @statements.ask(user_id, since.to_s) }
+      answer = @connection.ask_prepared(@statements.prepared(since.to_s), parameters) { @statements.ask(user_id, since.to_s) }
       said, why = yield answer, look
       if why == :more
         @counts[:walks] += 1

@@ -44,6 +44,8 @@ fn a_page_from_memory_asks_nothing_and_a_second_later_one_page_asks_for_all() {
     assert_eq!(web.asked, before + 1, "a look, without anybody's page being rendered there is none");
     assert_eq!(web.page(1, ANN), id_alone(901, CHANGING), "it told of user 1");
     assert_eq!((web.page(9, "9@shop.test"), web.asked), (named("9@shop.test", 909), before + 2), "who is kept");
+    let asks_for_names = |since| web.host.vidcache.prepared_for(since).contains("vidcache_touched");
+    assert!(asks_for_names("1/2/3:3:") && !asks_for_names("1"), "only where they are to be told");
     // What is asked without memory, and for a check, is an answer, too.
     for sql in [web.host.vidcache.ask(UserKey::from(1)), web.host.vidcache.probe()] {
         let answer = Host::text(&mut web.host.client, &sql);
@@ -88,7 +90,8 @@ fn an_answer_is_as_old_as_its_statement_however_long_it_took() {
         let (user, email) = (UserKey::from(1), Email::parse(ANN).expect("an email"));
         let vidcache = &web.host.vidcache;
         let mut look = vidcache.look();
-        let answer = Host::text(&mut web.host.client, &vidcache.ask_since(user, "0"));
+        let Recalled::Ask(since) = vidcache.recall(user, Some(&email), look) else { panic!("nothing is kept") };
+        let answer = Host::text(&mut web.host.client, &vidcache.ask_since(user, &since));
         begin(&worker, &mut server.connect(&name), 1);
         later(900);
         if late {

@@ -37,7 +37,7 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("create", method!(Statements::create, 0))?;
     class.define_method("set_up", method!(Statements::set_up, 0))?;
     class.define_method("take_key", method!(Statements::take_key, 1))?;
-    class.define_method("prepared", method!(Statements::prepared, 0))?;
+    class.define_method("prepared", method!(Statements::prepared, 1))?;
     class.define_method("prepared_walk", method!(Statements::prepared_walk, 0))?;
     class.define_method("parameter", method!(Statements::parameter, 1))?;
     class.define_method("ask", method!(Statements::ask, 2))?;
@@ -162,8 +162,9 @@ impl Statements {
         })
     }
 
-    fn prepared(ruby: &Ruby, this: &Self) -> RString {
-        frozen(ruby, this.core().prepared())
+    /// The statement of a page that is asked with that: "" where answers are not kept.
+    fn prepared(ruby: &Ruby, this: &Self, since: Value) -> Result<RString, Error> {
+        edge(ruby, || Ok(frozen(ruby, this.core().prepared_for(&convert::text_option(ruby, since, "since")?))))
     }
 
     fn prepared_walk(ruby: &Ruby, this: &Self) -> RString {

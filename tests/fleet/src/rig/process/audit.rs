@@ -32,7 +32,7 @@ pub(super) fn audit(place: &Place, kept: &Database, random: &mut Rng) -> Result<
             truth.push(ask(place, &mut client, &asking, who)?);
         }
         // Whoever is stale for a while only is not so twice.
-        let mut stale = vec![0; SOME];
+        let mut stale = [0; SOME];
         for _ in 0..2 {
             sleep(3 * age);
             for (at, &who) in some.iter().enumerate() {
