@@ -89,7 +89,7 @@ puts "#{USERS} users, one contact in #{MERGED} merged with another; #{CONNECTION
 raw = CONNECTION.raw_connection
 core = Vidcache::Statements.open("public", 62_515, ["thirty-two bytes kept out of it.", [], 10.0, "js.hs-scripts.com", nil, nil])
 raw.prepare("bench_pk", "SELECT * FROM users WHERE id = $1 LIMIT 1")
-raw.prepare("bench_flat", core.prepared)
+raw.prepare("bench_flat", core.prepared(""))
 raw.prepare("bench_walk", core.prepared_walk)
 sent = medians(
   pk: ->(round) { raw.exec_prepared("bench_pk", [flat[round]]).getvalue(0, 0) },
@@ -125,3 +125,5 @@ line("statements of `record`, in a transaction", sent.grep_v(/\A(BEGIN|COMMIT)/)
 
 bytes = CONNECTION.select_value("SELECT pg_total_relation_size('vidcache_links') + pg_total_relation_size('vidcache_contacts')")
 line("bytes a user in links and contacts, of #{USERS} users; at 1,000,000 it is the same", bytes / USERS, "260")
+
+require_relative "kept"

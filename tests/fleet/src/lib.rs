@@ -4,6 +4,7 @@ mod bouncer;
 pub mod clocks;
 mod double;
 mod host;
+pub mod kept;
 mod portal;
 mod proxy;
 pub mod rig;

@@ -1,5 +1,5 @@
 //! `vidcache-fleet FAULT [--seed N] [--minutes N] [--kind WORD]… [--earlier PROGRAM] [--short]`: what `bin/torture`
-//! runs where several hosts are meant.
+//! runs where several hosts are meant. `vidcache-fleet kept [--quick]`: what a page from memory costs, for `bin/bench`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +20,12 @@ fn main() -> ExitCode {
         }
         "fleet" => fleet(&args[1..]),
         "fleet-faults" => faults(&args[1..]),
+        "kept" => {
+            if let Some(server) = Server::get() {
+                vidcache_fleet::kept::measure(&server, args.iter().any(|arg| arg == "--quick"));
+            }
+            ExitCode::SUCCESS
+        }
         _ => ExitCode::from(2),
     }
 }
