@@ -52,7 +52,10 @@ pub fn measure(server: &Server, quick: bool) {
     let many = filled(server, MANY, &email).watch_stats().expect("it keeps answers");
     // Of so many one or the other has given way.
     assert!(many.entries > MANY as u64 * 99 / 100, "{} are in memory", many.entries);
-    println!("Rust: {MANY} users in memory {:.2} MiB, by the same table as a file's (target: 2.5)", many.bytes as f64 / f64::from(1 << 20));
+    println!(
+        "Rust: {MANY} users in memory {:.2} MiB, by the same table as a file's (target: 2.5)",
+        many.bytes as f64 / f64::from(1 << 20)
+    );
 }
 
 fn per_page(page: impl Fn(i64) -> i64) -> f64 {
