@@ -21,9 +21,10 @@
 //! # Which versions, which processors
 //! SQLite calls these interfaces optional, so where one is missing its own locks must do, as before; `tests/locks.rs`
 //! looks whether ours are there. `fcntl` is variadic in C, and Rust can define no variadic function: ours takes three
-//! arguments. The System V ABI of x86-64, AAPCS64 on Linux and the RISC-V ABI all pass an integer or a pointer after
-//! the named arguments in the register that it would be passed in as a named one, so the call arrives whole. Apple's
-//! ABI of arm64 puts it on the stack; Apple's kernel has no such locks either. Other processors keep SQLite's own.
+//! arguments. The System V ABI of x86-64, AAPCS64 on Linux, the RISC-V ABI and that of s390x all pass an integer or a
+//! pointer after the named arguments in the register that it would be passed in as a named one, and that of i386 has
+//! all of them on the stack, so the call arrives whole. Apple's ABI of arm64 puts it on the stack; Apple's kernel has
+//! no such locks either. Other processors keep SQLite's own.
 
 use std::path::Path;
 
@@ -77,7 +78,16 @@ pub(super) fn is_open(path: &Path, index: FileId) -> bool {
     imp::is_open(path, index)
 }
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "s390x",
+        target_arch = "x86"
+    )
+)))]
 mod imp {
     use crate::file::index_locks::Seen;
     use crate::file::names::FileId;
@@ -93,10 +103,22 @@ mod imp {
     pub(super) fn end() {}
 }
 
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "s390x",
+        target_arch = "x86"
+    )
+))]
 mod imp {
     use std::cell::Cell;
     use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::fs::File;
+    use std::mem::ManuallyDrop;
+    use std::os::fd::FromRawFd;
     use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -105,8 +127,14 @@ mod imp {
     use rusqlite::ffi;
 
     use crate::file::index_locks::Seen;
-    use crate::file::names::{FileId, INDEX, LOG};
+    use crate::file::names::{FileId, INDEX, LOG, id_of};
     use crate::file::unlinked;
+
+    /// SQLite's own: it is compiled for files of 64 bits, also where glibc's plain names are for 32.
+    #[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
+    type Lock = libc::flock64;
+    #[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
+    type Lock = libc::flock;
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
     type Close = unsafe extern "C" fn(c_int) -> c_int;
@@ -217,17 +245,22 @@ mod imp {
     }
 
     fn id(descriptor: c_int) -> Option<FileId> {
-        let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: an open descriptor, and room for the answer, which is there if it returned 0.
-        let found = unsafe { (libc::fstat(descriptor, found.as_mut_ptr()) == 0).then(|| found.assume_init()) }?;
-        Some((found.st_dev, found.st_ino))
+        // SAFETY: an open descriptor, which is not closed here.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
+        id_of(&file).ok()
     }
 
     /// Remembers an index of ours, if its locks can be had: not on a kernel, or in a sandbox, that does not know them.
     fn note(descriptor: c_int) {
-        let mut lock = flock(libc::F_RDLCK as libc::c_short, 128, 1);
+        let mut lock = Lock {
+            l_type: libc::F_RDLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 128,
+            l_len: 1,
+            l_pid: 0, // Required to be 0 for locks of open file descriptions.
+        };
         // SAFETY: an open descriptor, and a lock that outlives the call.
-        let known = unsafe { libc::fcntl(descriptor, libc::F_OFD_GETLK, &raw mut lock) } == 0;
+        let known = unsafe { sqlites_fcntl(descriptor, libc::F_OFD_GETLK, (&raw mut lock).cast()) } == 0;
         if let Some((word, bit)) = word(descriptor).filter(|_| known) {
             word.fetch_or(bit, Ordering::Relaxed);
         }
@@ -257,22 +290,21 @@ mod imp {
         if matches!(command, libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK) {
             // SAFETY: for these commands SQLite gives a lock of its own; `l_pid` must be 0 for them, and it has not
             // set it.
-            unsafe { (*argument.cast::<libc::flock>()).l_pid = 0 };
+            unsafe { (*argument.cast::<Lock>()).l_pid = 0 };
         }
-        // SAFETY: as in `ours_open`.
+        // SAFETY: what SQLite gave.
+        unsafe { sqlites_fcntl(descriptor, command, argument) }
+    }
+
+    /// What was there before ours.
+    ///
+    /// # Safety
+    /// As `fcntl` asks; a lock is a [`Lock`].
+    unsafe fn sqlites_fcntl(descriptor: c_int, command: c_int, argument: *mut c_void) -> c_int {
+        // SAFETY: as in `ours_open`; the rest is the caller's.
         unsafe {
             let fcntl = std::mem::transmute::<*mut (), Fcntl>(FCNTL.load(Ordering::Acquire));
             fcntl(descriptor, command, argument)
-        }
-    }
-
-    fn flock(kind: libc::c_short, start: libc::off_t, length: libc::off_t) -> libc::flock {
-        libc::flock {
-            l_type: kind,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: start,
-            l_len: length,
-            l_pid: 0, // Required to be 0 for locks of open file descriptions.
         }
     }
 }

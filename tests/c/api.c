@@ -452,7 +452,7 @@ static void no_length_is_believed_and_no_byte_trusted(void)
   const char *path = path_in(folder, "lengths");
   vidcache_handle *cache = open_cache(path);
   vidcache_user user = user_42();
-  static const size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, (size_t)1 << 41};
+  static const size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, (size_t)1 << (sizeof(size_t) > 4 ? 41 : 31)};
   for (size_t i = 0; i < sizeof huge / sizeof *huge; i++) {
     const size_t n = huge[i];
     vidcache_user text = vidcache_user_text("x", n);
@@ -931,7 +931,7 @@ static void a_request_is_signed_or_not(void)
   EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(NULL, 0, &request, now));
   EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature("x", SIZE_MAX, &request, now));
   EQUAL(VIDCACHE_INVALID_OPTION, vidcache_verify_signature(STR("x"), NULL, now));
-  static const size_t lengths[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 41};
+  static const size_t lengths[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << (sizeof(size_t) > 4 ? 41 : 31)};
   for (int i = 0; i < 3; i++) {
 #define HUGE_LENGTH(field) \
   do { \

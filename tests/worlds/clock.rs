@@ -18,13 +18,30 @@ pub(crate) unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut
     if now != 0 && (clock == libc::CLOCK_REALTIME || clock == libc::CLOCK_REALTIME_COARSE) {
         // SAFETY: the caller's pointer, which points to a `timespec`.
         unsafe {
-            (*time).tv_sec = now.div_euclid(1000);
-            (*time).tv_nsec = now.rem_euclid(1000) * 1_000_000;
+            (*time).tv_sec = now.div_euclid(1000) as libc::time_t;
+            (*time).tv_nsec = (now.rem_euclid(1000) * 1_000_000) as libc::c_long;
         }
         return 0;
     }
     // SAFETY: the caller's arguments, for the same system call.
     unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) as libc::c_int }
+}
+
+/// Where the other has 32 bits, the standard library asks for this one.
+///
+/// # Safety
+/// As glibc's: `time` points to its `__timespec64`, two words of 64 bits where the lower half comes first.
+#[cfg(all(target_env = "gnu", target_arch = "x86"))]
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn __clock_gettime64(clock: libc::clockid_t, time: *mut [i64; 2]) -> libc::c_int {
+    let now = NOW.with(Cell::get);
+    if now != 0 && (clock == libc::CLOCK_REALTIME || clock == libc::CLOCK_REALTIME_COARSE) {
+        // SAFETY: the caller's pointer, which points to two words.
+        unsafe { *time = [now.div_euclid(1000), now.rem_euclid(1000) * 1_000_000] };
+        return 0;
+    }
+    // SAFETY: the caller's arguments, for the same system call.
+    unsafe { libc::syscall(libc::SYS_clock_gettime64, clock, time) as libc::c_int }
 }
 
 /// Sets the time of this thread's world.

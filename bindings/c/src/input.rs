@@ -183,10 +183,13 @@ pub(crate) unsafe fn buffer<'a>(buffer: *mut c_char, capacity: usize) -> Result<
     }
 }
 
+/// The most bytes of an argument.
+const MOST_BYTES: u64 = 1 << if usize::BITS > 32 { 40 } else { 30 };
+
 /// More than the memory of a machine is a mistake, not a length.
 fn fits<T>(count: usize, name: &'static str) -> Result<()> {
     match count.checked_mul(size_of::<T>()) {
-        Some(bytes) if bytes <= 1 << 40 => Ok(()),
+        Some(bytes) if bytes as u64 <= MOST_BYTES => Ok(()),
         _ => Err(Error::InvalidOption { name, why: "it is too long" }),
     }
 }
