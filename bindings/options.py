@@ -74,7 +74,7 @@ def table():
 
 # How a language writes a name in code, an error, and a true and a false `synchronous`.
 CODE = {"C": "{}", "Ruby": "+{}+", "C++": "{}"}
-ERROR = {"C": "VIDCACHE_{}", "UniFFI": "`{}`", "Python": "`{}`", "Kotlin": "[{}]", "Ruby": "{{{}}}", "guide": "`{}`"}
+ERROR = {"C": "VIDCACHE_{}", "UniFFI": "`{}`", "Python": "`{}`", "Kotlin": "[{}]", "Ruby": "{{{}}}", "Node": "`{}`", "guide": "`{}`"}
 SYNCHRONOUS = {"C": ("VIDCACHE_SYNCHRONOUS_FULL", "VIDCACHE_SYNCHRONOUS_NORMAL"), "Ruby": ("+:full+", "+:normal+")}
 
 
@@ -89,15 +89,15 @@ def snake(name):
 def called(option, language):
     """The option's name in the language."""
     if option.kind == "flag":
-        return {"UniFFI": "full", "Swift": "full", "Python": "durable", "Kotlin": "durable"}.get(language, option.name)
-    name = f"{option.name}_ms" if option.kind == "time" and language in ("C", "UniFFI", "Swift") else option.name
-    return camel(name) if language in ("Kotlin", "Swift") else name
+        return {"UniFFI": "full", "Swift": "full", "Python": "durable", "Kotlin": "durable", "Node": "durable"}.get(language, option.name)
+    name = f"{option.name}_ms" if option.kind == "time" and language in ("C", "UniFFI", "Swift", "Node") else option.name
+    return camel(name) if language in ("Kotlin", "Swift", "Node") else name
 
 
 def default(option, language):
     """The default as the language's sentences have it."""
     match option.kind:
-        case "time" if language in ("C", "UniFFI", "Swift"):
+        case "time" if language in ("C", "UniFFI", "Swift", "Node"):
             return f"{option.default}"
         case "time" if language in ("Python", "Ruby"):
             return f"{option.default / 1000}"
@@ -116,7 +116,7 @@ def bounds(option, language):
     if not option.bounds:
         return ""
     least, most = (
-        human(ms) if language == "Kotlin" else f"{ms}" if language in ("C", "UniFFI", "Swift") else f"{ms / 1000:g}" for ms in option.bounds
+        human(ms) if language == "Kotlin" else f"{ms}" if language in ("C", "UniFFI", "Swift", "Node") else f"{ms / 1000:g}" for ms in option.bounds
     )
     return f"from {least} to {most}" if option.bounds[0] else f"at most {most}"
 
@@ -124,7 +124,7 @@ def bounds(option, language):
 def sentences(option, language, with_default=True):
     """What is said of the option, in the language's words."""
     write = "UniFFI" if language == "Swift" else language
-    text = re.sub(r"\[`Error::(\w+)`\]", lambda error: ERROR.get(write, "{}").format({"C": snake(error[1]).upper(), "UniFFI": snake(error[1])}.get(write, error[1])), option.says)
+    text = re.sub(r"\[`Error::(\w+)`\]", lambda error: ERROR.get(write, "{}").format({"C": snake(error[1]).upper(), "UniFFI": snake(error[1]), "Node": snake(error[1])}.get(write, error[1])), option.says)
     text = re.sub(r"`([^`]+)`", lambda code: CODE.get(language, "`{}`").format(code[1]), text)
     if option.kind == "flag" and language in SYNCHRONOUS:
         full, normal = SYNCHRONOUS[language]
@@ -267,6 +267,48 @@ def uniffi_values(_):
             "time": f"                {name}: {field}.map_or(defaults.{name}, Duration::from_millis),\n",
             "flag": f"                {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
         }[option.kind]
+    return text
+
+
+def node_fields(_):
+    types = {"secret": "Option<Buffer>", "secrets": "Vec<Buffer>", "flag": "bool", "text": "Option<String>"}
+    return "".join(f"    pub {snake(called(option, 'Node'))}: {types.get(option.kind, 'Option<i64>')},\n" for option in table())
+
+
+def node_options(_):
+    text = ""
+    for option in table():
+        name, field = option.name, f"options.{snake(called(option, 'Node'))}"
+        text += {
+            "secret": f"                {name}: {field}.as_deref(),\n",
+            "secrets": f"                {name}: &{name},\n",
+            "text": f"                {name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
+            "bytes": f"                {name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
+            "time": f"                {name}: {field}.map_or(defaults.{name}, milliseconds),\n",
+            "flag": f"                {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
+        }[option.kind]
+    return text
+
+
+def node_types(_):
+    types = {"secret": "Bytes | string | null", "secrets": "readonly (Bytes | string)[]", "flag": "boolean", "text": "string"}
+    text = ""
+    for option in table():
+        text += "  /**\n" + wrapped(sentences(option, "Node"), "   * ") + f"   */\n  {called(option, 'Node')}?: {types.get(option.kind, 'number')};\n"
+    return text
+
+
+def node_values(_):
+    text = ""
+    for option in table():
+        name = called(option, "Node")
+        value = {
+            "secret": f"input.secret(options.{name})",
+            "secrets": f"input.secrets(options.{name})",
+            "flag": f"input.flag(options.{name}, '{name}', true)",
+            "text": f"input.text(options.{name}, '{name}')",
+        }.get(option.kind, f"input.count(options.{name}, '{name}')")
+        text += f"      {name}: {value},\n"
     return text
 
 
@@ -436,5 +478,9 @@ MADE = [
     ("ruby/sig/vidcache.rbs", ruby_types, "    # Made by bindings/tables: the options.\n", "  ) -> Cache\n"),
     (EXTENSION, ruby_owned, "            // The options: made by bindings/tables.\n", "            let options = Options {\n"),
     (EXTENSION, ruby_values, "            let options = Options {\n", "            };\n"),
-    *((f"docs/guides/{language.lower()}.md", guide(language), "<!-- The options: made by bindings/tables. -->\n", "\n\n") for language in ("Ruby", "Python", "Kotlin", "Swift")),
+    ("bindings/node/src/cache.rs", node_fields, "pub struct OpenOptions {\n    // Made by bindings/tables.\n", "}\n"),
+    ("bindings/node/src/cache.rs", node_options, "            let opening = Options {\n                // Made by bindings/tables.\n", "            };\n"),
+    ("bindings/node/lib/cache.js", node_values, "    const given = {\n      // Made by bindings/tables.\n", "    };\n"),
+    ("bindings/node/index.d.ts", node_types, "export interface OpenOptions {\n  // Made by bindings/tables.\n", "}\n"),
+    *((f"docs/guides/{language.lower()}.md", guide(language), "<!-- The options: made by bindings/tables. -->\n", "\n\n") for language in ("Ruby", "Python", "Kotlin", "Swift", "Node")),
 ]

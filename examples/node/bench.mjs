@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cache } from './vidcache.mjs';
+import { Cache } from 'vidcache';
 
 const folder = mkdtempSync(join(tmpdir(), 'vidcache-node-'));
 const cache = new Cache(join(folder, 'bench'), 62515, { secret: 'thirty-two bytes kept out of it.' });
@@ -23,7 +23,8 @@ function measure(name, work) {
 const map = new Map([[42, 901]]);
 measure('Map.get', () => map.get(42));
 measure('resolve', () => cache.resolve(42));
-measure('snippet', () => cache.snippet(42, 'ann@shop.test', 'n0nce'));
+measure('decide', () => cache.decide(42, 'ann@shop.test'));
+measure('snippet', () => cache.snippet(42, 'ann@shop.test', { nonce: 'n0nce' }));
 cache.close();
 cache.close();
 rmSync(folder, { recursive: true });

@@ -5,9 +5,9 @@ import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Cache } from 'vidcache';
 import { Hubspot } from './hubspot.mjs';
 import { Shop } from './shop.mjs';
-import { Cache } from './vidcache.mjs';
 
 const env = (name, otherwise) => process.env[name] ?? otherwise;
 const portal = Number(env('HUBSPOT_PORTAL', 62515));
@@ -34,7 +34,7 @@ function tracking(user, nonce) {
 <script id="hs-script-loader" async defer src="//js.hs-scripts.com/${portal}.js"></script>`;
   }
   try {
-    return cache.snippet(user.id, user.email, nonce);
+    return cache.snippet(user.id, user.email, { nonce });
   } catch (error) {
     console.error(error.message);
     return '';

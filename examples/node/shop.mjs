@@ -28,7 +28,7 @@ export class Shop {
     for (const user of this.users) {
       if (!this.#cache.resolve(user.id)) await this.#cache.record(user.id, await this.#hubspot.tell(null, user.email));
     }
-    for (const { user, token } of this.#cache.staleChanges(0)) this.#enqueue(this.find(Number(user)), token);
+    for (const { user, token } of await this.#cache.staleChanges({ olderThanMs: 0 })) this.#enqueue(this.find(Number(user)), token);
   }
 
   find(id) {
@@ -75,7 +75,7 @@ export class Shop {
   async #quiet() {
     while (!this.#usual) {
       try {
-        return await sleep(this.#quietMs ?? this.#cache.quietPeriodMs());
+        return await sleep(this.#quietMs ?? (await this.#cache.quietPeriodMs()));
       } catch (error) {
         console.error(`${error.message}; trying again`);
         await sleep(RETRY_MS);
@@ -88,10 +88,10 @@ export class Shop {
     for (;;) {
       try {
         // Asked again: HubSpot must not be told of a change that another job has finished.
-        if (change === null || this.#cache.isChangeOutstanding(user.id, change)) {
+        if (change === null || (await this.#cache.isChangeOutstanding(user.id, change))) {
           // The email as it is now: of two jobs, the later one tells of the later email.
           const answer = await this.#hubspot.tell(this.#cache.resolve(user.id), user.email);
-          await this.#cache.record(user.id, answer, change ?? 0);
+          await this.#cache.record(user.id, answer, { change });
         }
         this.pending -= 1;
         return;

@@ -1,0 +1,16 @@
+'use strict';
+// Each by its name, so that `import { Cache } from 'vidcache'` finds it.
+
+const { Cache, Decision, moveAside, restore } = require('./lib/cache.js');
+const { VidcacheError, codes } = require('./lib/errors.js');
+const { version } = require('./lib/library.js');
+const { verifySignature } = require('./lib/signature.js');
+
+exports.Cache = Cache;
+exports.Decision = Decision;
+exports.VidcacheError = VidcacheError;
+exports.codes = codes;
+exports.moveAside = moveAside;
+exports.restore = restore;
+exports.verifySignature = verifySignature;
+exports.version = version;
