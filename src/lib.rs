@@ -70,8 +70,8 @@
 //! waits for the disk and for other processes, up to [`Options::busy_timeout`], so call it where blocking is allowed.
 //!
 //! # Crate features
-//! `database`: the same rows in the app's own PostgreSQL, for processes that share no disk (module `in_database`). Off
-//! by default. SQLite is compiled in; there is nothing to install.
+//! `database`: the same rows in the app's own PostgreSQL, for processes that share no disk (module `in_database`); the
+//! crate vidcache-postgres sends the statements. Off by default. SQLite is compiled in; there is nothing to install.
 //!
 //! # What it does not do
 //! It never calls HubSpot, keeps no email (only keyed fingerprints), starts no threads, and does not work on a

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use postgres::{Client, SimpleQueryMessage};
-use vidcache::in_database::{Database, Distrust, Errand, Part, Reply, Turn};
+use postgres::Client;
+use vidcache::in_database::{Database, Part, Turn};
 use vidcache::{ChangeToken, Decision, Email, Error, Options, Reason, UserKey, Vid};
+
+use vidcache_postgres::{Connection, Session, set_up};
 
 use crate::Server;
 
@@ -22,7 +24,7 @@ pub struct Host {
 }
 
 /// What a page says: an email, an id, why, and why the answer was not believed.
-pub type Page = (Option<String>, Option<i64>, Reason, Option<Distrust>);
+pub type Page = (Option<String>, Option<i64>, Reason, Option<Error>);
 
 impl Host {
     /// The first host of a new database, whose tables are made.
@@ -49,30 +51,14 @@ impl Host {
         Self { client: server.connect(database), vidcache }
     }
 
-    /// Asks, and reads what came back.
-    ///
-    /// # Errors
-    /// The library's.
-    ///
-    /// # Panics
-    /// If the server refuses.
-    pub fn read<T>(client: &mut Client, errand: &Errand<'_, T>) -> Result<T, Error> {
-        errand.read(&Self::text(client, &errand.ask()))
-    }
-
     /// What every process does when it begins.
     ///
     /// # Panics
     /// If the server refuses.
     pub fn set_up(&mut self) {
-        let [tables, deadline, key] = self.vidcache.set_up().expect("statements");
-        self.client.batch_execute(&tables).expect("set up");
-        self.client.batch_execute(&deadline).expect("written down");
-        let key = Self::text(&mut self.client, &key);
         // Whose key it is not, a page says, too.
-        if let Ok(Some(anew)) = self.vidcache.take_key(&key) {
-            self.client.batch_execute(&anew).expect("wrapped anew");
-        }
+        let set_up = set_up(&mut self.vidcache, &mut self.client);
+        assert!(!matches!(set_up, Err(Error::Storage(_) | Error::TablesUnusable(_) | Error::Busy)), "{set_up:?}");
     }
 
     /// The one text of an answer, by the simple protocol.
@@ -80,51 +66,15 @@ impl Host {
     /// # Panics
     /// If the server refuses.
     pub fn text(client: &mut Client, sql: &str) -> String {
-        let rows = client.simple_query(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-        let found = rows.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        });
-        found.expect("one row").to_owned()
+        let found = client.ask(sql, &[]).unwrap_or_else(|state| panic!("{state}: {sql}"));
+        found.expect("one row")
     }
 
     /// A page about the user, asked on the host's connection.
-    ///
-    /// # Panics
-    /// If the server refuses, or says twice that there is more.
     pub fn page(&mut self, user: i64, email: &str) -> Page {
-        let look = self.vidcache.look();
-        let mut sql = self.vidcache.ask(UserKey::from(user));
         let email = Email::parse(email).expect("an email");
-        for _ in 0..2 {
-            let answer = Self::text(&mut self.client, &sql);
-            match self.vidcache.reply(UserKey::from(user), Some(&email), &answer, look) {
-                Reply::More(walk) => sql = walk,
-                Reply::Page(page, why) => return said(&page.decision(), why),
-            }
-        }
-        panic!("more twice");
-    }
-
-    /// Runs an errand in a transaction.
-    ///
-    /// # Errors
-    /// The library's; then nothing is written.
-    ///
-    /// # Panics
-    /// If the server refuses.
-    pub fn run<T>(client: &mut Client, errand: &Errand<'_, T>) -> Result<T, Error> {
-        let mut tx = client.transaction().expect("a transaction");
-        tx.batch_execute(&errand.lock()).expect("locked");
-        // By the other protocol, as Active Record does it.
-        let answer: String =
-            tx.query_one(&errand.ask(), &[]).unwrap_or_else(|e| panic!("{e:?}: {}", errand.ask())).get(0);
-        let (done, statements) = errand.finish(&answer)?;
-        for sql in statements {
-            tx.batch_execute(&sql).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
-        }
-        tx.commit().expect("committed");
-        Ok(done)
+        let (page, why) = Session::new(&self.vidcache, &mut self.client).page(UserKey::from(user), Some(&email));
+        said(&page.decision(), why)
     }
 
     /// Links the user.
@@ -133,7 +83,7 @@ impl Host {
     /// As the library.
     pub fn link(&mut self, user: i64, vid: i64, shared: bool) -> Result<(), Error> {
         let vid = Vid::try_from(vid)?;
-        Self::run(&mut self.client, &self.vidcache.link(UserKey::from(user), vid, shared))
+        Session::new(&self.vidcache, &mut self.client).run(&self.vidcache.link(UserKey::from(user), vid, shared))
     }
 
     /// Records an answer.
@@ -156,7 +106,7 @@ impl Host {
         asked_at: Option<i64>,
     ) -> Result<(), Error> {
         let errand = self.vidcache.record(UserKey::from(user), answer.as_bytes(), change, asked_at)?;
-        Self::run(&mut self.client, &errand)?.map(drop)
+        Session::new(&self.vidcache, &mut self.client).run(&errand)?.map(drop)
     }
 
     /// A whole list, `limit` at a time.
@@ -186,27 +136,19 @@ impl Host {
     /// As the library.
     pub fn webhook(&mut self, body: &str) -> Result<(), Error> {
         let errand = self.vidcache.apply_webhook(body.as_bytes())?;
-        Self::run(&mut self.client, &errand).map(drop)
+        Session::new(&self.vidcache, &mut self.client).run(&errand).map(drop)
     }
 
     /// Asks whether HubSpot may be told, and says that the change was seen, if that is what it takes.
     ///
     /// # Errors
     /// As the library.
-    ///
-    /// # Panics
-    /// If the server refuses.
     pub fn turn(&mut self, user: i64, change: ChangeToken) -> Result<Turn, Error> {
-        let errand = self.vidcache.turn(UserKey::from(user), change, Duration::ZERO);
-        let (turn, see) = Self::read(&mut self.client, &errand)?;
-        if let Some(sql) = see {
-            self.client.batch_execute(&sql).expect("seen");
-        }
-        Ok(turn)
+        Session::new(&self.vidcache, &mut self.client).turn(UserKey::from(user), change, Duration::ZERO)
     }
 }
 
 /// A decision in words that can be compared.
-pub(crate) fn said(decision: &Decision<'_>, why: Option<Distrust>) -> Page {
+pub(crate) fn said(decision: &Decision<'_>, why: Option<Error>) -> Page {
     (decision.email().map(str::to_owned), decision.id().map(Vid::get), decision.reason(), why)
 }

@@ -77,7 +77,7 @@ impl Watcher {
             let answer = (self.believes)(Host::text(client, &sql));
             match vidcache.reply(key, Some(&app), &answer, look) {
                 Reply::More(walk) => sql = walk,
-                Reply::Page(page, why) => return said(&page.decision(), why),
+                Reply::Page(page, why) => return said(&page.decision(), why.map(|why| why.error(PORTAL))),
             }
         }
         panic!("more twice");

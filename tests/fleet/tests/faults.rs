@@ -69,7 +69,7 @@ fn whoever_may_only_read_is_told_so_and_writes_nothing() {
     let error = web.vidcache.failure(error.code().expect("a state").code());
     assert!(error.to_string().contains("GRANT"), "{error}");
     web.client.batch_execute("SET default_transaction_read_only = on").expect("set");
-    assert_eq!(web.page(1, ANN).3, Some(Distrust::Replica));
+    assert_eq!(web.page(1, ANN).3, Some(Distrust::Replica.error(PORTAL)));
     let standing =
         worker.vidcache.turn(UserKey::from(1), vidcache::ChangeToken::try_from(7).expect("one"), Duration::ZERO);
     let answer = Host::text(&mut web.client, &standing.ask());

@@ -6,6 +6,7 @@ use vidcache::in_database::{Errand, Reply, Turn};
 use vidcache::{Email, Error, Imported, Options, Reason, Synchronous, UserKey, Vid, Vidcache};
 use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
 use vidcache_fleet::{Host, PORTAL, SECRET, Server};
+use vidcache_postgres::Session;
 
 /// Each asks before the other one writes, and neither waits for the other.
 #[test]
@@ -115,7 +116,9 @@ fn an_import_writes_no_email_down_that_is_buried() {
     let email = Email::parse(ANN).expect("an email");
     let vid = Vid::try_from(977).expect("positive");
     let row = Imported { user: UserKey::from(5), vid, email: Some((email, 1_772_359_300_000)) };
-    let report = Host::run(&mut web.client, &web.vidcache.import(&[row]).expect("users")).expect("imported");
+    let report = Session::new(&web.vidcache, &mut web.client)
+        .run(&web.vidcache.import(&[row]).expect("users"))
+        .expect("imported");
     assert_eq!(report.imported, 1);
     let emails = "SELECT count(*) FROM vidcache_contacts WHERE email IS NOT NULL";
     assert_eq!(web.client.query_one(emails, &[]).expect("counted").get::<_, i64>(0), 0);

@@ -9,6 +9,7 @@ use vidcache::{ChangeToken, Email, Error, Options, Reason, UserKey};
 use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
 use vidcache_fleet::watcher::Watcher;
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
+use vidcache_postgres::Session;
 
 #[test]
 fn what_one_host_records_another_one_s_page_says() {
@@ -98,25 +99,30 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
         match web.vidcache.reply(UserKey::from(1), Some(&email), &answer, look) {
             Reply::Page(page, why) => {
                 let decision = page.decision();
-                (decision.email().map(str::to_owned), decision.id().map(|vid| vid.get()), decision.reason(), why)
+                (
+                    decision.email().map(str::to_owned),
+                    decision.id().map(|vid| vid.get()),
+                    decision.reason(),
+                    why.map(|why| why.error(PORTAL)),
+                )
             }
             Reply::More(_) => panic!("there is no more"),
         }
     };
     assert_eq!(reply("BEGIN", 0), named(ANN, 901));
-    assert_eq!(reply("BEGIN READ ONLY", 0), (None, None, Reason::Stale, Some(Distrust::Replica)));
+    assert_eq!(reply("BEGIN READ ONLY", 0), (None, None, Reason::Stale, Some(Distrust::Replica.error(PORTAL))));
     let old = reply("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_sleep(0.05)", 9_960);
     assert_eq!((old.0, old.1, old.2), (None, Some(901), Reason::Stale), "the id is what it was");
-    assert!(matches!(old.3, Some(Distrust::Old { age }) if age > Duration::from_secs(10)));
+    assert!(matches!(old.3, Some(Error::TablesUnusable(why)) if why.contains(" 100")));
     assert_eq!(reply("BEGIN; SELECT pg_sleep(0.05)", 9_000), named(ANN, 901), "each statement has its own snapshot");
 
-    for (portal, secret, why, error) in [
-        (7, SECRET, Distrust::OtherPortal { found: PORTAL }, Error::WrongPortal { found: PORTAL, expected: 7 }),
-        (PORTAL, b"another secret of the app's" as &[u8], Distrust::OtherSecret, Error::WrongSecret),
+    for (portal, secret, error) in [
+        (7, SECRET, Error::WrongPortal { found: PORTAL, expected: 7 }),
+        (PORTAL, b"another secret of the app's" as &[u8], Error::WrongSecret),
     ] {
         let mut host = Host::of(&server, &name, portal, secret);
         host.set_up();
-        assert_eq!(host.page(1, ANN), (None, None, Reason::Stale, Some(why)));
+        assert_eq!(host.page(1, ANN), (None, None, Reason::Stale, Some(error.clone())));
         assert_eq!(host.link(5, 905, false), Err(error));
     }
     let mut tx = worker.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().expect("tx");
@@ -125,9 +131,9 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
     assert_eq!(errand.finish(&answer).map(drop), Err(Error::TablesUnusable(Distrust::Isolation.to_string())));
     drop((tx, errand));
     worker.client.batch_execute("UPDATE vidcache_meta SET min_reader = 2").expect("newer");
-    assert_eq!(worker.page(1, ANN).3, Some(Distrust::Newer { found: 2 }));
+    assert_eq!(worker.page(1, ANN).3, Some(Distrust::Newer { found: 2 }.error(PORTAL)));
     worker.client.batch_execute("DELETE FROM vidcache_meta").expect("empty");
-    assert_eq!(worker.page(1, ANN).3, Some(Distrust::NotSetUp));
+    assert_eq!(worker.page(1, ANN).3, Some(Distrust::NotSetUp.error(PORTAL)));
 }
 
 #[test]
@@ -230,7 +236,10 @@ fn a_database_that_was_put_back_is_doubted_by_one_row() {
     let asked_at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis();
     let asked_at = i64::try_from(asked_at).expect("a time");
     let errand = worker.vidcache.record(UserKey::from(1), answer(901, ANN, 0).as_bytes(), None, Some(asked_at));
-    Host::run(&mut worker.client, &errand.expect("an answer")).expect("run").expect("recorded");
+    Session::new(&worker.vidcache, &mut worker.client)
+        .run(&errand.expect("an answer"))
+        .expect("run")
+        .expect("recorded");
     assert_eq!(web.page(1, ANN), named(ANN, 901));
 }
 

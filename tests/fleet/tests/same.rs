@@ -10,6 +10,7 @@ use std::time::Duration;
 use vidcache::in_database::Database;
 use vidcache::{ChangeToken, Email, Options, Synchronous, UserKey, Vid, Vidcache};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server, told};
+use vidcache_postgres::Session;
 
 /// SplitMix64.
 struct Dice(u64);
@@ -99,7 +100,8 @@ fn say(dice: &mut Dice, file: &Vidcache, host: &mut Host, changes: &mut Vec<Chan
         }
         6 if dice.below(4) == 0 => {
             let one = file.forget(key).expect("forgotten");
-            let other = Host::run(&mut host.client, &host.vidcache.forget(key)).expect("forgotten");
+            let other =
+                Session::new(&host.vidcache, &mut host.client).run(&host.vidcache.forget(key)).expect("forgotten");
             (format!("forget {user}"), one.to_string(), other.to_string())
         }
         _ => {
@@ -140,13 +142,13 @@ fn lists(dice: &mut Dice, file: &Vidcache, host: &mut Host) -> [Vec<String>; 2] 
     of_tables.extend(found.into_iter().map(words));
     let keys: Vec<UserKey<'_>> = (1..=USERS).map(UserKey::from).collect();
     let Host { client, vidcache } = host;
-    of_tables.push(format!("{:?}", Host::read(client, &vidcache.resolve_many(&keys))));
+    of_tables.push(format!("{:?}", Session::new(vidcache, &mut *client).read(&vidcache.resolve_many(&keys))));
     of_file.push(format!("{:?}", file.resolve_many(&keys)));
     {
         let key = keys[usize::try_from(dice.below(USERS)).expect("small")];
-        let resolved = Host::read(client, &vidcache.resolve(key)).expect("resolved");
-        let refused = Host::read(client, &vidcache.refusal(key)).expect("asked");
-        let known = Host::read(client, &vidcache.knows(key)).expect("asked");
+        let resolved = Session::new(vidcache, &mut *client).read(&vidcache.resolve(key)).expect("resolved");
+        let refused = Session::new(vidcache, &mut *client).read(&vidcache.refusal(key)).expect("asked");
+        let known = Session::new(vidcache, &mut *client).read(&vidcache.knows(key)).expect("asked");
         of_tables.push(format!("{resolved:?} {refused:?} {known}"));
         let (resolved, refused) = (file.resolve(key).expect("resolved"), file.refusal(key).expect("asked"));
         let changing = file.stale_changes(Duration::ZERO, 100).expect("a list").iter().any(|c| c.user == key.to_text());

@@ -11,6 +11,7 @@ use vidcache::{Email, Reason, UserKey};
 use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
 use vidcache_fleet::watcher::{Watcher, as_of_the_same_life, later, with, without_its_process, without_who_is_open};
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
+use vidcache_postgres::Session;
 
 const CHANGING: Reason = Reason::ChangeOutstanding;
 
@@ -174,7 +175,9 @@ fn everybody_who_hangs_together_with_what_was_touched_is_told() {
     assert_eq!(web.page(6, "6@shop.test").2, CHANGING, "whose contact was merged with another's");
     // Forgotten, and linked to another's contact: nobody names what was.
     keep(&mut web);
-    Host::run(&mut worker.client, &worker.vidcache.forget(UserKey::from(8))).expect("forgotten");
+    Session::new(&worker.vidcache, &mut worker.client)
+        .run(&worker.vidcache.forget(UserKey::from(8)))
+        .expect("forgotten");
     worker.link(5, 904, true).expect("shared");
     web.look(9, "9@shop.test");
     assert_eq!(web.page(8, "8@shop.test").2, Reason::NotLinked);
@@ -256,7 +259,7 @@ fn a_standby_an_old_snapshot_and_the_app_s_own_transaction_are_kept_from_memory(
         let primary = std::mem::replace(&mut web.host.client, standby.connect(&name));
         wait_for(&mut worker.client, &mut web.host.client);
         let page = web.look(1, ANN);
-        assert_eq!(page.2 == Reason::Stale && page.3 == Some(Distrust::Replica), !weaker, "{page:?}");
+        assert_eq!(page.2 == Reason::Stale && page.3 == Some(Distrust::Replica.error(PORTAL)), !weaker, "{page:?}");
         web.host.client = primary;
         open.batch_execute("COMMIT").expect("committed");
         web.look(1, ANN);
