@@ -258,14 +258,14 @@ def uniffi_fields(_):
 def uniffi_values(_):
     text = ""
     for option in table():
-        name, field = option.name, f"options.{called(option, 'UniFFI')}"
+        name, field = option.name, f"self.{called(option, 'UniFFI')}"
         text += {
-            "secret": f"                {name}: {field}.as_deref(),\n",
-            "secrets": f"                {name}: &{name},\n",
-            "text": f"                {name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
-            "bytes": f"                {name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
-            "time": f"                {name}: {field}.map_or(defaults.{name}, Duration::from_millis),\n",
-            "flag": f"                {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
+            "secret": f"            {name}: {field}.as_deref(),\n",
+            "secrets": f"            {name}: &{name},\n",
+            "text": f"            {name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
+            "bytes": f"            {name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
+            "time": f"            {name}: {field}.map_or(defaults.{name}, Duration::from_millis),\n",
+            "flag": f"            {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
         }[option.kind]
     return text
 
@@ -466,7 +466,7 @@ MADE = [
     ("include/vidcache.hpp", cpp_fields, "struct options {\n  // Made by bindings/tables.\n", "};\n"),
     ("include/vidcache.hpp", cpp_values, "    // Made by bindings/tables.\n", "    vidcache_handle *opened"),
     (UNIFFI, uniffi_fields, "pub struct OpenOptions {\n    // Made by bindings/tables.\n", "}\n"),
-    (UNIFFI, uniffi_values, "            let opening = Options {\n                // Made by bindings/tables.\n", "            };\n"),
+    (UNIFFI, uniffi_values, "        work(&Options {\n            // Made by bindings/tables.\n", "        })\n"),
     (PYTHON, python_parameters, "        # From here on: made by bindings/tables.\n", '        """Opens the file'),
     (PYTHON, python_comment, "        none. The folder must exist, on a local disk.\n\n", "        Raises `InvalidPortal`"),
     (PYTHON, python_values, "        options = native.OpenOptions(\n            # Made by bindings/tables.\n", "        )\n"),

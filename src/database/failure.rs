@@ -11,8 +11,9 @@ pub(crate) fn error(tables: &Tables, sqlstate: &str) -> Error {
         // A lock of others, of DDL, say, for longer than the app's timeout; or in a circle.
         "40001" | "40P01" | "55P03" | "57014" => Error::Busy,
         "42P01" | "42703" | "42P10" | "3F000" => Error::TablesUnusable(format!(
-            "{} are missing, or another version's: run the app's migrations (bin/rails db:migrate; where none makes \
-             them, bin/rails generate vidcache:database first)",
+            "{} are missing, or another version's: run the app's migrations (bin/rails db:migrate, manage.py \
+             migrate; where none makes them, bin/rails generate vidcache:database first, or Django's INSTALLED_APPS \
+             lacks vidcache.django.database)",
             tables.name("*")
         )),
         "42501" => {

@@ -19,6 +19,12 @@ pub struct Explanation {
     pub sentences: Vec<String>,
 }
 
+impl From<vidcache::Explanation<'_>> for Explanation {
+    fn from(found: vidcache::Explanation<'_>) -> Self {
+        Self { decision: found.decision.into(), sentences: found.sentences }
+    }
+}
+
 /// What a handle has done since it was opened, in this process. The fields are the core's.
 #[derive(Debug, uniffi::Record)]
 #[allow(missing_docs)] // Each is documented at the field of `vidcache::Stats` with the same name.
@@ -48,7 +54,7 @@ impl Vidcache {
         edge(|| {
             let email = lookup::email(email.as_deref())?;
             let found = self.0.explain(UserKey::text(user)?, email.as_ref())?;
-            Ok(Explanation { decision: found.decision.into(), sentences: found.sentences })
+            Ok(found.into())
         })
     }
 

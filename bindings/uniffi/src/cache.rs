@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vidcache::{Options, Synchronous};
+use vidcache::{Error, Options, Synchronous};
 
 use crate::edge::{edge, keep_panics_quiet};
 use crate::error::VidcacheError;
@@ -46,6 +46,24 @@ pub struct OpenOptions {
     pub old_secrets: Vec<Vec<u8>>,
 }
 
+impl OpenOptions {
+    /// Does `work` with them as the core has them.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Options<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let old_secrets: Vec<&[u8]> = self.old_secrets.iter().map(Vec::as_slice).collect();
+        let defaults = Options::default();
+        work(&Options {
+            // Made by bindings/tables.
+            secret: self.secret.as_deref(),
+            loader_host: self.loader_host.as_deref().unwrap_or(defaults.loader_host),
+            memory: self.memory.map_or(defaults.memory, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            busy_timeout: self.busy_timeout_ms.map_or(defaults.busy_timeout, Duration::from_millis),
+            page_deadline: self.page_deadline_ms.map_or(defaults.page_deadline, Duration::from_millis),
+            synchronous: if self.full { Synchronous::Full } else { Synchronous::Normal },
+            old_secrets: &old_secrets,
+        })
+    }
+}
+
 /// A user → contact cache in one SQLite file, for one HubSpot portal. Safe to share between threads, and
 /// right on both sides of a fork.
 #[derive(uniffi::Object)]
@@ -61,19 +79,9 @@ impl Vidcache {
     pub fn open(path: Vec<u8>, portal_id: i64, options: OpenOptions) -> Result<Arc<Self>, VidcacheError> {
         keep_panics_quiet();
         edge(|| {
-            let old_secrets: Vec<&[u8]> = options.old_secrets.iter().map(Vec::as_slice).collect();
-            let defaults = Options::default();
-            let opening = Options {
-                // Made by bindings/tables.
-                secret: options.secret.as_deref(),
-                loader_host: options.loader_host.as_deref().unwrap_or(defaults.loader_host),
-                memory: options.memory.map_or(defaults.memory, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
-                busy_timeout: options.busy_timeout_ms.map_or(defaults.busy_timeout, Duration::from_millis),
-                page_deadline: options.page_deadline_ms.map_or(defaults.page_deadline, Duration::from_millis),
-                synchronous: if options.full { Synchronous::Full } else { Synchronous::Normal },
-                old_secrets: &old_secrets,
-            };
-            Ok(Arc::new(Self(vidcache::Vidcache::open(OsString::from_vec(path), portal_id, &opening)?)))
+            options.with(|options| {
+                Ok(Arc::new(Self(vidcache::Vidcache::open(OsString::from_vec(path), portal_id, options)?)))
+            })
         })
     }
 

@@ -19,6 +19,12 @@ pub struct StaleChange {
     pub begun_at_ms: i64,
 }
 
+impl From<vidcache::StaleChange> for StaleChange {
+    fn from(one: vidcache::StaleChange) -> Self {
+        Self { user: one.user, token: one.token.get(), begun_at_ms: one.begun_at }
+    }
+}
+
 #[uniffi::export]
 impl Vidcache {
     /// Begins a change of the user's email. Returns its token, from 1 to 2^63 - 1. HubSpot must not be told sooner than
@@ -93,12 +99,7 @@ impl Vidcache {
     pub fn stale_changes(&self, older_than_ms: u64, limit: u32) -> Result<Vec<StaleChange>, VidcacheError> {
         edge(|| {
             let found = self.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
-            let convert = |one: vidcache::StaleChange| StaleChange {
-                user: one.user,
-                token: one.token.get(),
-                begun_at_ms: one.begun_at,
-            };
-            Ok(found.into_iter().map(convert).collect())
+            Ok(found.into_iter().map(StaleChange::from).collect())
         })
     }
 }

@@ -21,6 +21,13 @@ pub struct Conflict {
     pub since_ms: i64,
 }
 
+impl From<vidcache::Conflict> for Conflict {
+    fn from(one: vidcache::Conflict) -> Self {
+        let (vid, holder) = (one.vid.map(Vid::get), one.holder.map(Vid::get));
+        Self { user: one.user, vid, holder, why: one.why.name().into(), since_ms: one.since }
+    }
+}
+
 #[uniffi::export]
 impl Vidcache {
     /// Users whose email another contact holds, or whose contact is another user's, in the order of their keys, those
@@ -31,14 +38,7 @@ impl Vidcache {
     pub fn conflicts(&self, after: Option<String>, limit: u32) -> Result<Vec<Conflict>, VidcacheError> {
         edge(|| {
             let after = after.as_deref().map(UserKey::text).transpose()?;
-            let convert = |one: vidcache::Conflict| Conflict {
-                user: one.user,
-                vid: one.vid.map(Vid::get),
-                holder: one.holder.map(Vid::get),
-                why: one.why.name().into(),
-                since_ms: one.since,
-            };
-            Ok(self.0.conflicts(after, limit)?.into_iter().map(convert).collect())
+            Ok(self.0.conflicts(after, limit)?.into_iter().map(Conflict::from).collect())
         })
     }
 

@@ -62,6 +62,42 @@ pub struct ImportReport {
     pub vid_taken: u64,
 }
 
+impl From<vidcache::Recorded> for Recorded {
+    fn from(done: vidcache::Recorded) -> Self {
+        let vidcache::Recorded { vid, canonical, created, email_observed, .. } = done;
+        Self { vid: vid.get(), canonical, created, email_observed }
+    }
+}
+
+impl From<vidcache::Observed> for Observed {
+    fn from(done: vidcache::Observed) -> Self {
+        let ids = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
+        Self { contacts: ids(done.contacts), missing: ids(done.missing) }
+    }
+}
+
+impl From<vidcache::WebhookReport> for WebhookReport {
+    fn from(done: vidcache::WebhookReport) -> Self {
+        Self { applied: done.applied, repeated: done.repeated, ignored: done.ignored }
+    }
+}
+
+impl From<vidcache::ImportReport> for ImportReport {
+    fn from(done: vidcache::ImportReport) -> Self {
+        Self { imported: done.imported, vid_taken: done.vid_taken }
+    }
+}
+
+/// The rows as the core takes them in.
+pub(crate) fn imported(rows: &[ImportRow]) -> Result<Vec<Imported<'_>>, Error> {
+    rows.iter()
+        .map(|row| {
+            let email = lookup::email(row.email.as_deref())?.map(|email| (email, row.email_at_ms));
+            Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email })
+        })
+        .collect()
+}
+
 #[uniffi::export]
 impl Vidcache {
     /// Says that the user is this contact.
@@ -104,12 +140,7 @@ impl Vidcache {
                 Some(asked_at) => self.0.record_read(user, &answer, change, asked_at)?,
                 None => self.0.record(user, &answer, change)?,
             };
-            Ok(Recorded {
-                vid: done.vid.get(),
-                canonical: done.canonical,
-                created: done.created,
-                email_observed: done.email_observed,
-            })
+            Ok(done.into())
         })
     }
 
@@ -125,8 +156,7 @@ impl Vidcache {
                 Some(asked_at) => self.0.observe_read(&answer, asked_at)?,
                 None => self.0.observe(&answer)?,
             };
-            let ids = |vids: Vec<Vid>| vids.into_iter().map(Vid::get).collect();
-            Ok(Observed { contacts: ids(done.contacts), missing: ids(done.missing) })
+            Ok(done.into())
         })
     }
 
@@ -135,10 +165,7 @@ impl Vidcache {
     /// # Errors
     /// `invalid_webhook`, and as `begin_email_change`.
     pub fn apply_webhook(&self, body: Vec<u8>) -> Result<WebhookReport, VidcacheError> {
-        edge(|| {
-            let done = self.0.apply_webhook(&body)?;
-            Ok(WebhookReport { applied: done.applied, repeated: done.repeated, ignored: done.ignored })
-        })
+        edge(|| Ok(self.0.apply_webhook(&body)?.into()))
     }
 
     /// Takes in what the app has long known.
@@ -147,16 +174,6 @@ impl Vidcache {
     /// The code of the first row whose user, vid or email cannot be right, before anything is written; `invalid_answer`
     /// for a time that is not from 1970 to 9999, when whole 100,000s of rows before it stay; else as `link`.
     pub fn import_users(&self, rows: Vec<ImportRow>) -> Result<ImportReport, VidcacheError> {
-        edge(|| {
-            let rows = rows
-                .iter()
-                .map(|row| {
-                    let email = lookup::email(row.email.as_deref())?.map(|email| (email, row.email_at_ms));
-                    Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email })
-                })
-                .collect::<Result<Vec<_>, Error>>()?;
-            let done = self.0.import(rows.into_iter().map(Ok))?;
-            Ok(ImportReport { imported: done.imported, vid_taken: done.vid_taken })
-        })
+        edge(|| Ok(self.0.import(imported(&rows)?.into_iter().map(Ok))?.into()))
     }
 }

@@ -8,17 +8,20 @@ mod cache;
 mod changes;
 mod conflicts;
 mod edge;
+mod errand;
 mod error;
 mod hot;
 mod intake;
 mod lists;
 mod lookup;
 mod signature;
+mod statements;
 
 pub use account::{Explanation, Stats};
 pub use cache::{OpenOptions, Vidcache, move_aside, restore};
 pub use changes::StaleChange;
 pub use conflicts::Conflict;
+pub use errand::{Errand, Outcome};
 pub use error::VidcacheError;
 pub use hot::{
     TriedDecision, reasons, vidcache_try_decide, vidcache_try_resolve_id, vidcache_try_resolve_text,
@@ -27,6 +30,9 @@ pub use hot::{
 pub use intake::{ImportReport, ImportRow, Observed, Recorded, WebhookReport};
 pub use lookup::{Decision, DecisionRequest, Identity};
 pub use signature::{SignedRequest, verify_signature};
+pub use statements::{
+    ConflictsPart, Failure, Finished, Kept, Look, PageForm, PageStep, Statements, Steps, Tokened, UsersToReadPart,
+};
 
 uniffi::setup_scaffolding!();
 

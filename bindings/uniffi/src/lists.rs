@@ -19,6 +19,12 @@ pub struct UserToRead {
     pub read_at_ms: i64,
 }
 
+impl From<vidcache::UserToRead> for UserToRead {
+    fn from(one: vidcache::UserToRead) -> Self {
+        Self { user: one.user, vid: one.vid.get(), read_at_ms: one.read_at }
+    }
+}
+
 #[uniffi::export]
 impl Vidcache {
     /// Linked users whose contacts a job is to read from HubSpot, the longest unread first, that come after `after`,
@@ -46,9 +52,7 @@ impl Vidcache {
             };
             let age = Duration::from_millis(older_than_ms);
             let found = self.0.users_to_read(confirmed, age, after.as_ref(), limit)?;
-            let convert =
-                |one: vidcache::UserToRead| UserToRead { user: one.user, vid: one.vid.get(), read_at_ms: one.read_at };
-            Ok(found.into_iter().map(convert).collect())
+            Ok(found.into_iter().map(UserToRead::from).collect())
         })
     }
 }

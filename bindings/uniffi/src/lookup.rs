@@ -15,6 +15,12 @@ pub struct Identity {
     pub external_id: Option<i64>,
 }
 
+impl From<vidcache::Identity> for Identity {
+    fn from(one: vidcache::Identity) -> Self {
+        Self { vid: one.vid.get(), external_id: one.external_id.map(Vid::get) }
+    }
+}
+
 /// What a page may say of a user.
 #[derive(Debug, PartialEq, Eq, uniffi::Record)]
 pub struct Decision {
@@ -64,7 +70,7 @@ impl Vidcache {
     pub fn resolve(&self, user: &str) -> Result<Option<Identity>, VidcacheError> {
         edge(|| {
             let found = self.0.resolve(UserKey::text(user)?)?;
-            Ok(found.map(|one| Identity { vid: one.vid.get(), external_id: one.external_id.map(Vid::get) }))
+            Ok(found.map(Identity::from))
         })
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable
 
 from . import errors
 
@@ -26,10 +26,11 @@ if _installed != __version__:
     raise ImportError(f"vidcache: this is version {_installed}, and its native library {__version__}; install vidcache again")
 
 
-def _raise(error: Any) -> NoReturn:
-    kind = errors.BY_CODE.get(error.code, errors.Internal)
-    retry_after = None if error.retry_after_ms is None else error.retry_after_ms / 1000
-    raise kind(error.text, vid=error.vid, retry_after=retry_after) from None
+def error_of(failure: Any) -> errors.VidcacheError:
+    """What the library failed with, as one of `errors`."""
+    kind = errors.BY_CODE.get(failure.code, errors.Internal)
+    retry_after = None if failure.retry_after_ms is None else failure.retry_after_ms / 1000
+    return kind(failure.text, vid=failure.vid, retry_after=retry_after)
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -37,7 +38,7 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
     except native.VidcacheError as error:
-        _raise(error)
+        raise error_of(error) from None
     except native.InternalError:
         # Its words could quote an argument.
         raise errors.Internal("internal error: the library did not take an argument; please report it") from None

@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from .cache import Cache
+if TYPE_CHECKING:
+    from .cache import Cache
+    from .django.database.store import Database
+
+    AnyCache = Union[Cache, Database]
+else:
+    # Nothing of Django where there is none.
+    AnyCache = object
 
 logger = logging.getLogger("vidcache")
 
@@ -15,7 +22,7 @@ logger = logging.getLogger("vidcache")
 _FOR_SHARED_CACHES = re.compile(".+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires", re.IGNORECASE)
 
 
-def tracking(cache: Callable[[], Cache], user: Any, email: Optional[str], nonce: Optional[str]) -> str:
+def tracking(cache: Callable[[], AnyCache], user: Any, email: Optional[str], nonce: Optional[str]) -> str:
     """The snippet, of the anonymous visitor where `user` is None. Where the cache cannot answer, the page says
     nothing.
     """
@@ -28,7 +35,7 @@ def tracking(cache: Callable[[], Cache], user: Any, email: Optional[str], nonce:
         return ""
 
 
-def signed_out(cache: Callable[[], Cache], nonce: Optional[str]) -> str:
+def signed_out(cache: Callable[[], AnyCache], nonce: Optional[str]) -> str:
     """The snippet for the page after a sign-out; nothing where the cache cannot answer."""
     try:
         return cache().signed_out_snippet(nonce=nonce)
@@ -37,17 +44,17 @@ def signed_out(cache: Callable[[], Cache], nonce: Optional[str]) -> str:
         return ""
 
 
-def tracking_data(cache: Callable[[], Cache], user: Any, email: Optional[str]) -> dict[str, Any]:
+def tracking_data(cache: Callable[[], AnyCache], user: Any, email: Optional[str]) -> dict[str, Any]:
     """The page's data. Where the cache cannot answer it names nobody, and without a cache there is none."""
     return _data(cache, lambda: cache().anonymous_page_data() if user is None else cache().page_data(user, email or None))
 
 
-def signed_out_data(cache: Callable[[], Cache]) -> dict[str, Any]:
+def signed_out_data(cache: Callable[[], AnyCache]) -> dict[str, Any]:
     """The data of a visitor who has just signed out."""
     return _data(cache, lambda: cache().signed_out_page_data())
 
 
-def _data(cache: Callable[[], Cache], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _data(cache: Callable[[], AnyCache], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return make()
     except Exception as error:

@@ -323,15 +323,20 @@ class Cache:
         Raises `InvalidUserKey`, `InvalidVid`, `InvalidEmail` of the first row that cannot be right; none is written then.
         `InvalidAnswer` for a time that is not from 1970 to 9999: whole 100,000s of rows before it stay.
         """
+        done = call(self._core.import_users, self.converted(rows))
+        return ImportReport(done.imported, done.vid_taken)
+
+    @classmethod
+    def converted(cls, rows: Iterable[ImportRow]) -> list[Any]:
+        """The rows as the library takes them. Raises as `import_users`. Not for an app."""
         converted = []
-        for row in self._list(rows, "rows"):
+        for row in cls._list(rows, "rows"):
             if not isinstance(row, ImportRow) or not _input.fits(row.email_at_ms):
                 raise errors.InvalidOption("invalid option rows: each must be an ImportRow, its time an int")
             user, email = _input.user_key(row.user), _input.email(row.email)
             vid = _input.vid(row.vid)
             converted.append(native.ImportRow(user=user, vid=vid, email=email, email_at_ms=int(row.email_at_ms)))
-        done = call(self._core.import_users, converted)
-        return ImportReport(done.imported, done.vid_taken)
+        return converted
 
     def begin_email_change(self, user: UserKey) -> int:
         """Begins a change of the user's email and returns its token: until it is finished by `record` or abandoned, no

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Dict, List, Tuple
 
-from .cache import Cache
+from ._page import AnyCache
+from .values import Stats
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What `text` is."""
@@ -55,12 +56,16 @@ _OF_A_PROCESS: Tuple[Tuple[str, str, str, str, str], ...] = (
     ("reopened", "reopened", "counter", "", "Times that the file was replaced or deleted under the process."),
     ("entries", "entries", "gauge", "", "Users in memory."),
     ("bytes", "memory", "gauge", "By", "What the table in memory takes."),
+    ("looks", "looks", "counter", "", "Times that memory was brought up to date with the app's database."),
+    ("forgotten", "forgotten", "counter", "", "Times that memory was emptied, since the app's database may have forgotten something."),
+    ("asks", "asks", "counter", "", "Pages that asked the app's database."),
+    ("stale", "stale", "counter", "", "Pages that said less since the database did not answer."),
 )
 
 
-def read(cache: Cache) -> List[Metric]:
-    """Counts of what waits are of the file, so of all processes, and end at `AT_MOST`; look-ups are this handle's, as
-    the labels `host` and `process` say. Raises what a look-up raises."""
+def read(cache: AnyCache) -> List[Metric]:
+    """Counts of what waits are of the file or the tables, so of all processes, and end at `AT_MOST`; look-ups are this
+    handle's, as the labels `host` and `process` say. Raises what a look-up raises."""
     changes = cache.stale_changes(older_than=0, limit=AT_MOST)
     oldest = max(0, int(time.time() - changes[0].begun_at_ms / 1000)) if changes else 0
     stats = cache.stats()
@@ -79,18 +84,21 @@ def read(cache: Cache) -> List[Metric]:
             "vidcache.conflicts", "gauge", "", "Users in conflict over an email or a contact, up to 10000.",
             len(cache.conflicts(limit=AT_MOST)),
         ),
-        Metric("vidcache.log", "gauge", "By", "The size of the log beside the file.", stats.log_bytes),
     ]
     labels = {"host": socket.gethostname(), "process": str(os.getpid())}
     process = [
         Metric(f"vidcache.{name}", kind, unit, told, getattr(stats, counted), labels)
         for counted, name, kind, unit, told in _OF_A_PROCESS
+        if hasattr(stats, counted)
     ]
-    slow = Metric("vidcache.fallback", "gauge", "", "Whether every look-up reads the file.", int(stats.fallback is not None), labels)
-    return [*waiting, *process, slow]
+    if isinstance(stats, Stats):
+        waiting.append(Metric("vidcache.log", "gauge", "By", "The size of the log beside the file.", stats.log_bytes))
+        slow = int(stats.fallback is not None)
+        process.append(Metric("vidcache.fallback", "gauge", "", "Whether every look-up reads the file.", slow, labels))
+    return [*waiting, *process]
 
 
-def text(cache: Cache) -> str:
+def text(cache: AnyCache) -> str:
     """What `read` gives, in Prometheus' text format."""
     return "".join(_family(metric) for metric in read(cache))
 

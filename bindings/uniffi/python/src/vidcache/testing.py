@@ -91,7 +91,7 @@ def hubspot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubspot]:
         with Cache(path, PORTAL, secret="a secret of the tests'", durable=False) as cache:
             found = Hubspot(cache)
             given = getattr(settings, "VIDCACHE", None)
-            of_test = {"path": path, "portal_id": PORTAL, "queue": lambda payload, wait: found.payloads.append(payload)}
+            of_test = {"path": path, "portal_id": PORTAL, "store": "file", "queue": lambda payload, wait: found.payloads.append(payload)}
             monkeypatch.setattr(settings, "VIDCACHE", {**(given or {}), **of_test}, raising=False)
             monkeypatch.setattr(of_django, "_cache", cache)
             yield found

@@ -2,13 +2,17 @@
 sets Django up."""
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import django
 from django.conf import settings
+from django.db import connections
 from django.db.backends.signals import connection_created
+
+from . import postgres
 
 FOLDER = Path(tempfile.mkdtemp(prefix="vidcache-django-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
@@ -26,6 +30,20 @@ def sqlite(name):
     return {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / f"{name}.sqlite3", "OPTIONS": {"timeout": 5}}
 
 
+VIDCACHE = {"portal_id": PORTAL, "secret": SECRET, "queue": "django_shop.enqueue"}
+DATABASES = {"default": sqlite("default"), "other": sqlite("other")}
+POSTGRES = None
+if os.environ.get("VIDCACHE_STORE") == "database":
+    # Everything again, with the rows in the project's own PostgreSQL: tests/run.
+    POSTGRES = postgres.start()
+    if POSTGRES is None:
+        raise SystemExit("skipped because PostgreSQL or psycopg is not installed: the rows in the project's own database")
+    atexit.register(POSTGRES.remove)
+    DATABASES["default"] = POSTGRES.settings
+    VIDCACHE["store"] = "database"
+else:
+    VIDCACHE.update(path=str(FOLDER / "hubspot.vidcache"), durable=False)
+
 settings.configure(
     SECRET_KEY="x" * 60,
     ALLOWED_HOSTS=["*"],
@@ -33,7 +51,7 @@ settings.configure(
     USE_TZ=True,
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    DATABASES={"default": sqlite("default"), "other": sqlite("other")},
+    DATABASES=DATABASES,
     INSTALLED_APPS=[
         "django.contrib.auth",
         "django.contrib.contenttypes",
@@ -41,6 +59,7 @@ settings.configure(
         "django.contrib.messages",
         "django.contrib.admin",
         "vidcache.django",
+        "vidcache.django.database",
         "django_shop",
     ],
     MIDDLEWARE=[
@@ -65,13 +84,7 @@ settings.configure(
     ],
     # Tables are made without the history of how they came to be.
     MIGRATION_MODULES={app: None for app in ("auth", "contenttypes", "sessions", "admin")},
-    VIDCACHE={
-        "path": str(FOLDER / "hubspot.vidcache"),
-        "portal_id": PORTAL,
-        "secret": SECRET,
-        "durable": False,
-        "queue": "django_shop.enqueue",
-    },
+    VIDCACHE=VIDCACHE,
     LOGGING_CONFIG=None,
 )
 django.setup()
@@ -80,6 +93,14 @@ django.setup()
 def without_sync(connection, **_):
     if connection.vendor == "sqlite":
         connection.cursor().execute("PRAGMA synchronous = OFF")
+
+
+def empty_tables():
+    """As if nobody had ever set them up."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'vidcache%%'", [])
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"TRUNCATE {table}")
 
 
 connection_created.connect(without_sync, weak=False)

@@ -96,8 +96,12 @@ def perform_next():
 
 def configure(patch, **more):
     """VIDCACHE for a test; `patch` is pytest's."""
+    fresh = "path" in more
+    if fresh and django_shop.POSTGRES:
+        del more["path"]
+        django_shop.empty_tables()
     patch.setattr(settings, "VIDCACHE", {**settings.VIDCACHE, "access_token": "t", **more})
-    if "path" in more:
+    if fresh:
         patch.setattr(vidcache.django, "_cache", None)
 
 

@@ -1705,6 +1705,908 @@ public func FfiConverterTypeCache_lower(_ value: Cache) -> UInt64 {
 
 
 
+
+
+/**
+ * The tables of one portal in the app's own PostgreSQL, for a process that shares no disk with the others. It connects
+ * to nothing. Safe to share between threads, and right on both sides of a fork.
+ */
+public protocol StatementsProtocol: AnyObject, Sendable {
+    
+    /**
+     * The page of a visitor whom the app does not know.
+     *
+     * # Errors
+     * `invalid_option` of a nonce.
+     */
+    func anonymousPage(form: PageForm) throws  -> PageStep
+    
+    /**
+     * Asks for `Vidcache.conflicts`.
+     *
+     * # Errors
+     * `invalid_user_key`.
+     */
+    func askConflicts(after: String?, limit: UInt32) throws  -> String
+    
+    /**
+     * Asks for what `quiet_period` reads.
+     */
+    func askQuietPeriod()  -> String
+    
+    /**
+     * Asks for the changes that were begun so long ago and are outstanding, oldest first.
+     */
+    func askStaleChanges(olderThanMs: UInt64, limit: UInt32)  -> String
+    
+    /**
+     * Asks for `Vidcache.users_to_read`, in the order of the ids that they were linked to.
+     *
+     * # Errors
+     * `invalid_vid`.
+     */
+    func askUsersToRead(confirmed: Bool, olderThanMs: UInt64, after: Int64?, limit: UInt32) throws  -> String
+    
+    /**
+     * Begins a change: its token, and the statement to be run in the transaction that changes the email. It is begun
+     * if and only if that is committed.
+     *
+     * # Errors
+     * `invalid_user_key`, `storage`.
+     */
+    func begin(user: String) throws  -> Tokened
+    
+    /**
+     * The conflicts of an answer to `ask_conflicts`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+    func conflicts(answer: String) throws  -> ConflictsPart
+    
+    /**
+     * The statements that join all that a file knows to the tables, to be run one by one, as often as one likes.
+     *
+     * # Errors
+     * `wrong_portal`, and as `Vidcache.resolve`.
+     */
+    func copy(file: Cache) throws  -> [String]
+    
+    /**
+     * The statements of the app's migration.
+     */
+    func create()  -> [String]
+    
+    /**
+     * Why an answer is not believed, if it is not: for a check by a person.
+     */
+    func distrust(answer: String)  -> Failure?
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, for a database that was put back: a statement.
+     */
+    func doubtAll()  -> String
+    
+    /**
+     * The error of a statement that the server refused, by the five letters of its SQLSTATE; `""` where no server
+     * answered. Its text quotes nothing of the server's.
+     */
+    func failure(sqlstate: String)  -> Failure
+    
+    /**
+     * What came of an errand, and the statements that write it. After a deadlock the same may be run again.
+     *
+     * # Errors
+     * As `read`. Then nothing is to be written, and the transaction is to be rolled back.
+     */
+    func finish(errand: Errand, answer: String) throws  -> Finished
+    
+    /**
+     * What was answered from memory; none where no answers are kept.
+     */
+    func kept()  -> Kept?
+    
+    /**
+     * Takes the user's lease for so long, or goes on with it, as `Vidcache.lease`: a statement that gives a row if and
+     * only if it is the holder's then. In no transaction of the app's.
+     *
+     * # Errors
+     * `invalid_user_key`, `invalid_option`, `storage`.
+     */
+    func lease(user: String, durationMs: UInt64, renew: Int64?) throws  -> Tokened
+    
+    /**
+     * The clocks, to be read before a page's statement is sent.
+     */
+    func look()  -> Look
+    
+    /**
+     * When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock; none before `take_key`.
+     */
+    func madeAtMs()  -> Int64?
+    
+    /**
+     * The beginning of a page: from memory, where answers are kept, or what is to be asked.
+     *
+     * # Errors
+     * `invalid_user_key`, `invalid_email`.
+     */
+    func page(user: String, email: String?, form: PageForm, look: Look) throws  -> PageStep
+    
+    /**
+     * The HubSpot account that the tables belong to.
+     */
+    func portalId()  -> Int64
+    
+    /**
+     * A page's statement, the same for all users, with the parameters of `PageStep.Ask`: to be kept prepared where the
+     * client can. Send it to the server that is written to.
+     */
+    func prepared()  -> String
+    
+    /**
+     * The statement of a page that looks, with the same parameters.
+     */
+    func preparedLook()  -> String
+    
+    /**
+     * The second statement of a page whose user shares a contact, or did.
+     */
+    func preparedWalk()  -> String
+    
+    /**
+     * Asks for nobody, by all that a page asks for: for a check of the tables and of the app's connection.
+     */
+    func probe()  -> String
+    
+    /**
+     * How long a worker waits after it has seen a change, in milliseconds.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+    func quietPeriod(answer: String) throws  -> UInt64
+    
+    /**
+     * What came of an errand that writes nothing.
+     *
+     * # Errors
+     * The errand's, and `wrong_portal`, `wrong_secret`, `newer_schema`, `tables_unusable` of an answer that is not
+     * believed.
+     */
+    func read(errand: Errand, answer: String) throws  -> Outcome
+    
+    /**
+     * Ends a lease: a statement that gives a row if the holder had it still.
+     *
+     * # Errors
+     * `invalid_user_key`.
+     */
+    func release(user: String, lease: Int64) throws  -> String
+    
+    /**
+     * What the page may say by the answer; none: nobody answered.
+     *
+     * # Errors
+     * As `page`, and `invalid_option` of a nonce. What cannot be believed is a page that says less.
+     */
+    func reply(user: String, email: String?, form: PageForm, look: Look, answer: String?) throws  -> PageStep
+    
+    /**
+     * Says that a change is committed, for whoever has seen the COMMIT succeed; in a transaction of its own.
+     *
+     * # Errors
+     * `unknown_change`.
+     */
+    func see(change: Int64) throws  -> String
+    
+    /**
+     * What every process runs when it begins: the first sets the tables up, unless somebody has, the second writes its
+     * page deadline down, the third gives a text for `take_key`.
+     *
+     * # Errors
+     * `storage`: there are no random numbers.
+     */
+    func setUp() throws  -> [String]
+    
+    /**
+     * The page after a sign-out.
+     *
+     * # Errors
+     * `invalid_option` of a nonce.
+     */
+    func signedOutPage(form: PageForm) throws  -> PageStep
+    
+    /**
+     * The changes of an answer to `ask_stale_changes`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+    func staleChanges(answer: String) throws  -> [StaleChange]
+    
+    /**
+     * The questions of an errand.
+     *
+     * # Errors
+     * Those of what it is about; then there is nothing to ask.
+     */
+    func steps(errand: Errand) throws  -> Steps
+    
+    /**
+     * Takes the key that the tables have. The statement that comes back, if one does, is to be run.
+     *
+     * # Errors
+     * `wrong_portal`, `wrong_secret`, `newer_schema`, `tables_unusable`.
+     */
+    func takeKey(text: String) throws  -> String?
+    
+    /**
+     * What is to be run now and then, each by itself and in no transaction of the app's.
+     */
+    func upkeep()  -> [String]
+    
+    /**
+     * The users of an answer to `ask_users_to_read` of the same `confirmed` and `older_than_ms`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+    func usersToRead(confirmed: Bool, olderThanMs: UInt64, answer: String) throws  -> UsersToReadPart
+    
+}
+/**
+ * The tables of one portal in the app's own PostgreSQL, for a process that shares no disk with the others. It connects
+ * to nothing. Safe to share between threads, and right on both sides of a fork.
+ */
+open class Statements: StatementsProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_vidcache_uniffi_fn_clone_statements(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_vidcache_uniffi_fn_free_statements(handle, $0) }
+    }
+
+    
+    /**
+     * The tables in that schema of the database (`public`). Of the options a secret is needed, the same for every
+     * process; `busy_timeout_ms` and `full` say nothing, and `memory` only with `max_age_ms`: for how long answers are
+     * kept, from 1000 to half of the page's deadline; none: each page asks.
+     *
+     * # Errors
+     * `invalid_portal`, `invalid_secret`, `invalid_option`.
+     */
+public static func `open`(schema: String, portalId: Int64, options: OpenOptions, maxAgeMs: UInt64?)throws  -> Statements  {
+    return try  FfiConverterTypeStatements_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_constructor_statements_open(
+        FfiConverterString.lower(schema),
+        FfiConverterInt64.lower(portalId),
+        FfiConverterTypeOpenOptions_lower(options),
+        FfiConverterOptionUInt64.lower(maxAgeMs),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+    /**
+     * The page of a visitor whom the app does not know.
+     *
+     * # Errors
+     * `invalid_option` of a nonce.
+     */
+open func anonymousPage(form: PageForm)throws  -> PageStep  {
+    return try  FfiConverterTypePageStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_anonymous_page(
+            self.uniffiCloneHandle(),
+        FfiConverterTypePageForm_lower(form),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Asks for `Vidcache.conflicts`.
+     *
+     * # Errors
+     * `invalid_user_key`.
+     */
+open func askConflicts(after: String?, limit: UInt32)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_ask_conflicts(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(after),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Asks for what `quiet_period` reads.
+     */
+open func askQuietPeriod() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_ask_quiet_period(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Asks for the changes that were begun so long ago and are outstanding, oldest first.
+     */
+open func askStaleChanges(olderThanMs: UInt64, limit: UInt32) -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_ask_stale_changes(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt64.lower(olderThanMs),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Asks for `Vidcache.users_to_read`, in the order of the ids that they were linked to.
+     *
+     * # Errors
+     * `invalid_vid`.
+     */
+open func askUsersToRead(confirmed: Bool, olderThanMs: UInt64, after: Int64?, limit: UInt32)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_ask_users_to_read(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(confirmed),
+        FfiConverterUInt64.lower(olderThanMs),
+        FfiConverterOptionInt64.lower(after),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Begins a change: its token, and the statement to be run in the transaction that changes the email. It is begun
+     * if and only if that is committed.
+     *
+     * # Errors
+     * `invalid_user_key`, `storage`.
+     */
+open func begin(user: String)throws  -> Tokened  {
+    return try  FfiConverterTypeTokened_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_begin(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The conflicts of an answer to `ask_conflicts`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+open func conflicts(answer: String)throws  -> ConflictsPart  {
+    return try  FfiConverterTypeConflictsPart_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_conflicts(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The statements that join all that a file knows to the tables, to be run one by one, as often as one likes.
+     *
+     * # Errors
+     * `wrong_portal`, and as `Vidcache.resolve`.
+     */
+open func copy(file: Cache)throws  -> [String]  {
+    return try  FfiConverterSequenceString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_copy(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeCache_lower(file),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The statements of the app's migration.
+     */
+open func create() -> [String]  {
+    return try!  FfiConverterSequenceString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_create(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Why an answer is not believed, if it is not: for a check by a person.
+     */
+open func distrust(answer: String) -> Failure?  {
+    return try!  FfiConverterOptionTypeFailure.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_distrust(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Doubts all that HubSpot has said of every contact, for a database that was put back: a statement.
+     */
+open func doubtAll() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_doubt_all(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The error of a statement that the server refused, by the five letters of its SQLSTATE; `""` where no server
+     * answered. Its text quotes nothing of the server's.
+     */
+open func failure(sqlstate: String) -> Failure  {
+    return try!  FfiConverterTypeFailure_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_failure(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(sqlstate),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What came of an errand, and the statements that write it. After a deadlock the same may be run again.
+     *
+     * # Errors
+     * As `read`. Then nothing is to be written, and the transaction is to be rolled back.
+     */
+open func finish(errand: Errand, answer: String)throws  -> Finished  {
+    return try  FfiConverterTypeFinished_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_finish(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeErrand_lower(errand),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What was answered from memory; none where no answers are kept.
+     */
+open func kept() -> Kept?  {
+    return try!  FfiConverterOptionTypeKept.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_kept(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Takes the user's lease for so long, or goes on with it, as `Vidcache.lease`: a statement that gives a row if and
+     * only if it is the holder's then. In no transaction of the app's.
+     *
+     * # Errors
+     * `invalid_user_key`, `invalid_option`, `storage`.
+     */
+open func lease(user: String, durationMs: UInt64, renew: Int64?)throws  -> Tokened  {
+    return try  FfiConverterTypeTokened_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_lease(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterUInt64.lower(durationMs),
+        FfiConverterOptionInt64.lower(renew),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The clocks, to be read before a page's statement is sent.
+     */
+open func look() -> Look  {
+    return try!  FfiConverterTypeLook_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_look(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock; none before `take_key`.
+     */
+open func madeAtMs() -> Int64?  {
+    return try!  FfiConverterOptionInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_made_at_ms(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The beginning of a page: from memory, where answers are kept, or what is to be asked.
+     *
+     * # Errors
+     * `invalid_user_key`, `invalid_email`.
+     */
+open func page(user: String, email: String?, form: PageForm, look: Look)throws  -> PageStep  {
+    return try  FfiConverterTypePageStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_page(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterOptionString.lower(email),
+        FfiConverterTypePageForm_lower(form),
+        FfiConverterTypeLook_lower(look),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The HubSpot account that the tables belong to.
+     */
+open func portalId() -> Int64  {
+    return try!  FfiConverterInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_portal_id(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A page's statement, the same for all users, with the parameters of `PageStep.Ask`: to be kept prepared where the
+     * client can. Send it to the server that is written to.
+     */
+open func prepared() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_prepared(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The statement of a page that looks, with the same parameters.
+     */
+open func preparedLook() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_prepared_look(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The second statement of a page whose user shares a contact, or did.
+     */
+open func preparedWalk() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_prepared_walk(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Asks for nobody, by all that a page asks for: for a check of the tables and of the app's connection.
+     */
+open func probe() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_probe(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * How long a worker waits after it has seen a change, in milliseconds.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+open func quietPeriod(answer: String)throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_quiet_period(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What came of an errand that writes nothing.
+     *
+     * # Errors
+     * The errand's, and `wrong_portal`, `wrong_secret`, `newer_schema`, `tables_unusable` of an answer that is not
+     * believed.
+     */
+open func read(errand: Errand, answer: String)throws  -> Outcome  {
+    return try  FfiConverterTypeOutcome_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_read(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeErrand_lower(errand),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Ends a lease: a statement that gives a row if the holder had it still.
+     *
+     * # Errors
+     * `invalid_user_key`.
+     */
+open func release(user: String, lease: Int64)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_release(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterInt64.lower(lease),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What the page may say by the answer; none: nobody answered.
+     *
+     * # Errors
+     * As `page`, and `invalid_option` of a nonce. What cannot be believed is a page that says less.
+     */
+open func reply(user: String, email: String?, form: PageForm, look: Look, answer: String?)throws  -> PageStep  {
+    return try  FfiConverterTypePageStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_reply(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(user),
+        FfiConverterOptionString.lower(email),
+        FfiConverterTypePageForm_lower(form),
+        FfiConverterTypeLook_lower(look),
+        FfiConverterOptionString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Says that a change is committed, for whoever has seen the COMMIT succeed; in a transaction of its own.
+     *
+     * # Errors
+     * `unknown_change`.
+     */
+open func see(change: Int64)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_see(
+            self.uniffiCloneHandle(),
+        FfiConverterInt64.lower(change),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What every process runs when it begins: the first sets the tables up, unless somebody has, the second writes its
+     * page deadline down, the third gives a text for `take_key`.
+     *
+     * # Errors
+     * `storage`: there are no random numbers.
+     */
+open func setUp()throws  -> [String]  {
+    return try  FfiConverterSequenceString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_set_up(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The page after a sign-out.
+     *
+     * # Errors
+     * `invalid_option` of a nonce.
+     */
+open func signedOutPage(form: PageForm)throws  -> PageStep  {
+    return try  FfiConverterTypePageStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_signed_out_page(
+            self.uniffiCloneHandle(),
+        FfiConverterTypePageForm_lower(form),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The changes of an answer to `ask_stale_changes`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+open func staleChanges(answer: String)throws  -> [StaleChange]  {
+    return try  FfiConverterSequenceTypeStaleChange.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_stale_changes(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The questions of an errand.
+     *
+     * # Errors
+     * Those of what it is about; then there is nothing to ask.
+     */
+open func steps(errand: Errand)throws  -> Steps  {
+    return try  FfiConverterTypeSteps_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_steps(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeErrand_lower(errand),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Takes the key that the tables have. The statement that comes back, if one does, is to be run.
+     *
+     * # Errors
+     * `wrong_portal`, `wrong_secret`, `newer_schema`, `tables_unusable`.
+     */
+open func takeKey(text: String)throws  -> String?  {
+    return try  FfiConverterOptionString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_take_key(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What is to be run now and then, each by itself and in no transaction of the app's.
+     */
+open func upkeep() -> [String]  {
+    return try!  FfiConverterSequenceString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_upkeep(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The users of an answer to `ask_users_to_read` of the same `confirmed` and `older_than_ms`.
+     *
+     * # Errors
+     * Those of an answer that is not believed.
+     */
+open func usersToRead(confirmed: Bool, olderThanMs: UInt64, answer: String)throws  -> UsersToReadPart  {
+    return try  FfiConverterTypeUsersToReadPart_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_users_to_read(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(confirmed),
+        FfiConverterUInt64.lower(olderThanMs),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStatements: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = Statements
+
+    public static func lift(_ handle: UInt64) throws -> Statements {
+        return Statements(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: Statements) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Statements {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: Statements, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatements_lift(_ handle: UInt64) throws -> Statements {
+    return try FfiConverterTypeStatements.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatements_lower(_ value: Statements) -> UInt64 {
+    return FfiConverterTypeStatements.lower(value)
+}
+
+
+
+
 /**
  * A user whose contact is in question.
  */
@@ -1801,6 +2703,75 @@ public func FfiConverterTypeConflict_lift(_ buf: RustBuffer) throws -> Conflict 
 #endif
 public func FfiConverterTypeConflict_lower(_ value: Conflict) -> RustBuffer {
     return FfiConverterTypeConflict.lower(value)
+}
+
+
+/**
+ * Some of a list, and from where it goes on.
+ */
+public struct ConflictsPart: Equatable, Hashable {
+    /**
+     * The conflicts.
+     */
+    public let conflicts: [Conflict]
+    /**
+     * The `after` of the next part; none: that was the last. Fewer than were asked for are not the end.
+     */
+    public let next: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The conflicts.
+         */conflicts: [Conflict], 
+        /**
+         * The `after` of the next part; none: that was the last. Fewer than were asked for are not the end.
+         */next: String?) {
+        self.conflicts = conflicts
+        self.next = next
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ConflictsPart: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeConflictsPart: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ConflictsPart {
+        return
+            try ConflictsPart(
+                conflicts: FfiConverterSequenceTypeConflict.read(from: &buf), 
+                next: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ConflictsPart, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeConflict.write(value.conflicts, into: &buf)
+        FfiConverterOptionString.write(value.next, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflictsPart_lift(_ buf: RustBuffer) throws -> ConflictsPart {
+    return try FfiConverterTypeConflictsPart.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConflictsPart_lower(_ value: ConflictsPart) -> RustBuffer {
+    return FfiConverterTypeConflictsPart.lower(value)
 }
 
 
@@ -2018,6 +2989,154 @@ public func FfiConverterTypeExplanation_lift(_ buf: RustBuffer) throws -> Explan
 #endif
 public func FfiConverterTypeExplanation_lower(_ value: Explanation) -> RustBuffer {
     return FfiConverterTypeExplanation.lower(value)
+}
+
+
+/**
+ * An error, as a value.
+ */
+public struct Failure: Equatable, Hashable {
+    public let code: String
+    public let number: Int32
+    public let text: String
+    public let vid: Int64?
+    public let retryAfterMs: UInt64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(code: String, number: Int32, text: String, vid: Int64?, retryAfterMs: UInt64?) {
+        self.code = code
+        self.number = number
+        self.text = text
+        self.vid = vid
+        self.retryAfterMs = retryAfterMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Failure: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Failure {
+        return
+            try Failure(
+                code: FfiConverterString.read(from: &buf), 
+                number: FfiConverterInt32.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf), 
+                vid: FfiConverterOptionInt64.read(from: &buf), 
+                retryAfterMs: FfiConverterOptionUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Failure, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.code, into: &buf)
+        FfiConverterInt32.write(value.number, into: &buf)
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterOptionInt64.write(value.vid, into: &buf)
+        FfiConverterOptionUInt64.write(value.retryAfterMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFailure_lift(_ buf: RustBuffer) throws -> Failure {
+    return try FfiConverterTypeFailure.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFailure_lower(_ value: Failure) -> RustBuffer {
+    return FfiConverterTypeFailure.lower(value)
+}
+
+
+/**
+ * What came of an errand, and what writes it.
+ */
+public struct Finished: Equatable, Hashable {
+    /**
+     * What came of it.
+     */
+    public let outcome: Outcome
+    /**
+     * What is to be raised once the transaction is committed.
+     */
+    public let refused: Failure?
+    /**
+     * To be run, in this order, in the same transaction.
+     */
+    public let statements: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What came of it.
+         */outcome: Outcome, 
+        /**
+         * What is to be raised once the transaction is committed.
+         */refused: Failure?, 
+        /**
+         * To be run, in this order, in the same transaction.
+         */statements: [String]) {
+        self.outcome = outcome
+        self.refused = refused
+        self.statements = statements
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Finished: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFinished: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Finished {
+        return
+            try Finished(
+                outcome: FfiConverterTypeOutcome.read(from: &buf), 
+                refused: FfiConverterOptionTypeFailure.read(from: &buf), 
+                statements: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Finished, into buf: inout [UInt8]) {
+        FfiConverterTypeOutcome.write(value.outcome, into: &buf)
+        FfiConverterOptionTypeFailure.write(value.refused, into: &buf)
+        FfiConverterSequenceString.write(value.statements, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinished_lift(_ buf: RustBuffer) throws -> Finished {
+    return try FfiConverterTypeFinished.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinished_lower(_ value: Finished) -> RustBuffer {
+    return FfiConverterTypeFinished.lower(value)
 }
 
 
@@ -2245,6 +3364,174 @@ public func FfiConverterTypeImportRow_lift(_ buf: RustBuffer) throws -> ImportRo
 #endif
 public func FfiConverterTypeImportRow_lower(_ value: ImportRow) -> RustBuffer {
     return FfiConverterTypeImportRow.lower(value)
+}
+
+
+/**
+ * What was answered from memory.
+ */
+public struct Kept: Equatable, Hashable {
+    /**
+     * Pages that memory answered.
+     */
+    public let hits: UInt64
+    /**
+     * Answers that brought it up to date.
+     */
+    public let looks: UInt64
+    /**
+     * How often everything was forgotten, since it could not be shown that nothing was missed.
+     */
+    public let forgotten: UInt64
+    /**
+     * Users in it.
+     */
+    public let entries: UInt64
+    /**
+     * What they take.
+     */
+    public let bytes: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Pages that memory answered.
+         */hits: UInt64, 
+        /**
+         * Answers that brought it up to date.
+         */looks: UInt64, 
+        /**
+         * How often everything was forgotten, since it could not be shown that nothing was missed.
+         */forgotten: UInt64, 
+        /**
+         * Users in it.
+         */entries: UInt64, 
+        /**
+         * What they take.
+         */bytes: UInt64) {
+        self.hits = hits
+        self.looks = looks
+        self.forgotten = forgotten
+        self.entries = entries
+        self.bytes = bytes
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Kept: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeKept: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Kept {
+        return
+            try Kept(
+                hits: FfiConverterUInt64.read(from: &buf), 
+                looks: FfiConverterUInt64.read(from: &buf), 
+                forgotten: FfiConverterUInt64.read(from: &buf), 
+                entries: FfiConverterUInt64.read(from: &buf), 
+                bytes: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Kept, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.hits, into: &buf)
+        FfiConverterUInt64.write(value.looks, into: &buf)
+        FfiConverterUInt64.write(value.forgotten, into: &buf)
+        FfiConverterUInt64.write(value.entries, into: &buf)
+        FfiConverterUInt64.write(value.bytes, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKept_lift(_ buf: RustBuffer) throws -> Kept {
+    return try FfiConverterTypeKept.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeKept_lower(_ value: Kept) -> RustBuffer {
+    return FfiConverterTypeKept.lower(value)
+}
+
+
+/**
+ * When a page began to ask, by two clocks: take one by `look` before its statement is sent.
+ */
+public struct Look: Equatable, Hashable {
+    /**
+     * Milliseconds since 1970.
+     */
+    public let atMs: Int64
+    /**
+     * Milliseconds of a clock that goes on while the machine sleeps.
+     */
+    public let sinceBootMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Milliseconds since 1970.
+         */atMs: Int64, 
+        /**
+         * Milliseconds of a clock that goes on while the machine sleeps.
+         */sinceBootMs: Int64) {
+        self.atMs = atMs
+        self.sinceBootMs = sinceBootMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Look: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLook: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Look {
+        return
+            try Look(
+                atMs: FfiConverterInt64.read(from: &buf), 
+                sinceBootMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Look, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.atMs, into: &buf)
+        FfiConverterInt64.write(value.sinceBootMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLook_lift(_ buf: RustBuffer) throws -> Look {
+    return try FfiConverterTypeLook.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLook_lower(_ value: Look) -> RustBuffer {
+    return FfiConverterTypeLook.lower(value)
 }
 
 
@@ -2861,6 +4148,144 @@ public func FfiConverterTypeStats_lower(_ value: Stats) -> RustBuffer {
 
 
 /**
+ * The two questions of an errand that writes, in its order.
+ */
+public struct Steps: Equatable, Hashable {
+    /**
+     * Waits for others who write of the same users and contacts, in a READ COMMITTED transaction.
+     */
+    public let lock: String
+    /**
+     * Asks, as a statement of its own: its one text goes to `finish`, or to `read`.
+     */
+    public let ask: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Waits for others who write of the same users and contacts, in a READ COMMITTED transaction.
+         */lock: String, 
+        /**
+         * Asks, as a statement of its own: its one text goes to `finish`, or to `read`.
+         */ask: String) {
+        self.lock = lock
+        self.ask = ask
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Steps: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSteps: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Steps {
+        return
+            try Steps(
+                lock: FfiConverterString.read(from: &buf), 
+                ask: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Steps, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.lock, into: &buf)
+        FfiConverterString.write(value.ask, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSteps_lift(_ buf: RustBuffer) throws -> Steps {
+    return try FfiConverterTypeSteps.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSteps_lower(_ value: Steps) -> RustBuffer {
+    return FfiConverterTypeSteps.lower(value)
+}
+
+
+/**
+ * A number that names a change or a lease, and a statement to be run.
+ */
+public struct Tokened: Equatable, Hashable {
+    /**
+     * The token.
+     */
+    public let token: Int64
+    /**
+     * The statement.
+     */
+    public let statement: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The token.
+         */token: Int64, 
+        /**
+         * The statement.
+         */statement: String) {
+        self.token = token
+        self.statement = statement
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Tokened: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTokened: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Tokened {
+        return
+            try Tokened(
+                token: FfiConverterInt64.read(from: &buf), 
+                statement: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Tokened, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.token, into: &buf)
+        FfiConverterString.write(value.statement, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTokened_lift(_ buf: RustBuffer) throws -> Tokened {
+    return try FfiConverterTypeTokened.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTokened_lower(_ value: Tokened) -> RustBuffer {
+    return FfiConverterTypeTokened.lower(value)
+}
+
+
+/**
  * A linked user whose contact is to be read.
  */
 public struct UserToRead: Equatable, Hashable {
@@ -2936,6 +4361,75 @@ public func FfiConverterTypeUserToRead_lift(_ buf: RustBuffer) throws -> UserToR
 #endif
 public func FfiConverterTypeUserToRead_lower(_ value: UserToRead) -> RustBuffer {
     return FfiConverterTypeUserToRead.lower(value)
+}
+
+
+/**
+ * Some of a list, and from where it goes on.
+ */
+public struct UsersToReadPart: Equatable, Hashable {
+    /**
+     * The users.
+     */
+    public let users: [UserToRead]
+    /**
+     * The `after` of the next part; none: that was the last. Fewer users than were asked for are not the end.
+     */
+    public let next: Int64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The users.
+         */users: [UserToRead], 
+        /**
+         * The `after` of the next part; none: that was the last. Fewer users than were asked for are not the end.
+         */next: Int64?) {
+        self.users = users
+        self.next = next
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension UsersToReadPart: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUsersToReadPart: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UsersToReadPart {
+        return
+            try UsersToReadPart(
+                users: FfiConverterSequenceTypeUserToRead.read(from: &buf), 
+                next: FfiConverterOptionInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: UsersToReadPart, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeUserToRead.write(value.users, into: &buf)
+        FfiConverterOptionInt64.write(value.next, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUsersToReadPart_lift(_ buf: RustBuffer) throws -> UsersToReadPart {
+    return try FfiConverterTypeUsersToReadPart.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUsersToReadPart_lower(_ value: UsersToReadPart) -> RustBuffer {
+    return FfiConverterTypeUsersToReadPart.lower(value)
 }
 
 
@@ -3016,6 +4510,654 @@ public func FfiConverterTypeWebhookReport_lift(_ buf: RustBuffer) throws -> Webh
 public func FfiConverterTypeWebhookReport_lower(_ value: WebhookReport) -> RustBuffer {
     return FfiConverterTypeWebhookReport.lower(value)
 }
+
+
+/**
+ * One thing to be learnt, done or asked. Each is the method of that name of `Vidcache`. Users are text, an integer in
+ * decimal.
+ */
+
+public enum Errand: Equatable, Hashable {
+    
+    /**
+     * `link`, or, `shared`, `link_shared`. Gives `Done`.
+     */
+    case link(user: String, vid: Int64, shared: Bool
+    )
+    /**
+     * Gives `Recorded`.
+     */
+    case record(user: String, answer: Data, change: Int64?, askedAtMs: Int64?
+    )
+    /**
+     * Gives `Observed`.
+     */
+    case observe(answer: Data, askedAtMs: Int64?
+    )
+    /**
+     * `apply_webhook`. Gives `WebhookApplied`.
+     */
+    case applyWebhook(body: Data
+    )
+    /**
+     * `import_users`, some hundred at a time. Gives `Imported`.
+     */
+    case importUsers(rows: [ImportRow]
+    )
+    /**
+     * `abandon_email_change`. Gives `Done`.
+     */
+    case abandon(user: String, change: Int64
+    )
+    /**
+     * Gives `Done`.
+     */
+    case endConflict(user: String
+    )
+    /**
+     * Gives `Flag`.
+     */
+    case forget(user: String
+    )
+    /**
+     * Whether HubSpot may be told of the change, after the quiet period or after `at_least_ms`, whichever is longer.
+     * To be read, with the user's lease. Gives `Turn`.
+     */
+    case turn(user: String, change: Int64, atLeastMs: UInt64
+    )
+    /**
+     * `is_change_outstanding`. To be read. Gives `Flag`.
+     */
+    case isOutstanding(user: String, change: Int64
+    )
+    /**
+     * Of each user which contact they are; some thousand at a time. To be read. Gives `Identities`.
+     */
+    case resolve(users: [String]
+    )
+    /**
+     * Whether a page or a worker could depend on anything that is known of the user. To be read. Gives `Flag`.
+     */
+    case knows(user: String
+    )
+    /**
+     * To be read. Gives `Text`.
+     */
+    case refusal(user: String
+    )
+    /**
+     * To be read. Gives `Explained`.
+     */
+    case explain(user: String, email: String?
+    )
+    /**
+     * To be read. Gives `Text`.
+     */
+    case export(user: String
+    )
+    /**
+     * To be read. Gives `Texts`.
+     */
+    case usersOf(vid: Int64
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Errand: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeErrand: FfiConverterRustBuffer {
+    typealias SwiftType = Errand
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Errand {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .link(user: try FfiConverterString.read(from: &buf), vid: try FfiConverterInt64.read(from: &buf), shared: try FfiConverterBool.read(from: &buf)
+        )
+        
+        case 2: return .record(user: try FfiConverterString.read(from: &buf), answer: try FfiConverterData.read(from: &buf), change: try FfiConverterOptionInt64.read(from: &buf), askedAtMs: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 3: return .observe(answer: try FfiConverterData.read(from: &buf), askedAtMs: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 4: return .applyWebhook(body: try FfiConverterData.read(from: &buf)
+        )
+        
+        case 5: return .importUsers(rows: try FfiConverterSequenceTypeImportRow.read(from: &buf)
+        )
+        
+        case 6: return .abandon(user: try FfiConverterString.read(from: &buf), change: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 7: return .endConflict(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 8: return .forget(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 9: return .turn(user: try FfiConverterString.read(from: &buf), change: try FfiConverterInt64.read(from: &buf), atLeastMs: try FfiConverterUInt64.read(from: &buf)
+        )
+        
+        case 10: return .isOutstanding(user: try FfiConverterString.read(from: &buf), change: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 11: return .resolve(users: try FfiConverterSequenceString.read(from: &buf)
+        )
+        
+        case 12: return .knows(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 13: return .refusal(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 14: return .explain(user: try FfiConverterString.read(from: &buf), email: try FfiConverterOptionString.read(from: &buf)
+        )
+        
+        case 15: return .export(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 16: return .usersOf(vid: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Errand, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .link(user,vid,shared):
+            writeInt(&buf, Int32(1))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterInt64.write(vid, into: &buf)
+            FfiConverterBool.write(shared, into: &buf)
+            
+        
+        case let .record(user,answer,change,askedAtMs):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterData.write(answer, into: &buf)
+            FfiConverterOptionInt64.write(change, into: &buf)
+            FfiConverterOptionInt64.write(askedAtMs, into: &buf)
+            
+        
+        case let .observe(answer,askedAtMs):
+            writeInt(&buf, Int32(3))
+            FfiConverterData.write(answer, into: &buf)
+            FfiConverterOptionInt64.write(askedAtMs, into: &buf)
+            
+        
+        case let .applyWebhook(body):
+            writeInt(&buf, Int32(4))
+            FfiConverterData.write(body, into: &buf)
+            
+        
+        case let .importUsers(rows):
+            writeInt(&buf, Int32(5))
+            FfiConverterSequenceTypeImportRow.write(rows, into: &buf)
+            
+        
+        case let .abandon(user,change):
+            writeInt(&buf, Int32(6))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterInt64.write(change, into: &buf)
+            
+        
+        case let .endConflict(user):
+            writeInt(&buf, Int32(7))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .forget(user):
+            writeInt(&buf, Int32(8))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .turn(user,change,atLeastMs):
+            writeInt(&buf, Int32(9))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterInt64.write(change, into: &buf)
+            FfiConverterUInt64.write(atLeastMs, into: &buf)
+            
+        
+        case let .isOutstanding(user,change):
+            writeInt(&buf, Int32(10))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterInt64.write(change, into: &buf)
+            
+        
+        case let .resolve(users):
+            writeInt(&buf, Int32(11))
+            FfiConverterSequenceString.write(users, into: &buf)
+            
+        
+        case let .knows(user):
+            writeInt(&buf, Int32(12))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .refusal(user):
+            writeInt(&buf, Int32(13))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .explain(user,email):
+            writeInt(&buf, Int32(14))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterOptionString.write(email, into: &buf)
+            
+        
+        case let .export(user):
+            writeInt(&buf, Int32(15))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .usersOf(vid):
+            writeInt(&buf, Int32(16))
+            FfiConverterInt64.write(vid, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeErrand_lift(_ buf: RustBuffer) throws -> Errand {
+    return try FfiConverterTypeErrand.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeErrand_lower(_ value: Errand) -> RustBuffer {
+    return FfiConverterTypeErrand.lower(value)
+}
+
+
+
+/**
+ * What came of an errand.
+ */
+
+public enum Outcome: Equatable, Hashable {
+    
+    /**
+     * Done, and there is nothing to say of it.
+     */
+    case done
+    case flag(value: Bool
+    )
+    case recorded(recorded: Recorded
+    )
+    case observed(observed: Observed
+    )
+    case webhookApplied(report: WebhookReport
+    )
+    case imported(report: ImportReport
+    )
+    /**
+     * `ended`: there is nothing to tell. `see`: run `statement`, outside of any transaction, and ask again a quiet
+     * period later. `wait`: ask again in `wait_ms`. `now`: tell HubSpot.
+     */
+    case turn(turn: String, waitMs: UInt64?, statement: String?
+    )
+    case identities(identities: [Identity?]
+    )
+    case text(text: String?
+    )
+    case texts(texts: [String]
+    )
+    case explained(explanation: Explanation
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Outcome: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOutcome: FfiConverterRustBuffer {
+    typealias SwiftType = Outcome
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Outcome {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .done
+        
+        case 2: return .flag(value: try FfiConverterBool.read(from: &buf)
+        )
+        
+        case 3: return .recorded(recorded: try FfiConverterTypeRecorded.read(from: &buf)
+        )
+        
+        case 4: return .observed(observed: try FfiConverterTypeObserved.read(from: &buf)
+        )
+        
+        case 5: return .webhookApplied(report: try FfiConverterTypeWebhookReport.read(from: &buf)
+        )
+        
+        case 6: return .imported(report: try FfiConverterTypeImportReport.read(from: &buf)
+        )
+        
+        case 7: return .turn(turn: try FfiConverterString.read(from: &buf), waitMs: try FfiConverterOptionUInt64.read(from: &buf), statement: try FfiConverterOptionString.read(from: &buf)
+        )
+        
+        case 8: return .identities(identities: try FfiConverterSequenceOptionTypeIdentity.read(from: &buf)
+        )
+        
+        case 9: return .text(text: try FfiConverterOptionString.read(from: &buf)
+        )
+        
+        case 10: return .texts(texts: try FfiConverterSequenceString.read(from: &buf)
+        )
+        
+        case 11: return .explained(explanation: try FfiConverterTypeExplanation.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Outcome, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .done:
+            writeInt(&buf, Int32(1))
+        
+        
+        case let .flag(value):
+            writeInt(&buf, Int32(2))
+            FfiConverterBool.write(value, into: &buf)
+            
+        
+        case let .recorded(recorded):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeRecorded.write(recorded, into: &buf)
+            
+        
+        case let .observed(observed):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeObserved.write(observed, into: &buf)
+            
+        
+        case let .webhookApplied(report):
+            writeInt(&buf, Int32(5))
+            FfiConverterTypeWebhookReport.write(report, into: &buf)
+            
+        
+        case let .imported(report):
+            writeInt(&buf, Int32(6))
+            FfiConverterTypeImportReport.write(report, into: &buf)
+            
+        
+        case let .turn(turn,waitMs,statement):
+            writeInt(&buf, Int32(7))
+            FfiConverterString.write(turn, into: &buf)
+            FfiConverterOptionUInt64.write(waitMs, into: &buf)
+            FfiConverterOptionString.write(statement, into: &buf)
+            
+        
+        case let .identities(identities):
+            writeInt(&buf, Int32(8))
+            FfiConverterSequenceOptionTypeIdentity.write(identities, into: &buf)
+            
+        
+        case let .text(text):
+            writeInt(&buf, Int32(9))
+            FfiConverterOptionString.write(text, into: &buf)
+            
+        
+        case let .texts(texts):
+            writeInt(&buf, Int32(10))
+            FfiConverterSequenceString.write(texts, into: &buf)
+            
+        
+        case let .explained(explanation):
+            writeInt(&buf, Int32(11))
+            FfiConverterTypeExplanation.write(explanation, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOutcome_lift(_ buf: RustBuffer) throws -> Outcome {
+    return try FfiConverterTypeOutcome.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOutcome_lower(_ value: Outcome) -> RustBuffer {
+    return FfiConverterTypeOutcome.lower(value)
+}
+
+
+
+/**
+ * In which form a page is wanted.
+ */
+
+public enum PageForm: Equatable, Hashable {
+    
+    /**
+     * The decision alone.
+     */
+    case decision
+    /**
+     * HTML, with the nonce of the page's Content-Security-Policy.
+     */
+    case snippet(
+        /**
+         * The nonce, or none.
+         */nonce: String?
+    )
+    /**
+     * JSON, for a page that the app makes itself.
+     */
+    case data
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension PageForm: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePageForm: FfiConverterRustBuffer {
+    typealias SwiftType = PageForm
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PageForm {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .decision
+        
+        case 2: return .snippet(nonce: try FfiConverterOptionString.read(from: &buf)
+        )
+        
+        case 3: return .data
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: PageForm, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .decision:
+            writeInt(&buf, Int32(1))
+        
+        
+        case let .snippet(nonce):
+            writeInt(&buf, Int32(2))
+            FfiConverterOptionString.write(nonce, into: &buf)
+            
+        
+        case .data:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePageForm_lift(_ buf: RustBuffer) throws -> PageForm {
+    return try FfiConverterTypePageForm.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePageForm_lower(_ value: PageForm) -> RustBuffer {
+    return FfiConverterTypePageForm.lower(value)
+}
+
+
+
+/**
+ * What is to be done next for a page.
+ */
+
+public enum PageStep: Equatable, Hashable {
+    
+    /**
+     * Ask by `prepared`, or, `looks`, by `prepared_look`. The answer goes to `reply`, with the same look.
+     */
+    case ask(
+        /**
+         * Whether it is asked besides what others have written, as now and then where answers are kept.
+         */looks: Bool, 
+        /**
+         * What stands for `$1`, and, where answers are kept, for `$2`: texts of hexadecimal digits and `/:,` alone,
+         * which may be put into the statement between apostrophes.
+         */parameters: [String]
+    )
+    /**
+     * Ask once more, by `prepared_walk` with the same parameters. Its answer is the last.
+     */
+    case more
+    /**
+     * The page.
+     */
+    case page(
+        /**
+         * What it may say.
+         */decision: Decision, 
+        /**
+         * In the form that was wanted; none for `Decision`.
+         */text: String?, 
+        /**
+         * Why the database's answer was not believed, if it was not; to be reported.
+         */why: Failure?
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension PageStep: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePageStep: FfiConverterRustBuffer {
+    typealias SwiftType = PageStep
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PageStep {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .ask(looks: try FfiConverterBool.read(from: &buf), parameters: try FfiConverterSequenceString.read(from: &buf)
+        )
+        
+        case 2: return .more
+        
+        case 3: return .page(decision: try FfiConverterTypeDecision.read(from: &buf), text: try FfiConverterOptionString.read(from: &buf), why: try FfiConverterOptionTypeFailure.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: PageStep, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .ask(looks,parameters):
+            writeInt(&buf, Int32(1))
+            FfiConverterBool.write(looks, into: &buf)
+            FfiConverterSequenceString.write(parameters, into: &buf)
+            
+        
+        case .more:
+            writeInt(&buf, Int32(2))
+        
+        
+        case let .page(decision,text,why):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeDecision.write(decision, into: &buf)
+            FfiConverterOptionString.write(text, into: &buf)
+            FfiConverterOptionTypeFailure.write(why, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePageStep_lift(_ buf: RustBuffer) throws -> PageStep {
+    return try FfiConverterTypePageStep.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePageStep_lower(_ value: PageStep) -> RustBuffer {
+    return FfiConverterTypePageStep.lower(value)
+}
+
 
 
 /**
@@ -3240,6 +5382,30 @@ fileprivate struct FfiConverterOptionData: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeFailure: FfiConverterRustBuffer {
+    typealias SwiftType = Failure?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFailure.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFailure.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeIdentity: FfiConverterRustBuffer {
     typealias SwiftType = Identity?
 
@@ -3256,6 +5422,30 @@ fileprivate struct FfiConverterOptionTypeIdentity: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeIdentity.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeKept: FfiConverterRustBuffer {
+    typealias SwiftType = Kept?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeKept.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeKept.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -3509,6 +5699,31 @@ fileprivate struct FfiConverterSequenceTypeUserToRead: FfiConverterRustBuffer {
         return seq
     }
 }
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceOptionTypeIdentity: FfiConverterRustBuffer {
+    typealias SwiftType = [Identity?]
+
+    public static func write(_ value: [Identity?], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterOptionTypeIdentity.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Identity?] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Identity?]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterOptionTypeIdentity.read(from: &buf))
+        }
+        return seq
+    }
+}
 /**
  * The library's version: a language's own layer refuses to work with another than its own.
  */
@@ -3708,7 +5923,115 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_snippet() != 22424) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_anonymous_page() != 37540) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_ask_conflicts() != 41949) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_ask_quiet_period() != 29783) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_ask_stale_changes() != 49667) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_ask_users_to_read() != 1285) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_begin() != 44280) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_conflicts() != 42157) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_copy() != 43425) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_create() != 16345) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_distrust() != 51911) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_doubt_all() != 21584) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_failure() != 55471) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_finish() != 49755) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_kept() != 64363) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_lease() != 59329) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_look() != 27899) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_made_at_ms() != 40602) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_page() != 46653) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_portal_id() != 30124) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_prepared() != 48067) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_prepared_look() != 2612) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_prepared_walk() != 41078) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_probe() != 4881) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_quiet_period() != 9322) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_read() != 20810) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_release() != 54239) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_reply() != 37202) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_see() != 10208) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_set_up() != 49637) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_signed_out_page() != 56027) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_stale_changes() != 49056) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_steps() != 53685) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_take_key() != 4864) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_upkeep() != 59594) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_users_to_read() != 48460) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_vidcache_uniffi_checksum_constructor_vidcache_open() != 13753) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_constructor_statements_open() != 44541) {
         return InitializationResult.apiChecksumMismatch
     }
 

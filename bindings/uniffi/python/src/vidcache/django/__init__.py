@@ -22,7 +22,7 @@ above Django's ConditionalGetMiddleware, which gives an ETag to what has none; `
 from __future__ import annotations
 
 import threading
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from django.conf import settings as of_django
 from django.core.signals import setting_changed
@@ -30,28 +30,40 @@ from django.core.signals import setting_changed
 from .. import _page
 from ..cache import Cache
 from .declaration import declaration_of, has_vid
-from .settings import configuration, given, no_store
+from .settings import configuration, given, in_database, no_store
+
+if TYPE_CHECKING:
+    from .database.store import Database
 
 _lock = threading.Lock()
-_cache: Optional[Cache] = None
+_cache: Union[Cache, Database, None] = None
 
 
-def get_cache() -> Cache:
-    """The project's cache, opened when first asked for. Raises as `vidcache.Cache`, and ImproperlyConfigured."""
+def get_cache() -> Union[Cache, Database]:
+    """The project's cache, opened when first asked for: of a file, or, with `"store": "database"`, of the project's own
+    PostgreSQL. Raises as `vidcache.Cache`, or `vidcache.django.database.store.Database`, and ImproperlyConfigured."""
     global _cache
     found = _cache
     if found is None:
         with _lock:
             if _cache is None:
-                _cache = Cache(**configuration())
-                passing = None if of_django.DEBUG else _cache.stats().passing
-                if passing is not None:
-                    _page.logger.warning(
-                        "VIDCACHE: the file is on %s, and everything that it knows with it: mount a volume at its folder",
-                        passing,
-                    )
+                _cache = _of_database() if in_database() else _of_file()
             found = _cache
     return found
+
+
+def _of_file() -> Cache:
+    cache = Cache(**configuration())
+    passing = None if of_django.DEBUG else cache.stats().passing
+    if passing is not None:
+        _page.logger.warning("VIDCACHE: the file is on %s, and everything that it knows with it: mount a volume at its folder", passing)
+    return cache
+
+
+def _of_database() -> Database:
+    from .database.store import Database  # It asks Django for a connection, which a file does not.
+
+    return Database(**configuration())
 
 
 def hubspot_tracking_data(request: Any) -> dict[str, Any]:

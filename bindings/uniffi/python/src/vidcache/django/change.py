@@ -14,8 +14,9 @@ from typing import Any, Optional
 from django.db import connections, transaction
 
 from .._page import report
+from ..cache import Cache
 from ..errors import VidcacheError
-from . import get_cache, unavailable
+from . import get_cache, settings, unavailable
 from .declaration import Declaration
 
 
@@ -140,13 +141,21 @@ def begin(declaration: Declaration, user: Any, using: str) -> Optional[int]:
     key = declaration.user_key(user)
     token: Optional[int] = None
     try:
-        token = get_cache().begin_email_change(key)
+        cache = get_cache()
+        if isinstance(cache, Cache):
+            token = cache.begin_email_change(key)
+        else:
+            token = cache.begin_email_change(key, using=using, apart=settings.saves_without_file())
     except (VidcacheError, OSError) as error:
         if not unavailable.saves(error):
             raise
     job = queue.payload(declaration, user, change=token, before=declaration.email_of(user), unbegun=token is None)
 
     def enqueue() -> None:
+        if token is not None and not isinstance(cache, Cache):
+            # Pages know of the change from now on.
+            outcome = f"user {key}: the job has to come twice, since nobody wrote down when the change was committed"
+            quietly(outcome, lambda: cache.see_email_change(token))
         if token is None:
             outcome = f"user {key}: no job was enqueued, so nobody begins the change: their pages give the id alone"
             quietly(outcome, lambda: queue.enqueue(job, 0))
@@ -155,7 +164,8 @@ def begin(declaration: Declaration, user: Any, using: str) -> Optional[int]:
             quietly(outcome, lambda: queue.enqueue(job, queue.quiet_period()))
 
     def abandon() -> None:
-        if token is not None:
+        # In the project's database it was rolled back with everything else.
+        if token is not None and isinstance(cache, Cache):
             outcome = f"user {key}: a change was not abandoned, so it stays outstanding"
             quietly(outcome, lambda: get_cache().abandon_email_change(key, token))
 

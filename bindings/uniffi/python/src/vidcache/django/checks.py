@@ -7,6 +7,7 @@ import importlib.util
 import os
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
@@ -16,7 +17,7 @@ from .. import _input
 from ..errors import CannotOpen, InvalidOption, InvalidSecret
 from . import configuration, no_store
 from .declaration import declaration_of, declared
-from .settings import access_token, configured, enqueue, given, saves_without_file
+from .settings import access_token, configured, enqueue, given, in_database, saves_without_file
 from .webhook_address import problem as problem_of_address
 from .webhook_address import webhook_url
 
@@ -27,17 +28,7 @@ def check(**_: Any) -> list[checks.CheckMessage]:
         found = configuration()
     except ImproperlyConfigured as error:
         return [checks.Error(str(error), id="vidcache.E001")]
-    problems: list[checks.CheckMessage] = []
-    try:
-        folder = os.fsdecode(os.path.dirname(os.path.abspath(_input.path(found["path"]))))
-        if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
-            problem = f"VIDCACHE: {folder} is no folder that this process may write to"
-            problems.append(checks.Error(problem, id="vidcache.E002"))
-        elif os.path.exists(found["path"]) and not os.access(found["path"], os.R_OK | os.W_OK):
-            problem = f"VIDCACHE: {os.fsdecode(found['path'])} is there, and this process may not write to it"
-            problems.append(checks.Error(problem, id="vidcache.E002"))
-    except CannotOpen:
-        problems.append(checks.Error("VIDCACHE's path must be a str, bytes or os.PathLike", id="vidcache.E002"))
+    problems: list[checks.CheckMessage] = _of_database(found) if in_database() else _of_file(found)
     try:
         # As the library takes it: what counts is its bytes.
         secret = _input.secret(found.get("secret") or None)
@@ -91,13 +82,44 @@ def check(**_: Any) -> list[checks.CheckMessage]:
     return problems
 
 
+def _of_file(found: dict[str, Any]) -> list[checks.CheckMessage]:
+    problems: list[checks.CheckMessage] = []
+    try:
+        folder = os.fsdecode(os.path.dirname(os.path.abspath(_input.path(found["path"]))))
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"VIDCACHE: {folder} is no folder that this process may write to"
+            problems.append(checks.Error(problem, id="vidcache.E002"))
+        elif os.path.exists(found["path"]) and not os.access(found["path"], os.R_OK | os.W_OK):
+            problem = f"VIDCACHE: {os.fsdecode(found['path'])} is there, and this process may not write to it"
+            problems.append(checks.Error(problem, id="vidcache.E002"))
+    except CannotOpen:
+        problems.append(checks.Error("VIDCACHE's path must be a str, bytes or os.PathLike", id="vidcache.E002"))
+    return problems
+
+
+def _of_database(found: dict[str, Any]) -> list[checks.CheckMessage]:
+    problems: list[checks.CheckMessage] = []
+    alias = found.get("database", "default")
+    engine = str(settings.DATABASES.get(alias, {}).get("ENGINE", ""))
+    if alias not in settings.DATABASES:
+        problems.append(checks.Error(f'VIDCACHE["database"] is "{alias}", which DATABASES has not', id="vidcache.E013"))
+    elif "postg" not in engine:
+        problem = f'VIDCACHE["store"] = "database" needs PostgreSQL, and DATABASES["{alias}"] is {engine or "none"}'
+        hint = 'VIDCACHE["path"], the file, serves the processes of one host. Tests need no tables: vidcache.testing.'
+        problems.append(checks.Error(problem, hint=hint, id="vidcache.E013"))
+    if not apps.is_installed("vidcache.django.database"):
+        hint = 'INSTALLED_APPS += ["vidcache.django.database"], then manage.py migrate'
+        problems.append(checks.Error("nobody makes the tables of VIDCACHE's store", hint=hint, id="vidcache.E014"))
+    return problems
+
+
 def _values(found: dict[str, Any]) -> list[checks.CheckMessage]:
     """What the environment gives is text."""
     problems: list[checks.CheckMessage] = []
     if not _input.fits(found["portal_id"]):
         hint = 'int(os.environ["HUBSPOT_PORTAL"])'
         problems.append(checks.Error('VIDCACHE["portal_id"] must be an int, HubSpot\'s number of the account', hint=hint, id="vidcache.E012"))
-    for name in sorted({"page_deadline", "busy_timeout"} & found.keys()):
+    for name in sorted({"page_deadline", "busy_timeout", "max_age"} & found.keys()):
         try:
             _input.milliseconds(found[name], name)
         except InvalidOption:

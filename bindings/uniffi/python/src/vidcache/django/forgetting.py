@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models.signals import post_delete, post_save
 
 from .._page import logger
+from ..cache import Cache
 from . import change, get_cache, settings, unavailable
 from .declaration import Declaration, declaration_of
 
@@ -26,7 +27,10 @@ def watch_all() -> None:
 
 def is_known(key: Any) -> bool:
     """Whether a page or a job of this key could speak of anybody, or would not because of somebody."""
-    return get_cache().resolve(key) is not None or bool(change.changes_of(key)) or change.is_refused(key)
+    cache = get_cache()
+    if not isinstance(cache, Cache):
+        return cache.is_known(key)  # By one statement.
+    return cache.resolve(key) is not None or bool(change.changes_of(key)) or change.is_refused(key)
 
 
 def _saved(sender: Any, instance: Any, created: bool, using: str, **_: Any) -> None:

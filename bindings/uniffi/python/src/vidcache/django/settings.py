@@ -20,8 +20,11 @@ OF_THE_CACHE = frozenset(
     ("path", "portal_id", "secret", "old_secrets", "durable", "busy_timeout", "memory", "page_deadline", "loader_host")
 )
 """Of the setting's keys those that `vidcache.Cache` takes."""
+OF_THE_DATABASE = frozenset(("portal_id", "secret", "old_secrets", "page_deadline", "loader_host", "database", "schema", "max_age", "memory"))
+"""Of the setting's keys those that `Database` takes, with `"store": "database"`."""
 OF_DJANGO = frozenset(
     (
+        "store",
         "user",
         "no_store",
         "queue",
@@ -49,20 +52,34 @@ def given(name: str) -> Any:
 
 def configured() -> bool:
     """Whether there is a setting at all. Without it saves are left as they are; `manage.py check` refuses that."""
-    return given("path") is not None and given("portal_id") is not None
+    return (in_database() or given("path") is not None) and given("portal_id") is not None
+
+
+def in_database() -> bool:
+    """Whether the rows are in the project's own database."""
+    return bool(given("store") == "database")
 
 
 def configuration() -> dict[str, Any]:
-    """`Cache`'s part of the setting. Raises ImproperlyConfigured where it is no dict with a path and a portal_id, or
-    has a key that nothing asks for."""
+    """The part of the setting that `Cache` takes, or with `"store": "database"` `Database`. Raises ImproperlyConfigured
+    where it is no dict with what that needs, or has a key that nothing asks for."""
     found = getattr(settings, "VIDCACHE", None)
-    if not isinstance(found, dict) or not {"path", "portal_id"} <= found.keys():
-        raise ImproperlyConfigured('VIDCACHE must be a dict with "path" and "portal_id"')
-    for name in found.keys() - OF_THE_CACHE - OF_DJANGO:
-        near = get_close_matches(str(name), OF_THE_CACHE | OF_DJANGO, n=1)
+    if isinstance(found, dict) and found.get("store", "file") not in ("file", "database"):
+        raise ImproperlyConfigured('VIDCACHE["store"] is neither "file" nor "database"')
+    ours, others = (OF_THE_DATABASE, OF_THE_CACHE) if in_database() else (OF_THE_CACHE, OF_THE_DATABASE)
+    needed = {"portal_id", "secret"} if in_database() else {"path", "portal_id"}
+    if not isinstance(found, dict) or not needed <= found.keys():
+        also = ' beside "store": "database"' if in_database() else ""
+        raise ImproperlyConfigured(f"VIDCACHE must be a dict with {' and '.join(f'{chr(34)}{name}{chr(34)}' for name in sorted(needed))}{also}")
+    for name in found.keys() - OF_THE_CACHE - OF_THE_DATABASE - OF_DJANGO:
+        near = get_close_matches(str(name), OF_THE_CACHE | OF_THE_DATABASE | OF_DJANGO, n=1)
         meant = f': did you mean "{near[0]}"?' if near else ""
         raise ImproperlyConfigured(f'VIDCACHE has "{name}", which is none of its keys{meant}')
-    return {name: value for name, value in found.items() if name in OF_THE_CACHE}
+    if not in_database():
+        for name in found.keys() & (others - ours):
+            raise ImproperlyConfigured(f'VIDCACHE has "{name}", which says nothing without "store": "database"')
+    # What a file alone has says nothing any more: a project may keep it until all its processes have changed over.
+    return {name: value for name, value in found.items() if name in ours}
 
 
 def no_store() -> bool:

@@ -9,7 +9,8 @@ with a lost file or a lost job, or may have been erased. So one is made
   outstanding.
 
 For everybody else the app has to say so (`--create`). Rows without a `date_joined`, `created_at` or `created` are
-never younger, and no row is where the file system does not say when a file was made. """
+never younger, and no row is where the file system does not say when a file was made. Of the rows in the project's
+database that is when its tables were set up. """
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Optional
 
 from ... import errors
 from ..._page import logger
-from .. import settings
+from ...cache import Cache
+from .. import get_cache, settings
 from ..change import changes_of
 from . import hubspot_api
 from .born_at import born_at
@@ -47,7 +49,8 @@ def may_create(job: Telling, *, linked: bool) -> bool:
 
 
 def _is_younger(job: Telling, recent: Optional[float] = None) -> bool:
-    made_at, born = job.made_at, born_at(settings.given("path"))
+    cache = get_cache()
+    made_at, born = job.made_at, born_at(settings.given("path")) if isinstance(cache, Cache) else cache.made_at()
     if made_at is None or born is None or made_at < born:
         return False
     return recent is None or made_at > time.time() - recent

@@ -1,21 +1,25 @@
-"""Says of each thing that has to be right whether it is: the settings, the file, HubSpot's token, the clock."""
+"""Says of each thing that has to be right whether it is: the settings, the file or the tables, HubSpot's token, the
+clock."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from vidcache import VidcacheError
+from vidcache import Cache, VidcacheError
 from vidcache.django import get_cache, settings
 from vidcache.django.checks import check, check_deployed
 from vidcache.django.contact_job import hubspot_api
 from vidcache.django.declaration import declared
+
+if TYPE_CHECKING:
+    from vidcache.django.database.store import Database
 
 CLOCK = 5
 """Seconds by which the clock may be off HubSpot's."""
@@ -49,11 +53,24 @@ def _settings() -> Iterator[Line]:
 def _file() -> Iterator[Line]:
     try:
         cache = get_cache()
-        yield True, f"the file is portal {cache.portal_id}'s, and jobs wait {cache.quiet_period():g} s"
+        if isinstance(cache, Cache):
+            yield True, f"the file is portal {cache.portal_id}'s, and jobs wait {cache.quiet_period():g} s"
+        else:
+            yield from _database(cache)
         stale = len(cache.stale_changes(older_than=3600))
         yield stale == 0, f"{stale} changes are outstanding for longer than an hour: vidcache_reconcile, hourly, gives them another job"
     except (VidcacheError, ImproperlyConfigured) as error:
-        yield False, f"the file: {error}"
+        yield False, f"what is known: {error}"
+
+
+def _database(cache: Database) -> Iterator[Line]:
+    wrong = cache.verify()
+    began = time.perf_counter()
+    cache.decide(0, None)
+    took = (time.perf_counter() - began) * 1000
+    yield not wrong, "; ".join(wrong) or f"the tables are portal {cache.portal_id}'s, and jobs wait {cache.quiet_period():g} s; a page asks for {took:.1f} ms"
+    for name, value in cache.timeouts().items():
+        yield True, f"{name} is {'not set: a page waits as long as a statement does' if value == '0' else value}"
 
 
 def _hubspot() -> Iterator[Line]:
