@@ -114,11 +114,12 @@ class Vidcache::RailsTest < Minitest::Test
 
   def with_options(**options)
     settings = Vidcache.settings
+    before = TestApp.config.vidcache.dup
     Vidcache.settings = nil # As the app's configuration is at each moment.
-    options.each { |name, value| TestApp.config.vidcache[name] = value }
+    TestApp.config.vidcache.merge!(options)
     yield
   ensure
-    options.each_key { |name| TestApp.config.vidcache.delete(name) }
+    TestApp.config.vidcache.replace(before)
     Vidcache.settings = settings
   end
 
