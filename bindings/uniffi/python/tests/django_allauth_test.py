@@ -13,14 +13,14 @@ GUIDE = Path(__file__).parents[4] / "docs/guides/django.md"
 
 SHOP = """
     import json, re, sys, time
-    import allauth
+    from importlib.metadata import version
     import django
     from django.conf import settings
     folder = sys.argv[1]
     queue = []
     # How people sign up has had other names since allauth 65.5.
     sign_up = {"ACCOUNT_LOGIN_METHODS": {"email"}, "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"]}
-    if allauth.VERSION < (65, 5):
+    if tuple(map(int, version("django-allauth").split(".")[:2])) < (65, 5):
         sign_up = {"ACCOUNT_AUTHENTICATION_METHOD": "email", "ACCOUNT_EMAIL_REQUIRED": True, "ACCOUNT_USERNAME_REQUIRED": False,
                    "ACCOUNT_SIGNUP_PASSWORD_ENTER_TWICE": False}
     settings.configure(
