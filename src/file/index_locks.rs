@@ -130,11 +130,21 @@ mod imp {
     use crate::file::names::{FileId, INDEX, LOG, id_of};
     use crate::file::unlinked;
 
-    /// SQLite's own: it is compiled for files of 64 bits, also where glibc's plain names are for 32.
-    #[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
-    type Lock = libc::flock64;
-    #[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
-    type Lock = libc::flock;
+    /// SQLite's own lock and commands: it is compiled for files of 64 bits, also where glibc's plain names, which are
+    /// those of Rust's libc, are for 32.
+    #[cfg(all(target_env = "gnu", target_arch = "x86"))]
+    mod plain {
+        pub(super) type Lock = libc::flock64;
+        pub(super) const GETLK: libc::c_int = 12;
+        pub(super) const SETLK: libc::c_int = 13;
+        pub(super) const SETLKW: libc::c_int = 14;
+    }
+    #[cfg(not(all(target_env = "gnu", target_arch = "x86")))]
+    mod plain {
+        pub(super) type Lock = libc::flock;
+        pub(super) use libc::{F_GETLK as GETLK, F_SETLK as SETLK, F_SETLKW as SETLKW};
+    }
+    use plain::Lock;
 
     type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
     type Close = unsafe extern "C" fn(c_int) -> c_int;
@@ -282,9 +292,9 @@ mod imp {
 
     unsafe extern "C" fn ours_fcntl(descriptor: c_int, command: c_int, argument: *mut c_void) -> c_int {
         let command = match command {
-            libc::F_SETLK if is_ours(descriptor) => libc::F_OFD_SETLK,
-            libc::F_SETLKW if is_ours(descriptor) => libc::F_OFD_SETLKW,
-            libc::F_GETLK if is_ours(descriptor) => libc::F_OFD_GETLK,
+            plain::SETLK if is_ours(descriptor) => libc::F_OFD_SETLK,
+            plain::SETLKW if is_ours(descriptor) => libc::F_OFD_SETLKW,
+            plain::GETLK if is_ours(descriptor) => libc::F_OFD_GETLK,
             other => other,
         };
         if matches!(command, libc::F_OFD_SETLK | libc::F_OFD_SETLKW | libc::F_OFD_GETLK) {

@@ -40,8 +40,8 @@ pub(crate) unsafe extern "C" fn __clock_gettime64(clock: libc::clockid_t, time: 
         unsafe { *time = [now.div_euclid(1000), now.rem_euclid(1000) * 1_000_000] };
         return 0;
     }
-    // SAFETY: the caller's arguments, for the same system call.
-    unsafe { libc::syscall(libc::SYS_clock_gettime64, clock, time) as libc::c_int }
+    // SAFETY: the caller's arguments, for the same system call, `clock_gettime64`, which libc does not name here.
+    unsafe { libc::syscall(403, clock, time) as libc::c_int }
 }
 
 /// Sets the time of this thread's world.
