@@ -8,8 +8,8 @@
 //!
 //! Numbers of transactions count within one life of one server alone. After a failover, after a crash that lost
 //! commits, the same numbers stand for something else, and who went on from them would overlook it for ever. So an
-//! answer says whose it is, and where it cannot be shown that nothing has happened between two of them ([`follows`]),
-//! everything is forgotten: that costs an answer for each user, and nothing was copied.
+//! answer says whose it is, and where it cannot be shown that nothing has happened between two of them
+//! ([`Sight::follows`]), everything is forgotten: that costs an answer for each user, and nothing was copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
