@@ -102,25 +102,24 @@ impl Watch {
         // Before the entry is read: what is read is as new as this.
         let as_of = self.as_of.load(Ordering::Acquire);
         let Some(age) = self.age(as_of, now) else { return Known::Ask };
-        if age * 2 >= self.max_age && self.claimed.swap(as_of, Ordering::Relaxed) != as_of {
+        if self.is_due(age) && self.claimed.swap(as_of, Ordering::Relaxed) != as_of {
             return Known::Ask;
         }
-        match self.hot.state(&user) {
-            Some(state) => {
-                self.counts.hits.fetch_add(1, Ordering::Relaxed);
-                Known::State(state, age)
-            }
-            None => Known::Ask,
-        }
+        self.hit(user).map_or(Known::Ask, |state| Known::State(state, age))
     }
 
     /// [`Watch::recall`] as long as nobody has to look, and how old it is.
     pub(super) fn recall_new(&self, user: UserKey<'_>, now: Look) -> Option<(UserState, Duration)> {
         let as_of = self.as_of.load(Ordering::Acquire);
-        let age = self.age(as_of, now).filter(|age| *age * 2 < self.max_age)?;
+        let age = self.age(as_of, now).filter(|age| !self.is_due(*age))?;
+        Some((self.hit(user)?, age))
+    }
+
+    /// What memory has of the user, to be told.
+    fn hit(&self, user: UserKey<'_>) -> Option<UserState> {
         let state = self.hot.state(&user)?;
         self.counts.hits.fetch_add(1, Ordering::Relaxed);
-        Some((state, age))
+        Some(state)
     }
 
     /// What memory knows of the user, whoever is to look, though it be older than it may be, and how old it is.
@@ -134,6 +133,11 @@ impl Watch {
         now.since(as_of).filter(|age| *age <= self.max_age)
     }
 
+    /// Whether an age is one at which somebody is to look.
+    fn is_due(&self, age: Duration) -> bool {
+        age * 2 >= self.max_age
+    }
+
     /// Whether an age is one at which memory is believed.
     pub(super) fn is_believed(&self, age: Duration) -> bool {
         age <= self.max_age
@@ -142,7 +146,7 @@ impl Watch {
     /// What a statement is asked with, whose look was taken before.
     pub(super) fn since(&self, look: Look) -> Since {
         let age = self.age(self.as_of.load(Ordering::Acquire), look);
-        let is_due = age.is_none_or(|age| age * 2 >= self.max_age);
+        let is_due = age.is_none_or(|age| self.is_due(age));
         let _gate = fork::enter_anyway();
         let kept = self.lock();
         Since { life: kept.life, look: kept.look.as_ref().filter(|_| is_due).map(|of| of.looked.clone()) }
