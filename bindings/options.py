@@ -256,16 +256,21 @@ def uniffi_fields(_):
 
 
 def uniffi_values(_):
+    return core_values("UniFFI", " " * 12, "self", "Duration::from_millis")
+
+
+def core_values(binding, indent, given, milliseconds):
+    """The core's options, each from a field of `given`."""
     text = ""
     for option in table():
-        name, field = option.name, f"self.{called(option, 'UniFFI')}"
-        text += {
-            "secret": f"            {name}: {field}.as_deref(),\n",
-            "secrets": f"            {name}: &{name},\n",
-            "text": f"            {name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
-            "bytes": f"            {name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
-            "time": f"            {name}: {field}.map_or(defaults.{name}, Duration::from_millis),\n",
-            "flag": f"            {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
+        name, field = option.name, f"{given}.{snake(called(option, binding))}"
+        text += indent + {
+            "secret": f"{name}: {field}.as_deref(),\n",
+            "secrets": f"{name}: &{name},\n",
+            "text": f"{name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
+            "bytes": f"{name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
+            "time": f"{name}: {field}.map_or(defaults.{name}, {milliseconds}),\n",
+            "flag": f"{name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
         }[option.kind]
     return text
 
@@ -276,18 +281,7 @@ def node_fields(_):
 
 
 def node_options(_):
-    text = ""
-    for option in table():
-        name, field = option.name, f"options.{snake(called(option, 'Node'))}"
-        text += {
-            "secret": f"                {name}: {field}.as_deref(),\n",
-            "secrets": f"                {name}: &{name},\n",
-            "text": f"                {name}: {field}.as_deref().unwrap_or(defaults.{name}),\n",
-            "bytes": f"                {name}: {field}.map_or(defaults.{name}, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),\n",
-            "time": f"                {name}: {field}.map_or(defaults.{name}, milliseconds),\n",
-            "flag": f"                {name}: if {field} {{ Synchronous::Full }} else {{ Synchronous::Normal }},\n",
-        }[option.kind]
-    return text
+    return core_values("Node", " " * 16, "options", "milliseconds")
 
 
 def node_types(_):
