@@ -92,7 +92,7 @@ File.open(facts, "w") do |out|
     rounds.add("baseline_by_hand", "on.render('pages/by_hand', user: key, nonce: 'r4nd0m')", on: page, keys: users, count: 500)
     rounds.add("rails_tracking_tag", "on.hubspot_tracking_tag(key, nonce: 'r4nd0m')", on: page, keys: users, count: 500,
                                                                                       baseline: "baseline_by_hand")
-    rounds.add("rails_caches_told", "on.headers.delete('Cache-Control'); on.send(:vidcache_keep_from_caches)",
+    rounds.add("rails_caches_told", "on.headers.delete('Cache-Control'); on.send(:vidcache_tell_caches)",
                on: page.controller.response, keys: users, count: 500)
     rounds.fact("versions", rails: Rails.version) if defined?(Rails.version)
   rescue LoadError => e

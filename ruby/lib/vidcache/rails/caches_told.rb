@@ -32,7 +32,7 @@ module Vidcache
 
     # @see ActionDispatch::Response#commit!
     def commit!
-      vidcache_keep_from_caches if !committed? && request&.get_header(ON_PAGE)
+      vidcache_tell_caches if request&.get_header(ON_PAGE) && !committed?
       super
     end
 
@@ -40,7 +40,7 @@ module Vidcache
 
     # By the header alone, whose form is the same in every version of Rails; what `expires_in` or `fresh_when` have set
     # would be merged into it. Leaves `no-store` as it is.
-    def vidcache_keep_from_caches
+    def vidcache_tell_caches
       # Before Rails 7.1 they stand behind a Delegator, each of whose methods costs six of a Hash's.
       found = headers.respond_to?(:__getobj__) ? headers.__getobj__ : headers
       found.keys.reject { |name| USUAL.key?(name) }.grep(FOR_SHARED_CACHES).each { |name| headers.delete(name) }
