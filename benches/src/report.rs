@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::measure::nanoseconds;
-use crate::table::{Bound, Check, Kind, PEERS, ROWS, Row};
+use crate::table::{Bound, Check, Kind, LIMITS, PEERS, ROWS, Row};
 use crate::{Result, chart};
 
 type Facts = HashMap<String, Map<String, Value>>;
@@ -127,6 +127,25 @@ impl Check {
     }
 }
 
+/// An item of a list, in lines of at most 120 columns.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 120;
+    let (mut lines, mut width) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let columns = word.chars().count();
+        if width > 0 && width + 1 + columns > WIDTH {
+            lines.push_str("\n  ");
+            width = 2;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += columns;
+    }
+    lines
+}
+
 fn markdown(facts: &Facts, options: &Options) -> (String, Vec<&'static str>) {
     let (mut text, mut missed) = (String::new(), Vec::new());
     let mut line = |line: String| writeln!(text, "{line}").expect("a String takes all");
@@ -185,6 +204,13 @@ fn markdown(facts: &Facts, options: &Options) -> (String, Vec<&'static str>) {
                 nanoseconds(bare),
                 ours / bare
             ));
+        }
+    }
+    let limits: Vec<_> = LIMITS.iter().filter(|(id, _)| missed.contains(id)).collect();
+    if !limits.is_empty() {
+        line("\nWhat keeps a row from its target:\n".into());
+        for (id, limit) in limits {
+            line(wrapped(&format!("- `{id}`: {limit}")));
         }
     }
     line("\n## Beside others\n".into());

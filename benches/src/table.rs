@@ -44,14 +44,16 @@ const MAP: &str = "`HashMap.get`";
 pub(crate) const ROWS: &[Row] = &[
     row("rust_resolve_hit", "Rust `resolve`, from memory, integer key, 100,000 users", "bare hashbrown + foldhash",
         &[check("ratio", "", AtMost(2.0), "×")]),
-    row("rust_resolve_in_turn", "the same, each look-up waiting for the last one's answer", "the same of hashbrown", &[]),
+    row("rust_resolve_in_turn", "the same, each look-up waiting for the last one's answer", "the same of hashbrown",
+        &[check("ratio", "", AtMost(1.3), "×")]),
     row("rust_two_threads", "Rust `resolve`, from memory, two threads on one handle", "one thread",
         &[check("together", "together", AtLeast(1.6), "×")]),
     row("rust_decide", "Rust `decide`, with the email's fingerprint", "`resolve`",
         &[check("more_ns", "more by", AtMost(60.0), "ns")]),
     row("c_resolve", "C `vidcache_resolve`, from memory, 100,000 users", "Rust `resolve`",
         &[check("ratio", "", AtMost(1.5), "×")]),
-    row("c_resolve_in_turn", "the same, each look-up waiting for the last one's answer", "Rust `resolve`, the same", &[]),
+    row("c_resolve_in_turn", "the same, each look-up waiting for the last one's answer", "Rust `resolve`, the same",
+        &[check("ratio", "", AtMost(1.3), "×")]),
     row("c_snippet", "C `vidcache_snippet`, into a buffer of the caller's", "Rust `snippet`, a String", &[]),
     row("ruby_resolve_int", "Ruby `cache.resolve(Integer)`, from memory, 100,000 users", HASH,
         &[check("ratio", "", AtMost(1.0), "×")]),
@@ -73,7 +75,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("python_resolve_many", "Python `cache.resolve_many` of 100 users, a key, integers", DICT,
         &[check("median_ns", "", AtMost(1_000.0), "ns")]),
     row("python_decide", "Python `cache.decide(int, email)`", "",
-        &[check("median_ns", "", AtMost(5_000.0), "ns")]),
+        &[check("median_ns", "", AtMost(4_000.0), "ns")]),
     row("python_snippet", "Python `cache.snippet`", "",
         &[check("median_ns", "", AtMost(8_000.0), "ns")]),
     row("kotlin_resolve_int", "Kotlin `cache.resolve(UserKey(Long))`, from memory, 100,000 users", MAP,
@@ -90,9 +92,11 @@ pub(crate) const ROWS: &[Row] = &[
     row("resolve_under_writes", "Rust `resolve` each millisecond while another process commits 1,000/s (`NORMAL`)", "a prepared SELECT",
         &[check("p50_us", "p50", AtMost(20.0), "µs"), check("p99_us", "p99", AtMost(90.0), "µs"),
           check("stale", "stale answers", AtMost(0.0), ""), check("per_s", "commits", AtLeast(950.0), "/s")]),
-    row("write_full", "`link`, acknowledged with `synchronous=FULL`, one writer", "a raw prepared upsert",
+    row("write_full", "`link` of a user to another contact, acknowledged with `synchronous=FULL`, one writer", "a raw prepared upsert",
         &[check("rate", "rate", AtLeast(0.7), "×")]),
-    row("write_full_record", "`record` of HubSpot's answer, the same", "a raw prepared upsert", &[]),
+    row("write_full_first", "`link` of a new user, the same", "a raw prepared upsert", &[]),
+    row("write_full_record", "`record` of an answer that names another contact, the same", "a raw prepared upsert", &[]),
+    row("write_full_known", "`record` of an answer about the user's contact, with another email, the same", "a raw prepared upsert", &[]),
     row("write_8threads", "`link`, the same, 8 threads of one process writing together", "one thread",
         &[check("rate", "total rate", AtLeast(3.0), "×")]),
     row("write_4proc", "`link`, the same, 4 processes", "one process",
@@ -111,6 +115,44 @@ pub(crate) const ROWS: &[Row] = &[
         &[check("bytes", "", AtMost(100.0), "bytes/row")]),
     row("open_first", "open and the first `resolve` in a new process, {rows} users", "",
         &[check("ms", "", AtMost(3.0), "ms"), check("mib", "memory", AtMost(3.0), "MiB")]),
+];
+
+/// What keeps a row from its target, for the rows of which that is known: said below the table where one misses it.
+pub(crate) const LIMITS: &[(&str, &str)] = &[
+    (
+        "rust_resolve_hit",
+        "Look-ups that need not wait for one another overlap in the processor, and those of bare hashbrown, which read one \
+         place, overlap more than ours, which read the commit stamp and the generation of forks too. A page makes one \
+         look-up and waits for it: that is the row below.",
+    ),
+    (
+        "miss_1m",
+        "Some 2,000 of the 8,600 instructions of such a look-up check the cells of each page that SQLite reads \
+         (`cell_size_check`, docs/pragmas.md), which the SELECT beside it does without; 1,500 find the prepared statement \
+         by its text.",
+    ),
+    ("miss_10m", "As with 1,000,000 users."),
+    (
+        "write_full",
+        "Such a link writes both of the user's links, the user, the contact and the one before, an index of each and the \
+         history, by which other processes hear of it: eight pages (`bin/bench --count`) where the upsert writes one.",
+    ),
+    (
+        "write_8threads",
+        "SQLite has one writer at a time, so threads that write together share the wait for the disk, and nothing else. \
+         The faster the disk, the less that is: it was two fifths of a link on the machine that this was counted on.",
+    ),
+    (
+        "bulk_uuid",
+        "Random keys go all over the tree: 100,000 of them touch more than half of the leaves of one of 10,000,000, and \
+         each page is written into the log and then into the file.",
+    ),
+    (
+        "bytes_int",
+        "17 to 20 bytes of a row are in the index that finds whom nobody has read for longest, by which reconcile and the \
+         operators' page need no scan.",
+    ),
+    ("bytes_uuid", "The same index."),
 ];
 
 /// What else could answer a look-up. For comparison, and for the chart.

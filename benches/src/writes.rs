@@ -48,11 +48,12 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
     tx.commit()?;
     let mut upsert = raw.prepare("INSERT INTO t VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET vid = excluded.vid")?;
     let time = Duration::from_millis(if run.quick { 50 } else { 200 });
-    let (mut vids, mut users) = (NewVids::of_writer(0), [1, 2, 3].map(Random));
+    let (mut vids, mut users) = (NewVids::of_writer(0), [1, 2, 3, 4].map(Random));
     let vids = std::cell::RefCell::new(&mut vids);
     let new_vid = || vids.borrow_mut().next();
-    let [a, b, c] = &mut users;
-    let [bare, linked, recorded] = interleave(
+    let [a, b, c, d] = &mut users;
+    let (mut newest, mut told) = (run.users as i64, 0);
+    let [bare, linked, first, recorded, known] = interleave(
         run.rounds(15),
         [
             &mut || {
@@ -67,19 +68,44 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
             },
             &mut || {
                 per_call(time, || {
-                    let (user, vid) = (c.below(run.users) as i64 + 1, new_vid());
-                    let email = email_text(user);
-                    let answer = format!(
-                        r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-03-01T10:00:00.000Z"}}"#
-                    );
+                    newest += 1;
+                    cache.link(UserKey::from(newest), new_vid()).expect("a link");
+                })
+            },
+            &mut || {
+                per_call(time, || {
+                    let user = c.below(run.users) as i64 + 1;
+                    let answer = answer(new_vid(), &email_text(user), 0);
+                    cache.record(UserKey::from(user), answer.as_bytes(), None).expect("recorded");
+                })
+            },
+            &mut || {
+                per_call(time, || {
+                    told += 1;
+                    let user = d.below(run.users) as i64 + 1;
+                    let contact = cache.resolve(UserKey::from(user)).expect("an answer").expect("a contact").vid;
+                    let answer = answer(contact, &format!("new{told}@shop.test"), told);
                     cache.record(UserKey::from(user), answer.as_bytes(), None).expect("recorded");
                 })
             },
         ],
     );
-    run.fact(Fact::beside("write_full", &linked, &bare).with("rate", ratio(&bare, &linked)));
-    run.fact(Fact::beside("write_full_record", &recorded, &bare).with("rate", ratio(&bare, &recorded)));
+    for (id, ours) in [
+        ("write_full", linked),
+        ("write_full_first", first),
+        ("write_full_record", recorded),
+        ("write_full_known", known),
+    ] {
+        run.fact(Fact::beside(id, &ours, &bare).with("rate", ratio(&bare, &ours)));
+    }
     Ok(())
+}
+
+/// What HubSpot answers of a contact that it touched so many milliseconds after a time.
+fn answer(vid: Vid, email: &str, later: i64) -> String {
+    let (minutes, seconds, ms) = (later / 60_000, later / 1_000 % 60, later % 1_000);
+    let at = format!("2026-03-01T10:{minutes:02}:{seconds:02}.{ms:03}Z");
+    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"{at}"}}"#)
 }
 
 /// Eight threads of one process that write as fast as they can, beside one that does.
