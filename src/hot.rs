@@ -21,6 +21,7 @@
 
 mod pages;
 
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::hint::select_unpredictable;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -108,6 +109,15 @@ impl Hot {
             Repr::Int(id) => self.ints.remove([*id as u64]),
             Repr::Uuid(bytes) => self.wide.remove(words(bytes)),
             Repr::Text(text) => self.wide.remove(self.text_key(text)),
+        }
+    }
+
+    /// Takes those out who are one of these contacts, for which it goes through all of the table. One caller at a time.
+    pub(crate) fn remove_contacts(&self, vids: &BTreeSet<i64>) {
+        let vids: HashSet<u64, RandomState> = vids.iter().map(|vid| *vid as u64).collect();
+        if !vids.is_empty() {
+            self.ints.remove_all(|head| vids.contains(&(head & !SEE_TAIL)));
+            self.wide.remove_all(|head| vids.contains(&(head & !SEE_TAIL)));
         }
     }
 
@@ -358,6 +368,18 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
         self.len.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Takes all entries out whose head is meant.
+    fn remove_all(&self, is_meant: impl Fn(u64) -> bool) {
+        for at in 0..=self.mask.load(Ordering::Relaxed) {
+            // From the last one on: the one that takes its place stays.
+            for way in (0..self.buckets[at].len()).rev() {
+                if is_meant(self.buckets[at].head(way)) {
+                    self.remove(self.buckets[at].key(way));
+                }
+            }
+        }
+    }
+
     fn clear(&self) {
         let used = self.mask.load(Ordering::Relaxed) + 1;
         let first = FIRST_BUCKETS.min(used);
@@ -496,7 +518,7 @@ impl<const WORDS: usize, const WAYS: usize> Bucket<WORDS, WAYS> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::sync::atomic::AtomicBool;
 
     use super::*;
@@ -630,6 +652,25 @@ mod tests {
         other.identity = other.identity.map(|is| Identity { external_id: Vid::try_from(i64::MAX).ok(), ..is });
         hot.put(user, &other);
         assert_eq!((hot.state(&user), hot.identity(&user)), (Some(other), Some(other.identity)));
+    }
+
+    #[test]
+    fn a_contact_s_users_go_and_no_others_wherever_they_are_in_the_table() {
+        let hot = Hot::new(32 << 20).unwrap();
+        // Eight users to a contact, and none of every 40th.
+        let state = |n: i64| UserState { confirmed: None, ..numbered(if n % 40 == 0 { 0 } else { 1 + n / 8 }) };
+        with_keys(|key, n| hot.put(key, &state(n)));
+        let mut there = HashSet::new();
+        with_keys(|key, n| there.extend(hot.state(&key).map(|_| n)));
+        let gone = |n: i64| state(n).identity.is_some_and(|is| is.vid.get() % 3 == 0);
+        hot.remove_contacts(&BTreeSet::new());
+        assert_eq!(hot.size().0, there.len());
+        hot.remove_contacts(&(1..=501).filter(|vid| vid % 3 == 0).chain([1 << 50, -1, i64::MIN]).collect());
+        with_keys(|key, n| {
+            let left = (there.contains(&n) && !gone(n)).then(|| state(n));
+            assert_eq!(hot.state(&key), left, "{n}");
+        });
+        assert_eq!(hot.size().0, there.iter().filter(|n| !gone(**n)).count());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! memory of one component.
 
 mod changes;
+mod components;
 mod intake;
 mod lists;
 mod look;
@@ -58,7 +59,8 @@ pub struct Database {
     memories: Memories,
     /// Where answers are kept.
     watch: Option<Watch>,
-    clocks: Clocks,
+    /// Others than the machine's.
+    clocks: Option<Clocks>,
 }
 
 type Finish<'a, T> = Box<dyn Fn(&Connection, &Answer) -> Result<T> + 'a>;
@@ -150,7 +152,7 @@ impl Database {
             made_at: None,
             memories: Memories::new()?,
             watch: None,
-            clocks: look::clocks,
+            clocks: None,
         })
     }
 
@@ -182,7 +184,7 @@ impl Database {
     #[doc(hidden)]
     #[must_use]
     pub fn by_clocks(self, clocks: Clocks) -> Self {
-        Self { clocks, ..self }
+        Self { clocks: Some(clocks), ..self }
     }
 
     /// What was answered from memory, if answers are kept.

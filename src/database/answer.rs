@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) last: Option<i64>,
     /// What it takes to keep the answer, where it was asked to be kept.
     pub(crate) sight: Option<Sight>,
+    /// Whose page has looked for names, and asked for nothing else.
+    pub(crate) look: Option<Key>,
 }
 
 impl Answer {
@@ -51,6 +53,7 @@ struct Raw {
     #[serde(default)]
     more: bool,
     sight: Option<RawSight>,
+    look: Option<String>,
     links: Rows<(String, i64, Millis, Millis)>,
     contacts: Rows<[serde_json::Value; 9]>,
     merges: Rows<(i64, i64, Millis, bool, Millis)>,
@@ -108,7 +111,8 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     let found = raw.found.unwrap_or_default();
     let whose = raw.whose.into_iter().flatten().map(|user| key(&user)).collect::<Result<_, _>>()?;
     let sight = raw.sight.map(RawSight::read).transpose()?;
-    Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last, sight })
+    let look = raw.look.map(|user| key(&user)).transpose()?;
+    Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last, sight, look })
 }
 
 fn said(raw: [serde_json::Value; 9]) -> Result<(i64, Said), Distrust> {

@@ -48,6 +48,11 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
 /// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
 pub(super) const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// What an answer for a page begins with: [`META`] of the row of `meta`, or none, as `meta` gives it.
+pub(super) fn page_head(meta: &str) -> String {
+    format!("'head', json_build_object('meta', {meta}, {STANDING})")
+}
+
 /// What every answer begins with, of `t`, the row of `meta` or none; `more` of it where more is needed than for a page.
 pub(super) fn head(more: &str) -> String {
     format!(
@@ -55,7 +60,7 @@ pub(super) fn head(more: &str) -> String {
     )
 }
 
-const META: &str = "json_build_object('portal', t.portal, 'key_check', encode(t.key_check, 'hex'),
+pub(super) const META: &str = "json_build_object('portal', t.portal, 'key_check', encode(t.key_check, 'hex'),
     'min_reader', t.min_reader, 'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at)";
 
 /// Which server answers, and of what time: a transaction's age is the snapshot's where each statement has not its own.
@@ -87,14 +92,14 @@ pub(super) const CHANGE: &str =
 /// is (`whose`). With the key, in hexadecimal, as its one parameter, so that a client that can keeps it prepared: to
 /// plan it takes ten times as long as to run it.
 pub(crate) fn flat(tables: &Tables) -> String {
-    flat_with(tables, "", "")
+    flat_with(tables, "")
 }
 
-/// [`flat`] with tables of the statement's own before it, and fields of the answer's, each with a comma behind it.
-pub(super) fn flat_with(tables: &Tables, before: &str, fields: &str) -> String {
+/// [`flat`] with fields of the answer's own, each with a comma behind it.
+pub(super) fn flat_with(tables: &Tables, fields: &str) -> String {
+    let head = page_head(&format!("(SELECT {META} FROM {{meta}} t WHERE t.id = 1)"));
     tables.named(&format!(
-        "{before}SELECT json_build_object(
-           'head', json_build_object('meta', (SELECT {META} FROM {{meta}} t WHERE t.id = 1), {STANDING}), {fields}
+        "SELECT json_build_object({head}, {fields}
            'links', json_agg(json_build_array($1::text, l.vid, l.first_at, l.last_at)),
            'contacts', json_agg({CONTACT}) FILTER (WHERE c.vid IS NOT NULL),
            'changes', (SELECT json_agg({CHANGE}) FROM {{changes}} h
@@ -175,7 +180,12 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
         "WITH RECURSIVE t AS MATERIALIZED (SELECT * FROM {{meta}} WHERE id = 1), {before} n (u, v) AS (
            {seeds}
            UNION
-           {} {holders}) m),
+           SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
+             SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u AND l.vid {ANY}
+             UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v AND l.vid {ANY}
+             UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v AND m.into_vid {ANY}
+             UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v AND m.into_vid {ANY}
+             {holders}) m),
            k (us, vs, names) AS MATERIALIZED (
              SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),
                count(*) FILTER (WHERE u IS NOT NULL OR v IS NOT NULL) FROM (SELECT u, v FROM n LIMIT {limit}) n),
@@ -198,20 +208,8 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
            'erased', (SELECT json_agg(e.vid) FROM {{erased}} e WHERE e.vid = ANY ({vs})),
            'buried', (SELECT json_agg(encode(b.email, 'hex'))
              FROM {{buried}} b WHERE b.email = ANY ((SELECT array_agg(g) FROM g)::bytea[])))::text
-         FROM (SELECT) one LEFT JOIN t ON true",
-        neighbours()
+         FROM (SELECT) one LEFT JOIN t ON true"
     ))
-}
-
-/// From each user and contact of `n` to those beside it: without its closing bracket.
-pub(super) fn neighbours() -> String {
-    format!(
-        "SELECT m.u, m.v FROM n CROSS JOIN LATERAL (
-           SELECT NULL::bytea AS u, l.vid AS v FROM {{links}} l WHERE l.user_key = n.u AND l.vid {ANY}
-           UNION ALL SELECT l.user_key, NULL FROM {{links}} l WHERE l.vid = n.v AND l.vid {ANY}
-           UNION ALL SELECT NULL, m.into_vid FROM {{merges}} m WHERE m.old_vid = n.v AND m.into_vid {ANY}
-           UNION ALL SELECT NULL, m.old_vid FROM {{merges}} m WHERE m.into_vid = n.v AND m.into_vid {ANY}"
-    )
 }
 
 /// Asks for what every answer begins with, and nothing else.

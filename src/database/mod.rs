@@ -17,6 +17,7 @@ pub(crate) mod component;
 pub(crate) mod failure;
 pub(crate) mod head;
 pub(crate) mod lists;
+pub(crate) mod named;
 pub(crate) mod quiet;
 pub(crate) mod schema;
 pub(crate) mod statements;

@@ -117,8 +117,8 @@ const CREATE: &[&str] = &[
     "CREATE TABLE {leases} (user_key bytea PRIMARY KEY, holder bigint NOT NULL, until_at bigint NOT NULL)",
     // The page deadlines of processes, and when one said so last.
     "CREATE TABLE {deadlines} (ms bigint PRIMARY KEY, seen_at bigint NOT NULL)",
-    // Of whom something else was written than the beginning of a change, and by which transaction: a user, a contact,
-    // or, of neither, everybody. See `watch`.
+    // Of whom something else was written than the beginning of a change, and by which transaction: a user and a
+    // contact, which need not belong together, one of them, or, of neither, everybody. See `named`.
     "CREATE TABLE {touched} (tx bigint NOT NULL, user_key bytea, vid bigint)",
     "CREATE INDEX vidcache_touched_tx ON {touched} (tx)",
 ];

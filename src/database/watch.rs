@@ -1,33 +1,30 @@
 //! What it takes to keep answers in memory and to hear of what has become of them: docs/adr/0034.
 //!
-//! Whoever writes a fact names whose it is: a user, a contact, or everybody. A name stands beside the number of the
-//! transaction that wrote it, and is there if and only if that is committed. Whoever keeps answers asks, now and then,
-//! for the names that the snapshot of now sees and the one of then did not: that is the exact difference of two
-//! snapshots, whatever order transactions were committed in, and however long each was open. A name may be one end of
-//! something that makes others' answers wrong, so all users who hang together with it are told.
+//! Whoever writes a fact names all users and contacts that it is at, or everybody ([`named`](super::named)). A name
+//! stands beside the number of the transaction that wrote it, and is there if and only if that is committed. Whoever
+//! keeps answers asks, now and then, for the names that the snapshot of now sees and the one of then did not: that is
+//! the exact difference of two snapshots, whatever order transactions were committed in, and however long each was
+//! open. The names are told as they were written: whose answers they are of, whoever keeps those knows.
 //!
 //! Numbers of transactions count within one life of one server alone. After a failover, after a crash that lost
 //! commits, the same numbers stand for something else, and who went on from them would overlook it for ever. So an
 //! answer says whose it is, and where it cannot be shown that nothing has happened between two of them
 //! ([`Sight::follows`]), everything is forgotten: that costs an answer for each user, and nothing was copied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::ask::{CLOCK, flat_with, head, neighbours, page_walk_with};
-use super::head::{Distrust, key, unreadable};
+use super::ask::{CLOCK, META, flat_with, head, page_head, page_walk_with};
+use super::head::{Distrust, unreadable};
+use super::named::Named;
 use super::schema::Tables;
-use crate::rows::facts::{Facts, Key};
 
 /// The number of the transaction, the outermost, also within a savepoint: what snapshots are made of.
 pub(crate) const TX: &str = "pg_current_xact_id()::text::bigint";
 
-/// The most names, and users and contacts that hang together with them, that are told one by one.
+/// The most rows of names that are told one by one.
 const NAMES: usize = 10_000;
-
-/// The most names that are written one by one.
-const WRITTEN: usize = 100;
 
 /// The first version whose counts are in memory: those before read a file for each question.
 const COUNTS: i32 = 150_000;
@@ -84,8 +81,8 @@ pub(crate) struct Sight {
     /// names were asked for.
     pub(crate) backend: Option<i64>,
     pub(crate) horizon: Option<i64>,
-    /// Whose answers may be others now, where that was asked for; none: everybody's.
-    pub(crate) touched: Option<Vec<Key>>,
+    /// Whom something was written of, where that was asked for; none: everybody.
+    pub(crate) touched: Option<Named>,
 }
 
 /// What is asked with: of which life of the memory, and since which look names are asked for, if they are.
@@ -115,7 +112,8 @@ pub(crate) struct Looked {
 }
 
 impl Since {
-    /// The second parameter of [`flat`], [`look`] and [`walk`]: digits, slashes, colons and commas.
+    /// The second parameter of [`flat`], [`look`] and [`walk`]: digits, slashes, colons and commas. With a look in it,
+    /// it is meant for [`look`].
     pub(crate) fn text(&self) -> String {
         match &self.look {
             None => self.life.to_string(),
@@ -170,7 +168,7 @@ pub(super) struct RawSight {
     #[serde(default)]
     horizon: Option<i64>,
     #[serde(default)]
-    touched: Option<Vec<String>>,
+    touched: Option<String>,
 }
 
 impl RawSight {
@@ -184,7 +182,7 @@ impl RawSight {
             wrote,
             backend,
             horizon,
-            touched: touched.map(|all| all.iter().map(|user| key(user)).collect()).transpose()?,
+            touched: touched.map_or(Ok(None), |names| Named::read(&names, NAMES))?,
         })
     }
 }
@@ -194,63 +192,65 @@ fn micros(time: &str) -> String {
     format!("(date_part('epoch', {time}) * 1000000)::bigint")
 }
 
-/// What an answer says of itself to whoever keeps it; `more`: what else. The clock is read when the statement comes in,
-/// before its snapshot is taken.
-fn sight(since: &str, more: &str) -> String {
+/// What an answer says of itself to whoever keeps it; `table`: the number of the table of `meta`; `more`: what else.
+/// The clock is read when the statement comes in, before its snapshot is taken.
+fn sight(since: &str, table: &str, more: &str) -> String {
     let (server, clock) = (micros("pg_postmaster_start_time()"), micros("statement_timestamp()"));
     let counts = micros("pg_stat_get_bgwriter_stat_reset_time()");
     format!(
         "'sight', json_build_object('since', {since}, 'at', pg_current_snapshot()::text, 'server', {server},
            'counts', CASE WHEN current_setting('server_version_num')::int >= {COUNTS} THEN {counts} END,
-           'database', current_database(), 'table', (SELECT m.tableoid::bigint FROM {{meta}} m WHERE m.id = 1),
+           'database', current_database(), 'table', {table},
            'clock', {clock}, 'wrote', pg_current_xact_id_if_assigned() IS NOT NULL{more}),"
     )
 }
 
+/// [`sight`]'s table, of a statement that has no row of `meta` at hand.
+const TABLE: &str = "(SELECT m.tableoid::bigint FROM {meta} m WHERE m.id = 1)";
+
 /// [`ask::flat`](super::ask::flat) for whoever keeps the answer: a second parameter says of which life of the memory.
 pub(crate) fn flat(tables: &Tables) -> String {
-    flat_with(tables, "", &sight("$2::text", ""))
+    flat_with(tables, &sight("$2::text", TABLE, ""))
 }
 
-/// [`flat`] that also tells the names since a look, if the second parameter says since which: it takes twice as long
-/// where there are none. How many there are PostgreSQL cannot know, and would compile the walk from them for longer
-/// than it takes; an array it takes for ten.
+/// The names since a look, for a page whose user is in memory, with the parameters of [`flat`], of which the second one
+/// says since which look. It asks for nothing about the user: who is named has left memory, and is asked for by
+/// [`walk`].
+///
+/// PostgreSQL would plan it anew each time, for longer than it runs, if it could tell the numbers when it plans, since
+/// with them it expects fewer rows: so they come from a table that it does not look into, by `OFFSET 0`. Of a range
+/// with both ends it expects few rows whatever they are.
 pub(crate) fn look(tables: &Tables) -> String {
-    let among = "tx >= (SELECT xmax FROM p) AND tx < (SELECT now FROM p)";
-    let open = "tx = ANY ((SELECT open FROM p)::bigint[])";
     let changed = "SELECT user_key, NULL::bigint FROM {changes} WHERE ended_at IS NULL AND user_key IS NOT NULL AND";
     let named = "SELECT user_key, vid FROM {touched} WHERE";
-    let (most, names) = (NAMES + 1, neighbours());
-    let before = format!(
-        "WITH RECURSIVE p AS MATERIALIZED (
-           SELECT pg_snapshot_xmax(s)::text::bigint AS xmax, ARRAY(SELECT pg_snapshot_xip(s)::text::bigint) AS open,
-             pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now
-           FROM (SELECT nullif(split_part($2::text, '/', 3), '')::pg_snapshot AS s) s),
-         a AS MATERIALIZED (
-           SELECT array_agg(u) AS us, array_agg(v) AS vs, count(*) AS names, bool_or(u IS NULL AND v IS NULL) AS everybody
-           FROM (SELECT * FROM ({changed} {among} UNION ALL {changed} {open} UNION ALL {named} {among}
-             UNION ALL {named} {open}) s LIMIT {most}) s (u, v)),
-         n (u, v) AS (SELECT x.u, x.v FROM a, unnest(a.us, a.vs) x (u, v) UNION {names}) m),
-         k AS MATERIALIZED (
-           SELECT array_agg(encode(u, 'hex')) FILTER (WHERE u IS NOT NULL) AS users, count(*) AS names
-           FROM (SELECT u, v FROM n LIMIT {most}) n)\n"
+    let (after, among) = ("tx >= p.xmax AND tx <= 9223372036854775807", "tx = ANY (p.open)");
+    let most = NAMES + 1;
+    let touched = format!(
+        "SELECT coalesce(string_agg(concat(encode(n.u, 'hex'), '/', n.v), ','), '') FROM (SELECT n.* FROM (
+             SELECT nullif(split_part($2::text, ':', 2), '')::bigint AS xmax,
+               string_to_array(nullif(split_part($2::text, ':', 3), ''), ',')::bigint[] AS open OFFSET 0) p
+           CROSS JOIN LATERAL ({changed} {after} UNION ALL {changed} {among} UNION ALL {named} {after}
+             UNION ALL {named} {among}) n (u, v) LIMIT {most}) n"
     );
-    let asked = "WHEN split_part($2::text, '/', 3) <> '' THEN";
     let backend = micros("backend_start");
     let more = format!(
-        ", 'backend', CASE {asked} (SELECT {backend} FROM pg_stat_get_activity(pg_backend_pid())) END,
-         'horizon', CASE {asked} (SELECT m.horizon FROM {{meta}} m WHERE m.id = 1) END,
-         'touched', CASE {asked} (SELECT CASE WHEN a.everybody OR a.names > {NAMES} THEN NULL
-           ELSE (SELECT CASE WHEN k.names > {NAMES} THEN NULL ELSE to_json(coalesce(users, '{{}}'::text[])) END FROM k)
-           END FROM a) END"
+        ", 'backend', (SELECT {backend} FROM pg_stat_get_activity(pg_backend_pid())), 'horizon', t.horizon,
+         'touched', ({touched})"
     );
-    flat_with(tables, &before, &sight("$2::text", &more))
+    let (head, sight) = (
+        page_head(&format!("CASE WHEN t.id IS NOT NULL THEN {META} END")),
+        sight("$2::text", "t.tableoid::bigint", &more),
+    );
+    tables.named(&format!(
+        "SELECT json_build_object({head}, {sight} 'look', $1::text)::text
+         FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
+    ))
 }
 
 /// [`ask::page_walk`](super::ask::page_walk) for whoever keeps the answer, with the parameters of [`flat`]. It tells no
 /// names.
 pub(crate) fn walk(tables: &Tables) -> String {
-    page_walk_with(tables, &sight("split_part($2::text, '/', 1)", ""))
+    page_walk_with(tables, &sight("split_part($2::text, '/', 1)", TABLE, ""))
 }
 
 /// Asks for nobody, of each column that is written for those who keep answers.
@@ -279,43 +279,6 @@ pub(super) fn prune() -> String {
            RETURNING horizon)
          DELETE FROM {{touched}} USING pruned WHERE tx < pruned.horizon"
     )
-}
-
-/// Whom the facts that are new are of: of each that a page depends on one end, since whoever asks finds all that hang
-/// together with it, and of each that is there no more all ends. Of neither a user nor a contact: everybody.
-///
-/// Whoever buries an email takes it from contacts that it has never asked for, so that is everybody's.
-pub(super) fn touched(before: &Facts, after: &Facts) -> Vec<(Option<Key>, Option<i64>)> {
-    let mut names = BTreeSet::new();
-    let (new, gone) = news(&before.links, &after.links);
-    names.extend(new.iter().map(|((_, vid), _)| (None, Some(*vid))));
-    for (user, vid) in gone {
-        names.extend([(Some(user.clone()), None), (None, Some(*vid))]);
-    }
-    let (new, gone) = news(&before.contacts, &after.contacts);
-    names.extend(new.iter().map(|(vid, _)| **vid).chain(gone.into_iter().copied()).map(|vid| (None, Some(vid))));
-    let (new, gone) = news(&before.merges, &after.merges);
-    let old = new.iter().map(|((old, _), _)| *old);
-    names.extend(old.chain(gone.into_iter().flat_map(|(old, into)| [*old, *into])).map(|vid| (None, Some(vid))));
-    let (new, gone) = news(&before.changes, &after.changes);
-    for token in new.into_iter().map(|(token, _)| token).chain(gone) {
-        let whose = [before, after].into_iter().filter_map(|facts| facts.changes.get(token)?.user.clone());
-        names.extend(whose.map(|user| (Some(user), None)));
-    }
-    if before.erased != after.erased || before.buried != after.buried || names.len() > WRITTEN {
-        return vec![(None, None)];
-    }
-    names.into_iter().collect()
-}
-
-/// What is new or another in `after`, and the keys of what is there no more.
-pub(super) fn news<'m, K: Ord, V: PartialEq>(
-    before: &'m BTreeMap<K, V>,
-    after: &'m BTreeMap<K, V>,
-) -> (Vec<(&'m K, &'m V)>, Vec<&'m K>) {
-    let new = after.iter().filter(|(key, value)| before.get(key) != Some(value)).collect();
-    let gone = before.keys().filter(|key| !after.contains_key(key)).collect();
-    (new, gone)
 }
 
 #[cfg(test)]
@@ -366,7 +329,7 @@ mod tests {
             wrote: false,
             backend: Some(1_000),
             horizon: Some(10),
-            touched: Some(Vec::new()),
+            touched: Some(Named::default()),
         };
         assert!(sight.follows(&look));
         assert!(Sight { horizon: None, ..sight.clone() }.follows(&look), "nothing was pruned ever");

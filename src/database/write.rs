@@ -8,10 +8,12 @@
 //! library never wait for one another in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use super::ask::{Names, bytes, list};
+use super::named::{Named, changed, news, touched};
 use super::schema::{GRAVE, GRAVES_LOCK, GRAVES_LOCKS, Tables};
-use super::watch::{TX, news, touched};
+use super::watch::TX;
 use super::whose::raised;
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Print, Said};
 use crate::rows::grave;
@@ -21,7 +23,7 @@ use crate::rows::grave;
 pub(crate) fn difference(tables: &Tables, before: &Facts, after: &Facts) -> Vec<String> {
     let mut all = Statements { tables, all: Vec::new(), copies: false };
     all.write(before, after);
-    all.join_names(&touched(before, after));
+    all.name(touched(before, after).as_ref(), &changed(before, after));
     all.all
 }
 
@@ -100,18 +102,29 @@ impl Statements<'_> {
         self.all.push(self.tables.named(&(names + &sql)));
     }
 
-    /// Names whom these facts are of, for whoever keeps answers.
-    fn join_names(&mut self, names: &[(Option<Key>, Option<i64>)]) {
-        let rows: Vec<_> = names
-            .iter()
-            .map(|(user, vid)| {
-                let user = or_null(user.as_ref().map(|user| bytes(user.tagged())));
-                format!("({TX}, {user}, {})", or_null(*vid))
-            })
-            .collect();
-        if !rows.is_empty() {
-            self.push(format!("INSERT INTO {{touched}} (tx, user_key, vid) VALUES {}", rows.join(", ")));
+    /// Names whom these facts are of, for whoever keeps answers; none: everybody. Whose the changes are that were
+    /// written the rows know best, should another host have handed one on since it was asked for.
+    fn name(&mut self, named: Option<&Named>, tokens: &[i64]) {
+        let rows = named.map_or_else(|| vec![(None, None)], Named::rows);
+        let row = |(user, vid): (Option<String>, Option<i64>)| {
+            format!("({TX}, {}::bytea, {}::bigint)", or_null(user), or_null(vid))
+        };
+        let rows: Vec<_> = rows.into_iter().map(row).collect();
+        if rows.is_empty() {
+            return;
         }
+        let mut names = format!("INSERT INTO {{touched}} (tx, user_key, vid) VALUES {}", rows.join(", "));
+        if let Some(named) = named.filter(|_| !tokens.is_empty()) {
+            let known = named.users.iter().map(|user| bytes(user.tagged())).collect::<Vec<_>>().join(", ");
+            let tokens = list(tokens.iter().map(i64::to_string));
+            write!(
+                names,
+                " UNION ALL SELECT {TX}, user_key, NULL FROM {{changes}} WHERE token IN ({tokens})
+                 AND user_key <> ALL (ARRAY[{known}]::bytea[])"
+            )
+            .expect("a String takes all");
+        }
+        self.push(names);
     }
 
     /// Joins rows to what is in a table as `t`.

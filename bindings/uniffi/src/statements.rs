@@ -206,12 +206,13 @@ impl Statements {
     /// A page's statement, the same for all users, with the parameters of `PageStep.Ask`: to be kept prepared where the
     /// client can. Send it to the server that is written to.
     pub fn prepared(&self) -> String {
-        self.core().prepared_for("").to_owned()
+        self.core().prepared().to_owned()
     }
 
     /// The statement of a page that looks, with the same parameters.
     pub fn prepared_look(&self) -> String {
-        self.core().prepared().to_owned()
+        let core = self.core();
+        core.prepared_look().unwrap_or(core.prepared()).to_owned()
     }
 
     /// The second statement of a page whose user shares a contact, or did.
@@ -241,7 +242,7 @@ impl Statements {
             match core.recall(user, email.as_ref(), look.of_core()) {
                 Recalled::Page(page) => form.of(&page, None),
                 Recalled::Ask(since) => {
-                    let looks = core.prepared_for(&since) != core.prepared_for("");
+                    let looks = core.prepared_for(&since) != core.prepared();
                     let since = core.watch_stats().map(|_| since);
                     Ok(PageStep::Ask { looks, parameters: [core.parameter(user)].into_iter().chain(since).collect() })
                 }

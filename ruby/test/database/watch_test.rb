@@ -35,17 +35,22 @@ class Vidcache::WatchTest < Vidcache::RailsTest
     assert_equal 1, statements { page }.size
   end
 
-  def test_what_others_write_is_known_after_max_age_and_costs_one_statement
+  def test_what_others_write_is_known_after_max_age_and_costs_one_statement_and_whom_it_is_of_one_more
+    other = User.create!(email: "bob@shop.test")
+    confirm(other.id, other.email, vid: 902)
     watch(1)
     page
+    beside = -> { Vidcache.cache.decide(other.id, other.email).reason }
+    beside.call
     elsewhere { Vidcache.cache.begin_email_change(@user.id) }
     sleep 1.1
-    sent = statements { assert_equal :change_outstanding, page.reason }
-    assert_equal 1, sent.size, sent.inspect
+    assert_equal 1, statements { assert_equal :agreed, beside.call }.size
+    assert_equal 1, statements { assert_equal :change_outstanding, page.reason }.size
     token = Vidcache.cache.stale_changes(older_than: 0).first.token
     confirm(@user.id, "new@shop.test", change: token, at: Time.now + 1)
     sleep 1.1
-    assert_equal [:agreed, 901], page("new@shop.test").to_h.values_at(:reason, :id)
+    sent = statements { assert_equal [:agreed, 901], page("new@shop.test").to_h.values_at(:reason, :id) }
+    assert_equal 2, sent.size, sent.inspect
   end
 
   def test_each_kind_of_page_comes_from_memory

@@ -19,7 +19,7 @@ pub struct Look {
 /// The two clocks, read one after the other: [`Look::parts`].
 pub type Clocks = fn() -> (Millis, Millis);
 
-/// The machine's.
+/// The machine's clocks.
 pub(super) fn clocks() -> (Millis, Millis) {
     (now(), since_boot())
 }
@@ -55,7 +55,7 @@ impl Look {
 }
 
 /// Milliseconds of a clock that goes on in suspend.
-fn since_boot() -> Millis {
+pub(super) fn since_boot() -> Millis {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
     // Which goes on in suspend on macOS.

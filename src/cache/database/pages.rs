@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::told::{Recalled, Reply};
-use super::watch::Known;
-use super::{Database, Distrust, Look};
+use super::watch::{Known, Told};
+use super::{Database, Distrust, Look, look};
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth};
+use crate::database::named::Named;
 use crate::database::watch::{self, Looked, Since, Snapshot};
 use crate::decision::{self, Decision, UserState};
 use crate::email::Email;
@@ -18,7 +19,7 @@ use crate::snippet::Page;
 impl Database {
     /// The clocks, to be read before a page's statement is sent.
     pub fn look(&self) -> Look {
-        Look::of_parts((self.clocks)())
+        Look::of_parts(self.clocks.map_or_else(look::clocks, |clocks| clocks()))
     }
 
     /// A page from memory, where answers are kept ([`Database::watching`]) and the user's is new enough: no statement
@@ -30,7 +31,7 @@ impl Database {
             None => Recalled::Ask(String::new()),
             Some(watch) => match watch.recall(user, look) {
                 Known::State(state, age) => Recalled::Page(self.kept_page(&state, email, age, look)),
-                Known::Ask => Recalled::Ask(watch.since(look).text()),
+                Known::Ask => Recalled::Ask(watch.since(user, look).text()),
             },
         }
     }
@@ -42,6 +43,15 @@ impl Database {
         let look = self.look();
         let (state, age) = watch.recall_new(user, look)?;
         Some(self.kept_page(&state, email, age, look))
+    }
+
+    /// The decision of [`Database::recall_new`]'s page, for who shows none.
+    pub fn recall_decision<'a>(&self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Decision<'a>> {
+        let watch = self.watch.as_ref()?;
+        // It says no time, so the clock of the day is not read.
+        let since_boot = self.clocks.map_or_else(look::since_boot, |clocks| clocks().1);
+        let (state, _) = watch.recall_new(user, Look::of_parts((0, since_boot)))?;
+        Some(decision::decide(&state, email, |email| self.key.fingerprint(email)))
     }
 
     /// A page by what was known so long before the look.
@@ -71,13 +81,17 @@ impl Database {
     ///
     /// Send it through the connection that *writes*, past every cache of answers that the app's client has.
     pub fn prepared(&self) -> &str {
-        self.look.as_ref().unwrap_or(&self.flat)
+        &self.flat
     }
 
-    /// [`Database::prepared`] for that second parameter: where answers are kept, one that takes half the time wherever
-    /// no names are asked for, which is to be kept prepared beside it.
+    /// Where answers are kept, what a page asks that looks for what was written meanwhile, with the same parameters.
+    pub fn prepared_look(&self) -> Option<&str> {
+        self.look.as_deref()
+    }
+
+    /// Which of both is meant by that second parameter.
     pub fn prepared_for(&self, since: &str) -> &str {
-        if since.contains('/') { self.prepared() } else { &self.flat }
+        self.look.as_deref().filter(|_| since.contains('/')).unwrap_or(&self.flat)
     }
 
     /// Whom [`Database::prepared`] asks for: hexadecimal digits.
@@ -129,16 +143,22 @@ impl Database {
             Ok(left) => Ok(left.saturating_add(waited)),
         };
         let kept = self.watch.as_ref().zip(answer.sight.as_ref()).filter(|_| left.is_ok());
-        if answer.more {
-            if let Some((watch, sight)) = kept {
-                watch.keep(&answer.head, sight, user, None, look);
+        if answer.more || answer.look.is_some() {
+            let is_new = kept.is_some_and(|(watch, sight)| watch.keep(&answer.head, sight, None, look));
+            // Who was looked for is in memory, unless something was written of them.
+            let looked_for = is_new && answer.look == Some(Key::from(user));
+            let known = self.watch.as_ref().filter(|_| looked_for).and_then(|watch| watch.remember(user, look));
+            if let Some((state, age)) = known {
+                return Reply::Page(self.kept_page(&state, email, age, look), None);
             }
             let since = answer.sight.as_ref().map_or(String::new(), |sight| sight.since.text());
             return Reply::More(self.of(&self.walk, user, &since));
         }
         let state = self.with(&answer, |rows| rows::user_state(rows, user));
         if let Some((watch, sight)) = kept {
-            watch.keep(&answer.head, sight, user, state.as_ref().ok(), look);
+            let named = Named::of_answer(Key::from(user), &answer.facts);
+            let told = state.as_ref().ok().map(|state| Told { user, state, named });
+            watch.keep(&answer.head, sight, told, look);
         }
         match (left, state) {
             (Ok(left), Ok(state)) => {

@@ -271,7 +271,9 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
     let Reply::More(walk) = web.vidcache.reply(user, None, &answer, web.vidcache.look()) else {
         panic!("it was merged")
     };
-    let look = Watcher::of(&server, &name).host.vidcache.ask_since(user, "0/1/690:699:690,695");
+    let watching = Watcher::of(&server, &name).host.vidcache;
+    let since = "0/1/690:699:690,695";
+    let look = watching.ask_since(user, since);
     for sql in [&flat, &walk, &look] {
         let plan = web.client.query(&format!("EXPLAIN {sql}"), &[]).expect("a plan");
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
@@ -284,6 +286,16 @@ fn a_page_s_statements_use_indexes_and_a_user_takes_few_bytes() {
             scans.iter().filter(|line| !line.contains("_meta") && !line.contains("_deadlines")).collect();
         assert!(large.is_empty(), "{}", plan.join("\n"));
     }
+    // To plan a look takes longer than to run it: kept prepared, it is planned five times, and then no more.
+    let prepared = watching.prepared_look().expect("it keeps answers");
+    web.client.batch_execute(&format!("PREPARE look (text, text) AS {prepared}")).expect("prepared");
+    let execute = format!("EXECUTE look ('{}', '{since}')", watching.parameter(user));
+    for _ in 0..8 {
+        web.client.batch_execute(&execute).expect("asked");
+    }
+    let plan = web.client.query(&format!("EXPLAIN {execute}"), &[]).expect("a plan");
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    assert!(plan.iter().any(|line| line.contains("$2")), "{}", plan.join("\n"));
     let bytes: i64 = web
         .client
         .query_one("SELECT pg_total_relation_size('vidcache_links') + pg_total_relation_size('vidcache_contacts')", &[])

@@ -173,7 +173,16 @@ fn everybody_who_hangs_together_with_what_was_touched_is_told() {
     begin(&worker, &mut server.connect(&name), 7);
     web.look(9, "9@shop.test");
     assert_eq!(web.page(6, "6@shop.test").2, CHANGING, "whose contact was merged with another's");
-    // Forgotten, and linked to another's contact: nobody names what was.
+    // A contact's word, of which nobody says whose it is.
+    keep(&mut web);
+    let changed = r#""subscriptionType":"contact.propertyChange","objectId":909,"propertyName":"email""#;
+    worker
+        .webhook(&format!("[{}]", event(&format!(r#"{changed},"propertyValue":"nine@shop.test""#), 5)))
+        .expect("another email");
+    web.look(1, ANN);
+    assert_eq!(web.page(9, "9@shop.test"), id_alone(909, Reason::EmailDiffers));
+    assert_eq!(web.page(9, "nine@shop.test"), named("nine@shop.test", 909));
+    // Forgotten, and linked to another's contact.
     keep(&mut web);
     Session::new(&worker.vidcache, &mut worker.client)
         .run(&worker.vidcache.forget(UserKey::from(8)))

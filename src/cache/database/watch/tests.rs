@@ -4,13 +4,16 @@
 //! the look that it counts from; and each sign that an answer gives of itself has to be heeded for that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::*;
 use crate::database::watch::Snapshot;
+use crate::email::Fingerprint;
 use crate::identity::{Identity, Vid};
 use crate::rows::facts::Key;
 
-const USERS: usize = 3;
+const USERS: i64 = 3;
+const CONTACTS: i64 = 3;
 const MAX_AGE: Millis = 1_000;
 
 /// What is overlooked.
@@ -37,25 +40,112 @@ enum Without {
     Sent,
     /// How old memory is.
     Age,
+    /// Users of whom a new link is: it names its contact alone.
+    Ends,
+    /// With whom a user hangs together.
+    Component,
+    /// Names of contacts.
+    Contacts,
 }
 
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, n: usize) -> usize {
+    fn below(&mut self, n: i64) -> i64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % n
+        (self.0 >> 33) as i64 % n
+    }
+
+    fn at(&mut self, length: usize) -> usize {
+        self.below(length as i64) as usize
+    }
+
+    fn user(&mut self) -> i64 {
+        1 + self.below(USERS)
     }
 }
 
-/// A transaction's user, and what it writes of them.
-type Written = (usize, i64);
+/// What a transaction writes.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    /// A link, or that there is none.
+    Link { user: i64, contact: i64, is_there: bool },
+    /// Something of a user, or of a contact.
+    Of { user: Option<i64>, contact: Option<i64>, version: i64 },
+}
+
+impl Written {
+    fn named(self, without: Without) -> Named {
+        let (user, contact) = match self {
+            Self::Link { contact, is_there: true, .. } if without == Without::Ends => (None, Some(contact)),
+            Self::Link { user, contact, .. } => (Some(user), Some(contact)),
+            Self::Of { user, contact, .. } => (user, contact),
+        };
+        Named {
+            users: user.into_iter().map(key).collect(),
+            contacts: contact.into_iter().filter(|_| without != Without::Contacts).collect(),
+        }
+    }
+}
+
+fn key(user: i64) -> Key {
+    Key::from(UserKey::from(user))
+}
+
+/// What is so: who is linked to what, and the last that was written of each.
+#[derive(Debug, Clone, Default)]
+struct Truth {
+    links: BTreeSet<(i64, i64)>,
+    users: BTreeMap<i64, i64>,
+    contacts: BTreeMap<i64, i64>,
+}
+
+impl Truth {
+    fn write(&mut self, written: Written) {
+        match written {
+            Written::Link { user, contact, is_there: true } => drop(self.links.insert((user, contact))),
+            Written::Link { user, contact, is_there: false } => drop(self.links.remove(&(user, contact))),
+            Written::Of { user, contact, version } => {
+                self.users.extend(user.map(|user| (user, version)));
+                self.contacts.extend(contact.map(|contact| (contact, version)));
+            }
+        }
+    }
+
+    /// Whom a user hangs together with.
+    fn component(&self, user: i64) -> (BTreeSet<i64>, BTreeSet<i64>) {
+        let (mut users, mut contacts) = (BTreeSet::from([user]), BTreeSet::new());
+        for _ in 0..USERS + CONTACTS {
+            for (user, contact) in &self.links {
+                if users.contains(user) || contacts.contains(contact) {
+                    users.insert(*user);
+                    contacts.insert(*contact);
+                }
+            }
+        }
+        (users, contacts)
+    }
+
+    /// A number that stands for all that a user's answer is made of.
+    fn state(&self, user: i64) -> u64 {
+        let (users, contacts) = self.component(user);
+        let links: Vec<_> = self.links.iter().filter(|(user, _)| users.contains(user)).collect();
+        let of = |all: &BTreeMap<i64, i64>, one: &i64| all.get(one).copied();
+        let users: Vec<_> = users.iter().map(|user| of(&self.users, user)).collect();
+        let contacts: Vec<_> = contacts.iter().map(|contact| of(&self.contacts, contact)).collect();
+        BuildHasherDefault::<DefaultHasher>::default().hash_one((links, users, contacts)) | 1
+    }
+
+    fn states(&self) -> [u64; USERS as usize] {
+        std::array::from_fn(|at| self.state(at as i64 + 1))
+    }
+}
 
 #[derive(Clone)]
 struct Commit {
     tx: i64,
     written: Written,
-    named: bool,
+    is_named: bool,
 }
 
 struct Server {
@@ -75,11 +165,9 @@ struct Server {
 }
 
 impl Server {
-    fn truth(&self) -> [i64; USERS] {
-        let mut all = [0; USERS];
-        for commit in &self.done {
-            all[commit.written.0] = commit.written.1;
-        }
+    fn truth(&self) -> Truth {
+        let mut all = Truth::default();
+        self.done.iter().for_each(|commit| all.write(commit.written));
         all
     }
 
@@ -102,10 +190,11 @@ impl Server {
 
 /// An answer on its way.
 struct Asked {
-    user: usize,
+    user: i64,
     since: Since,
     look: Look,
-    said: Option<(bool, Sight, i64)>,
+    /// Whether of an old snapshot, and what is so in it.
+    said: Option<(bool, Sight, Truth)>,
 }
 
 struct World {
@@ -116,12 +205,13 @@ struct World {
     asked: Vec<Asked>,
     versions: i64,
     /// What was so, and from when on.
-    history: Vec<(i64, [i64; USERS])>,
+    history: Vec<(i64, [u64; USERS as usize])>,
 }
 
 impl World {
     /// `counts`: whether the server counts anew after a crash. Only then is it found beside a clock that is set back.
-    fn new(without: Without, counts: bool) -> Self {
+    /// `names`: the most bytes of names.
+    fn new(without: Without, counts: bool, names: usize) -> Self {
         let server = Server {
             start: 1,
             counts: counts.then_some(1),
@@ -133,8 +223,9 @@ impl World {
             prune: None,
             backends: Vec::new(),
         };
-        let watch = Watch::new(Duration::from_millis(MAX_AGE.unsigned_abs()), 1 << 20).expect("memory");
-        let history = vec![(0, [0; USERS])];
+        let max_age = Duration::from_millis(MAX_AGE.unsigned_abs());
+        let watch = Watch { names, ..Watch::new(max_age, 1 << 20).expect("memory") };
+        let history = vec![(0, Truth::default().states())];
         Self { without, now: 10, server, watch, asked: Vec::new(), versions: 0, history }
     }
 
@@ -142,32 +233,36 @@ impl World {
         Look::of_parts((self.now, self.now))
     }
 
-    fn user(user: usize) -> UserKey<'static> {
-        UserKey::from(user as i64 + 1)
-    }
-
     /// One thing that happens; what memory says that cannot be, if it does.
     fn step(&mut self, random: &mut Random) -> Option<String> {
-        self.now += 3 + random.below(40) as i64;
+        self.now += 3 + random.below(40);
         match random.below(24) {
             0..4 => {
                 self.versions += 1;
-                self.server.open.insert(self.server.next, (random.below(USERS), self.versions));
+                let (user, contact, version) = (random.user(), 7 + random.below(CONTACTS), self.versions);
+                let written = match random.below(4) {
+                    0 => Written::Link { user, contact, is_there: true },
+                    1 => Written::Link { user, contact, is_there: false },
+                    2 => Written::Of { user: Some(user), contact: None, version },
+                    _ => Written::Of { user: None, contact: Some(contact), version },
+                };
+                self.server.open.insert(self.server.next, written);
                 self.server.next += 1;
             }
             4..8 => {
-                let some = random.below(self.server.open.len().max(1));
+                let some = random.at(self.server.open.len().max(1));
                 if let Some((&tx, &written)) = self.server.open.iter().nth(some) {
                     self.server.open.remove(&tx);
                     if random.below(5) > 0 {
-                        self.server.done.push(Commit { tx, written, named: true });
+                        self.server.done.push(Commit { tx, written, is_named: true });
                     }
                 }
             }
             8..12 if self.asked.len() < 3 => {
-                let (user, look) = (random.below(USERS), self.look());
-                if let Known::Ask = self.watch.recall(Self::user(user), look) {
-                    self.asked.push(Asked { user, since: self.watch.since(look), look, said: None });
+                let (user, look) = (random.user(), self.look());
+                if let Known::Ask = self.watch.recall(UserKey::from(user), look) {
+                    let since = self.watch.since(UserKey::from(user), look);
+                    self.asked.push(Asked { user, since, look, said: None });
                 }
             }
             12..16 => self.answer(random),
@@ -177,28 +272,28 @@ impl World {
                 self.server.horizon = self.server.prune;
                 self.server.prune = Some(xmin);
                 for commit in &mut self.server.done {
-                    commit.named &= self.server.horizon.is_none_or(|horizon| commit.tx >= horizon);
+                    commit.is_named &= self.server.horizon.is_none_or(|horizon| commit.tx >= horizon);
                 }
             }
             21 if random.below(3) == 0 => {
-                self.server.lose(random.below(3));
+                self.server.lose(random.at(3));
                 if self.server.counts.is_some() && random.below(2) == 0 {
-                    self.server.back += random.below(300) as i64;
+                    self.server.back += random.below(300);
                 }
             }
             22 if random.below(3) == 0 => {
-                self.server.lose(random.below(3));
+                self.server.lose(random.at(3));
                 self.server.start = self.now;
                 // Whoever had asked it while it was a standby.
                 self.server.backends.push(0);
             }
             _ => {}
         }
-        let truth = self.server.truth();
+        let truth = self.server.truth().states();
         if self.history.last().is_none_or(|(_, last)| *last != truth) {
             self.history.push((self.now, truth));
         }
-        (0..USERS).find_map(|user| self.lie(user))
+        (1..=USERS).find_map(|user| self.lie(user))
     }
 
     /// The server answers somebody: in a transaction of its own, one that has written, or one with an old snapshot.
@@ -211,14 +306,14 @@ impl World {
         if server.backends.is_empty() || random.below(8) == 0 {
             server.backends.push(clock);
         }
-        let backend = server.backends[random.below(server.backends.len())];
+        let backend = server.backends[random.at(server.backends.len())];
         let asked = &mut self.asked[at];
         let mut own = server.truth();
         // Of a transaction that began before anything was written.
         let snapshot = if old { "1:1:".into() } else { server.snapshot() };
         if wrote {
             // It is never committed.
-            own[asked.user] = -1;
+            own.write(Written::Of { user: Some(asked.user), contact: None, version: -1 });
         }
         let base = asked.since.look.as_ref();
         let touched = base.map(|base| {
@@ -227,11 +322,16 @@ impl World {
                 open = BTreeSet::new();
             }
             let new = |tx: i64| tx >= base.snapshot.xmax || open.contains(&tx);
-            let names = server.done.iter().filter(|commit| commit.named && new(commit.tx));
-            names.map(|commit| Key::from(Self::user(commit.written.0))).collect::<Vec<_>>()
+            let mut all = Named::default();
+            for commit in server.done.iter().filter(|commit| commit.is_named && new(commit.tx)) {
+                let Named { users, contacts } = commit.written.named(self.without);
+                all.users.extend(users);
+                all.contacts.extend(contacts);
+            }
+            all
         });
         if old {
-            own = [0; USERS];
+            own = Truth::default();
         }
         let sight = Sight {
             since: asked.since.clone(),
@@ -243,7 +343,7 @@ impl World {
             horizon: base.and(server.horizon),
             touched,
         };
-        asked.said = Some((old && self.without != Without::Isolation, sight, own[asked.user]));
+        asked.said = Some((old && self.without != Without::Isolation, sight, own));
     }
 
     /// An answer comes to whoever has asked, in any order.
@@ -252,8 +352,8 @@ impl World {
         if there.is_empty() {
             return;
         }
-        let Asked { user, look, said, .. } = self.asked.remove(there[random.below(there.len())]);
-        let Some((old, mut sight, version)) = said else { return };
+        let Asked { user, look, said, .. } = self.asked.remove(there[random.at(there.len())]);
+        let Some((old, mut sight, truth)) = said else { return };
         match self.without {
             Without::Life => sight.since.life = self.watch.lock().life,
             Without::Server => sight.place.server = 1,
@@ -271,27 +371,45 @@ impl World {
             age: 0,
             deadline: None,
         };
-        let vid = Vid::try_from(version + 2).expect("positive");
-        let identity = Some(Identity { vid, external_id: Some(vid) });
-        let state = UserState { identity, ..UserState::default() };
         let look = if self.without == Without::Sent { self.look() } else { look };
-        self.watch.keep(&head, &sight, Self::user(user), Some(&state), look);
+        if sight.since.look.is_some() {
+            // Who looks asks for nothing else, and once more for a user who is not in memory then.
+            let is_new = self.watch.keep(&head, &sight, None, look);
+            if !is_new || self.watch.remember(UserKey::from(user), look).is_none() {
+                let since = Since { life: sight.since.life, look: None };
+                self.asked.push(Asked { user, since, look, said: None });
+            }
+            return;
+        }
+        let (users, contacts) = truth.component(user);
+        let vid = truth.links.iter().find(|(of, _)| *of == user).and_then(|(_, contact)| Vid::try_from(*contact).ok());
+        let identity = vid.map(|vid| Identity { vid, external_id: None });
+        let confirmed = Some(Fingerprint(u128::from(truth.state(user)).to_le_bytes()));
+        let state = UserState { identity, confirmed, changing: false };
+        let named = match self.without {
+            Without::Component => {
+                Named { users: [key(user)].into(), contacts: vid.map(Vid::get).into_iter().collect() }
+            }
+            _ => Named { users: users.into_iter().map(key).collect(), contacts },
+        };
+        let told = Told { user: UserKey::from(user), state: &state, named };
+        self.watch.keep(&head, &sight, Some(told), look);
     }
 
     /// What memory says of a user, if it never was so since its look.
-    fn lie(&self, user: usize) -> Option<String> {
+    fn lie(&self, user: i64) -> Option<String> {
         let now = self.look();
         // As whoever finds that somebody looks already.
-        let (state, age) = self.watch.remember(Self::user(user), now)?;
+        let (state, age) = self.watch.remember(UserKey::from(user), now)?;
         if self.without != Without::Age && !self.watch.is_believed(age) {
             return None;
         }
         let age = if self.without == Without::Age { Duration::ZERO } else { age };
-        let version = state.identity?.vid.get() - 2;
+        let said = u128::from_le_bytes(state.confirmed?.0) as u64;
         let since = self.now - age.as_millis() as i64;
         let first = self.history.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
-        let was = self.history[first..].iter().any(|(_, truth)| truth[user] == version);
-        (!was).then(|| format!("at {} user {user} is said to be {version} as of {since}: {:?}", self.now, self.history))
+        let was = self.history[first..].iter().any(|(_, truth)| truth[user as usize - 1] == said);
+        (!was).then(|| format!("at {} user {user} is said to be {said} as of {since}: {:?}", self.now, self.history))
     }
 }
 
@@ -299,7 +417,9 @@ impl World {
 fn search(without: Without, runs: u64) -> (Option<String>, u64) {
     let mut looks = 0;
     for seed in 1..=runs {
-        let (mut world, mut random) = (World::new(without, seed % 2 == 0), Random(seed));
+        // Room for all names, or for hardly any.
+        let names = if seed % 3 == 0 { 500 } else { 100_000 };
+        let (mut world, mut random) = (World::new(without, seed % 2 == 0, names), Random(seed));
         for _ in 0..400 {
             if let Some(lie) = world.step(&mut random) {
                 return (Some(format!("seed {seed}: {lie}")), looks);
@@ -330,6 +450,9 @@ fn whatever_an_answer_says_of_itself_has_to_be_heeded() {
         Without::Isolation,
         Without::Sent,
         Without::Age,
+        Without::Ends,
+        Without::Component,
+        Without::Contacts,
     ];
     for without in all {
         let (lie, _) = search(without, 4_000);
@@ -340,12 +463,12 @@ fn whatever_an_answer_says_of_itself_has_to_be_heeded() {
 
 #[test]
 fn a_page_in_two_halves_of_the_time_looks_once_and_an_answer_twice_is_no_look() {
-    let mut world = World::new(Without::Nothing, true);
-    let asks = |world: &World| matches!(world.watch.recall(World::user(0), world.look()), Known::Ask);
+    let mut world = World::new(Without::Nothing, true, 100_000);
+    let asks = |world: &World| matches!(world.watch.recall(UserKey::from(1), world.look()), Known::Ask);
     assert!(asks(&world));
-    let since = world.watch.since(world.look());
+    let since = world.watch.since(UserKey::from(1), world.look());
     assert_eq!(since.look, None, "nothing is known");
-    world.asked.push(Asked { user: 0, since, look: world.look(), said: None });
+    world.asked.push(Asked { user: 1, since, look: world.look(), said: None });
     // Until the answer is one of a transaction of its own.
     let mut random = Random(1);
     let mut ask = |world: &mut World| {
@@ -362,15 +485,15 @@ fn a_page_in_two_halves_of_the_time_looks_once_and_an_answer_twice_is_no_look() 
     ask(&mut world);
     let looked = world.now;
     world.now = looked + 400;
-    let new = |world: &World| world.watch.recall_new(World::user(0), world.look()).is_some();
+    let new = |world: &World| world.watch.recall_new(UserKey::from(1), world.look()).is_some();
     assert!(!asks(&world) && new(&world));
     world.now = looked + 600;
     assert!(!new(&world), "and nobody is taken to look by that");
     assert!(asks(&world), "one looks");
     assert!(!asks(&world), "while others go on");
-    let (since, look) = (world.watch.since(world.look()), world.look());
+    let (since, look) = (world.watch.since(UserKey::from(1), world.look()), world.look());
     assert!(since.look.is_some());
-    world.asked.push(Asked { user: 0, since, look, said: None });
+    world.asked.push(Asked { user: 1, since, look, said: None });
     ask(&mut world);
     assert_eq!(world.watch.stats().looks, 2);
     world.now = looked + 1_500;
@@ -381,13 +504,13 @@ fn a_page_in_two_halves_of_the_time_looks_once_and_an_answer_twice_is_no_look() 
 
 #[test]
 fn while_the_machine_sleeps_memory_grows_old() {
-    let mut world = World::new(Without::Nothing, true);
+    let mut world = World::new(Without::Nothing, true, 100_000);
     let mut random = Random(3);
     while world.watch.stats().entries == 0 {
         world.step(&mut random);
     }
     let known = |world: &World, look| {
-        (0..USERS).any(|user| matches!(world.watch.recall(World::user(user), look), Known::State(..)))
+        (1..=USERS).any(|user| matches!(world.watch.recall(UserKey::from(user), look), Known::State(..)))
     };
     let (at, since_boot) = world.look().parts();
     assert!(known(&world, world.look()) || known(&world, world.look()));

@@ -207,17 +207,19 @@ fn old_pages(place: &Place, vidcache: &Database, random: &mut Rng) -> Result<(),
     }
 }
 
-/// A page's two statements, kept prepared on a connection.
-pub(in crate::rig) struct Prepared([Statement; 2]);
+/// A page's statements, kept prepared on a connection: the first, the one that looks, the second.
+pub(in crate::rig) struct Prepared([Statement; 3]);
 
 impl Prepared {
     pub(in crate::rig) fn by(client: &mut Client, vidcache: &Database, clock: Scaled) -> Result<Self, Broken> {
         let mut prepare = |sql| client.prepare(&clock.sql(sql));
-        Ok(Self([prepare(vidcache.prepared())?, prepare(vidcache.prepared_walk())?]))
+        let [first, look] = ["1", "1/"].map(|since| vidcache.prepared_for(since));
+        Ok(Self([prepare(first)?, prepare(look)?, prepare(vidcache.prepared_walk())?]))
     }
 
     fn ask(&self, client: &mut Client, user: &str, second: bool, since: Option<&str>) -> Result<String, Broken> {
-        let statement = &self.0[usize::from(second)];
+        let looks = since.is_some_and(|since| since.contains('/'));
+        let statement = &self.0[if second { 2 } else { usize::from(looks) }];
         Ok(match since {
             None => client.query_one(statement, &[&user])?.get(0),
             Some(since) => client.query_one(statement, &[&user, &since])?.get(0),
