@@ -60,7 +60,8 @@ module Vidcache
       @statements = statements
       @connection = connection
       @counts = Hash.new(0)
-      @keeps = !statements.kept.nil?
+      # Whoever has answers in memory, as long as they may be asked.
+      @kept = statements if statements.kept
       @closed = false
     end
 
@@ -104,8 +105,7 @@ module Vidcache
 
     # @see Cache#decide
     def decide(user_id, email)
-      kept = @statements.kept_decision(user_id, email) if @keeps && !@closed
-      kept || page(user_id) { |answer, look| @statements.decide(user_id, email, answer, look) }
+      @kept&.kept_decision(user_id, email) || page(user_id) { |answer, look| @statements.decide(user_id, email, answer, look) }
     end
 
     # @see Cache#decide_many
@@ -115,12 +115,12 @@ module Vidcache
 
     # @see Cache#snippet
     def snippet(user_id, email, nonce: nil)
-      (+"").tap { |html| append_snippet(html, user_id, email, nonce: nonce) }
+      @kept&.kept_snippet(user_id, email, nonce) || (+"").tap { |html| append_snippet(html, user_id, email, nonce: nonce) }
     end
 
     # @see Cache#append_snippet
     def append_snippet(html, user_id, email, nonce: nil)
-      kept = @statements.append_kept(html, user_id, email, nonce) if @keeps && !@closed
+      kept = @kept&.append_kept(html, user_id, email, nonce)
       return kept if kept
 
       written, reason = page(user_id) { |answer, look| @statements.snippet(user_id, email, nonce, answer, look) }
@@ -157,7 +157,8 @@ module Vidcache
     # What this process has asked, and what it keeps of that.
     #
     # @return [Hash{Symbol => Integer, String, nil}] +:asks+: pages that asked; +:walks+: of these, those that took a
-    #   second statement, of a user whose contact is or was another one's too; +:stale+: pages of which nobody answered,
+    #   second statement, of a user whose contact is or was another one's too, or of whom something was written since
+    #   memory was brought up to date; +:stale+: pages of which nobody answered,
     #   or the answer was not believed; +:last_error+: why. With `max_age` also +:hits+: pages that memory answered;
     #   +:looks+: answers that brought it up to date; +:forgotten+: how often everything was forgotten, since it could
     #   not be shown that nothing was missed (another server, a new connection); +:entries+, +:bytes+: users in it, and
@@ -173,7 +174,7 @@ module Vidcache
     # @return [nil]
     def close
       @closed = true
-      nil
+      @kept = nil
     end
 
     # @return [Boolean]
@@ -196,8 +197,8 @@ module Vidcache
     def page(user_id)
       open!
       look = @statements.look
-      since, why = yield :memory, look if @keeps
-      return since if @keeps && why != :ask
+      since, why = yield :memory, look if @kept
+      return since if @kept && why != :ask
 
       @counts[:asks] += 1
       parameters = [@statements.parameter(user_id), *since]

@@ -39,7 +39,7 @@ impl Answers for Vidcache {
 impl Answers for Database {
     #[inline]
     fn decision<'a>(&'a self, user: UserKey<'_>, email: Option<&'a Email>) -> Option<Decision<'a>> {
-        Some(self.recall_new(user, email)?.decision())
+        self.recall_decision(user, email)
     }
 
     #[inline]
@@ -102,11 +102,11 @@ pub(crate) unsafe fn decide(cache: &impl Answers, key: Value, given: Value) -> O
     })
 }
 
-/// `Cache#snippet`.
+/// `Cache#snippet`, `Statements#kept_snippet`.
 ///
 /// # Safety
 /// The caller holds the GVL.
-pub(crate) unsafe fn snippet(cache: &Vidcache, key: Value, given: Value, nonce: Value) -> Option<Value> {
+pub(crate) unsafe fn snippet(cache: &impl Answers, key: Value, given: Value, nonce: Value) -> Option<Value> {
     or_generally(|| {
         let mut room = [0; ROOM];
         // SAFETY: the caller holds the GVL.

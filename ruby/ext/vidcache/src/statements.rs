@@ -44,6 +44,8 @@ pub(crate) fn define(ruby: &Ruby, vidcache: RModule) -> Result<(), Error> {
     class.define_method("probe", method!(|this: &Statements| this.core().probe(), 0))?;
     class.define_method("kept", method!(Statements::kept, 0))?;
     class.define_method("kept_decision", kept_decision as unsafe extern "C" fn(Value, Value, Value) -> Value)?;
+    let three = kept_snippet as unsafe extern "C" fn(Value, Value, Value, Value) -> Value;
+    class.define_method("kept_snippet", three)?;
     let four = append_kept as unsafe extern "C" fn(Value, Value, Value, Value, Value) -> Value;
     class.define_method("append_kept", four)?;
     class.define_method("look", method!(|this: &Statements| this.core().look().parts(), 0))?;
@@ -96,6 +98,15 @@ unsafe fn wrapped<'a>(this: Value) -> &'a Statements {
 unsafe extern "C" fn kept_decision(this: Value, user: Value, email: Value) -> Value {
     // SAFETY: as the caller's; `this` is on the caller's stack, and Ruby calls methods with the GVL.
     unsafe { recall::decide(&*wrapped(this).core(), user, email).unwrap_or_else(nil) }
+}
+
+/// The page from memory, or nil, as [`kept_decision`].
+///
+/// # Safety
+/// Ruby calls it, as a method of this class and of no other.
+unsafe extern "C" fn kept_snippet(this: Value, user: Value, email: Value, nonce: Value) -> Value {
+    // SAFETY: as the caller's; `this` is on the caller's stack, and Ruby calls methods with the GVL.
+    unsafe { recall::snippet(&*wrapped(this).core(), user, email, nonce).unwrap_or_else(nil) }
 }
 
 /// Appends the page from memory, and returns its reason; or nil, as [`kept_decision`].
