@@ -3,10 +3,12 @@
 pub(crate) mod account;
 mod copies;
 #[cfg(any(test, feature = "database"))]
-pub mod database;
+pub(crate) mod database;
 pub(crate) mod intake;
 mod lists;
 pub(crate) mod options;
+#[cfg(any(test, feature = "database"))]
+pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

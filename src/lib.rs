@@ -90,6 +90,8 @@ mod file;
 mod hot;
 mod hubspot;
 mod identity;
+#[cfg(any(test, feature = "database"))]
+pub mod in_database;
 mod limits;
 #[cfg(feature = "parsers")]
 #[doc(hidden)]
@@ -107,8 +109,6 @@ struct Guide;
 
 pub use cache::Vidcache;
 pub use cache::account::Explanation;
-#[cfg(any(test, feature = "database"))]
-pub use cache::database as in_database;
 pub use cache::intake::ImportReport;
 pub use cache::options::Options;
 pub use cache::words::{Imported, Observed, Recorded, WebhookReport};

@@ -14,6 +14,7 @@ mod questions;
 mod told;
 mod watch;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -61,7 +62,12 @@ pub struct Database {
     watch: Option<Watch>,
     /// Others than the machine's.
     clocks: Option<Clocks>,
+    /// When the standing work was done last, by the clock that goes on in suspend.
+    kept_up_at: AtomicI64,
 }
+
+/// How often a process says anew for how long its pages name an email, and takes out what ended long ago.
+const UPKEEP_EVERY: Millis = 3_600_000;
 
 type Finish<'a, T> = Box<dyn Fn(&Connection, &Answer) -> Result<T> + 'a>;
 
@@ -120,6 +126,15 @@ impl<'a, T: 'a> Errand<'a, T> {
     }
 }
 
+/// The statements of the app's migration, which make the tables in that schema of its database: [`Database::create`]
+/// without a portal or a secret.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub fn migration(schema: &str) -> Result<Vec<String>> {
+    Ok(Tables::of(schema)?.create())
+}
+
 impl Database {
     /// The tables in that schema of the database (`public`, say), for a portal (the HubSpot account's id). The options
     /// are those of a file: a `secret` is needed, the same on every host, and `memory`, `busy_timeout` and
@@ -153,6 +168,7 @@ impl Database {
             memories: Memories::new()?,
             watch: None,
             clocks: None,
+            kept_up_at: AtomicI64::new(Millis::MIN),
         })
     }
 
@@ -275,6 +291,15 @@ impl Database {
     fn certain(&self, answer: Answer) -> Result<Answer> {
         answer.head.for_writing(&self.reader).map_err(|why| why.error(self.reader.portal))?;
         Ok(answer)
+    }
+
+    /// [`Database::upkeep`], where it is due; `done`: it was done just now.
+    pub(super) fn upkeep_that_is_due(&self, done: bool) -> Vec<String> {
+        let (now, last) = (self.look().parts().1, self.kept_up_at.load(Ordering::Relaxed));
+        let is_due = done || now.saturating_sub(last) >= UPKEEP_EVERY;
+        let is_ours =
+            is_due && self.kept_up_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_ours && !done { self.upkeep() } else { Vec::new() }
     }
 
     fn words(&self) -> Words<'_> {

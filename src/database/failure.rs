@@ -13,7 +13,7 @@ pub(crate) fn error(tables: &Tables, sqlstate: &str) -> Error {
         "42P01" | "42703" | "42P10" | "3F000" => Error::TablesUnusable(format!(
             "{} are missing, or another version's: run the app's migrations (bin/rails db:migrate, manage.py \
              migrate; where none makes them, bin/rails generate vidcache:database first, or Django's INSTALLED_APPS \
-             lacks vidcache.django.database)",
+             lacks vidcache.django.database; elsewhere one has to run the statements of `migration`)",
             tables.name("*")
         )),
         "42501" => {

@@ -44,9 +44,10 @@ impl Database {
 
     /// [`Database::resolve`] for many users, in their order: some thousand at a time. To be asked, and read by
     /// [`Errand::read`].
-    pub fn resolve_many<'a>(&'a self, users: &'a [UserKey<'a>]) -> Errand<'a, Vec<Option<Identity>>> {
+    pub fn resolve_many<'a>(&'a self, users: &[UserKey<'a>]) -> Errand<'a, Vec<Option<Identity>>> {
         let names = Names { users: users.iter().map(|user| Key::from(*user)).collect(), ..Names::default() };
-        self.errand(names, move |rows, _| rows::identities(rows, users))
+        let users = users.to_vec();
+        self.errand(names, move |rows, _| rows::identities(rows, &users))
     }
 
     /// Why HubSpot refused the user's email for good, as [`Vidcache::refusal`](crate::Vidcache::refusal). To be asked,
