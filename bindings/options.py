@@ -229,18 +229,17 @@ def cpp_values(_):
         name, field = option.name, called(option, "C")
         match option.kind:
             case "secret" | "text":
-                text += f"    raw.{field} = detail::data(chosen.{name});\n    raw.{field}_len = detail::size(chosen.{name});\n"
+                text += f"  raw.{field} = detail::data(chosen.{name});\n  raw.{field}_len = detail::size(chosen.{name});\n"
             case "bytes":
-                text += f"    if (chosen.{name}) raw.{field} = *chosen.{name};\n"
+                text += f"  if (chosen.{name}) raw.{field} = *chosen.{name};\n"
             case "time":
-                text += f"    if (chosen.{name}) raw.{field} = milliseconds(*chosen.{name});\n"
+                text += f"  if (chosen.{name}) raw.{field} = milliseconds(*chosen.{name});\n"
             case "flag":
-                text += f"    raw.{field} = chosen.{name}_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;\n"
+                text += f"  raw.{field} = chosen.{name}_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;\n"
             case "secrets":
                 text += (
-                    f"    std::vector<vidcache_secret> {name};\n"
-                    f"    for (const auto &secret : chosen.{name}) {name}.push_back({{secret.data(), secret.size()}});\n"
-                    f"    raw.{field} = {name}.data();\n    raw.{field}_len = static_cast<std::uint32_t>({name}.size());\n"
+                    f"  for (const auto &secret : chosen.{name}) {name}.push_back({{secret.data(), secret.size()}});\n"
+                    f"  raw.{field} = {name}.data();\n  raw.{field}_len = static_cast<std::uint32_t>({name}.size());\n"
                 )
     return text
 
@@ -281,7 +280,7 @@ def node_fields(_):
 
 
 def node_options(_):
-    return core_values("Node", " " * 16, "options", "milliseconds")
+    return core_values("Node", " " * 12, "self", "milliseconds")
 
 
 def node_types(_):
@@ -302,7 +301,7 @@ def node_values(_):
             "flag": f"input.flag(options.{name}, '{name}', true)",
             "text": f"input.text(options.{name}, '{name}')",
         }.get(option.kind, f"input.count(options.{name}, '{name}')")
-        text += f"      {name}: {value},\n"
+        text += f"    {name}: {value},\n"
     return text
 
 
@@ -458,7 +457,7 @@ MADE = [
     (C, c_defaults, "            size: size_of::<Self>(),\n            // Made by bindings/tables.\n", "        }\n"),
     (C, c_values, "        Ok(Options {\n            // Made by bindings/tables.\n", "        })\n"),
     ("include/vidcache.hpp", cpp_fields, "struct options {\n  // Made by bindings/tables.\n", "};\n"),
-    ("include/vidcache.hpp", cpp_values, "    // Made by bindings/tables.\n", "    vidcache_handle *opened"),
+    ("include/vidcache.hpp", cpp_values, "  const vidcache_result code = vidcache_options_init(&raw);\n  // Made by bindings/tables.\n", "  return code;\n"),
     (UNIFFI, uniffi_fields, "pub struct OpenOptions {\n    // Made by bindings/tables.\n", "}\n"),
     (UNIFFI, uniffi_values, "        work(&Options {\n            // Made by bindings/tables.\n", "        })\n"),
     (PYTHON, python_parameters, "        # From here on: made by bindings/tables.\n", '        """Opens the file'),
@@ -473,8 +472,8 @@ MADE = [
     (EXTENSION, ruby_owned, "            // The options: made by bindings/tables.\n", "            let options = Options {\n"),
     (EXTENSION, ruby_values, "            let options = Options {\n", "            };\n"),
     ("bindings/node/src/cache.rs", node_fields, "pub struct OpenOptions {\n    // Made by bindings/tables.\n", "}\n"),
-    ("bindings/node/src/cache.rs", node_options, "            let opening = Options {\n                // Made by bindings/tables.\n", "            };\n"),
-    ("bindings/node/lib/cache.js", node_values, "    const given = {\n      // Made by bindings/tables.\n", "    };\n"),
+    ("bindings/node/src/cache.rs", node_options, "        work(&Options {\n            // Made by bindings/tables.\n", "        })\n"),
+    ("bindings/node/lib/options.js", node_values, "  const given = {\n    // Made by bindings/tables.\n", "  };\n"),
     ("bindings/node/index.d.ts", node_types, "export interface OpenOptions {\n  // Made by bindings/tables.\n", "}\n"),
     *((f"docs/guides/{language.lower()}.md", guide(language), "<!-- The options: made by bindings/tables. -->\n", "\n\n") for language in ("Ruby", "Python", "Kotlin", "Swift", "Node")),
 ]

@@ -583,6 +583,233 @@ export class Cache {
   backup(path: Path): Promise<void>;
 }
 
+/** A client of PostgreSQL: one of the package `pg`, or like it. */
+export interface PgClient {
+  // The declarations of pg are an overload for each use: this is what is used of them.
+  query(statement: any): Promise<{ rows: any[] }>;
+}
+
+/** A pool of them: `Pool` of the package `pg`, or like it. */
+export interface PgPool {
+  connect(): Promise<PgClient & { release(broken?: any): void }>;
+}
+
+/** How to open a `Database`. What is left out has its default. */
+export interface DatabaseOptions extends Omit<OpenOptions, 'busyTimeoutMs' | 'durable'> {
+  /** At least 16 bytes, the same for every process. */
+  secret: Bytes | string;
+  /** In which schema of the database the tables are. Default: `public`. */
+  schema?: string;
+  /**
+   * For how many milliseconds answers are kept: 0, not at all, so that each page asks; from 1000 to half of
+   * `pageDeadlineMs`. Default: 0.
+   */
+  maxAgeMs?: number;
+  /**
+   * Whether a page's statements are kept prepared on their connections. False behind a pooler in transaction mode that
+   * does not know of them. Default: true.
+   */
+  prepared?: boolean;
+  /**
+   * Called when a page says less than it could, since nobody answered or the answer is not believed. Default:
+   * `process.emitWarning`, once an hour.
+   */
+  onStale?: (why: VidcacheError) => void;
+}
+
+/** Whether a worker may tell HubSpot of a change. */
+export interface Turn {
+  /** `now`: tell it. `wait`, `seen`: ask again in `waitMs`. `ended`: there is nothing to tell. */
+  readonly turn: 'now' | 'wait' | 'seen' | 'ended';
+  /** Null where there is nothing to wait for. */
+  readonly waitMs: number | null;
+}
+
+/** What a `Database` that keeps answers has done, in this process. */
+export interface Kept {
+  /** Pages that memory answered. */
+  readonly hits: number;
+  /** Answers that brought memory up to date. */
+  readonly looks: number;
+  /** How often everything was forgotten, since it could not be shown that nothing was missed. */
+  readonly forgotten: number;
+  /** Users in memory. */
+  readonly entries: number;
+  /** Bytes that they take. */
+  readonly bytes: number;
+}
+
+/**
+ * The same rows in the app's own PostgreSQL, for an app whose processes share no disk; its statements are sent by the
+ * app's own pool. What its methods take and give is what those of `Cache` do, but for these:
+ *
+ * - All that asks is a promise. A page asks by one statement for nearly every user, or, with `maxAgeMs`, memory. Where
+ *   the database cannot be asked, or its answer may not be believed (a replica, a snapshot that is too old, another
+ *   secret), the page goes out and says less: its reason is `stale`, and `onStale` is called. The time for which a page
+ *   may name an email is shortened by the age of the answer.
+ * - A change belongs to the transaction that it is begun in: `within(client).beginEmailChange(user)`. It is there if
+ *   and only if that is committed.
+ * - Whatever else writes has a transaction of its own, which is tried again after a deadlock; or is a part of the
+ *   app's, `within(client)`, and what fails leaves that as it was.
+ *
+ * Failures are `VidcacheError`s with these codes besides: `storage`, the database cannot be reached, or failed;
+ * `tables_unusable`; `busy`, a lock was waited for as long as the connection lets it. No text of the server's is in
+ * them. The pool should be of the server that is written to, with `connectionTimeoutMillis` and a `lock_timeout`, which
+ * say how long a page waits at most.
+ */
+export class Database {
+  private constructor();
+
+  /**
+   * The tables in the database of `pool`, for a portal (the HubSpot account's id), which are set up unless somebody
+   * has. They are made before, by a migration of the app's with the statements of `migration()`.
+   *
+   * Fails with `invalid_portal`, `invalid_secret`, `invalid_option` for the arguments; `tables_unusable`,
+   * `wrong_portal`, `wrong_secret`, `newer_schema` for the tables; `storage`, `busy`.
+   */
+  static open(pool: PgPool, portalId: Id, options: DatabaseOptions): Promise<Database>;
+
+  /**
+   * The same tables by the client of a transaction that the app has begun, and ends: what is done by this belongs to
+   * it. One for a transaction.
+   */
+  within(client: PgClient): Database;
+
+  /** The HubSpot account that the tables belong to. */
+  readonly portalId: string;
+
+  /** `Cache.decide`. */
+  decide(user: UserKey, email: string | null): Promise<Decision>;
+
+  /** `Cache.decideMany`, a statement for each. */
+  decideMany(pairs: Iterable<readonly [UserKey, string | null]>): Promise<Decision[]>;
+
+  /** `Cache.snippet`. */
+  snippet(user: UserKey, email: string | null, options?: SnippetOptions): Promise<string>;
+
+  /** `Cache.pageData`. */
+  pageData(user: UserKey, email: string | null): Promise<PageData>;
+
+  /** `Cache.anonymousSnippet`; nothing is asked. */
+  anonymousSnippet(options?: SnippetOptions): string;
+
+  /** `Cache.signedOutSnippet`; nothing is asked. */
+  signedOutSnippet(options?: SnippetOptions): string;
+
+  /** `Cache.anonymousPageData`; nothing is asked. */
+  anonymousPageData(): PageData;
+
+  /** `Cache.signedOutPageData`; nothing is asked. */
+  signedOutPageData(): PageData;
+
+  /** What was answered from memory; null where no answers are kept. */
+  stats(): Kept | null;
+
+  /** `Cache.link`. */
+  link(user: UserKey, vid: Id): Promise<void>;
+
+  /** `Cache.linkShared`. */
+  linkShared(user: UserKey, vid: Id): Promise<void>;
+
+  /** `Cache.record`. */
+  record(user: UserKey, answer: Answer, options?: { change?: Id | null; askedAtMs?: number | null }): Promise<Recorded>;
+
+  /** `Cache.observe`. */
+  observe(answer: Answer, options?: { askedAtMs?: number | null }): Promise<Observed>;
+
+  /** `Cache.applyWebhook`. */
+  applyWebhook(body: Bytes | string): Promise<WebhookReport>;
+
+  /** `Cache.importUsers`, in a transaction for each 500. */
+  importUsers(rows: Iterable<ImportRow>): Promise<ImportReport>;
+
+  /**
+   * Begins a change, `within` the transaction that changes the email: where that is rolled back, there never was one.
+   * After its commit call `seeEmailChange`, and give a job the token. If it fails, roll back. Outside of a transaction
+   * it is begun at once, as by `Cache.beginEmailChange`.
+   */
+  beginEmailChange(user: UserKey): Promise<string>;
+
+  /** Says that the change is committed, so that its quiet period begins. `within` a transaction it does nothing. */
+  seeEmailChange(change: Id): Promise<void>;
+
+  /** `Cache.abandonEmailChange`; after a rollback there is nothing to abandon. */
+  abandonEmailChange(user: UserKey, change: Id): Promise<void>;
+
+  /** `Cache.isChangeOutstanding`. */
+  isChangeOutstanding(user: UserKey, change: Id): Promise<boolean>;
+
+  /**
+   * Whether the worker, who has the user's lease, may tell HubSpot of the change now: a quiet period, or `atLeastMs`,
+   * after it was seen to be committed, by PostgreSQL's clock. A change that nobody has seen is seen by this. Fails with
+   * `unknown_change`, also of one that is not committed yet or was rolled back, and `foreign_change`.
+   */
+  turn(user: UserKey, change: Id, options?: { atLeastMs?: number }): Promise<Turn>;
+
+  /**
+   * How long a worker waits after a change was seen: the longest page deadline that any process has written down within
+   * 30 days, and 5 s.
+   */
+  quietPeriodMs(): Promise<number>;
+
+  /** `Cache.lease`; not within a transaction: others would wait for its end. */
+  lease(user: UserKey, durationMs: number, options?: { renew?: Id | null }): Promise<string | null>;
+
+  /** `Cache.release`. */
+  release(user: UserKey, lease: Id): Promise<boolean>;
+
+  /** `Cache.endConflict`. */
+  endConflict(user: UserKey): Promise<void>;
+
+  /** `Cache.forget`, with the user's jobs locked out (`lease`). */
+  forget(user: UserKey): Promise<boolean>;
+
+  /** `Cache.doubtAll`, by one row: for a database that was put back, before anything asks it. */
+  doubtAll(): Promise<void>;
+
+  /** `Cache.resolve`. */
+  resolve(user: UserKey): Promise<string | null>;
+
+  /** `Cache.identity`. */
+  identity(user: UserKey): Promise<Identity | null>;
+
+  /** `Cache.resolveMany`, by a statement for each 500. */
+  resolveMany(users: Iterable<UserKey>): Promise<(string | null)[]>;
+
+  /** Whether anything is known of the user that a page or a worker depends on. */
+  isKnown(user: UserKey): Promise<boolean>;
+
+  /** `Cache.refusal`. */
+  refusal(user: UserKey): Promise<'privacy_deletion' | 'invalid_email' | 'required_property' | null>;
+
+  /** `Cache.explain`, without the last events, which a file alone keeps. */
+  explain(user: UserKey, email: string | null): Promise<Explanation>;
+
+  /** `Cache.export`. */
+  export(user: UserKey): Promise<string>;
+
+  /** `Cache.usersOf`. */
+  usersOf(vid: Id): Promise<string[]>;
+
+  /** `Cache.staleChanges`, by PostgreSQL's clock. */
+  staleChanges(options: { olderThanMs: number; limit?: number }): Promise<StaleChange[]>;
+
+  /**
+   * `Cache.usersToRead`, all of them, in the order of the ids that they were linked to: they are asked for as they are
+   * taken.
+   */
+  usersToRead(options?: { confirmed?: boolean; olderThanMs?: number }): AsyncGenerator<UserToRead, void, void>;
+
+  /** `Cache.conflicts`, in another order. */
+  conflicts(options?: { after?: UserKey | null; limit?: number }): Promise<Conflict[]>;
+
+  /** Whether the tables can be asked, written and believed: what is wrong; empty: nothing. */
+  verify(): Promise<string[]>;
+}
+
+/** The statements of the app's migration, which make the tables in `schema`, `public` if it is left out. */
+export function migration(options?: { schema?: string }): string[];
+
 /**
  * Moves a file that will not open out of the way, with its log and index, so that `Cache` can make a new one. Gives where
  * it is now: `NAME.aside-MILLISECONDS` in the same folder. Fails with `busy` while any process has it open,

@@ -3,6 +3,7 @@
 const { failure } = require('./errors.js');
 const input = require('./input.js');
 const { native } = require('./library.js');
+const { opened } = require('./options.js');
 
 const MOST = 2 ** 32 - 1;
 
@@ -39,20 +40,8 @@ class Cache {
   #native;
 
   constructor(path, portalId, opening) {
-    const options = input.object(opening);
-    const given = {
-      // Made by bindings/tables.
-      secret: input.secret(options.secret),
-      loaderHost: input.text(options.loaderHost, 'loaderHost'),
-      memory: input.count(options.memory, 'memory'),
-      busyTimeoutMs: input.count(options.busyTimeoutMs, 'busyTimeoutMs'),
-      pageDeadlineMs: input.count(options.pageDeadlineMs, 'pageDeadlineMs'),
-      durable: input.flag(options.durable, 'durable', true),
-      oldSecrets: input.secrets(options.oldSecrets),
-    };
-    input.options(options, Object.keys(given));
     try {
-      this.#native = new native.Native(input.path(path), input.portal(portalId), given);
+      this.#native = new native.Native(input.path(path), input.portal(portalId), opened(opening));
     } catch (error) {
       throw failure(error);
     }
@@ -165,12 +154,7 @@ class Cache {
   }
 
   async importUsers(rows) {
-    const names = ['user', 'vid', 'email', 'emailAtMs'];
-    const converted = input.list(rows, 'rows').map((row) => {
-      const { user, vid, email, emailAtMs } = input.options(row ?? null, names);
-      return { user: input.user(user), vid: input.vid(vid), email: input.email(email), emailAtMs: input.time(emailAtMs, 'emailAtMs') ?? 0 };
-    });
-    return later(this.#native.importUsers(converted));
+    return later(this.#native.importUsers(input.rows(rows)));
   }
 
   async beginEmailChange(user) {

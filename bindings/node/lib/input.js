@@ -135,6 +135,14 @@ function list(values, name) {
   throw invalidOption(name, 'it must be an array of them, or another iterable');
 }
 
+/** Users whom an import takes in. */
+function rows(values) {
+  return list(values, 'rows').map((row) => {
+    const given = options(row ?? null, ['user', 'vid', 'email', 'emailAtMs']);
+    return { user: user(given.user), vid: vid(given.vid), email: email(given.email), emailAtMs: time(given.emailAtMs, 'emailAtMs') ?? 0 };
+  });
+}
+
 /** The last argument of a call: an object, or nothing. */
 function object(given) {
   if (given === undefined) return {};
@@ -151,4 +159,4 @@ function options(value, names) {
   return given;
 }
 
-module.exports = { answer, bytes, count, email, flag, invalidOption, isBytes, isText, list, object, options, path, portal, secret, secrets, text, time, token, user, vid, webhook };
+module.exports = { answer, bytes, count, email, flag, invalidOption, isBytes, isText, list, object, options, path, portal, rows, secret, secrets, text, time, token, user, vid, webhook };

@@ -24,6 +24,24 @@ pub struct OpenOptions {
     pub old_secrets: Vec<Buffer>,
 }
 
+impl OpenOptions {
+    /// Gives `work` the core's options, which borrow from these.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Options<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let old_secrets: Vec<&[u8]> = self.old_secrets.iter().map(AsRef::as_ref).collect();
+        let defaults = Options::default();
+        work(&Options {
+            // Made by bindings/tables.
+            secret: self.secret.as_deref(),
+            loader_host: self.loader_host.as_deref().unwrap_or(defaults.loader_host),
+            memory: self.memory.map_or(defaults.memory, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            busy_timeout: self.busy_timeout_ms.map_or(defaults.busy_timeout, milliseconds),
+            page_deadline: self.page_deadline_ms.map_or(defaults.page_deadline, milliseconds),
+            synchronous: if self.durable { Synchronous::Full } else { Synchronous::Normal },
+            old_secrets: &old_secrets,
+        })
+    }
+}
+
 /// The core's one type; `Cache` of `lib/cache.js` is around it.
 #[napi]
 pub struct Native(Arc<Vidcache>);
@@ -34,21 +52,9 @@ impl Native {
     pub fn new(path: Buffer, portal_id: String, options: OpenOptions) -> napi::Result<Self> {
         keep_panics_quiet();
         edge(|| {
-            let old_secrets: Vec<&[u8]> = options.old_secrets.iter().map(AsRef::as_ref).collect();
-            let defaults = Options::default();
-            let opening = Options {
-                // Made by bindings/tables.
-                secret: options.secret.as_deref(),
-                loader_host: options.loader_host.as_deref().unwrap_or(defaults.loader_host),
-                memory: options.memory.map_or(defaults.memory, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
-                busy_timeout: options.busy_timeout_ms.map_or(defaults.busy_timeout, milliseconds),
-                page_deadline: options.page_deadline_ms.map_or(defaults.page_deadline, milliseconds),
-                synchronous: if options.durable { Synchronous::Full } else { Synchronous::Normal },
-                old_secrets: &old_secrets,
-            };
             // No portal is 0: the core refuses it with what is none.
             let portal = portal_id.parse().unwrap_or(0);
-            Ok(Self(Arc::new(Vidcache::open(owned(&path), portal, &opening)?)))
+            options.with(|options| Ok(Self(Arc::new(Vidcache::open(owned(&path), portal, options)?))))
         })
     }
 

@@ -17,13 +17,19 @@ pub struct StaleChange {
     pub begun_at_ms: i64,
 }
 
+impl From<vidcache::StaleChange> for StaleChange {
+    fn from(change: vidcache::StaleChange) -> Self {
+        Self { user: change.user, token: change.token.get().to_string(), begun_at_ms: change.begun_at }
+    }
+}
+
 /// What is no number of 64 bits is an unknown token, as a number is that was never given out.
 pub(crate) fn token(text: &str) -> Result<ChangeToken, Error> {
     ChangeToken::try_from(text.parse().unwrap_or(0))
 }
 
 /// A number that was never given out holds nothing.
-fn held(text: &str) -> LeaseToken {
+pub(crate) fn held(text: &str) -> LeaseToken {
     LeaseToken::from(text.parse().unwrap_or(0))
 }
 
@@ -76,12 +82,7 @@ impl Native {
     pub fn stale_changes(&self, older_than_ms: i64, limit: u32) -> AsyncTask<Job<Vec<StaleChange>>> {
         self.later(move |cache| {
             let found = cache.stale_changes(milliseconds(older_than_ms), limit)?;
-            let convert = |one: vidcache::StaleChange| StaleChange {
-                user: one.user,
-                token: one.token.get().to_string(),
-                begun_at_ms: one.begun_at,
-            };
-            Ok(found.into_iter().map(convert).collect())
+            Ok(found.into_iter().map(StaleChange::from).collect())
         })
     }
 }

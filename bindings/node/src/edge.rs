@@ -23,7 +23,7 @@ pub(crate) fn edge<T>(body: impl FnOnce() -> Result<T, Error>) -> napi::Result<T
 
 /// A line each for the code, its number, the contact and the milliseconds to wait, where the error has them; then what
 /// a person reads.
-fn text_of(error: &Error) -> String {
+pub(crate) fn text_of(error: &Error) -> String {
     let vid = error.vid().map(Vid::get).map_or_else(String::new, |vid| vid.to_string());
     let wait = error.retry_after().map_or_else(String::new, |time| time.as_millis().to_string());
     format!("{}\n{}\n{vid}\n{wait}\n{error}", error.code().name(), error.code().number())

@@ -49,6 +49,32 @@ pub struct ImportReport {
     pub vid_taken: i64,
 }
 
+impl From<vidcache::Recorded> for Recorded {
+    fn from(done: vidcache::Recorded) -> Self {
+        let (vid, email_observed) = (text(done.vid), done.email_observed);
+        Self { vid, canonical: done.canonical, created: done.created, email_observed }
+    }
+}
+
+impl From<vidcache::Observed> for Observed {
+    fn from(done: vidcache::Observed) -> Self {
+        let texts = |vids: Vec<Vid>| vids.into_iter().map(text).collect();
+        Self { contacts: texts(done.contacts), missing: texts(done.missing) }
+    }
+}
+
+impl From<vidcache::WebhookReport> for WebhookReport {
+    fn from(done: vidcache::WebhookReport) -> Self {
+        Self { applied: count(done.applied), repeated: count(done.repeated), ignored: count(done.ignored) }
+    }
+}
+
+impl From<vidcache::ImportReport> for ImportReport {
+    fn from(done: vidcache::ImportReport) -> Self {
+        Self { imported: count(done.imported), vid_taken: count(done.vid_taken) }
+    }
+}
+
 /// JavaScript's numbers count so far exactly.
 pub(crate) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -82,12 +108,7 @@ impl Native {
                 Some(asked_at) => cache.record_read(user, &answer, change, asked_at)?,
                 None => cache.record(user, &answer, change)?,
             };
-            Ok(Recorded {
-                vid: text(done.vid),
-                canonical: done.canonical,
-                created: done.created,
-                email_observed: done.email_observed,
-            })
+            Ok(done.into())
         })
     }
 
@@ -99,22 +120,14 @@ impl Native {
                 Some(asked_at) => cache.observe_read(&answer, asked_at)?,
                 None => cache.observe(&answer)?,
             };
-            let texts = |vids: Vec<Vid>| vids.into_iter().map(text).collect();
-            Ok(Observed { contacts: texts(done.contacts), missing: texts(done.missing) })
+            Ok(done.into())
         })
     }
 
     #[napi]
     pub fn apply_webhook(&self, body: Buffer) -> AsyncTask<Job<WebhookReport>> {
         let body = body.to_vec();
-        self.later(move |cache| {
-            let done = cache.apply_webhook(&body)?;
-            Ok(WebhookReport {
-                applied: count(done.applied),
-                repeated: count(done.repeated),
-                ignored: count(done.ignored),
-            })
-        })
+        self.later(move |cache| Ok(cache.apply_webhook(&body)?.into()))
     }
 
     #[napi]
@@ -127,8 +140,7 @@ impl Native {
                     Ok(Imported { user: UserKey::text(&row.user)?, vid: row.vid.parse()?, email })
                 })
                 .collect::<Result<Vec<_>, Error>>()?;
-            let done = cache.import(rows.into_iter().map(Ok))?;
-            Ok(ImportReport { imported: count(done.imported), vid_taken: count(done.vid_taken) })
+            Ok(cache.import(rows.into_iter().map(Ok))?.into())
         })
     }
 }

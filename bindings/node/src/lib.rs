@@ -11,10 +11,12 @@ pub mod account;
 pub mod cache;
 pub mod changes;
 pub mod edge;
+pub mod exchange;
 pub mod intake;
 pub mod lists;
 pub mod lookup;
 pub mod signature;
+pub mod tables;
 
 /// The library's version: the layer over it refuses to work with another than its own.
 #[napi_derive::napi]

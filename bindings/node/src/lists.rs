@@ -27,20 +27,31 @@ pub struct UserToRead {
     pub read_at_ms: i64,
 }
 
+impl From<vidcache::Conflict> for Conflict {
+    fn from(conflict: vidcache::Conflict) -> Self {
+        Self {
+            user: conflict.user,
+            vid: conflict.vid.map(text),
+            holder: conflict.holder.map(text),
+            why: conflict.why.name().into(),
+            since_ms: conflict.since,
+        }
+    }
+}
+
+impl From<vidcache::UserToRead> for UserToRead {
+    fn from(user: vidcache::UserToRead) -> Self {
+        Self { user: user.user, vid: text(user.vid), read_at_ms: user.read_at }
+    }
+}
+
 #[napi]
 impl Native {
     #[napi]
     pub fn conflicts(&self, after: Option<String>, limit: u32) -> AsyncTask<Job<Vec<Conflict>>> {
         self.later(move |cache| {
             let after = after.as_deref().map(UserKey::text).transpose()?;
-            let convert = |one: vidcache::Conflict| Conflict {
-                user: one.user,
-                vid: one.vid.map(text),
-                holder: one.holder.map(text),
-                why: one.why.name().into(),
-                since_ms: one.since,
-            };
-            Ok(cache.conflicts(after, limit)?.into_iter().map(convert).collect())
+            Ok(cache.conflicts(after, limit)?.into_iter().map(Conflict::from).collect())
         })
     }
 
@@ -80,9 +91,7 @@ impl Native {
                 None => None,
             };
             let found = cache.users_to_read(confirmed, milliseconds(older_than_ms), after.as_ref(), limit)?;
-            let convert =
-                |one: vidcache::UserToRead| UserToRead { user: one.user, vid: text(one.vid), read_at_ms: one.read_at };
-            Ok(found.into_iter().map(convert).collect())
+            Ok(found.into_iter().map(UserToRead::from).collect())
         })
     }
 }

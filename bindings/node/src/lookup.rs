@@ -20,6 +20,12 @@ pub struct Decision {
     pub reason: String,
 }
 
+impl From<vidcache::Identity> for Identity {
+    fn from(identity: vidcache::Identity) -> Self {
+        Self { vid: text(identity.vid), external_id: identity.external_id.map(text) }
+    }
+}
+
 impl From<vidcache::Decision<'_>> for Decision {
     fn from(decision: vidcache::Decision<'_>) -> Self {
         Self {
@@ -47,10 +53,7 @@ impl Native {
 
     #[napi]
     pub fn identity(&self, user: String) -> napi::Result<Option<Identity>> {
-        self.now(|cache| {
-            let found = cache.resolve(UserKey::text(&user)?)?;
-            Ok(found.map(|one| Identity { vid: text(one.vid), external_id: one.external_id.map(text) }))
-        })
+        self.now(|cache| Ok(cache.resolve(UserKey::text(&user)?)?.map(Identity::from)))
     }
 
     #[napi]

@@ -1,11 +1,12 @@
-// The cases of tests/conformance, which every language replays.
+// The cases of tests/conformance, which every language replays: over a file, and over the tables in a PostgreSQL.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { Cache, codes } from 'vidcache';
+import { after, before, test } from 'node:test';
+import { Cache, Database, codes, migration } from 'vidcache';
+import { Server, missing } from './postgres.mjs';
 
 const FOLDER = 'tests/conformance';
 const SECRET = 'thirty-two bytes kept out of it.';
@@ -20,15 +21,39 @@ test('every code has its number', () => {
 
 test('all cases are here', () => assert.ok(cases.length > 40, `${cases.length}`));
 
+// What a file alone has: a path, a state that is open or closed, bytes of its own.
+const skip = missing();
+const ofAFile = ({ name, steps }) => name.startsWith('files.json') || steps.some(({ call }) => call === 'close');
+const ofTables = cases.filter((one) => !ofAFile(one));
+let server;
+before(async () => {
+  if (skip) console.log(`skipped because ${skip}`);
+  else server = await Server.start();
+});
+after(() => server?.stop());
+
+test('most cases are of tables, too', () => assert.ok(ofTables.length > cases.length - 8, `${ofTables.length} of ${cases.length}`));
+
 for (const { name, steps } of cases) {
   test(name, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'vidcache-node-'));
     const runner = new Runner(folder);
     try {
-      for (const [at, step] of steps.entries()) await runner.replay(step, `step ${at + 1}`);
+      await runner.replayAll(steps);
     } finally {
-      runner.cache.close();
+      runner.cache?.close();
       rmSync(folder, { recursive: true });
+    }
+  });
+}
+
+for (const [at, { name, steps }] of ofTables.entries()) {
+  test(`in tables: ${name}`, { skip }, async () => {
+    const pool = server.pool({ max: 1 });
+    try {
+      await new Runner(undefined, pool, `case${at}`).replayAll(steps);
+    } finally {
+      await pool.end();
     }
   });
 }
@@ -36,9 +61,13 @@ for (const { name, steps } of cases) {
 class Runner {
   #changes = {};
 
-  constructor(folder) {
-    this.folder = folder;
-    this.#open({});
+  constructor(folder, pool, schema) {
+    Object.assign(this, { folder, pool, schema });
+  }
+
+  async replayAll(steps) {
+    await this.#open({});
+    for (const [at, step] of steps.entries()) await this.replay(step, `step ${at + 1}`);
   }
 
   async replay(step, place) {
@@ -61,9 +90,20 @@ class Runner {
     } else assert.deepEqual(numbers(found), numbers(wanted), place);
   }
 
-  #open({ file = 'cache', portal = 62515, secret = SECRET, page_deadline_ms: pageDeadlineMs }) {
-    this.cache?.close();
-    this.cache = new Cache(join(this.folder, file), portal, { secret, ...(pageDeadlineMs !== undefined && { pageDeadlineMs }) });
+  async #open({ file = 'cache', portal = 62515, secret = SECRET, page_deadline_ms: pageDeadlineMs }) {
+    const options = { secret, ...(pageDeadlineMs !== undefined && { pageDeadlineMs }) };
+    if (this.pool) {
+      // Another file is another schema.
+      const schema = `${this.schema}_${file}`;
+      if ((await this.pool.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema])).rowCount === 0) {
+        await this.pool.query(`CREATE SCHEMA ${schema}`);
+        for (const statement of migration({ schema })) await this.pool.query(statement);
+      }
+      this.cache = await Database.open(this.pool, portal, { schema, ...options });
+    } else {
+      this.cache?.close();
+      this.cache = new Cache(join(this.folder, file), portal, options);
+    }
   }
 
   #change(step) {
@@ -84,26 +124,26 @@ class Runner {
         return closeSync(file);
       }
       case 'resolve': {
-        const found = cache.identity(user);
-        assert.equal(cache.resolve(user), found && found.vid);
-        assert.deepEqual(cache.resolveMany([user]), [found && found.vid]);
+        const found = await cache.identity(user);
+        assert.equal(await cache.resolve(user), found && found.vid);
+        assert.deepEqual(await cache.resolveMany([user]), [found && found.vid]);
         return found;
       }
       case 'decide': {
-        const found = cache.decide(user, email);
-        const [same] = cache.decideMany([[user, email]]);
+        const found = await cache.decide(user, email);
+        const [same] = await cache.decideMany([[user, email]]);
         assert.deepEqual([same.email, same.id, same.reason], [found.email, found.id, found.reason]);
         return found;
       }
       case 'snippet': return 'user' in step ? cache.snippet(user, email, { nonce: step.nonce }) : cache.anonymousSnippet({ nonce: step.nonce });
       case 'signed_out_snippet': return cache.signedOutSnippet({ nonce: step.nonce });
-      case 'page_data': return pageData('user' in step ? cache.pageData(user, email) : cache.anonymousPageData());
+      case 'page_data': return pageData('user' in step ? await cache.pageData(user, email) : cache.anonymousPageData());
       case 'signed_out_page_data': return pageData(cache.signedOutPageData());
       case 'quiet_period': return cache.quietPeriodMs();
       case 'link': return cache.link(user, step.vid);
       case 'link_shared': return cache.linkShared(user, step.vid);
       case 'resolve_many': return cache.resolveMany(step.users);
-      case 'decide_many': return cache.decideMany(step.users.map((one, at) => [one, step.emails[at]])).map((found) => found.reason);
+      case 'decide_many': return (await cache.decideMany(step.users.map((one, at) => [one, step.emails[at]]))).map((found) => found.reason);
       case 'explain': return (await cache.explain(user, email)).sentences.join('\n');
       case 'export': return cache.export(user);
       case 'forget': return cache.forget(user);
@@ -117,6 +157,7 @@ class Runner {
       case 'abandon_email_change': return cache.abandonEmailChange(user, this.#change(step));
       case 'is_change_outstanding': return cache.isChangeOutstanding(user, this.#change(step));
       case 'change_outstanding_since': {
+        if (this.pool) return (await cache.turn(user, this.#change(step))).turn !== 'ended';
         const since = await cache.changeOutstandingSince(user, this.#change(step));
         assert.ok(since === null || (Date.now() - since >= 0 && Date.now() - since < 60_000));
         return since !== null;

@@ -1,8 +1,9 @@
 // What the types promise, for the compiler: a line that must not compile says so.
 
-import { Cache, VidcacheError, codes, moveAside, restore, verifySignature, version } from 'vidcache';
-import type { Decision, ErrorCode, OpenOptions, Reason, Recorded, StaleChange, Stats } from 'vidcache';
+import { Cache, Database, VidcacheError, codes, migration, moveAside, restore, verifySignature, version } from 'vidcache';
+import type { DatabaseOptions, Decision, ErrorCode, OpenOptions, Reason, Recorded, StaleChange, Stats, Turn } from 'vidcache';
 import type { IncomingMessage } from 'node:http';
+import type { Pool, PoolClient } from 'pg';
 
 const options: OpenOptions = { secret: Buffer.from('x'), oldSecrets: ['y'], pageDeadlineMs: 10_000, durable: false };
 const cache = new Cache('/tmp/x', 62515, options);
@@ -43,4 +44,20 @@ export async function wrong(): Promise<void> {
   decision.email = null;
   const paths: [string, string | null] = [await moveAside(new URL('file:///tmp/x')), await restore('a', 'b')];
   console.log(contact, paths);
+}
+
+export async function tables(pool: Pool, user: number): Promise<string> {
+  const settings: DatabaseOptions = { secret: 'x', schema: 'shop', maxAgeMs: 1000, onStale: (why) => console.log(why.code) };
+  const database: Database = await Database.open(pool, 62515, settings);
+  const client: PoolClient = await pool.connect();
+  const token: string = await database.within(client).beginEmailChange(user);
+  const { turn, waitMs }: Turn = await database.turn(user, token, { atLeastMs: 20_000 });
+  for await (const one of database.usersToRead({ confirmed: true })) console.log(one.vid, turn, waitMs);
+  // @ts-expect-error: a secret is needed.
+  await Database.open(pool, 62515, {});
+  // @ts-expect-error: it is opened, since it asks.
+  new Database(pool, 62515);
+  // @ts-expect-error: there is no file to write.
+  await Database.open(pool, 62515, { secret: 'x', durable: false });
+  return migration({ schema: 'shop' }).join(';') + (await database.snippet(user, null));
 }
