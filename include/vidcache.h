@@ -191,6 +191,208 @@ enum vidcache_code
 #define VIDCACHE_REFUSAL_REQUIRED_PROPERTY 3
 
 /**
+ * Sets the tables up, unless somebody has, and takes the key that they have: once in each process, before all else.
+ */
+#define VIDCACHE_WORK_SET_UP 1
+
+/**
+ * What a page may say of `user` (NULL: a visitor whom the app does not know), whose email the app believes to be
+ * `bytes`, in the form `form`, with `nonce` in a snippet. It never fails for the database. Gives `decision`, `text`
+ * and `why`.
+ */
+#define VIDCACHE_WORK_PAGE 2
+
+/**
+ * The page after a sign-out, with `form` and `nonce`. Gives `decision` and `text`.
+ */
+#define VIDCACHE_WORK_SIGNED_OUT 3
+
+/**
+ * Begins a change of `user`, on the connection whose transaction changes the email: it is begun if and only if that is
+ * committed. Gives `token`.
+ */
+#define VIDCACHE_WORK_BEGIN 4
+
+/**
+ * Says that the change `token` is committed, so that its quiet period begins. In a transaction it does nothing.
+ */
+#define VIDCACHE_WORK_SEE 5
+
+/**
+ * vidcache_abandon_email_change of `user` and `token`.
+ */
+#define VIDCACHE_WORK_ABANDON 6
+
+/**
+ * vidcache_is_change_outstanding of `user` and `token`. Gives `flag`.
+ */
+#define VIDCACHE_WORK_IS_OUTSTANDING 7
+
+/**
+ * Whether the worker, who has the lease of `user`, may tell HubSpot of the change `token`: a quiet period, or
+ * `milliseconds` if that is longer, after it was seen to be committed. A change that nobody has seen is seen by this.
+ * Gives `turn` and `milliseconds`.
+ */
+#define VIDCACHE_WORK_TURN 8
+
+/**
+ * How long a worker waits after a change was seen. Gives `milliseconds`.
+ */
+#define VIDCACHE_WORK_QUIET_PERIOD 9
+
+/**
+ * vidcache_lease of `user` for `milliseconds`, with `token` for the one that is held. Gives `token`. Not in a
+ * transaction.
+ */
+#define VIDCACHE_WORK_LEASE 10
+
+/**
+ * vidcache_release of `user` and `token`. Gives `flag`.
+ */
+#define VIDCACHE_WORK_RELEASE 11
+
+/**
+ * vidcache_link of `user` and `vid`; with `flag`, vidcache_link_shared.
+ */
+#define VIDCACHE_WORK_LINK 12
+
+/**
+ * vidcache_record of `user` and the answer in `bytes`, with the change `token`; with `asked_at`, vidcache_record_read.
+ * Gives `recorded`.
+ */
+#define VIDCACHE_WORK_RECORD 13
+
+/**
+ * vidcache_observe of the answer in `bytes`; with `asked_at`, vidcache_observe_read. Gives `contacts` and `missing`.
+ */
+#define VIDCACHE_WORK_OBSERVE 14
+
+/**
+ * vidcache_apply_webhook of the body in `bytes`. Gives `webhook`.
+ */
+#define VIDCACHE_WORK_APPLY_WEBHOOK 15
+
+/**
+ * vidcache_import of `rows`, some hundred at a time. Gives `imported`.
+ */
+#define VIDCACHE_WORK_IMPORT 16
+
+/**
+ * vidcache_end_conflict of `user`.
+ */
+#define VIDCACHE_WORK_END_CONFLICT 17
+
+/**
+ * vidcache_forget of `user`. Gives `flag`.
+ */
+#define VIDCACHE_WORK_FORGET 18
+
+/**
+ * vidcache_doubt_all, by one row.
+ */
+#define VIDCACHE_WORK_DOUBT_ALL 19
+
+/**
+ * vidcache_resolve of `user`. Gives `identity`.
+ */
+#define VIDCACHE_WORK_RESOLVE 20
+
+/**
+ * Whether anything is known of `user` that a page or a worker depends on. Gives `flag`.
+ */
+#define VIDCACHE_WORK_KNOWS 21
+
+/**
+ * vidcache_refusal of `user`. Gives `refusal`.
+ */
+#define VIDCACHE_WORK_REFUSAL 22
+
+/**
+ * vidcache_explain of `user`, whose email is `bytes`, but without the last events. Gives `decision` and `text`.
+ */
+#define VIDCACHE_WORK_EXPLAIN 23
+
+/**
+ * vidcache_export of `user`. Gives `text`.
+ */
+#define VIDCACHE_WORK_EXPORT 24
+
+/**
+ * vidcache_users_of `vid`. Gives `users`.
+ */
+#define VIDCACHE_WORK_USERS_OF 25
+
+/**
+ * vidcache_stale_changes older than `milliseconds`, `limit` at most. Gives `stale_changes`.
+ */
+#define VIDCACHE_WORK_STALE_CHANGES 26
+
+/**
+ * vidcache_users_to_read older than `milliseconds`, of those that `flag` says, about `limit` of them, in the order of
+ * the contacts that they were linked to, those after `vid`. Gives `users_to_read`, and in `token` the `vid` of the
+ * next part, 0 after the last.
+ */
+#define VIDCACHE_WORK_USERS_TO_READ 27
+
+/**
+ * vidcache_conflicts after `user`, `limit` at most. Gives `conflicts`.
+ */
+#define VIDCACHE_WORK_CONFLICTS 28
+
+/**
+ * Whether the tables can be asked, written and believed. Gives `text`: what is wrong, a line each; empty: nothing.
+ */
+#define VIDCACHE_WORK_VERIFY 29
+
+/**
+ * A page's decision alone.
+ */
+#define VIDCACHE_FORM_DECISION 0
+
+/**
+ * HTML, as vidcache_snippet.
+ */
+#define VIDCACHE_FORM_SNIPPET 1
+
+/**
+ * JSON, as vidcache_page_data.
+ */
+#define VIDCACHE_FORM_DATA 2
+
+/**
+ * There is nothing to tell: the change has ended.
+ */
+#define VIDCACHE_TURN_ENDED 1
+
+/**
+ * The change was seen now: come again a quiet period later.
+ */
+#define VIDCACHE_TURN_SEEN 2
+
+/**
+ * Come again in `milliseconds`.
+ */
+#define VIDCACHE_TURN_WAIT 3
+
+/**
+ * Tell HubSpot.
+ */
+#define VIDCACHE_TURN_NOW 4
+
+/**
+ * The tables of one portal in the app's own PostgreSQL, for an app whose processes share no disk. Opaque; made by
+ * `vidcache_database_open`, freed by `vidcache_database_free`. It connects to nothing: the app sends the statements,
+ * by the client that it has. Any thread may use it, also several at once, and it stays right on both sides of a fork.
+ */
+typedef struct vidcache_database vidcache_database;
+
+/**
+ * One thing that is being asked, learnt or done. Opaque; made by `vidcache_database_begin`, freed by
+ * `vidcache_exchange_free`. One thread at a time uses it, in the process that began it; others may have their own.
+ */
+typedef struct vidcache_exchange vidcache_exchange;
+
+/**
  * An open cache. Opaque; made by `vidcache_open`, freed by `vidcache_free`. Any thread may use it, also several at
  * once, and it stays right on both sides of a fork.
  */
@@ -705,6 +907,212 @@ typedef struct vidcache_stats {
    */
   size_t passing_len;
 } vidcache_stats;
+
+/**
+ * One thing to be asked, learnt or done. All but `size` and `kind` may be zero; what a kind does not name is not
+ * looked at.
+ */
+typedef struct vidcache_work {
+  /**
+   * sizeof(vidcache_work), set by the caller.
+   */
+  size_t size;
+  /**
+   * One of VIDCACHE_WORK_….
+   */
+  uint32_t kind;
+  /**
+   * 1: a transaction of the app's is open on the connection. What is done is a part of it, and what fails leaves it
+   * as it was; but VIDCACHE_WORK_BEGIN, with which it must be rolled back. 0: there is none.
+   */
+  uint32_t in_transaction;
+  /**
+   * The user.
+   */
+  const struct vidcache_user *user;
+  /**
+   * A contact.
+   */
+  int64_t vid;
+  /**
+   * A change's token, or a lease's; 0: none.
+   */
+  int64_t token;
+  /**
+   * A time.
+   */
+  uint64_t milliseconds;
+  /**
+   * When a read was begun, in milliseconds since 1970 UTC; 0: not known.
+   */
+  int64_t asked_at;
+  /**
+   * An email, an answer or a body.
+   */
+  const char *bytes;
+  /**
+   * How many.
+   */
+  size_t bytes_len;
+  /**
+   * The nonce of the page's Content-Security-Policy, or NULL.
+   */
+  const char *nonce;
+  /**
+   * The bytes of it.
+   */
+  size_t nonce_len;
+  /**
+   * Users to be taken in.
+   */
+  const struct vidcache_import_row *rows;
+  /**
+   * How many.
+   */
+  size_t rows_len;
+  /**
+   * One of VIDCACHE_FORM_….
+   */
+  uint32_t form;
+  /**
+   * 1 or 0, as the kind says.
+   */
+  uint32_t flag;
+  /**
+   * How many, at most.
+   */
+  uint64_t limit;
+} vidcache_work;
+
+/**
+ * What is next: a statement to be sent, all of one exchange by one connection; or, where that is NULL, the end. What
+ * it points to is the library's, and stays until the exchange's next call.
+ */
+typedef struct vidcache_step {
+  /**
+   * sizeof(vidcache_step), set by the caller.
+   */
+  size_t size;
+  /**
+   * NUL-terminated; NULL: that was all, and vidcache_exchange_outcome says what came of it.
+   */
+  const char *statement;
+  /**
+   * The bytes of it, without its NUL.
+   */
+  size_t statement_len;
+  /**
+   * What stands for $1 and $2, each of PostgreSQL's type text, NUL-terminated: hexadecimal digits and `/:,` alone,
+   * which may be put into the statement between apostrophes. NULL: it has none. A statement that has some is the
+   * same for all users, and worth being kept prepared: to plan it takes ten times as long as to run it.
+   */
+  const char *parameters[2];
+  /**
+   * 1: it is one statement, and gives the text of its first row's first column. 0: it gives nothing, and may be
+   * several statements with `;` between them.
+   */
+  uint32_t asks;
+  /**
+   * How many milliseconds to wait before it is sent.
+   */
+  uint32_t wait_ms;
+} vidcache_step;
+
+/**
+ * What came of an exchange. What its kind does not give is NULL or 0. What it points to is the library's, and stays
+ * until the exchange is freed.
+ */
+typedef struct vidcache_outcome {
+  /**
+   * sizeof(vidcache_outcome), set by the caller.
+   */
+  size_t size;
+  /**
+   * What a page may say.
+   */
+  const struct vidcache_decision *decision;
+  /**
+   * What an answer about a user said.
+   */
+  const struct vidcache_recorded *recorded;
+  /**
+   * What was done with a webhook.
+   */
+  const struct vidcache_webhook_report *webhook;
+  /**
+   * What was taken in.
+   */
+  const struct vidcache_import_report *imported;
+  /**
+   * Which contact the user is.
+   */
+  const struct vidcache_identity *identity;
+  /**
+   * `count` of them.
+   */
+  const struct vidcache_stale_change *stale_changes;
+  /**
+   * `count` of them.
+   */
+  const struct vidcache_user_to_read *users_to_read;
+  /**
+   * `count` of them.
+   */
+  const struct vidcache_conflict *conflicts;
+  /**
+   * `count` of them.
+   */
+  const struct vidcache_key *users;
+  /**
+   * `count` of them, as vidcache_observed_contacts.
+   */
+  const int64_t *contacts;
+  /**
+   * `missing_count` of them, as vidcache_observed_missing.
+   */
+  const int64_t *missing;
+  /**
+   * Of the one list that is not NULL.
+   */
+  size_t count;
+  /**
+   * Of `missing`.
+   */
+  size_t missing_count;
+  /**
+   * NUL-terminated UTF-8.
+   */
+  const char *text;
+  /**
+   * The bytes of it, without its NUL.
+   */
+  size_t text_len;
+  /**
+   * A change, a lease (0: another one has it), or where a list goes on.
+   */
+  int64_t token;
+  /**
+   * A time.
+   */
+  uint64_t milliseconds;
+  /**
+   * Of a page: why it says less than it could, whose words vidcache_last_error has then, to be reported;
+   * VIDCACHE_OK: it does not.
+   */
+  vidcache_result why;
+  /**
+   * One of VIDCACHE_TURN_….
+   */
+  int32_t turn;
+  /**
+   * One of VIDCACHE_REFUSAL_…, or 0.
+   */
+  int32_t refusal;
+  /**
+   * 1: yes.
+   */
+  int32_t flag;
+} vidcache_outcome;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1330,6 +1738,83 @@ vidcache_result vidcache_get_stats(const struct vidcache_handle *handle, struct 
  * Fails as vidcache_resolve.
  */
 vidcache_result vidcache_verify(const struct vidcache_handle *handle, struct vidcache_text **problems, size_t *count);
+
+/**
+ * The tables in `schema` of the database ("public"), for a portal, the HubSpot account's id. Of the options a secret
+ * is needed, the same for every process; `busy_timeout_ms` and `synchronous` say nothing, and `memory` only with
+ * `max_age_ms`: for how long answers are kept, 0, or from 1000 to half of the page deadline. Nothing is asked yet:
+ * begin with VIDCACHE_WORK_SET_UP.
+ *
+ * Fails with VIDCACHE_INVALID_PORTAL, VIDCACHE_INVALID_SECRET, VIDCACHE_INVALID_OPTION, VIDCACHE_STORAGE.
+ */
+vidcache_result vidcache_database_open(const char *schema,
+                                       size_t schema_len,
+                                       int64_t portal,
+                                       const struct vidcache_options *options,
+                                       uint64_t max_age_ms,
+                                       struct vidcache_database **database);
+
+/**
+ * Frees the tables and makes `*database` NULL. NULL, and what is NULL, are allowed. Exchanges that were begun go on.
+ */
+void vidcache_database_free(struct vidcache_database **database);
+
+/**
+ * The statements of the app's migration, with `;` between them, which make the tables in `schema` (NULL: "public").
+ * `*statements` is to be freed by vidcache_text_free.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION.
+ */
+vidcache_result vidcache_database_migration(const char *schema, size_t schema_len, struct vidcache_text **statements);
+
+/**
+ * Begins one thing to be asked, learnt or done. Nothing of what `work` points to is kept. `*exchange` is to be freed
+ * by vidcache_exchange_free; its first step is that of vidcache_exchange_answered with NULL.
+ *
+ * Fails with VIDCACHE_INVALID_USER_KEY, VIDCACHE_INVALID_VID, VIDCACHE_INVALID_EMAIL, VIDCACHE_INVALID_ANSWER,
+ * VIDCACHE_INVALID_WEBHOOK, VIDCACHE_INVALID_OPTION, VIDCACHE_UNKNOWN_CHANGE for what it is about.
+ */
+vidcache_result vidcache_database_begin(const struct vidcache_database *database,
+                                        const struct vidcache_work *work,
+                                        struct vidcache_exchange **exchange);
+
+/**
+ * What is next after what the last statement gave, `answer`: NULL with a length of 0 where it gave no row, or gives
+ * nothing, and for the first step.
+ *
+ * Fails, when there is nothing more to send, with what the work fails with: VIDCACHE_STORAGE, VIDCACHE_BUSY or
+ * VIDCACHE_TABLES_UNUSABLE for what the database refused, VIDCACHE_WRONG_PORTAL, VIDCACHE_WRONG_SECRET or
+ * VIDCACHE_NEWER_SCHEMA for whose tables they are, and as the function that the kind names. Then nothing of it was
+ * written, but what that function says. VIDCACHE_INVALID_OPTION: the exchange has ended before.
+ */
+vidcache_result vidcache_exchange_answered(struct vidcache_exchange *exchange,
+                                           const char *answer,
+                                           size_t answer_len,
+                                           struct vidcache_step *step);
+
+/**
+ * What is next after the last statement was refused. `sqlstate`: the five letters of the server's code; NULL with a
+ * length of 0: no server answered.
+ *
+ * Fails as vidcache_exchange_answered.
+ */
+vidcache_result vidcache_exchange_refused(struct vidcache_exchange *exchange,
+                                          const char *sqlstate,
+                                          size_t sqlstate_len,
+                                          struct vidcache_step *step);
+
+/**
+ * What came of it, once a step has no statement.
+ *
+ * Fails with VIDCACHE_INVALID_OPTION: it has not ended.
+ */
+vidcache_result vidcache_exchange_outcome(const struct vidcache_exchange *exchange, struct vidcache_outcome *outcome);
+
+/**
+ * Frees an exchange and makes `*exchange` NULL. NULL, and what is NULL, are allowed. One that has not ended leaves the
+ * connection as it is: roll back.
+ */
+void vidcache_exchange_free(struct vidcache_exchange **exchange);
 
 #ifdef __cplusplus
 }

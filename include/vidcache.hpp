@@ -274,6 +274,32 @@ struct options {
 
 namespace detail {
 
+/** Out of range is out of range in C, too. */
+inline std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept
+{
+  return time.count() < 0 || time.count() > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(time.count());
+}
+
+/** What was chosen, as C has it: it points into that, and into `old_secrets`. */
+inline vidcache_result choose(const options &chosen, std::vector<vidcache_secret> &old_secrets, vidcache_options &raw)
+{
+  raw.size = sizeof raw;
+  const vidcache_result code = vidcache_options_init(&raw);
+  // Made by bindings/tables.
+  raw.secret = detail::data(chosen.secret);
+  raw.secret_len = detail::size(chosen.secret);
+  raw.loader_host = detail::data(chosen.loader_host);
+  raw.loader_host_len = detail::size(chosen.loader_host);
+  if (chosen.memory) raw.memory = *chosen.memory;
+  if (chosen.busy_timeout) raw.busy_timeout_ms = milliseconds(*chosen.busy_timeout);
+  if (chosen.page_deadline) raw.page_deadline_ms = milliseconds(*chosen.page_deadline);
+  raw.synchronous = chosen.synchronous_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;
+  for (const auto &secret : chosen.old_secrets) old_secrets.push_back({secret.data(), secret.size()});
+  raw.old_secrets = old_secrets.data();
+  raw.old_secrets_len = static_cast<std::uint32_t>(old_secrets.size());
+  return code;
+}
+
 struct free_text {
   void operator()(vidcache_text *text) const noexcept { vidcache_text_free(&text); }
 };
@@ -367,21 +393,8 @@ public:
   static returned<cache> open(std::string_view path, std::int64_t portal, const options &chosen = {})
   {
     vidcache_options raw{};
-    raw.size = sizeof raw;
-    vidcache_result code = vidcache_options_init(&raw);
-    // Made by bindings/tables.
-    raw.secret = detail::data(chosen.secret);
-    raw.secret_len = detail::size(chosen.secret);
-    raw.loader_host = detail::data(chosen.loader_host);
-    raw.loader_host_len = detail::size(chosen.loader_host);
-    if (chosen.memory) raw.memory = *chosen.memory;
-    if (chosen.busy_timeout) raw.busy_timeout_ms = milliseconds(*chosen.busy_timeout);
-    if (chosen.page_deadline) raw.page_deadline_ms = milliseconds(*chosen.page_deadline);
-    raw.synchronous = chosen.synchronous_full ? VIDCACHE_SYNCHRONOUS_FULL : VIDCACHE_SYNCHRONOUS_NORMAL;
     std::vector<vidcache_secret> old_secrets;
-    for (const auto &secret : chosen.old_secrets) old_secrets.push_back({secret.data(), secret.size()});
-    raw.old_secrets = old_secrets.data();
-    raw.old_secrets_len = static_cast<std::uint32_t>(old_secrets.size());
+    vidcache_result code = detail::choose(chosen, old_secrets, raw);
     vidcache_handle *opened = nullptr;
     if (code == VIDCACHE_OK) code = vidcache_open(detail::data(path), path.size(), portal, &raw, &opened);
     return detail::answer(code, [&] { return cache(opened); });
@@ -779,12 +792,6 @@ private:
     return number == 0 ? std::nullopt : std::optional<std::int64_t>(number);
   }
 
-  /** Out of range is out of range in C, too. */
-  static std::uint32_t milliseconds(std::chrono::milliseconds time) noexcept
-  {
-    return time.count() < 0 || time.count() > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(time.count());
-  }
-
   template <typename Write> static returned<std::string> fill(const Write &write)
   {
     std::string html(2560, '\0');
@@ -800,6 +807,104 @@ private:
   }
 
   std::unique_ptr<vidcache_handle, free_handle> handle_;
+};
+
+/**
+ * One thing that is being asked, learnt or done by a database, statement by statement: see vidcache_exchange. It may be
+ * moved, not copied; one thread at a time uses it.
+ */
+class exchange {
+public:
+  /** What is next after what the last statement gave; without one, the first: see vidcache_exchange_answered. */
+  returned<vidcache_step> answered(std::optional<std::string_view> answer = std::nullopt)
+  {
+    vidcache_step next = unset<vidcache_step>();
+    const vidcache_result code =
+        vidcache_exchange_answered(handle_.get(), detail::data(answer), detail::size(answer), &next);
+    return detail::answer(code, [&] { return next; });
+  }
+
+  /** What is next after the last statement was refused; empty: no server answered. See vidcache_exchange_refused. */
+  returned<vidcache_step> refused(std::string_view sqlstate)
+  {
+    vidcache_step next = unset<vidcache_step>();
+    const vidcache_result code =
+        vidcache_exchange_refused(handle_.get(), detail::data(sqlstate), sqlstate.size(), &next);
+    return detail::answer(code, [&] { return next; });
+  }
+
+  /** What came of it, which stays until the exchange is destroyed: see vidcache_exchange_outcome. */
+  returned<vidcache_outcome> outcome() const
+  {
+    vidcache_outcome told = unset<vidcache_outcome>();
+    const vidcache_result code = vidcache_exchange_outcome(handle_.get(), &told);
+    return detail::answer(code, [&] { return told; });
+  }
+
+private:
+  friend class database;
+  struct free_exchange {
+    void operator()(vidcache_exchange *handle) const noexcept { vidcache_exchange_free(&handle); }
+  };
+
+  explicit exchange(vidcache_exchange *begun) noexcept : handle_(begun) {}
+
+  template <typename Raw> static Raw unset() noexcept
+  {
+    Raw raw{};
+    raw.size = sizeof raw;
+    return raw;
+  }
+
+  std::unique_ptr<vidcache_exchange, free_exchange> handle_;
+};
+
+/**
+ * The tables of one portal in the app's own PostgreSQL: see vidcache_database. It may be moved, not copied; threads may
+ * share it by reference.
+ */
+class database {
+public:
+  /** The tables in a schema of the app's database: see vidcache_database_open. */
+  static returned<database> open(std::int64_t portal, const options &chosen, std::string_view schema = "public",
+                                 std::chrono::milliseconds max_age = std::chrono::milliseconds(0))
+  {
+    vidcache_options raw{};
+    std::vector<vidcache_secret> old_secrets;
+    vidcache_result code = detail::choose(chosen, old_secrets, raw);
+    vidcache_database *opened = nullptr;
+    const auto kept = static_cast<std::uint64_t>(max_age.count());
+    if (code == VIDCACHE_OK) {
+      code = vidcache_database_open(detail::data(schema), schema.size(), portal, &raw, kept, &opened);
+    }
+    return detail::answer(code, [&] { return database(opened); });
+  }
+
+  /** The statements of the app's migration: see vidcache_database_migration. */
+  static returned<std::string> migration(std::string_view schema = "public")
+  {
+    vidcache_text *statements = nullptr;
+    const vidcache_result code = vidcache_database_migration(detail::data(schema), schema.size(), &statements);
+    return detail::take(code, statements);
+  }
+
+  /** Begins one thing to be asked, learnt or done; `size` is set here. See vidcache_database_begin. */
+  returned<exchange> begin(vidcache_work work) const
+  {
+    work.size = sizeof work;
+    vidcache_exchange *begun = nullptr;
+    const vidcache_result code = vidcache_database_begin(handle_.get(), &work, &begun);
+    return detail::answer(code, [&] { return exchange(begun); });
+  }
+
+private:
+  struct free_database {
+    void operator()(vidcache_database *handle) const noexcept { vidcache_database_free(&handle); }
+  };
+
+  explicit database(vidcache_database *opened) noexcept : handle_(opened) {}
+
+  std::unique_ptr<vidcache_database, free_database> handle_;
 };
 
 } // inline namespace

@@ -150,5 +150,22 @@ int main(int count, char **arguments)
   request.take_v1 = true;
   const std::chrono::system_clock::time_point then{std::chrono::milliseconds(1564113600000)};
   vidcache::verify_signature("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy", request, then);
+
+  options.busy_timeout = std::nullopt;
+  options.secret = "thirty-two bytes kept out of it.";
+  CHECK(vidcache::database::migration("shop").find("\"shop\".\"vidcache_meta\"") != std::string::npos);
+  const vidcache::database tables = vidcache::database::open(62515, options, "shop", std::chrono::seconds(1));
+  const vidcache::user ann(42);
+  vidcache_work work{};
+  work.kind = VIDCACHE_WORK_PAGE;
+  work.user = ann.get();
+  vidcache::exchange exchange = tables.begin(work);
+  vidcache_step step = exchange.answered();
+  CHECK(step.statement && step.asks == 1 && step.parameters[1]);
+  CHECK(failure([&] { exchange.outcome(); }).code() == VIDCACHE_INVALID_OPTION);
+  step = exchange.refused("");
+  CHECK(!step.statement && exchange.outcome().decision->reason == VIDCACHE_REASON_STALE);
+  CHECK(exchange.outcome().why == VIDCACHE_STORAGE);
+  CHECK(failure([&] { vidcache::database::open(0, options); }).code() == VIDCACHE_INVALID_PORTAL);
   std::puts("wrapper: sound");
 }

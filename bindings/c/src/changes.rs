@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use vidcache::{ChangeToken, Error, LeaseToken};
+use vidcache::{ChangeToken, Error, LeaseToken, StaleChange};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
@@ -193,14 +193,16 @@ pub unsafe extern "C" fn vidcache_stale_changes(
             unsafe { (made(handle, "handle")?, out(count, "count")?, input::outs(changes, capacity, "changes")?) };
         let limit = u32::try_from(capacity).unwrap_or(u32::MAX);
         let found = handle.0.stale_changes(Duration::from_millis(older_than_ms), limit)?;
-        if found.iter().any(|change| change.user.len() >= VIDCACHE_USER_SIZE) {
-            return Err(Error::Corrupt("a user key is too long".into()));
-        }
-        for (change, row) in found.iter().zip(rows) {
-            let (token, user, user_len) = (change.token.get(), lists::text(&change.user), change.user.len() as u32);
-            row.write(vidcache_stale_change { token, begun_at: change.begun_at, user_len, user });
-        }
+        let found = found.iter().map(stale).collect::<Result<Vec<_>, _>>()?;
         count.write(found.len());
+        for (change, row) in found.into_iter().zip(rows) {
+            row.write(change);
+        }
         Ok(())
     })
+}
+
+pub(crate) fn stale(change: &StaleChange) -> Result<vidcache_stale_change, Error> {
+    let (user_len, user) = lists::row(&change.user)?;
+    Ok(vidcache_stale_change { token: change.token.get(), begun_at: change.begun_at, user_len, user })
 }

@@ -7,7 +7,7 @@ use vidcache::{Clash, Conflict, Error, Refusal, Vid};
 use crate::edge::edge;
 use crate::error::vidcache_result;
 use crate::input::{self, made, out};
-use crate::lists::text;
+use crate::lists;
 use crate::lookup::VIDCACHE_USER_SIZE;
 use crate::types::{vidcache_handle, vidcache_user};
 
@@ -58,11 +58,9 @@ pub struct vidcache_key {
     pub user: [c_char; VIDCACHE_USER_SIZE],
 }
 
-fn row(user: &str) -> Result<(u32, [c_char; VIDCACHE_USER_SIZE]), Error> {
-    match user.len() {
-        len @ 0..VIDCACHE_USER_SIZE => Ok((len as u32, text(user))),
-        _ => Err(Error::Corrupt("a user key is too long".into())),
-    }
+pub(crate) fn key(user: &str) -> Result<vidcache_key, Error> {
+    let (user_len, user) = lists::row(user)?;
+    Ok(vidcache_key { user_len, user })
 }
 
 /// Users whose email another contact holds, or whose contact is another user's, as vidcache_record was told by
@@ -96,8 +94,8 @@ pub unsafe extern "C" fn vidcache_conflicts(
     })
 }
 
-fn conflict(one: &Conflict) -> Result<vidcache_conflict, Error> {
-    let (user_len, user) = row(&one.user)?;
+pub(crate) fn conflict(one: &Conflict) -> Result<vidcache_conflict, Error> {
+    let (user_len, user) = lists::row(&one.user)?;
     let (vid, holder) = (one.vid.map_or(0, Vid::get), one.holder.map_or(0, Vid::get));
     Ok(vidcache_conflict { vid, holder, since: one.since, why: one.why as i32, user_len, user })
 }
@@ -156,10 +154,10 @@ pub unsafe extern "C" fn vidcache_users_of(
         let (handle, count, rows) =
             unsafe { (made(handle, "handle")?, out(count, "count")?, input::outs(users, capacity, "users")?) };
         let found = handle.0.users_of(Vid::try_from(vid)?)?;
-        let keys = found.iter().map(|user| row(user)).collect::<Result<Vec<_>, _>>()?;
+        let keys = found.iter().map(|user| key(user)).collect::<Result<Vec<_>, _>>()?;
         count.write(keys.len());
-        for ((user_len, user), place) in keys.into_iter().zip(rows) {
-            place.write(vidcache_key { user_len, user });
+        for (key, place) in keys.into_iter().zip(rows) {
+            place.write(key);
         }
         Ok(())
     })

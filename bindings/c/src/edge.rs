@@ -28,7 +28,7 @@ pub(crate) fn edge(body: impl FnOnce() -> Result<(), Error>) -> i32 {
 }
 
 #[cold]
-fn failed(error: Error) -> i32 {
+pub(crate) fn failed(error: Error) -> i32 {
     let code = error.code().number();
     let message = CString::new(error.to_string().replace('\0', "")).unwrap_or_default();
     // A thread that is ending has nowhere to keep it, and nobody to ask for it.

@@ -122,16 +122,30 @@ pub unsafe extern "C" fn vidcache_open(
         // SAFETY: the caller's contract.
         let (handle, opened) = unsafe {
             let (handle, path) = (out(handle, "handle")?, self::path(given(path, path_len))?);
-            let options = match grows::theirs(options)? {
-                Some(theirs) => theirs.read(vidcache_options::default())?,
-                None => vidcache_options::default(),
-            };
-            let old_secrets = old_secrets(&options)?;
-            (handle, Vidcache::open(path, portal, &self::options(&options, &old_secrets)?)?)
+            (handle, chosen(options, |options| Vidcache::open(path, portal, options))?)
         };
         handle.write(Box::into_raw(Box::new(vidcache_handle(opened))));
         Ok(())
     })
+}
+
+/// Gives `work` the core's options, which borrow from the caller's.
+///
+/// # Safety
+/// `options` is NULL or what its type says, for the time of the call.
+pub(crate) unsafe fn chosen<T>(
+    options: *const vidcache_options,
+    work: impl FnOnce(&Options<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    // SAFETY: this function's contract.
+    unsafe {
+        let options = match grows::theirs(options)? {
+            Some(theirs) => theirs.read(vidcache_options::default())?,
+            None => vidcache_options::default(),
+        };
+        let old_secrets = old_secrets(&options)?;
+        work(&self::options(&options, &old_secrets)?)
+    }
 }
 
 fn path(path: Given<'_>) -> Result<&Path, Error> {

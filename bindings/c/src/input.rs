@@ -120,6 +120,10 @@ impl<'a> Given<'a> {
     pub(crate) fn answer(self) -> Result<&'a [u8]> {
         self.bytes(MAX_ANSWER, |why| Error::InvalidAnswer(why.into()))
     }
+
+    pub(crate) fn webhook(self) -> Result<&'a [u8]> {
+        self.bytes(MAX_ANSWER, |why| Error::InvalidWebhook { event: None, field: "body", why })
+    }
 }
 
 fn utf8(bytes: &[u8], wrong: impl FnOnce(&'static str) -> Error) -> Result<&str> {

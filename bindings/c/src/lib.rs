@@ -11,8 +11,10 @@
 pub mod account;
 pub mod changes;
 pub mod conflicts;
+pub mod database;
 mod edge;
 pub mod error;
+pub mod exchange;
 mod grows;
 pub mod handle;
 mod input;
@@ -27,6 +29,7 @@ pub mod signature;
 pub mod text;
 pub mod types;
 pub mod version;
+pub mod work;
 
 #[cfg(test)]
 mod tests;

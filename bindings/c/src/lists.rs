@@ -59,25 +59,29 @@ pub unsafe extern "C" fn vidcache_users_to_read(
         };
         let limit = u32::try_from(capacity).unwrap_or(u32::MAX);
         let found = handle.0.users_to_read(confirmed, Duration::from_millis(older_than_ms), after.as_ref(), limit)?;
-        if found.iter().any(|one| one.user.len() >= VIDCACHE_USER_SIZE) {
-            return Err(Error::Corrupt("a user key is too long".into()));
-        }
-        for (one, row) in found.iter().zip(rows) {
-            let user_len = one.user.len() as u32;
-            row.write(vidcache_user_to_read {
-                vid: one.vid.get(),
-                read_at: one.read_at,
-                user_len,
-                user: text(&one.user),
-            });
-        }
+        let found = found.iter().map(to_read).collect::<Result<Vec<_>, _>>()?;
         count.write(found.len());
+        for (one, row) in found.into_iter().zip(rows) {
+            row.write(one);
+        }
         Ok(())
     })
 }
 
+pub(crate) fn to_read(one: &UserToRead) -> Result<vidcache_user_to_read, Error> {
+    let (user_len, user) = row(&one.user)?;
+    Ok(vidcache_user_to_read { vid: one.vid.get(), read_at: one.read_at, user_len, user })
+}
+
+pub(crate) fn row(user: &str) -> Result<(u32, [c_char; VIDCACHE_USER_SIZE]), Error> {
+    match user.len() {
+        len @ 0..VIDCACHE_USER_SIZE => Ok((len as u32, text(user))),
+        _ => Err(Error::Corrupt("a user key is too long".into())),
+    }
+}
+
 /// A user key, which is shorter than this, with zeros after it.
-pub(crate) fn text(key: &str) -> [c_char; VIDCACHE_USER_SIZE] {
+fn text(key: &str) -> [c_char; VIDCACHE_USER_SIZE] {
     let mut user = [0; VIDCACHE_USER_SIZE];
     for (to, byte) in user.iter_mut().zip(key.bytes()) {
         *to = byte as c_char;

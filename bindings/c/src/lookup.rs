@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-use vidcache::{Email, Identity, Reason};
+use vidcache::{Email, Identity, Reason, Vid};
 
 use crate::edge::edge;
 use crate::error::vidcache_result;
@@ -125,13 +125,18 @@ pub unsafe extern "C" fn vidcache_decide(
 }
 
 pub(crate) fn write_decision(decided: &vidcache::Decision<'_>, room: &mut MaybeUninit<vidcache_decision>) {
+    write(decided.email(), decided.id(), decided.reason(), room);
+}
+
+/// The parts of a decision, of an email that is one.
+pub(crate) fn write(email: Option<&str>, id: Option<Vid>, reason: Reason, room: &mut MaybeUninit<vidcache_decision>) {
     let out = room.as_mut_ptr();
-    let email = decided.email().unwrap_or_default();
+    let email = email.unwrap_or_default();
     // SAFETY: inside `room`, field by field since most of `email` is left as it is; it is longer than any email by its
     // NUL (asserted above).
     unsafe {
-        (&raw mut (*out).id).write(decided.id().map_or(0, |id| id.get()));
-        (&raw mut (*out).reason).write(decided.reason().number());
+        (&raw mut (*out).id).write(id.map_or(0, Vid::get));
+        (&raw mut (*out).reason).write(reason.number());
         (&raw mut (*out).email_len).write(email.len() as u32);
         let text = (&raw mut (*out).email).cast::<u8>();
         text.copy_from_nonoverlapping(email.as_ptr(), email.len());

@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 
-use vidcache::{Error, Vid};
+use vidcache::Vid;
 
 use crate::edge::{edge, free};
 use crate::error::vidcache_result;
-use crate::input::{self, given, made, out};
+use crate::input::{given, made, out};
 use crate::types::vidcache_handle;
 
 /// What vidcache_observe learnt. Opaque; freed by `vidcache_observed_free`.
@@ -130,11 +130,9 @@ pub unsafe extern "C" fn vidcache_apply_webhook(
     report: *mut vidcache_webhook_report,
 ) -> vidcache_result {
     edge(|| {
-        let wrong = |why| Error::InvalidWebhook { event: None, field: "body", why };
         // SAFETY: the caller's contract.
-        let (handle, body, out) = unsafe {
-            (made(handle, "handle")?, given(body, body_len).bytes(input::MAX_ANSWER, wrong)?, out(report, "report")?)
-        };
+        let (handle, body, out) =
+            unsafe { (made(handle, "handle")?, given(body, body_len).webhook()?, out(report, "report")?) };
         let done = handle.0.apply_webhook(body)?;
         out.write(vidcache_webhook_report { applied: done.applied, repeated: done.repeated, ignored: done.ignored });
         Ok(())

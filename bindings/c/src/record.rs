@@ -123,7 +123,7 @@ pub unsafe extern "C" fn vidcache_record_read(
     })
 }
 
-fn learnt(done: &vidcache::Recorded) -> vidcache_recorded {
+pub(crate) fn learnt(done: &vidcache::Recorded) -> vidcache_recorded {
     vidcache_recorded {
         vid: done.vid.get(),
         created: done.created.map_or(-1, i32::from),
@@ -145,6 +145,16 @@ pub struct vidcache_import_row {
     pub email_len: usize,
     /// Since when, HubSpot's updatedAt: milliseconds since 1970 UTC.
     pub email_at: i64,
+}
+
+/// The core's. Its user is the caller's, and lives as long as the call.
+///
+/// # Safety
+/// The row's pointers are what their fields say, for the time of the call.
+pub(crate) unsafe fn imported<'a>(row: &vidcache_import_row) -> Result<Imported<'a>, Error> {
+    // SAFETY: this function's contract.
+    let (user, email) = unsafe { (input::key(&row.user)?, given(row.email, row.email_len).email()?) };
+    Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
 }
 
 /// What vidcache_import did.
@@ -171,10 +181,7 @@ pub unsafe extern "C" fn vidcache_import(
     edge(|| {
         // SAFETY: the caller's contract.
         let (handle, rows, out) = unsafe {
-            let rows = input::array(rows, count, "rows")?.iter().map(|row| -> Result<_, Error> {
-                let (user, email) = (input::key(&row.user)?, given(row.email, row.email_len).email()?);
-                Ok(Imported { user, vid: Vid::try_from(row.vid)?, email: email.map(|email| (email, row.email_at)) })
-            });
+            let rows = input::array(rows, count, "rows")?.iter().map(|row| imported(row));
             (made(handle, "handle")?, rows, out(report, "report")?)
         };
         let done = handle.0.import(rows)?;

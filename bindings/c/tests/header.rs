@@ -83,6 +83,9 @@ fn header() -> String {
         "signature",
         "account",
         "maintenance",
+        "work",
+        "database",
+        "exchange",
     ] {
         builder = builder.with_src(format!("{crate_dir}/src/{source}.rs"));
     }
