@@ -21,6 +21,7 @@
 
 mod pages;
 
+#[cfg(any(test, feature = "database"))]
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::hint::select_unpredictable;
@@ -113,6 +114,7 @@ impl Hot {
     }
 
     /// Takes those out who are one of these contacts, for which it goes through all of the table. One caller at a time.
+    #[cfg(any(test, feature = "database"))]
     pub(crate) fn remove_contacts(&self, vids: &BTreeSet<i64>) {
         let vids: HashSet<u64, RandomState> = vids.iter().map(|vid| *vid as u64).collect();
         if !vids.is_empty() {
@@ -369,6 +371,7 @@ impl<const WORDS: usize, const WAYS: usize> Table<WORDS, WAYS> {
     }
 
     /// Takes all entries out whose head is meant.
+    #[cfg(any(test, feature = "database"))]
     fn remove_all(&self, is_meant: impl Fn(u64) -> bool) {
         for at in 0..=self.mask.load(Ordering::Relaxed) {
             // From the last one on: the one that takes its place stays.

@@ -10,7 +10,7 @@ class Vidcache::RefusedTest < Vidcache::RailsTest
   UNUSABLE = "vidcache's tables in the app's database cannot be used: "
   MISSING = "#{UNUSABLE}\"public\".\"vidcache_*\" are missing, or another version's: run the app's migrations (bin/rails db:migrate, manage.py " \
             "migrate; where none makes them, bin/rails generate vidcache:database first, or Django's INSTALLED_APPS lacks " \
-            "vidcache.django.database)"
+            "vidcache.django.database; elsewhere one has to run the statements of `migration`)"
   READ_ONLY = "#{UNUSABLE}the transaction, or the server, is read-only: write through the connection that writes"
   NEWER = "the cache has schema version 2; this version knows up to 1; it was left as it is"
   OTHER_PORTAL = "the cache belongs to portal 7, not to portal 62515"
