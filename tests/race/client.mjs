@@ -56,7 +56,7 @@ export function openClient({ appUrl, doubleUrl }) {
  * A server may close a kept connection at the moment at which the next request is sent on it (gunicorn does after two
  * seconds). A browser asks again on a new connection, and so does this.
  */
-async function ask(url, options) {
+export async function ask(url, options) {
   // The next connection that is taken may be a kept one too: there are no more of them than these.
   for (let kept = 8; ; kept -= 1) {
     try {

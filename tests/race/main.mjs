@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseOptions, ROOT, UsageError } from './args.mjs';
-import { openClient } from './client.mjs';
+import { ask, openClient } from './client.mjs';
 import { Judge, sum } from './judge.mjs';
 import { FullLoads } from './loads.mjs';
 import { Race } from './race.mjs';
@@ -112,7 +112,7 @@ async function openDriver({ browser }, urls) {
 }
 
 async function hasTurbo(appUrl) {
-  return (await fetch(`${appUrl}/turbo.js`)).ok;
+  return (await ask(`${appUrl}/turbo.js`)).ok;
 }
 
 /** Runs the race and says how far it is. */
@@ -132,14 +132,14 @@ async function drive(policy, race, scenarios) {
 }
 
 async function stateOf(doubleUrl) {
-  return (await fetch(`${doubleUrl}/_double/state`)).json();
+  return (await ask(`${doubleUrl}/_double/state`)).json();
 }
 
 /** Keeps the double's page: a picture of it, or without a browser the page itself. */
 async function keepPicture(policy, doubleUrl, driver) {
   const name = join('tmp', `demo-${policy}.${driver.screenshot ? 'png' : 'html'}`);
   if (driver.screenshot) await driver.screenshot(doubleUrl, join(ROOT, name));
-  else writeFileSync(join(ROOT, name), await (await fetch(doubleUrl)).text());
+  else writeFileSync(join(ROOT, name), await (await ask(doubleUrl)).text());
   return name;
 }
 

@@ -8,6 +8,7 @@
 //   3. checks: now HubSpot holds the email, so a page that still says nothing has lost something.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from './client.mjs';
 
 /** How long the app's worker may take for one round's changes. */
 const WORKER_TIMEOUT_MS = 60_000;
@@ -84,7 +85,7 @@ export class Race {
   async #workerDone() {
     const deadline = Date.now() + WORKER_TIMEOUT_MS;
     while (Date.now() < deadline) {
-      const response = await fetch(`${this.#appUrl}/jobs`);
+      const response = await ask(`${this.#appUrl}/jobs`);
       if (!response.ok) throw new Error(`GET /jobs answered ${response.status}`);
       const { pending } = await response.json();
       if (pending === 0) return;
