@@ -10,7 +10,7 @@ use std::process::Command;
 use vidcache::{Email, UserKey};
 
 use crate::keys::{HOT, email_text, some_of};
-use crate::writes::NewVids;
+use crate::writes::{NewVids, answer};
 use crate::{Result, open};
 
 /// What is counted, and of how many calls.
@@ -111,10 +111,10 @@ pub(crate) fn child(path: &Path, arguments: &[String]) -> Result<()> {
         }),
         "link" => Box::new(|at| cache.link(user(at), vid())),
         "begin" => Box::new(|at| cache.begin_email_change(user(at)).map(drop)),
-        "record" => Box::new(|at| cache.record(user(at), answer(vid().get(), &emails[at]).as_bytes(), None).map(drop)),
+        "record" => Box::new(|at| cache.record(user(at), answer(vid(), &emails[at], 0).as_bytes(), None).map(drop)),
         // The next answer about a contact that is known.
         "observe" => {
-            Box::new(|at| cache.observe(answer(crate::keys::vid(users[at]).get(), &emails[at]).as_bytes()).map(drop))
+            Box::new(|at| cache.observe(answer(crate::keys::vid(users[at]), &emails[at], 0).as_bytes()).map(drop))
         }
         _ => return Err(format!("nothing is called {what}").into()),
     };
@@ -128,8 +128,4 @@ pub(crate) fn child(path: &Path, arguments: &[String]) -> Result<()> {
 fn stop() {
     // SAFETY: the parent sees to it that it goes on.
     unsafe { libc::raise(libc::SIGSTOP) };
-}
-
-fn answer(vid: i64, email: &str) -> String {
-    format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"2026-03-01T10:00:00.000Z"}}"#)
 }

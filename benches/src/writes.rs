@@ -102,7 +102,7 @@ pub(crate) fn one_writer(run: &Run, path: &Path) -> Result<()> {
 }
 
 /// What HubSpot answers of a contact that it touched so many milliseconds after a time.
-fn answer(vid: Vid, email: &str, later: i64) -> String {
+pub(crate) fn answer(vid: Vid, email: &str, later: i64) -> String {
     let (minutes, seconds, ms) = (later / 60_000, later / 1_000 % 60, later % 1_000);
     let at = format!("2026-03-01T10:{minutes:02}:{seconds:02}.{ms:03}Z");
     format!(r#"{{"id":"{vid}","properties":{{"email":"{email}"}},"updatedAt":"{at}"}}"#)
