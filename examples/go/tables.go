@@ -6,7 +6,6 @@ package main
 
 /*
 #cgo pkg-config: vidcache
-#include <stdlib.h>
 #include <vidcache.h>
 
 // A struct that C is handed must not point into Go's memory, so it is made here.
@@ -35,7 +34,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"time"
-	"unsafe"
 )
 
 // Tables is safe for any number of goroutines.
@@ -79,18 +77,9 @@ func Migration() (string, error) {
 // OpenTables takes the tables in the schema public, and sets them up unless somebody has. With a maxAge from 1 s on
 // answers are kept.
 func OpenTables(ctx context.Context, db *sql.DB, portal int64, secret string, pageDeadline, maxAge time.Duration) (*Tables, error) {
-	var options C.vidcache_options
-	options.size = C.sizeof_vidcache_options
-	if err := call(func() C.vidcache_result { return C.vidcache_options_init(&options) }); err != nil {
-		return nil, err
-	}
-	copied := C.CString(secret)
-	defer C.free(unsafe.Pointer(copied))
-	options.secret, options.secret_len = copied, C.size_t(len(secret))
-	options.page_deadline_ms = C.uint32_t(pageDeadline.Milliseconds())
 	tables := &Tables{db: db}
-	err := call(func() C.vidcache_result {
-		return C.vidcache_database_open(nil, 0, C.int64_t(portal), &options, C.uint64_t(maxAge.Milliseconds()), &tables.database)
+	err := withOptions(secret, pageDeadline, func(options *C.vidcache_options) C.vidcache_result {
+		return C.vidcache_database_open(nil, 0, C.int64_t(portal), options, C.uint64_t(maxAge.Milliseconds()), &tables.database)
 	})
 	if err != nil {
 		return nil, err

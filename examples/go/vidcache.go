@@ -54,25 +54,30 @@ func text(s string) (*C.char, C.size_t) {
 	return (*C.char)(unsafe.Pointer(&[]byte(s)[0])), C.size_t(len(s))
 }
 
-// Open opens the file at path for a portal.
-func Open(path string, portal int64, secret string, pageDeadline time.Duration) (*Cache, error) {
+// withOptions gives made the options of a file, or of the tables.
+func withOptions(secret string, pageDeadline time.Duration, made func(*C.vidcache_options) C.vidcache_result) error {
 	if found := C.vidcache_abi_version(); found != C.VIDCACHE_ABI_VERSION {
-		return nil, fmt.Errorf("libvidcache has ABI %d, and this was built for %d", found, C.VIDCACHE_ABI_VERSION)
+		return fmt.Errorf("libvidcache has ABI %d, and this was built for %d", found, C.VIDCACHE_ABI_VERSION)
 	}
 	var options C.vidcache_options
 	options.size = C.sizeof_vidcache_options
 	if err := call(func() C.vidcache_result { return C.vidcache_options_init(&options) }); err != nil {
-		return nil, err
+		return err
 	}
 	// In C's memory: a struct that C is handed must not point into Go's.
 	copied := C.CString(secret)
 	defer C.free(unsafe.Pointer(copied))
 	options.secret, options.secret_len = copied, C.size_t(len(secret))
 	options.page_deadline_ms = C.uint32_t(pageDeadline.Milliseconds())
+	return call(func() C.vidcache_result { return made(&options) })
+}
+
+// Open opens the file at path for a portal.
+func Open(path string, portal int64, secret string, pageDeadline time.Duration) (*Cache, error) {
 	cache := &Cache{}
 	name, length := text(path)
-	err := call(func() C.vidcache_result {
-		return C.vidcache_open(name, length, C.int64_t(portal), &options, &cache.handle)
+	err := withOptions(secret, pageDeadline, func(options *C.vidcache_options) C.vidcache_result {
+		return C.vidcache_open(name, length, C.int64_t(portal), options, &cache.handle)
 	})
 	if err != nil {
 		return nil, err
