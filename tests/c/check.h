@@ -45,13 +45,20 @@ static inline const char *path_in(const char *folder, const char *name)
   return path;
 }
 
-static inline vidcache_handle *open_cache(const char *path)
+/* The defaults, and the tests' secret. */
+static inline vidcache_options with_secret(void)
 {
   vidcache_options options;
   options.size = sizeof options;
   EQUAL(VIDCACHE_OK, vidcache_options_init(&options));
   options.secret = SECRET;
   options.secret_len = strlen(SECRET);
+  return options;
+}
+
+static inline vidcache_handle *open_cache(const char *path)
+{
+  const vidcache_options options = with_secret();
   vidcache_handle *handle = NULL;
   EQUAL(VIDCACHE_OK, vidcache_open(path, strlen(path), PORTAL, &options, &handle));
   CHECK(handle != NULL);

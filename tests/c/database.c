@@ -4,11 +4,7 @@
 
 static vidcache_database *tables(uint64_t max_age_ms)
 {
-  vidcache_options options;
-  options.size = sizeof options;
-  EQUAL(VIDCACHE_OK, vidcache_options_init(&options));
-  options.secret = SECRET;
-  options.secret_len = strlen(SECRET);
+  const vidcache_options options = with_secret();
   vidcache_database *database = NULL;
   EQUAL(VIDCACHE_OK, vidcache_database_open(STR("shop"), PORTAL, &options, max_age_ms, &database));
   return database;

@@ -298,14 +298,8 @@ fn ended(outcome: Outcome) -> Result<Ended, Error> {
         },
         Outcome::Recorded(done) => Ended { recorded: Some(record::learnt(&done)), ..all },
         Outcome::Observed(found) => Ended { contacts: Some(vids(found.contacts)), missing: vids(found.missing), ..all },
-        Outcome::WebhookApplied(done) => {
-            let (applied, repeated, ignored) = (done.applied, done.repeated, done.ignored);
-            Ended { webhook: Some(vidcache_webhook_report { applied, repeated, ignored }), ..all }
-        }
-        Outcome::Imported(done) => {
-            let (imported, vid_taken) = (done.imported, done.vid_taken);
-            Ended { imported: Some(vidcache_import_report { imported, vid_taken }), ..all }
-        }
+        Outcome::WebhookApplied(done) => Ended { webhook: Some(done.into()), ..all },
+        Outcome::Imported(done) => Ended { imported: Some(done.into()), ..all },
         Outcome::Identities(found) => {
             let found: Option<Identity> = found.into_iter().next().flatten();
             Ended { identity: Some(lookup::identity(found)), ..all }

@@ -134,7 +134,13 @@ pub unsafe extern "C" fn vidcache_apply_webhook(
         let (handle, body, out) =
             unsafe { (made(handle, "handle")?, given(body, body_len).webhook()?, out(report, "report")?) };
         let done = handle.0.apply_webhook(body)?;
-        out.write(vidcache_webhook_report { applied: done.applied, repeated: done.repeated, ignored: done.ignored });
+        out.write(done.into());
         Ok(())
     })
+}
+
+impl From<vidcache::WebhookReport> for vidcache_webhook_report {
+    fn from(done: vidcache::WebhookReport) -> Self {
+        Self { applied: done.applied, repeated: done.repeated, ignored: done.ignored }
+    }
 }

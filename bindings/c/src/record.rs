@@ -185,7 +185,13 @@ pub unsafe extern "C" fn vidcache_import(
             (made(handle, "handle")?, rows, out(report, "report")?)
         };
         let done = handle.0.import(rows)?;
-        out.write(vidcache_import_report { imported: done.imported, vid_taken: done.vid_taken });
+        out.write(done.into());
         Ok(())
     })
+}
+
+impl From<vidcache::ImportReport> for vidcache_import_report {
+    fn from(done: vidcache::ImportReport) -> Self {
+        Self { imported: done.imported, vid_taken: done.vid_taken }
+    }
 }
