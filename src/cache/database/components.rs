@@ -16,6 +16,20 @@ enum Name {
     Contact(i64),
 }
 
+impl Name {
+    fn all(named: &Named) -> impl Iterator<Item = Self> + '_ {
+        let users = named.users.iter().cloned().map(Self::User);
+        users.chain(named.contacts.iter().copied().map(Self::Contact))
+    }
+
+    fn user(self) -> Option<Key> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Contact(_) => None,
+        }
+    }
+}
+
 /// Components by each name in them. No name is in two: what shares one is taken for one component, also where it is one
 /// no more; so a user may go for nothing, and never stays.
 #[derive(Debug, Default)]
@@ -27,12 +41,10 @@ pub(super) struct Components {
 
 impl Components {
     /// Puts a component in.
-    pub(super) fn put(&mut self, named: Named) {
-        let Named { users, contacts } = named;
-        let names = users.into_iter().map(Name::User).chain(contacts.into_iter().map(Name::Contact));
+    pub(super) fn put(&mut self, named: &Named) {
         self.last += 1;
         let mut whole = Vec::new();
-        for name in names {
+        for name in Name::all(named) {
             match self.by_name.insert(name.clone(), self.last) {
                 None => whole.push(name),
                 Some(of) if of == self.last => {}
@@ -45,17 +57,12 @@ impl Components {
 
     /// Takes the components out of whom something was written, and gives their users.
     pub(super) fn take(&mut self, named: &Named) -> Vec<Key> {
-        let users = named.users.iter().cloned().map(Name::User);
-        let contacts = named.contacts.iter().copied().map(Name::Contact);
         let mut gone = Vec::new();
-        for name in users.chain(contacts) {
+        for name in Name::all(named) {
             let whole = self.by_name.get(&name).and_then(|of| self.all.remove(of));
             for name in whole.into_iter().flatten() {
                 self.by_name.remove(&name);
-                gone.extend(match name {
-                    Name::User(user) => Some(user),
-                    Name::Contact(_) => None,
-                });
+                gone.extend(name.user());
             }
         }
         gone
@@ -63,12 +70,7 @@ impl Components {
 
     /// Takes all out, and gives their users.
     pub(super) fn take_all(&mut self) -> Vec<Key> {
-        let Self { by_name, .. } = std::mem::take(self);
-        let user = |name| match name {
-            Name::User(user) => Some(user),
-            Name::Contact(_) => None,
-        };
-        by_name.into_keys().filter_map(user).collect()
+        std::mem::take(self).by_name.into_keys().filter_map(Name::user).collect()
     }
 
     /// About how many bytes it takes.
@@ -100,8 +102,8 @@ mod tests {
     #[test]
     fn whoever_is_named_takes_all_users_of_the_component_with_them() {
         let mut all = Components::default();
-        all.put(named(&[1, 2], &[7]));
-        all.put(named(&[3], &[8, 9]));
+        all.put(&named(&[1, 2], &[7]));
+        all.put(&named(&[3], &[8, 9]));
         assert_eq!(taken(&mut all, &[], &[6]), [""; 0]);
         assert_eq!(taken(&mut all, &[2], &[]), ["1", "2"]);
         assert_eq!(taken(&mut all, &[1, 2], &[7]), [""; 0], "once");
@@ -112,13 +114,13 @@ mod tests {
     #[test]
     fn what_shares_a_name_is_one_component_from_then_on() {
         let mut all = Components::default();
-        all.put(named(&[1], &[7, 8]));
-        all.put(named(&[2], &[9, 10]));
-        all.put(named(&[1], &[7, 8]));
-        all.put(named(&[3], &[8, 9, 11]));
+        all.put(&named(&[1], &[7, 8]));
+        all.put(&named(&[2], &[9, 10]));
+        all.put(&named(&[1], &[7, 8]));
+        all.put(&named(&[3], &[8, 9, 11]));
         assert_eq!(taken(&mut all, &[], &[10]), ["1", "2", "3"]);
         assert_eq!((all.bytes(), all.take_all().len()), (0, 0));
-        all.put(named(&[1, 4], &[7]));
+        all.put(&named(&[1, 4], &[7]));
         assert_eq!(all.take_all().len(), 2);
         assert_eq!(taken(&mut all, &[1], &[7]), [""; 0]);
     }

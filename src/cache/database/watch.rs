@@ -265,7 +265,7 @@ impl Watch {
         let Some(Told { user, state, named }) = told else { return };
         let known = [state.identity.map(|identity| identity.vid.get())];
         if named.users.len() > 1 || named.contacts.iter().any(|vid| known != [Some(*vid)]) {
-            kept.components.put(named);
+            kept.components.put(&named);
             if kept.components.bytes() > self.names {
                 for user in kept.components.take_all() {
                     self.hot.remove(user.user());
