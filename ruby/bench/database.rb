@@ -13,6 +13,11 @@ require "rails"
 require "active_record/railtie"
 require "vidcache"
 require "vidcache/railtie"
+begin
+  require "solid_cache"
+rescue LoadError => e
+  WITHOUT_SOLID_CACHE = e.message.lines.first.strip
+end
 require_relative "../test/rails/support/connections"
 require_relative "../test/rails/support/store"
 require_relative "../test/rails/support/postgres"

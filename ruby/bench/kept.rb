@@ -81,14 +81,13 @@ Dir.mktmpdir do |folder|
   rescue LoadError, Servers::Missing => e
     puts "Rails.cache on Redis: skipped because #{e.message.lines.first.strip}"
   end
-  begin
-    require "solid_cache"
-    load "#{Gem.loaded_specs.fetch("solid_cache").full_gem_path}/lib/generators/solid_cache/install/templates/db/cache_schema.rb"
+  if defined?(SolidCache)
+    load SolidCache::Engine.root.join("lib/generators/solid_cache/install/templates/db/cache_schema.rb")
     solid = SolidCache::Store.new
     HOT.each { |user| solid.write(user, user) }
     rounds.add("solid_cache in the same PostgreSQL", "on.read(key)", on: solid, keys: HOT, count: 100, baseline: "file")
-  rescue LoadError => e
-    puts "solid_cache in the same PostgreSQL: skipped because #{e.message.lines.first.strip}"
+  else
+    puts "solid_cache in the same PostgreSQL: skipped because #{WITHOUT_SOLID_CACHE}"
   end
   rounds.run
   facts.string.each_line.map { |one| JSON.parse(one) }.select { |fact| fact.key?("ratio") }.each do |fact|
