@@ -12,7 +12,9 @@ import kotlin.io.path.copyTo
 import kotlin.io.path.deleteExisting
 import kotlin.io.path.inputStream
 import kotlin.io.path.outputStream
+import kotlin.io.path.readBytes
 import kotlin.io.path.readText
+import kotlin.io.path.writeBytes
 import kotlin.test.assertContains
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
@@ -75,7 +77,18 @@ class PackageTest {
 
     @Test
     fun `no library is a clear error, again and again`() =
-        assertClear(changed { it.getPath(library).deleteExisting() }, "missing or of another version")
+        assertClear(changed { it.getPath(library).deleteExisting() }, "this jar has no library for ${com.sun.jna.Platform.RESOURCE_PREFIX};")
+
+    @Test
+    fun `a library that was cut off, or asks for a newer glibc, is a clear error with the loader's reason`() {
+        assertClear(changed { it.getPath(library).writeBytes(it.getPath(library).readBytes().copyOf(40)) }, "cannot be loaded (")
+        val newer = changed { jar ->
+            val text = jar.getPath(library).readBytes().toString(Charsets.ISO_8859_1)
+            val wanted = Regex("\u0000GLIBC_2\\.\\d\\d\u0000").findAll(text).maxOf { it.value }
+            jar.getPath(library).writeBytes(text.replace(wanted, "\u0000GLIBC_9.99\u0000").toByteArray(Charsets.ISO_8859_1))
+        }
+        assertClear(newer, "GLIBC_9.99' not found")
+    }
 
     @Test
     fun `another version is a clear error`() {

@@ -1,5 +1,6 @@
 package vidcache
 
+import com.sun.jna.Platform
 import java.time.Duration
 import vidcache.uniffi.InternalException
 import vidcache.uniffi.libraryVersion
@@ -22,17 +23,27 @@ internal object Library {
             Direct.ready()
             version = libraryVersion()
         } catch (error: LinkageError) {
-            if (generateSequence<Throwable>(error) { it.cause }.any { NO_PROGRAMS in it.message.orEmpty() }) {
-                return "the filesystem that JNA unpacks its native library into allows no programs (noexec); " +
-                    "name a folder of another one: java -Djna.tmpdir=FOLDER"
+            val causes = generateSequence<Throwable>(error) { it.cause }.toList()
+            val said = causes.flatMap { it.message.orEmpty().lines() }.filter { it.isNotBlank() }
+            return when {
+                said.any { NO_PROGRAMS in it } ->
+                    "the filesystem that JNA unpacks its native library into allows no programs (noexec); " +
+                        "name a folder of another one: java -Djna.tmpdir=FOLDER"
+                said.any { NO_LIBRARY in it } && !isHere() ->
+                    "this jar has no library for ${Platform.RESOURCE_PREFIX}; take the jar of this platform, or build it here, and $ADVICE"
+                causes.any { it is UnsatisfiedLinkError } && said.none { NO_FUNCTION in it } ->
+                    "its native library cannot be loaded (${said.joinToString(" ")}): it is of another system, older or newer, or was cut off; $ADVICE"
+                else -> "its native library is of another version (${(error.cause ?: error).message?.lineSequence()?.first()}); $ADVICE"
             }
-            val said = (error.cause ?: error).message?.lineSequence()?.first()
-            return "its native library is missing or of another version ($said); $ADVICE"
         }
         // The jar's manifest. Classes that are in no jar have none.
         val own = Library::class.java.`package`.implementationVersion ?: version
         return if (own == version) null else "this is version $own, and its native library $version; $ADVICE"
     }
+
+    /** Whether this platform's library is in the jar, where JNA looks for it. */
+    private fun isHere(): Boolean =
+        Library::class.java.getResource("/${Platform.RESOURCE_PREFIX}/${System.mapLibraryName("vidcache_uniffi")}") != null
 
     /**
      * Every way in passes here. Not an initialiser that fails: that would say why the first time only, and a
@@ -43,6 +54,10 @@ internal object Library {
     }
 
     private const val ADVICE = "put one vidcache jar on the class path, and JNA 5.12 or newer"
+
+    /** JNA's words where it finds no library at all, and where one has no such function. */
+    private const val NO_LIBRARY = "Unable to load library"
+    private const val NO_FUNCTION = "Error looking up function"
 
     /** The loader's words where a file's pages may not be executed. */
     private const val NO_PROGRAMS = "failed to map segment"
