@@ -18,7 +18,7 @@ pub(crate) unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut
     if now != 0 && (clock == libc::CLOCK_REALTIME || clock == libc::CLOCK_REALTIME_COARSE) {
         // SAFETY: the caller's pointer, which points to a `timespec`.
         unsafe {
-            (*time).tv_sec = now.div_euclid(1000) as libc::time_t;
+            (*time).tv_sec = now.div_euclid(1000) as _;
             (*time).tv_nsec = (now.rem_euclid(1000) * 1_000_000) as libc::c_long;
         }
         return 0;
