@@ -1,14 +1,18 @@
-//! What is learnt, done or asked of the rows in the app's own database, as values: an errand of the core's borrows what
-//! it is about, so it is put together anew for each of its steps.
+//! What is learnt, done or asked of the rows in the app's own database, as values.
 
 use std::time::Duration;
 
-use vidcache::in_database::{Database, Errand as OfCore, Turn as TurnOfCore};
-use vidcache::{ChangeToken, Email, Error, Imported, Refusal, UserKey, Vid};
+use vidcache::in_database::{Database, Errand as OfCore, Outcome as OutcomeOfCore, Turn as TurnOfCore, Work};
+use vidcache::{ChangeToken, Error, LeaseToken, Refusal, UserKey, Vid};
 
 use crate::account::Explanation;
+use crate::changes::StaleChange;
+use crate::conflicts::Conflict;
+use crate::error::Failure;
 use crate::intake::{self, ImportReport, ImportRow, Observed, Recorded, WebhookReport};
-use crate::lookup::{self, Identity};
+use crate::lists::{UserToRead, UsersToReadPart};
+use crate::lookup::{self, Decision, Identity};
+use crate::page::PageForm;
 
 /// One thing to be learnt, done or asked. Each is the method of that name of `Vidcache`. Users are text, an integer in
 /// decimal.
@@ -48,6 +52,31 @@ pub enum Errand {
     Export { user: String },
     /// To be read. Gives `Texts`.
     UsersOf { vid: i64 },
+    // From here on: of an `Exchange` alone.
+    /// What every process does when it begins: the tables are set up, unless somebody has, and their key is taken.
+    SetUp,
+    /// What a page may say. Never fails for the database. Gives `Page`.
+    Page { user: String, email: Option<String>, form: PageForm },
+    /// Begins a change, on the connection whose transaction changes the email. Gives `Token`.
+    Begin { user: String },
+    /// Says that a change is committed. Within a transaction it does nothing.
+    See { change: i64 },
+    /// Gives `Time`.
+    QuietPeriod,
+    /// Gives `Token`; none: another one has it.
+    Lease { user: String, duration_ms: u64, renew: Option<i64> },
+    /// Gives `Flag`.
+    Release { user: String, lease: i64 },
+    /// `doubt_all`, by one row.
+    DoubtAll,
+    /// Gives `StaleChanges`.
+    StaleChanges { older_than_ms: u64, limit: u32 },
+    /// Gives `UsersToRead`, which is empty at the end alone.
+    UsersToRead { confirmed: bool, older_than_ms: u64, after: Option<i64>, limit: u32 },
+    /// Gives `Conflicts`, which is empty at the end alone.
+    Conflicts { after: Option<String>, limit: u32 },
+    /// Whether the tables can be asked, written and believed. Gives `Texts`: what is wrong.
+    Verify,
 }
 
 /// What came of an errand.
@@ -72,7 +101,7 @@ pub enum Outcome {
         report: ImportReport,
     },
     /// `ended`: there is nothing to tell. `see`: run `statement`, outside of any transaction, and ask again a quiet
-    /// period later. `wait`: ask again in `wait_ms`. `now`: tell HubSpot.
+    /// period later; an `Exchange` has run it. `wait`: ask again in `wait_ms`. `now`: tell HubSpot.
     Turn {
         turn: String,
         wait_ms: Option<u64>,
@@ -90,103 +119,130 @@ pub enum Outcome {
     Explained {
         explanation: Explanation,
     },
+    /// What `PageStep.Page` has.
+    Page {
+        decision: Decision,
+        text: Option<String>,
+        why: Option<Failure>,
+    },
+    Token {
+        token: Option<i64>,
+    },
+    Time {
+        ms: u64,
+    },
+    StaleChanges {
+        changes: Vec<StaleChange>,
+    },
+    UsersToRead {
+        part: UsersToReadPart,
+    },
+    Conflicts {
+        conflicts: Vec<Conflict>,
+    },
 }
 
 /// What came of it, and an error that is to be told once what was written is committed.
 pub(crate) type Done = (Outcome, Option<Error>);
 
-/// What an errand of the core's borrows.
-pub(crate) struct Borrowed<'a> {
-    users: Vec<UserKey<'a>>,
-    email: Option<Email>,
+impl Errand {
+    /// The core's, of what it is about.
+    pub(crate) fn work(self) -> Result<Work, Error> {
+        let token = |change: i64| ChangeToken::try_from(change);
+        let email = |email: Option<String>| lookup::email(email.as_deref());
+        let time = Duration::from_millis;
+        Ok(match self {
+            Self::Link { user, vid, shared } => Work::Link { user, vid: Vid::try_from(vid)?, shared },
+            Self::Record { user, answer, change, asked_at_ms } => {
+                Work::Record { user, answer, change: change.map(token).transpose()?, asked_at: asked_at_ms }
+            }
+            Self::Observe { answer, asked_at_ms } => Work::Observe { answer, asked_at: asked_at_ms },
+            Self::ApplyWebhook { body } => Work::ApplyWebhook { body },
+            Self::ImportUsers { rows } => {
+                Work::Import { rows: rows.into_iter().map(intake::row).collect::<Result<_, _>>()? }
+            }
+            Self::Abandon { user, change } => Work::Abandon { user, change: token(change)? },
+            Self::EndConflict { user } => Work::EndConflict { user },
+            Self::Forget { user } => Work::Forget { user },
+            Self::Turn { user, change, at_least_ms } => {
+                Work::Turn { user, change: token(change)?, at_least: time(at_least_ms) }
+            }
+            Self::IsOutstanding { user, change } => Work::IsOutstanding { user, change: token(change)? },
+            Self::Resolve { users } => Work::Resolve { users },
+            Self::Knows { user } => Work::Knows { user },
+            Self::Refusal { user } => Work::Refusal { user },
+            Self::Explain { user, email: given } => Work::Explain { user, email: email(given)? },
+            Self::Export { user } => Work::Export { user },
+            Self::UsersOf { vid } => Work::UsersOf { vid: Vid::try_from(vid)? },
+            Self::SetUp => Work::SetUp,
+            Self::Page { user, email: given, form } => Work::Page { user, email: email(given)?, form: form.work() },
+            Self::Begin { user } => Work::Begin { user },
+            Self::See { change } => Work::See { change: token(change)? },
+            Self::QuietPeriod => Work::QuietPeriod,
+            Self::Lease { user, duration_ms, renew } => {
+                Work::Lease { user, duration: time(duration_ms), held: renew.map(LeaseToken::from) }
+            }
+            Self::Release { user, lease } => Work::Release { user, held: LeaseToken::from(lease) },
+            Self::DoubtAll => Work::DoubtAll,
+            Self::StaleChanges { older_than_ms, limit } => {
+                Work::StaleChanges { older_than: time(older_than_ms), limit }
+            }
+            Self::UsersToRead { confirmed, older_than_ms, after, limit } => {
+                let after = after.map(Vid::try_from).transpose()?;
+                Work::UsersToRead { confirmed, older_than: time(older_than_ms), after, limit }
+            }
+            Self::Conflicts { after, limit } => Work::Conflicts { after, limit },
+            Self::Verify => Work::Verify,
+        })
+    }
 }
 
-impl Errand {
-    pub(crate) fn borrowed(&self) -> Result<Borrowed<'_>, Error> {
-        let users: Vec<&str> = match self {
-            Self::Link { user, .. }
-            | Self::Record { user, .. }
-            | Self::Abandon { user, .. }
-            | Self::EndConflict { user }
-            | Self::Forget { user }
-            | Self::Turn { user, .. }
-            | Self::IsOutstanding { user, .. }
-            | Self::Knows { user }
-            | Self::Refusal { user }
-            | Self::Explain { user, .. }
-            | Self::Export { user } => vec![user],
-            Self::Resolve { users } => users.iter().map(String::as_str).collect(),
-            Self::Observe { .. } | Self::ApplyWebhook { .. } | Self::ImportUsers { .. } | Self::UsersOf { .. } => {
-                vec![]
-            }
-        };
-        let email = match self {
-            Self::Explain { email, .. } => lookup::email(email.as_deref())?,
-            _ => None,
-        };
-        Ok(Borrowed { users: users.into_iter().map(UserKey::text).collect::<Result<_, _>>()?, email })
-    }
+/// The errand of the core's.
+pub(crate) fn of_core<'a>(work: &'a Work, core: &'a Database) -> Result<OfCore<'a, Done>, Error> {
+    Ok(match work {
+        Work::Turn { user, change, at_least } => core
+            .turn(UserKey::text(user)?, *change, *at_least)
+            .map(|(turn, statement)| (of_turn(turn, statement), None)),
+        work => work.errand(core)?.map(|(outcome, refused)| (outcome.into(), refused)),
+    })
+}
 
-    /// The errand of the core's.
-    pub(crate) fn of_core<'a>(
-        &'a self,
-        borrowed: &'a Borrowed<'a>,
-        core: &'a Database,
-    ) -> Result<OfCore<'a, Done>, Error> {
-        let token = |change: i64| ChangeToken::try_from(change);
-        let done = |outcome: Outcome| (outcome, None);
-        let flag = |value: bool| (Outcome::Flag { value }, None);
-        let text = |text: Option<String>| (Outcome::Text { text }, None);
-        Ok(match (self, borrowed.users.as_slice()) {
-            (Self::Link { vid, shared, .. }, [user]) => {
-                core.link(*user, Vid::try_from(*vid)?, *shared).map(move |()| done(Outcome::Done))
+impl From<OutcomeOfCore> for Outcome {
+    fn from(outcome: OutcomeOfCore) -> Self {
+        use OutcomeOfCore as Of;
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Of::Page { decision, text, why } => {
+                Self::Page { decision: decision.into(), text, why: why.map(Failure::from) }
             }
-            (Self::Record { answer, change, asked_at_ms, .. }, [user]) => {
-                let change = change.map(token).transpose()?;
-                core.record(*user, answer, change, *asked_at_ms)?.map(|recorded| match recorded {
-                    Ok(recorded) => (Outcome::Recorded { recorded: recorded.into() }, None),
-                    Err(refused) => (Outcome::Done, Some(refused)),
-                })
+            Of::Flag(value) => Self::Flag { value },
+            Of::Change(token) => Self::Token { token: Some(token.get()) },
+            Of::Lease(lease) => Self::Token { token: lease.map(LeaseToken::get) },
+            Of::Time(time) => Self::Time { ms: ms(time) },
+            Of::Turn(turn) => of_turn(turn, None),
+            Of::Recorded(recorded) => Self::Recorded { recorded: recorded.into() },
+            Of::Observed(observed) => Self::Observed { observed: observed.into() },
+            Of::WebhookApplied(report) => Self::WebhookApplied { report: report.into() },
+            Of::Imported(report) => Self::Imported { report: report.into() },
+            Of::Identities(found) => {
+                Self::Identities { identities: found.into_iter().map(|one| one.map(Identity::from)).collect() }
             }
-            (Self::Abandon { change, .. }, [user]) => {
-                core.abandon(*user, token(*change)?).map(move |()| done(Outcome::Done))
+            Of::Refusal(why) => Self::Text { text: why.map(Refusal::name).map(str::to_owned) },
+            Of::Text(text) => Self::Text { text: Some(text) },
+            Of::Texts(texts) | Of::Users(texts) => Self::Texts { texts },
+            Of::Explained { decision, sentences } => {
+                Self::Explained { explanation: Explanation { decision: decision.into(), sentences } }
             }
-            (Self::EndConflict { .. }, [user]) => core.end_conflict(*user).map(move |()| done(Outcome::Done)),
-            (Self::Forget { .. }, [user]) => core.forget(*user).map(flag),
-            (Self::Turn { change, at_least_ms, .. }, [user]) => {
-                let at_least = Duration::from_millis(*at_least_ms);
-                core.turn(*user, token(*change)?, at_least).map(|(turn, statement)| (of_turn(turn, statement), None))
+            Of::StaleChanges(found) => {
+                Self::StaleChanges { changes: found.into_iter().map(StaleChange::from).collect() }
             }
-            (Self::IsOutstanding { change, .. }, [user]) => {
-                core.is_change_outstanding(*user, token(*change)?).map(flag)
+            Of::UsersToRead(found, next) => {
+                let users = found.into_iter().map(UserToRead::from).collect();
+                Self::UsersToRead { part: UsersToReadPart { users, next: next.map(Vid::get) } }
             }
-            (Self::Knows { .. }, [user]) => core.knows(*user).map(flag),
-            (Self::Refusal { .. }, [user]) => {
-                core.refusal(*user).map(move |why| text(why.map(Refusal::name).map(str::to_owned)))
-            }
-            (Self::Explain { .. }, [user]) => core
-                .explain(*user, borrowed.email.as_ref())
-                .map(move |explanation| done(Outcome::Explained { explanation: explanation.into() })),
-            (Self::Export { .. }, [user]) => core.export(*user).map(move |found| text(Some(found))),
-            (Self::Resolve { .. }, users) => core.resolve_many(users).map(move |found| {
-                let identities = found.into_iter().map(|one| one.map(Identity::from)).collect();
-                done(Outcome::Identities { identities })
-            }),
-            (Self::Observe { answer, asked_at_ms }, _) => core
-                .observe(answer, *asked_at_ms)?
-                .map(move |observed| done(Outcome::Observed { observed: observed.into() })),
-            (Self::ApplyWebhook { body }, _) => core
-                .apply_webhook(body)?
-                .map(|(report, refused)| (Outcome::WebhookApplied { report: report.into() }, refused)),
-            (Self::ImportUsers { rows }, _) => {
-                let rows: Vec<Imported<'_>> = intake::imported(rows)?;
-                core.import(&rows)?.map(move |report| done(Outcome::Imported { report: report.into() }))
-            }
-            (Self::UsersOf { vid }, _) => {
-                core.users_of(Vid::try_from(*vid)?).map(move |texts| done(Outcome::Texts { texts }))
-            }
-            _ => return Err(Error::Internal("an errand of one user has another number of them".into())),
-        })
+            Of::Conflicts(found) => Self::Conflicts { conflicts: found.into_iter().map(Conflict::from).collect() },
+            _ => Self::Done,
+        }
     }
 }
 

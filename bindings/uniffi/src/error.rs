@@ -29,3 +29,21 @@ impl From<Error> for VidcacheError {
         Self::Failed { code: code.name().into(), number: code.number(), text: error.to_string(), vid, retry_after_ms }
     }
 }
+
+/// An error, as a value.
+#[derive(Debug, Clone, uniffi::Record)]
+#[allow(missing_docs)] // As `VidcacheError` has them.
+pub struct Failure {
+    pub code: String,
+    pub number: i32,
+    pub text: String,
+    pub vid: Option<i64>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let VidcacheError::Failed { code, number, text, vid, retry_after_ms } = error.into();
+        Self { code, number, text, vid, retry_after_ms }
+    }
+}

@@ -1,5 +1,6 @@
 //! The way in: what the app and HubSpot say.
 
+use vidcache::in_database::ImportedRow;
 use vidcache::{ChangeToken, Error, Imported, UserKey, Vid};
 
 use crate::cache::Vidcache;
@@ -96,6 +97,12 @@ pub(crate) fn imported(rows: &[ImportRow]) -> Result<Vec<Imported<'_>>, Error> {
             Ok(Imported { user: UserKey::text(&row.user)?, vid: Vid::try_from(row.vid)?, email })
         })
         .collect()
+}
+
+/// A row that borrows nothing.
+pub(crate) fn row(row: ImportRow) -> Result<ImportedRow, Error> {
+    let email = lookup::email(row.email.as_deref())?.map(|email| (email, row.email_at_ms));
+    Ok(ImportedRow { user: row.user, vid: Vid::try_from(row.vid)?, email })
 }
 
 #[uniffi::export]

@@ -10,10 +10,12 @@ mod conflicts;
 mod edge;
 mod errand;
 mod error;
+mod exchange;
 mod hot;
 mod intake;
 mod lists;
 mod lookup;
+mod page;
 mod signature;
 mod statements;
 
@@ -22,17 +24,18 @@ pub use cache::{OpenOptions, Vidcache, move_aside, restore};
 pub use changes::StaleChange;
 pub use conflicts::Conflict;
 pub use errand::{Errand, Outcome};
-pub use error::VidcacheError;
+pub use error::{Failure, VidcacheError};
+pub use exchange::{Exchange, ExchangeStep};
 pub use hot::{
     TriedDecision, reasons, vidcache_try_decide, vidcache_try_resolve_id, vidcache_try_resolve_text,
     vidcache_try_snippet,
 };
 pub use intake::{ImportReport, ImportRow, Observed, Recorded, WebhookReport};
+pub use lists::{UserToRead, UsersToReadPart};
 pub use lookup::{Decision, DecisionRequest, Identity};
+pub use page::{PageForm, PageStep};
 pub use signature::{SignedRequest, verify_signature};
-pub use statements::{
-    ConflictsPart, Failure, Finished, Kept, Look, PageForm, PageStep, Statements, Steps, Tokened, UsersToReadPart,
-};
+pub use statements::{ConflictsPart, Finished, Kept, Look, Statements, Steps, Tokened, migration};
 
 uniffi::setup_scaffolding!();
 

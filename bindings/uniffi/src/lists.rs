@@ -56,3 +56,12 @@ impl Vidcache {
         })
     }
 }
+
+/// Some of a list, and from where it goes on.
+#[derive(Debug, uniffi::Record)]
+pub struct UsersToReadPart {
+    /// The users.
+    pub users: Vec<UserToRead>,
+    /// The `after` of the next part; none: that was the last. Fewer users than were asked for are not the end.
+    pub next: Option<i64>,
+}

@@ -1,5 +1,6 @@
 //! The way out: who a user is, and what a page may say of them.
 
+use vidcache::in_database::Decided;
 use vidcache::{Email, Error, UserKey, Vid};
 
 use crate::cache::Vidcache;
@@ -30,6 +31,12 @@ pub struct Decision {
     pub id: Option<i64>,
     /// Why: `agreed`, `change_outstanding`, …
     pub reason: String,
+}
+
+impl From<Decided> for Decision {
+    fn from(decided: Decided) -> Self {
+        Self { email: decided.email, id: decided.id.map(Vid::get), reason: decided.reason.name().into() }
+    }
 }
 
 impl From<vidcache::Decision<'_>> for Decision {

@@ -4,23 +4,24 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use vidcache::in_database::{Database, Distrust, Look as LookOfCore, Recalled, Reply};
-use vidcache::{ChangeToken, Error, LeaseToken, Page, UserKey, Vid};
+use vidcache::in_database::{self, Database, Distrust, Look as LookOfCore, Recalled, Reply};
+use vidcache::{ChangeToken, LeaseToken, UserKey, Vid};
 
 use crate::cache::{OpenOptions, Vidcache};
 use crate::changes::StaleChange;
 use crate::conflicts::Conflict;
 use crate::edge::{edge, keep_panics_quiet};
-use crate::errand::{Errand, Outcome};
-use crate::error::VidcacheError;
-use crate::lists::UserToRead;
-use crate::lookup::{self, Decision};
+use crate::errand::{self, Errand, Outcome};
+use crate::error::{Failure, VidcacheError};
+use crate::lists::{UserToRead, UsersToReadPart};
+use crate::lookup;
+use crate::page::{PageForm, PageStep};
 
 /// The tables of one portal in the app's own PostgreSQL, for a process that shares no disk with the others. It connects
 /// to nothing. Safe to share between threads, and right on both sides of a fork.
 #[derive(uniffi::Object)]
 pub struct Statements {
-    core: RwLock<Database>,
+    pub(crate) core: RwLock<Database>,
     portal: i64,
 }
 
@@ -31,55 +32,6 @@ pub struct Look {
     pub at_ms: i64,
     /// Milliseconds of a clock that goes on while the machine sleeps.
     pub since_boot_ms: i64,
-}
-
-/// In which form a page is wanted.
-#[derive(uniffi::Enum)]
-pub enum PageForm {
-    /// The decision alone.
-    Decision,
-    /// HTML, with the nonce of the page's Content-Security-Policy.
-    Snippet {
-        /// The nonce, or none.
-        nonce: Option<String>,
-    },
-    /// JSON, for a page that the app makes itself.
-    Data,
-}
-
-/// What is to be done next for a page.
-#[derive(Debug, uniffi::Enum)]
-pub enum PageStep {
-    /// Ask by `prepared`, or, `looks`, by `prepared_look`. The answer goes to `reply`, with the same look.
-    Ask {
-        /// Whether it is asked besides what others have written, as now and then where answers are kept.
-        looks: bool,
-        /// What stands for `$1`, and, where answers are kept, for `$2`: texts of hexadecimal digits and `/:,` alone,
-        /// which may be put into the statement between apostrophes.
-        parameters: Vec<String>,
-    },
-    /// Ask once more, by `prepared_walk` with the same parameters. Its answer is the last.
-    More,
-    /// The page.
-    Page {
-        /// What it may say.
-        decision: Decision,
-        /// In the form that was wanted; none for `Decision`.
-        text: Option<String>,
-        /// Why the database's answer was not believed, if it was not; to be reported.
-        why: Option<Failure>,
-    },
-}
-
-/// An error, as a value.
-#[derive(Debug, Clone, uniffi::Record)]
-#[allow(missing_docs)] // As `VidcacheError` has them.
-pub struct Failure {
-    pub code: String,
-    pub number: i32,
-    pub text: String,
-    pub vid: Option<i64>,
-    pub retry_after_ms: Option<u64>,
 }
 
 /// The two questions of an errand that writes, in its order.
@@ -109,15 +61,6 @@ pub struct Tokened {
     pub token: i64,
     /// The statement.
     pub statement: String,
-}
-
-/// Some of a list, and from where it goes on.
-#[derive(Debug, uniffi::Record)]
-pub struct UsersToReadPart {
-    /// The users.
-    pub users: Vec<UserToRead>,
-    /// The `after` of the next part; none: that was the last. Fewer users than were asked for are not the end.
-    pub next: Option<i64>,
 }
 
 /// Some of a list, and from where it goes on.
@@ -355,8 +298,8 @@ impl Statements {
     /// Those of what it is about; then there is nothing to ask.
     pub fn steps(&self, errand: Errand) -> Result<Steps, VidcacheError> {
         edge(|| {
-            let (core, borrowed) = (self.core(), errand.borrowed()?);
-            let errand = errand.of_core(&borrowed, &core)?;
+            let (core, work) = (self.core(), errand.work()?);
+            let errand = errand::of_core(&work, &core)?;
             Ok(Steps { lock: errand.lock(), ask: errand.ask() })
         })
     }
@@ -368,8 +311,8 @@ impl Statements {
     /// believed.
     pub fn read(&self, errand: Errand, answer: &str) -> Result<Outcome, VidcacheError> {
         edge(|| {
-            let (core, borrowed) = (self.core(), errand.borrowed()?);
-            let (outcome, refused) = errand.of_core(&borrowed, &core)?.read(answer)?;
+            let (core, work) = (self.core(), errand.work()?);
+            let (outcome, refused) = errand::of_core(&work, &core)?.read(answer)?;
             refused.map_or(Ok(outcome), Err)
         })
     }
@@ -380,8 +323,8 @@ impl Statements {
     /// As `read`. Then nothing is to be written, and the transaction is to be rolled back.
     pub fn finish(&self, errand: Errand, answer: &str) -> Result<Finished, VidcacheError> {
         edge(|| {
-            let (core, borrowed) = (self.core(), errand.borrowed()?);
-            let ((outcome, refused), statements) = errand.of_core(&borrowed, &core)?.finish(answer)?;
+            let (core, work) = (self.core(), errand.work()?);
+            let ((outcome, refused), statements) = errand::of_core(&work, &core)?.finish(answer)?;
             Ok(Finished { outcome, refused: refused.map(Failure::from), statements })
         })
     }
@@ -488,6 +431,17 @@ impl Statements {
     }
 }
 
+/// The statements of the app's migration, which make the tables in that schema: `Statements.create` without a portal or
+/// a secret.
+///
+/// # Errors
+/// `invalid_option`.
+#[uniffi::export]
+pub fn migration(schema: &str) -> Result<Vec<String>, VidcacheError> {
+    keep_panics_quiet();
+    edge(|| in_database::migration(schema))
+}
+
 impl Statements {
     fn core(&self) -> RwLockReadGuard<'_, Database> {
         self.core.read().unwrap_or_else(PoisonError::into_inner)
@@ -501,23 +455,5 @@ impl Statements {
 impl Look {
     fn of_core(self) -> LookOfCore {
         LookOfCore::of_parts((self.at_ms, self.since_boot_ms))
-    }
-}
-
-impl PageForm {
-    fn of(&self, page: &Page<'_>, why: Option<Failure>) -> Result<PageStep, Error> {
-        let text = match self {
-            Self::Decision => None,
-            Self::Snippet { nonce } => Some(page.render(nonce.as_deref())),
-            Self::Data => Some(page.data()),
-        };
-        Ok(PageStep::Page { decision: page.decision().into(), text, why })
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let VidcacheError::Failed { code, number, text, vid, retry_after_ms } = error.into();
-        Self { code, number, text, vid, retry_after_ms }
     }
 }

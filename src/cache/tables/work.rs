@@ -259,11 +259,13 @@ impl Work {
         )
     }
 
-    /// The errand that it is, of those that are one.
+    /// The errand that it is, and what came of that, with an error that is to be told once what was written is
+    /// committed: for a client that sends an errand's statements itself.
     ///
     /// # Errors
-    /// Those of what it is about.
-    pub(super) fn errand<'a>(&'a self, tables: &'a Database) -> Result<Errand<'a, Ended>> {
+    /// Those of what it is about; [`Error::Internal`] of what is no errand, and of [`Work::Turn`], which has
+    /// [`Database::turn`].
+    pub fn errand<'a>(&'a self, tables: &'a Database) -> Result<Errand<'a, (Outcome, Option<Error>)>> {
         let key = UserKey::text;
         let done = |()| (Outcome::Done, None);
         let flag = |flag| (Outcome::Flag(flag), None);

@@ -512,4 +512,4 @@ public class Cache @JvmOverloads constructor(
     }
 }
 
-private fun decision(found: vidcache.uniffi.Decision) = Decision(found.email, found.id, Reason.of(found.reason))
+internal fun decision(found: vidcache.uniffi.Decision) = Decision(found.email, found.id, Reason.of(found.reason))

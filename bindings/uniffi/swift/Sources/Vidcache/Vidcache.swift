@@ -1708,10 +1708,180 @@ public func FfiConverterTypeCache_lower(_ value: Cache) -> UInt64 {
 
 
 /**
+ * One thing that is being asked, learnt or done. One thread at a time.
+ */
+public protocol ExchangeProtocol: AnyObject, Sendable {
+    
+    /**
+     * What is next after what the last statement gave; none: no row, or nothing to give, and of the first.
+     *
+     * # Errors
+     * The errand's, once there is nothing more to send.
+     */
+    func answered(answer: String?) throws  -> ExchangeStep
+    
+    /**
+     * What is next after the last statement was refused, by its SQLSTATE; empty where no server answered.
+     *
+     * # Errors
+     * As `answered`.
+     */
+    func refused(sqlstate: String) throws  -> ExchangeStep
+    
+}
+/**
+ * One thing that is being asked, learnt or done. One thread at a time.
+ */
+open class Exchange: ExchangeProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_vidcache_uniffi_fn_clone_exchange(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_vidcache_uniffi_fn_free_exchange(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * What is next after what the last statement gave; none: no row, or nothing to give, and of the first.
+     *
+     * # Errors
+     * The errand's, once there is nothing more to send.
+     */
+open func answered(answer: String?)throws  -> ExchangeStep  {
+    return try  FfiConverterTypeExchangeStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_exchange_answered(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What is next after the last statement was refused, by its SQLSTATE; empty where no server answered.
+     *
+     * # Errors
+     * As `answered`.
+     */
+open func refused(sqlstate: String)throws  -> ExchangeStep  {
+    return try  FfiConverterTypeExchangeStep_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_exchange_refused(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(sqlstate),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeExchange: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = Exchange
+
+    public static func lift(_ handle: UInt64) throws -> Exchange {
+        return Exchange(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: Exchange) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Exchange {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: Exchange, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExchange_lift(_ handle: UInt64) throws -> Exchange {
+    return try FfiConverterTypeExchange.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExchange_lower(_ value: Exchange) -> UInt64 {
+    return FfiConverterTypeExchange.lower(value)
+}
+
+
+
+
+
+
+/**
  * The tables of one portal in the app's own PostgreSQL, for a process that shares no disk with the others. It connects
  * to nothing. Safe to share between threads, and right on both sides of a fork.
  */
 public protocol StatementsProtocol: AnyObject, Sendable {
+    
+    /**
+     * Begins one thing to be asked, learnt or done, whose statements come one by one. `inside`: a transaction of the
+     * app's is open on the connection. Then all of it is a part of that, and what fails leaves that as it was; but the
+     * beginning of a change, with which it must fail.
+     *
+     * # Errors
+     * Those of what it is about.
+     */
+    func exchange(errand: Errand, inside: Bool) throws  -> Exchange
     
     /**
      * The page of a visitor whom the app does not know.
@@ -2031,6 +2201,25 @@ public static func `open`(schema: String, portalId: Int64, options: OpenOptions,
 }
     
 
+    
+    /**
+     * Begins one thing to be asked, learnt or done, whose statements come one by one. `inside`: a transaction of the
+     * app's is open on the connection. Then all of it is a part of that, and what fails leaves that as it was; but the
+     * beginning of a change, with which it must fail.
+     *
+     * # Errors
+     * Those of what it is about.
+     */
+open func exchange(errand: Errand, inside: Bool)throws  -> Exchange  {
+    return try  FfiConverterTypeExchange_lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_method_statements_exchange(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeErrand_lower(errand),
+        FfiConverterBool.lower(inside),uniffiCallStatus
+    )
+})
+}
     
     /**
      * The page of a visitor whom the app does not know.
@@ -4600,6 +4789,62 @@ public enum Errand: Equatable, Hashable {
      */
     case usersOf(vid: Int64
     )
+    /**
+     * What every process does when it begins: the tables are set up, unless somebody has, and their key is taken.
+     */
+    case setUp
+    /**
+     * What a page may say. Never fails for the database. Gives `Page`.
+     */
+    case page(user: String, email: String?, form: PageForm
+    )
+    /**
+     * Begins a change, on the connection whose transaction changes the email. Gives `Token`.
+     */
+    case begin(user: String
+    )
+    /**
+     * Says that a change is committed. Within a transaction it does nothing.
+     */
+    case see(change: Int64
+    )
+    /**
+     * Gives `Time`.
+     */
+    case quietPeriod
+    /**
+     * Gives `Token`; none: another one has it.
+     */
+    case lease(user: String, durationMs: UInt64, renew: Int64?
+    )
+    /**
+     * Gives `Flag`.
+     */
+    case release(user: String, lease: Int64
+    )
+    /**
+     * `doubt_all`, by one row.
+     */
+    case doubtAll
+    /**
+     * Gives `StaleChanges`.
+     */
+    case staleChanges(olderThanMs: UInt64, limit: UInt32
+    )
+    /**
+     * Gives `UsersToRead`, which is empty at the end alone.
+     */
+    case usersToRead(confirmed: Bool, olderThanMs: UInt64, after: Int64?, limit: UInt32
+    )
+    /**
+     * Gives `Conflicts`, which is empty at the end alone.
+     */
+    case conflicts(after: String?, limit: UInt32
+    )
+    /**
+     * Whether the tables can be asked, written and believed. Gives `Texts`: what is wrong.
+     */
+    case verify
 
 
 
@@ -4668,6 +4913,38 @@ public struct FfiConverterTypeErrand: FfiConverterRustBuffer {
         
         case 16: return .usersOf(vid: try FfiConverterInt64.read(from: &buf)
         )
+        
+        case 17: return .setUp
+        
+        case 18: return .page(user: try FfiConverterString.read(from: &buf), email: try FfiConverterOptionString.read(from: &buf), form: try FfiConverterTypePageForm.read(from: &buf)
+        )
+        
+        case 19: return .begin(user: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 20: return .see(change: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 21: return .quietPeriod
+        
+        case 22: return .lease(user: try FfiConverterString.read(from: &buf), durationMs: try FfiConverterUInt64.read(from: &buf), renew: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 23: return .release(user: try FfiConverterString.read(from: &buf), lease: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 24: return .doubtAll
+        
+        case 25: return .staleChanges(olderThanMs: try FfiConverterUInt64.read(from: &buf), limit: try FfiConverterUInt32.read(from: &buf)
+        )
+        
+        case 26: return .usersToRead(confirmed: try FfiConverterBool.read(from: &buf), olderThanMs: try FfiConverterUInt64.read(from: &buf), after: try FfiConverterOptionInt64.read(from: &buf), limit: try FfiConverterUInt32.read(from: &buf)
+        )
+        
+        case 27: return .conflicts(after: try FfiConverterOptionString.read(from: &buf), limit: try FfiConverterUInt32.read(from: &buf)
+        )
+        
+        case 28: return .verify
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -4767,6 +5044,72 @@ public struct FfiConverterTypeErrand: FfiConverterRustBuffer {
             writeInt(&buf, Int32(16))
             FfiConverterInt64.write(vid, into: &buf)
             
+        
+        case .setUp:
+            writeInt(&buf, Int32(17))
+        
+        
+        case let .page(user,email,form):
+            writeInt(&buf, Int32(18))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterOptionString.write(email, into: &buf)
+            FfiConverterTypePageForm.write(form, into: &buf)
+            
+        
+        case let .begin(user):
+            writeInt(&buf, Int32(19))
+            FfiConverterString.write(user, into: &buf)
+            
+        
+        case let .see(change):
+            writeInt(&buf, Int32(20))
+            FfiConverterInt64.write(change, into: &buf)
+            
+        
+        case .quietPeriod:
+            writeInt(&buf, Int32(21))
+        
+        
+        case let .lease(user,durationMs,renew):
+            writeInt(&buf, Int32(22))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterUInt64.write(durationMs, into: &buf)
+            FfiConverterOptionInt64.write(renew, into: &buf)
+            
+        
+        case let .release(user,lease):
+            writeInt(&buf, Int32(23))
+            FfiConverterString.write(user, into: &buf)
+            FfiConverterInt64.write(lease, into: &buf)
+            
+        
+        case .doubtAll:
+            writeInt(&buf, Int32(24))
+        
+        
+        case let .staleChanges(olderThanMs,limit):
+            writeInt(&buf, Int32(25))
+            FfiConverterUInt64.write(olderThanMs, into: &buf)
+            FfiConverterUInt32.write(limit, into: &buf)
+            
+        
+        case let .usersToRead(confirmed,olderThanMs,after,limit):
+            writeInt(&buf, Int32(26))
+            FfiConverterBool.write(confirmed, into: &buf)
+            FfiConverterUInt64.write(olderThanMs, into: &buf)
+            FfiConverterOptionInt64.write(after, into: &buf)
+            FfiConverterUInt32.write(limit, into: &buf)
+            
+        
+        case let .conflicts(after,limit):
+            writeInt(&buf, Int32(27))
+            FfiConverterOptionString.write(after, into: &buf)
+            FfiConverterUInt32.write(limit, into: &buf)
+            
+        
+        case .verify:
+            writeInt(&buf, Int32(28))
+        
         }
     }
 }
@@ -4784,6 +5127,105 @@ public func FfiConverterTypeErrand_lift(_ buf: RustBuffer) throws -> Errand {
 #endif
 public func FfiConverterTypeErrand_lower(_ value: Errand) -> RustBuffer {
     return FfiConverterTypeErrand.lower(value)
+}
+
+
+
+/**
+ * What is next in an exchange.
+ */
+
+public enum ExchangeStep: Equatable, Hashable {
+    
+    /**
+     * Send this, all of one exchange by one connection, and say what was said to it.
+     */
+    case send(
+        /**
+         * One statement, or, where it does not ask, several with `;` between them.
+         */text: String, 
+        /**
+         * What `PageStep.Ask` has, or nothing. A statement that has some is worth being kept prepared.
+         */parameters: [String], 
+        /**
+         * Whether it gives a row of one text.
+         */asks: Bool, 
+        /**
+         * How long to wait before.
+         */waitMs: UInt64
+    )
+    /**
+     * The end.
+     */
+    case done(
+        /**
+         * What came of it.
+         */outcome: Outcome
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ExchangeStep: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeExchangeStep: FfiConverterRustBuffer {
+    typealias SwiftType = ExchangeStep
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ExchangeStep {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .send(text: try FfiConverterString.read(from: &buf), parameters: try FfiConverterSequenceString.read(from: &buf), asks: try FfiConverterBool.read(from: &buf), waitMs: try FfiConverterUInt64.read(from: &buf)
+        )
+        
+        case 2: return .done(outcome: try FfiConverterTypeOutcome.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ExchangeStep, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .send(text,parameters,asks,waitMs):
+            writeInt(&buf, Int32(1))
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterSequenceString.write(parameters, into: &buf)
+            FfiConverterBool.write(asks, into: &buf)
+            FfiConverterUInt64.write(waitMs, into: &buf)
+            
+        
+        case let .done(outcome):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeOutcome.write(outcome, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExchangeStep_lift(_ buf: RustBuffer) throws -> ExchangeStep {
+    return try FfiConverterTypeExchangeStep.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExchangeStep_lower(_ value: ExchangeStep) -> RustBuffer {
+    return FfiConverterTypeExchangeStep.lower(value)
 }
 
 
@@ -4810,7 +5252,7 @@ public enum Outcome: Equatable, Hashable {
     )
     /**
      * `ended`: there is nothing to tell. `see`: run `statement`, outside of any transaction, and ask again a quiet
-     * period later. `wait`: ask again in `wait_ms`. `now`: tell HubSpot.
+     * period later; an `Exchange` has run it. `wait`: ask again in `wait_ms`. `now`: tell HubSpot.
      */
     case turn(turn: String, waitMs: UInt64?, statement: String?
     )
@@ -4821,6 +5263,21 @@ public enum Outcome: Equatable, Hashable {
     case texts(texts: [String]
     )
     case explained(explanation: Explanation
+    )
+    /**
+     * What `PageStep.Page` has.
+     */
+    case page(decision: Decision, text: String?, why: Failure?
+    )
+    case token(token: Int64?
+    )
+    case time(ms: UInt64
+    )
+    case staleChanges(changes: [StaleChange]
+    )
+    case usersToRead(part: UsersToReadPart
+    )
+    case conflicts(conflicts: [Conflict]
     )
 
 
@@ -4873,6 +5330,24 @@ public struct FfiConverterTypeOutcome: FfiConverterRustBuffer {
         )
         
         case 11: return .explained(explanation: try FfiConverterTypeExplanation.read(from: &buf)
+        )
+        
+        case 12: return .page(decision: try FfiConverterTypeDecision.read(from: &buf), text: try FfiConverterOptionString.read(from: &buf), why: try FfiConverterOptionTypeFailure.read(from: &buf)
+        )
+        
+        case 13: return .token(token: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 14: return .time(ms: try FfiConverterUInt64.read(from: &buf)
+        )
+        
+        case 15: return .staleChanges(changes: try FfiConverterSequenceTypeStaleChange.read(from: &buf)
+        )
+        
+        case 16: return .usersToRead(part: try FfiConverterTypeUsersToReadPart.read(from: &buf)
+        )
+        
+        case 17: return .conflicts(conflicts: try FfiConverterSequenceTypeConflict.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -4937,6 +5412,38 @@ public struct FfiConverterTypeOutcome: FfiConverterRustBuffer {
         case let .explained(explanation):
             writeInt(&buf, Int32(11))
             FfiConverterTypeExplanation.write(explanation, into: &buf)
+            
+        
+        case let .page(decision,text,why):
+            writeInt(&buf, Int32(12))
+            FfiConverterTypeDecision.write(decision, into: &buf)
+            FfiConverterOptionString.write(text, into: &buf)
+            FfiConverterOptionTypeFailure.write(why, into: &buf)
+            
+        
+        case let .token(token):
+            writeInt(&buf, Int32(13))
+            FfiConverterOptionInt64.write(token, into: &buf)
+            
+        
+        case let .time(ms):
+            writeInt(&buf, Int32(14))
+            FfiConverterUInt64.write(ms, into: &buf)
+            
+        
+        case let .staleChanges(changes):
+            writeInt(&buf, Int32(15))
+            FfiConverterSequenceTypeStaleChange.write(changes, into: &buf)
+            
+        
+        case let .usersToRead(part):
+            writeInt(&buf, Int32(16))
+            FfiConverterTypeUsersToReadPart.write(part, into: &buf)
+            
+        
+        case let .conflicts(conflicts):
+            writeInt(&buf, Int32(17))
+            FfiConverterSequenceTypeConflict.write(conflicts, into: &buf)
             
         }
     }
@@ -5781,6 +6288,21 @@ public func verifySignature(secret: Data, request: SignedRequest, nowMs: Int64)t
     )
 }
 }
+/**
+ * The statements of the app's migration, which make the tables in that schema: `Statements.create` without a portal or
+ * a secret.
+ *
+ * # Errors
+ * `invalid_option`.
+ */
+public func migration(schema: String)throws  -> [String]  {
+    return try  FfiConverterSequenceString.lift(try rustCallWithError(FfiConverterTypeVidcacheError_lift) {
+        uniffiCallStatus in
+    uniffi_vidcache_uniffi_fn_func_migration(
+        FfiConverterString.lower(schema),uniffiCallStatus
+    )
+})
+}
 
 private enum InitializationResult {
     case ok
@@ -5807,6 +6329,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_func_verify_signature() != 40110) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_func_migration() != 36594) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_backup() != 6908) {
@@ -5923,7 +6448,16 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_snippet() != 22424) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_anonymous_page() != 37540) {
+    if (uniffi_vidcache_uniffi_checksum_method_exchange_answered() != 29712) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_exchange_refused() != 28764) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_exchange() != 63705) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_vidcache_uniffi_checksum_method_statements_anonymous_page() != 59094) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_ask_conflicts() != 41949) {
@@ -5950,13 +6484,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_create() != 16345) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_distrust() != 51911) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_distrust() != 24056) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_doubt_all() != 21584) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_failure() != 55471) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_failure() != 14174) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_finish() != 49755) {
@@ -5974,7 +6508,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_made_at_ms() != 40602) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_page() != 46653) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_page() != 3003) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_portal_id() != 30124) {
@@ -6001,7 +6535,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_release() != 54239) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_reply() != 37202) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_reply() != 58990) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_see() != 10208) {
@@ -6010,7 +6544,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_set_up() != 49637) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_signed_out_page() != 56027) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_signed_out_page() != 61808) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_stale_changes() != 49056) {
@@ -6025,7 +6559,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_upkeep() != 59594) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_users_to_read() != 48460) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_users_to_read() != 7470) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_constructor_vidcache_open() != 13753) {

@@ -448,6 +448,26 @@ RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_signed_out_snippet(uint64_t
 RustBuffer uniffi_vidcache_uniffi_fn_method_vidcache_snippet(uint64_t ptr, RustBuffer user, RustBuffer email, RustBuffer nonce, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CLONE_EXCHANGE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CLONE_EXCHANGE
+uint64_t uniffi_vidcache_uniffi_fn_clone_exchange(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FREE_EXCHANGE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FREE_EXCHANGE
+void uniffi_vidcache_uniffi_fn_free_exchange(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_EXCHANGE_ANSWERED
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_EXCHANGE_ANSWERED
+RustBuffer uniffi_vidcache_uniffi_fn_method_exchange_answered(uint64_t ptr, RustBuffer answer, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_EXCHANGE_REFUSED
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_EXCHANGE_REFUSED
+RustBuffer uniffi_vidcache_uniffi_fn_method_exchange_refused(uint64_t ptr, RustBuffer sqlstate, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CLONE_STATEMENTS
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CLONE_STATEMENTS
 uint64_t uniffi_vidcache_uniffi_fn_clone_statements(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -461,6 +481,11 @@ void uniffi_vidcache_uniffi_fn_free_statements(uint64_t handle, RustCallStatus *
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CONSTRUCTOR_STATEMENTS_OPEN
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_CONSTRUCTOR_STATEMENTS_OPEN
 uint64_t uniffi_vidcache_uniffi_fn_constructor_statements_open(RustBuffer schema, int64_t portal_id, RustBuffer options, RustBuffer max_age_ms, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_STATEMENTS_EXCHANGE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_STATEMENTS_EXCHANGE
+uint64_t uniffi_vidcache_uniffi_fn_method_statements_exchange(uint64_t ptr, RustBuffer errand, int8_t inside, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_METHOD_STATEMENTS_ANONYMOUS_PAGE
@@ -657,6 +682,11 @@ RustBuffer uniffi_vidcache_uniffi_fn_func_restore(RustBuffer from, RustBuffer pa
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_VERIFY_SIGNATURE
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_VERIFY_SIGNATURE
 void uniffi_vidcache_uniffi_fn_func_verify_signature(RustBuffer secret, RustBuffer request, int64_t now_ms, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MIGRATION
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_FN_FUNC_MIGRATION
+RustBuffer uniffi_vidcache_uniffi_fn_func_migration(RustBuffer schema, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_FFI_VIDCACHE_UNIFFI_RUSTBUFFER_ALLOC
@@ -943,6 +973,12 @@ uint16_t uniffi_vidcache_uniffi_checksum_func_verify_signature(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_MIGRATION
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_FUNC_MIGRATION
+uint16_t uniffi_vidcache_uniffi_checksum_func_migration(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_BACKUP
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_backup(void
@@ -1168,6 +1204,24 @@ uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_signed_out_snippet(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SNIPPET
 #define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_VIDCACHE_SNIPPET
 uint16_t uniffi_vidcache_uniffi_checksum_method_vidcache_snippet(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_EXCHANGE_ANSWERED
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_EXCHANGE_ANSWERED
+uint16_t uniffi_vidcache_uniffi_checksum_method_exchange_answered(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_EXCHANGE_REFUSED
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_EXCHANGE_REFUSED
+uint16_t uniffi_vidcache_uniffi_checksum_method_exchange_refused(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_STATEMENTS_EXCHANGE
+#define UNIFFI_FFIDEF_UNIFFI_VIDCACHE_UNIFFI_CHECKSUM_METHOD_STATEMENTS_EXCHANGE
+uint16_t uniffi_vidcache_uniffi_checksum_method_statements_exchange(void
     
 );
 #endif
