@@ -7,6 +7,7 @@ use vidcache::{ChangeToken, LeaseToken, UserKey};
 use crate::cache::Vidcache;
 use crate::edge::edge;
 use crate::error::VidcacheError;
+use crate::time::milliseconds;
 
 /// A change that was begun and is outstanding.
 #[derive(Debug, uniffi::Record)]
@@ -68,7 +69,7 @@ impl Vidcache {
     /// # Errors
     /// `storage`, `corrupt`, `busy`, `closed`.
     pub fn quiet_period(&self) -> Result<u64, VidcacheError> {
-        edge(|| Ok(u64::try_from(self.0.quiet_period()?.as_millis()).unwrap_or(u64::MAX)))
+        edge(|| Ok(milliseconds(self.0.quiet_period()?)))
     }
 
     /// Takes the user's lease for so long, from 1 ms to 1 hour: the right to tell HubSpot of the user, which one job

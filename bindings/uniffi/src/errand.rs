@@ -13,6 +13,7 @@ use crate::intake::{self, ImportReport, ImportRow, Observed, Recorded, WebhookRe
 use crate::lists::{UserToRead, UsersToReadPart};
 use crate::lookup::{self, Decision, Identity};
 use crate::page::PageForm;
+use crate::time::milliseconds;
 
 /// One thing to be learnt, done or asked. Each is the method of that name of `Vidcache`. Users are text, an integer in
 /// decimal.
@@ -210,7 +211,6 @@ pub(crate) fn of_core<'a>(work: &'a Work, core: &'a Database) -> Result<OfCore<'
 impl From<OutcomeOfCore> for Outcome {
     fn from(outcome: OutcomeOfCore) -> Self {
         use OutcomeOfCore as Of;
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Of::Page { decision, text, why } => {
                 Self::Page { decision: decision.into(), text, why: why.map(Failure::from) }
@@ -218,7 +218,7 @@ impl From<OutcomeOfCore> for Outcome {
             Of::Flag(value) => Self::Flag { value },
             Of::Change(token) => Self::Token { token: Some(token.get()) },
             Of::Lease(lease) => Self::Token { token: lease.map(LeaseToken::get) },
-            Of::Time(time) => Self::Time { ms: ms(time) },
+            Of::Time(time) => Self::Time { ms: milliseconds(time) },
             Of::Turn(turn) => of_turn(turn, None),
             Of::Recorded(recorded) => Self::Recorded { recorded: recorded.into() },
             Of::Observed(observed) => Self::Observed { observed: observed.into() },
@@ -253,6 +253,6 @@ fn of_turn(turn: TurnOfCore, statement: Option<String>) -> Outcome {
         TurnOfCore::Wait(left) => ("wait", Some(left)),
         TurnOfCore::Now => ("now", None),
     };
-    let wait_ms = wait.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    let wait_ms = wait.map(milliseconds);
     Outcome::Turn { turn: name.into(), wait_ms, statement }
 }

@@ -2,6 +2,8 @@
 
 use vidcache::{Error, Vid};
 
+use crate::time::milliseconds;
+
 /// A failed call. No email, secret or value of an answer is in it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 pub enum VidcacheError {
@@ -24,7 +26,7 @@ pub enum VidcacheError {
 impl From<Error> for VidcacheError {
     fn from(error: Error) -> Self {
         let vid = error.vid().map(Vid::get);
-        let retry_after_ms = error.retry_after().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let retry_after_ms = error.retry_after().map(milliseconds);
         let code = error.code();
         Self::Failed { code: code.name().into(), number: code.number(), text: error.to_string(), vid, retry_after_ms }
     }

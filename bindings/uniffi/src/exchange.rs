@@ -9,6 +9,7 @@ use crate::edge::edge;
 use crate::errand::{Errand, Outcome};
 use crate::error::VidcacheError;
 use crate::statements::Statements;
+use crate::time::milliseconds;
 
 #[uniffi::export]
 impl Statements {
@@ -82,7 +83,7 @@ impl Exchange {
                     text: statement.text,
                     parameters: statement.parameters,
                     asks: statement.asks,
-                    wait_ms: u64::try_from(statement.wait.as_millis()).unwrap_or(u64::MAX),
+                    wait_ms: milliseconds(statement.wait),
                 },
                 Step::Done(outcome) => ExchangeStep::Done { outcome: outcome.into() },
             })

@@ -18,6 +18,7 @@ mod lookup;
 mod page;
 mod signature;
 mod statements;
+mod time;
 
 pub use account::{Explanation, Stats};
 pub use cache::{OpenOptions, Vidcache, move_aside, restore};

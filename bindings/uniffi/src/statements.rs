@@ -16,6 +16,7 @@ use crate::error::{Failure, VidcacheError};
 use crate::lists::{UserToRead, UsersToReadPart};
 use crate::lookup;
 use crate::page::{PageForm, PageStep};
+use crate::time::milliseconds;
 
 /// The tables of one portal in the app's own PostgreSQL, for a process that shares no disk with the others. It connects
 /// to nothing. Safe to share between threads, and right on both sides of a fork.
@@ -268,7 +269,7 @@ impl Statements {
     /// # Errors
     /// Those of an answer that is not believed.
     pub fn quiet_period(&self, answer: &str) -> Result<u64, VidcacheError> {
-        edge(|| Ok(u64::try_from(self.core().quiet_period(answer)?.as_millis()).unwrap_or(u64::MAX)))
+        edge(|| Ok(milliseconds(self.core().quiet_period(answer)?)))
     }
 
     /// Takes the user's lease for so long, or goes on with it, as `Vidcache.lease`: a statement that gives a row if and
