@@ -1,7 +1,6 @@
 /** The rows in the app's own PostgreSQL, over JDBC. */
 package vidcache
 
-import java.lang.reflect.Proxy
 import java.sql.Connection
 import java.sql.SQLTransientConnectionException
 import java.time.Duration
@@ -160,10 +159,6 @@ class DatabaseTest {
         assertFailsWith<Storage> { open(nowhere) }
     }
 
-    /** A pool that gives what `connection` makes. */
-    private fun pool(connection: () -> Connection) =
-        Proxy.newProxyInstance(javaClass.classLoader, arrayOf(DataSource::class.java)) { _, _, _ -> connection() } as DataSource
-
     /** Opened over the server; its pool is then in `state`. */
     private fun failing(state: () -> Connection): Database {
         var ready = false
@@ -198,15 +193,7 @@ class DatabaseTest {
         val web = failing {
             real = source.connection
             statements = 0
-            Proxy.newProxyInstance(javaClass.classLoader, arrayOf(Connection::class.java)) { _, method, arguments ->
-                if (method.name == "createStatement" && ++statements == 3) throw IllegalStateException("a driver's mistake")
-                if (method.name == "close") return@newProxyInstance null // As a pool's, which hands it out again.
-                try {
-                    method.invoke(real, *arguments.orEmpty())
-                } catch (error: java.lang.reflect.InvocationTargetException) {
-                    throw error.targetException
-                }
-            } as Connection
+            lent(real) { if (it == "createStatement" && ++statements == 3) throw IllegalStateException("a driver's mistake") }
         }
         assertFailsWith<Storage> { web.link(UserKey(7), 907) }
         assertTrue(statements >= 3, "it was within the transaction: $statements")

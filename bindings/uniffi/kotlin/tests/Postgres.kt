@@ -1,5 +1,6 @@
 package vidcache
 
+import java.lang.reflect.InvocationTargetException
 import java.lang.reflect.Proxy
 import java.net.InetAddress
 import java.net.ServerSocket
@@ -10,6 +11,22 @@ import java.sql.SQLException
 import javax.sql.DataSource
 import kotlin.io.path.isExecutable
 import org.postgresql.ds.PGSimpleDataSource
+
+/** A pool that gives what `connection` makes. */
+internal fun pool(connection: () -> Connection): DataSource =
+    Proxy.newProxyInstance(Postgres::class.java.classLoader, arrayOf(DataSource::class.java)) { _, _, _ -> connection() } as DataSource
+
+/** As a pool gives it: it stays when it is closed. `before` hears of each other call. */
+internal fun lent(connection: Connection, before: (String) -> Unit = {}): Connection =
+    Proxy.newProxyInstance(Postgres::class.java.classLoader, arrayOf(Connection::class.java)) { _, method, arguments ->
+        if (method.name == "close") return@newProxyInstance null
+        before(method.name)
+        try {
+            method.invoke(connection, *arguments.orEmpty())
+        } catch (error: InvocationTargetException) {
+            throw error.targetException
+        }
+    } as Connection
 
 /** A PostgreSQL of the tests' own, on a free port of this machine. */
 internal class Postgres private constructor(private val folder: Path, private val process: Process, private val port: Int) : AutoCloseable {
@@ -22,13 +39,7 @@ internal class Postgres private constructor(private val folder: Path, private va
     }
 
     /** One connection, which stays when it is closed: a pool of one. */
-    fun pool(): DataSource {
-        val connection = source().connection
-        val kept = Proxy.newProxyInstance(javaClass.classLoader, arrayOf(Connection::class.java)) { _, method, arguments ->
-            if (method.name == "close") null else method.invoke(connection, *arguments.orEmpty())
-        } as Connection
-        return Proxy.newProxyInstance(javaClass.classLoader, arrayOf(DataSource::class.java)) { _, _, _ -> kept } as DataSource
-    }
+    fun pool(): DataSource = lent(source().connection).let { pool { it } }
 
     override fun close() {
         process.destroy()

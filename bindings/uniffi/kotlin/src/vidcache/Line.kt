@@ -3,6 +3,7 @@ package vidcache
 import java.sql.Connection
 import java.sql.ResultSet
 import java.sql.SQLException
+import java.util.concurrent.ConcurrentHashMap
 import javax.sql.DataSource
 import vidcache.uniffi.Exchange
 import vidcache.uniffi.ExchangeStep
@@ -24,10 +25,8 @@ internal sealed class Line {
             val exchange = begin(false)
             var taken: Connection? = null
             var manual = false
-            // A transaction of the exchange's may be open until the exchange has come to its end.
-            var open = true
             try {
-                val outcome = carry(exchange, { taken?.let(::abort) }) { step ->
+                return carry(exchange, { taken?.let(::abort) }) { step ->
                     val connection = taken ?: source.connection.also { taken = it }
                     // What begins and ends a transaction is among the statements.
                     if (!connection.autoCommit) {
@@ -36,16 +35,12 @@ internal sealed class Line {
                     }
                     send(connection, step)
                 }
-                open = false
-                return outcome
-            } catch (error: VidcacheException) {
-                open = false
+            } catch (error: Throwable) {
+                // An exchange that fails has come to its end. One that was cut short may have a transaction open.
+                if (error !is VidcacheException) taken?.let(::abort)
                 throw error
             } finally {
-                taken?.let { connection ->
-                    if (open) abort(connection)
-                    giveBack(connection, manual)
-                }
+                taken?.let { giveBack(it, manual) }
             }
         }
 
@@ -103,9 +98,9 @@ internal sealed class Line {
 
     protected fun send(connection: Connection, step: ExchangeStep.Send): String? {
         if (step.parameters.isNotEmpty()) {
-            // JDBC's parameters have no numbers; the driver keeps prepared what is asked again and again.
-            val places = PLACE.findAll(step.text).map { it.groupValues[1].toInt() - 1 }.toList()
-            connection.prepareStatement(PLACE.replace(step.text, "?")).use { statement ->
+            val (text, places) = QUESTIONS.computeIfAbsent(step.text, ::Question)
+            // The driver keeps prepared what is asked again and again.
+            connection.prepareStatement(text).use { statement ->
                 places.forEachIndexed { at, place -> statement.setString(at + 1, step.parameters[place]) }
                 return statement.executeQuery().use(::text)
             }
@@ -120,7 +115,16 @@ internal sealed class Line {
 
     private fun text(rows: ResultSet): String? = if (rows.next()) rows.getString(1) else null
 
+    /** A statement as JDBC takes it, whose parameters have no numbers, and the number of each, from 0. */
+    private data class Question(val text: String, val places: List<Int>) {
+        constructor(numbered: String) :
+            this(PLACE.replace(numbered, "?"), PLACE.findAll(numbered).map { it.groupValues[1].toInt() - 1 }.toList())
+    }
+
     private companion object {
         val PLACE = Regex("""\$([12])""")
+
+        /** By their text: those of pages, of which a process has three for each schema. */
+        val QUESTIONS = ConcurrentHashMap<String, Question>()
     }
 }
