@@ -13,6 +13,7 @@ require "rails"
 require "active_record/railtie"
 require "vidcache"
 require "vidcache/railtie"
+# A part of Rails, which has to be there before the app is.
 begin
   require "solid_cache"
 rescue LoadError => e
