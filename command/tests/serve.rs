@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{PORTAL, Place};
-use data_encoding::BASE64;
+use base64ct::{Base64, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use vidcache::UserKey;
 
@@ -78,7 +78,7 @@ fn signed(body: &str, query: &str) -> String {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(CLIENT_SECRET.as_bytes()).expect("a key");
     mac.update(format!("POST{URL}{query}{body}{at}").as_bytes());
-    let signature = BASE64.encode(&mac.finalize().into_bytes());
+    let signature = Base64::encode_string(&mac.finalize().into_bytes());
     format!(
         "POST /hubspot{query} HTTP/1.1\r\nHost: hooks.shop.test\r\nContent-Type: application/json\r\n\
          X-HubSpot-Signature-v3: {signature}\r\nX-HubSpot-Request-Timestamp: {at}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -151,7 +151,7 @@ impl Database {
         }
         // Every host has the same secret, so each makes the same key of it.
         let key = FingerprintKey::of(&envelope::first(secrets[0]));
-        let key_check = data_encoding::HEXLOWER.encode(&key.check());
+        let key_check = base16ct::lower::encode_string(&key.check());
         let tables = Tables::of(schema)?;
         let deadline = options.page_deadline;
         Ok(Self {
@@ -255,7 +255,7 @@ impl Database {
             watch.forget();
         }
         self.key = FingerprintKey::of(&key);
-        self.reader.key_check = data_encoding::HEXLOWER.encode(&self.key.check());
+        self.reader.key_check = base16ct::lower::encode_string(&self.key.check());
         if at == 0 {
             return Ok(None);
         }

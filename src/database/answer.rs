@@ -1,6 +1,6 @@
 //! The database's answer, read: strictly, since a field that is taken for another would be believed.
 
-use data_encoding::HEXLOWER;
+use base16ct::lower;
 use serde::Deserialize;
 
 use super::ask::{Depth, limit};
@@ -141,7 +141,7 @@ fn said(raw: [serde_json::Value; 9]) -> Result<(i64, Said), Distrust> {
 }
 
 fn hex<const N: usize>(text: &str) -> Result<[u8; N], Distrust> {
-    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    let bytes = lower::decode_vec(text.as_bytes()).ok();
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| unreadable("a fingerprint is none"))
 }
 

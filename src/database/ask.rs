@@ -42,7 +42,7 @@ pub(crate) enum Depth {
 
 /// The bytes as a literal that does not depend on a setting of the server.
 pub(super) fn bytes(bytes: &[u8]) -> String {
-    format!("decode('{}', 'hex')", data_encoding::HEXLOWER.encode(bytes))
+    format!("decode('{}', 'hex')", base16ct::lower::encode_string(bytes))
 }
 
 /// PostgreSQL's clock, in milliseconds since 1970. Not `now()`, which is when the transaction began.
@@ -111,7 +111,7 @@ pub(super) fn flat_with(tables: &Tables, fields: &str) -> String {
 
 /// [`flat`]'s parameter for a user.
 pub(crate) fn parameter(user: &Key) -> String {
-    data_encoding::HEXLOWER.encode(user.tagged())
+    base16ct::lower::encode_string(user.tagged())
 }
 
 /// The whole component of one user, for a page: with [`flat`]'s parameter.

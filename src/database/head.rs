@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
+use base16ct::lower;
 use serde::Deserialize;
 
 use super::schema::FORMAT;
@@ -97,7 +97,7 @@ pub(super) fn unreadable(why: &str) -> Distrust {
 
 /// A user's key as answers have it.
 pub(super) fn key(text: &str) -> std::result::Result<Key, Distrust> {
-    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    let bytes = lower::decode_vec(text.as_bytes()).ok();
     bytes.and_then(Key::of).ok_or_else(|| unreadable("a user's key is none"))
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn envelope(text: &str, portal: i64) -> Result<(Vec<u8>, Millis)> {
     if found != portal {
         return Err(Error::WrongPortal { found, expected: portal });
     }
-    let envelope = words.next().and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok());
+    let envelope = words.next().and_then(|hex| lower::decode_vec(hex.as_bytes()).ok());
     Ok((envelope.ok_or_else(unreadable)?, made_at))
 }
 

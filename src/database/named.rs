@@ -26,7 +26,8 @@ pub(crate) struct Named {
 impl Named {
     /// All that the facts of a user's answer are at, and the user: the component.
     pub(crate) fn of_answer(user: Key, facts: &Facts) -> Self {
-        let mut all = Self { users: BTreeSet::from([user]), contacts: BTreeSet::new() };
+        let mut all = Self::default();
+        all.users.insert(user);
         for (user, vid) in facts.links.keys() {
             all.link(user, *vid);
         }

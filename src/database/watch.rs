@@ -49,9 +49,10 @@ impl Snapshot {
         let mut parts = text.split(':');
         let mut number = || parts.next()?.parse().ok();
         let (xmin, xmax) = (number()?, number()?);
-        let open = parts.next()?;
-        let open = open.split(',').filter(|one| !one.is_empty()).map(|one| one.parse().ok());
-        let open = open.collect::<Option<_>>()?;
+        let mut open = BTreeSet::new();
+        for one in parts.next()?.split(',').filter(|one| !one.is_empty()) {
+            open.insert(one.parse().ok()?);
+        }
         parts.next().is_none().then_some(Self { xmin, xmax, open })
     }
 

@@ -39,8 +39,8 @@ impl Whose {
 /// row that was never told anything, though others are linked to its contact, does not become the last one's.
 pub(crate) fn raised(before: &Facts, after: &Facts) -> BTreeMap<i64, Whose> {
     let mut all = BTreeMap::new();
-    let linked = after.links.keys().filter(|name| !before.links.contains_key(name)).map(|(_, vid)| *vid);
-    let linked: BTreeSet<i64> = linked.collect();
+    let mut linked = BTreeSet::new();
+    linked.extend(after.links.keys().filter(|name| !before.links.contains_key(name)).map(|(_, vid)| *vid));
     for (user, vid) in after.links.keys().filter(|(_, vid)| linked.contains(vid)) {
         raise(&mut all, *vid, Whose::One(user.clone()));
     }

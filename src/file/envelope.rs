@@ -95,7 +95,7 @@ mod tests {
             "000102030405060708090a0b0c0d0e0f10111213141516178a5b4946ea30a4748e4544872f1f20cc",
             "5dd16a3e03bca48a1ec09af11850a054e02b66cbb062dadf6212b560ca83beec"
         );
-        let envelope = data_encoding::HEXLOWER.decode(envelope.as_bytes()).unwrap();
+        let envelope = base16ct::lower::decode_vec(envelope.as_bytes()).unwrap();
         assert_eq!(unwrap(&envelope, SECRET, 33), Some(Zeroizing::new([7; 32])));
     }
 }

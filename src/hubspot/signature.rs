@@ -17,7 +17,8 @@
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64, HEXLOWER};
+use base16ct::lower;
+use base64ct::{Base64, Encoding};
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -109,7 +110,7 @@ fn v3(secret: &[u8], request: &SignedRequest<'_>, signature: &str, now: Millis) 
         Ok(_) if digits => return Err(Error::InvalidSignature("the timestamp is more than 5 minutes away")),
         _ => return Err(Error::InvalidSignature("the timestamp is not a number of milliseconds")),
     }
-    let given = BASE64.decode(signature.as_bytes()).map_err(|_| Error::InvalidSignature("it is not base64"))?;
+    let given = Base64::decode_vec(signature).map_err(|_| Error::InvalidSignature("it is not base64"))?;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     mac.update(request.method.as_bytes());
     mac.update(decode_uri(request.uri).as_bytes());
@@ -121,7 +122,7 @@ fn v3(secret: &[u8], request: &SignedRequest<'_>, signature: &str, now: Millis) 
 /// The hex of SHA-256(secret, before, body): v1 has nothing before the body, v2 the method and the address as it is.
 fn plain(secret: &[u8], body: &[u8], before: &[&[u8]], signature: &str) -> Result<()> {
     let malformed = Error::InvalidSignature("it is not the hex of SHA-256");
-    let given = HEXLOWER.decode(signature.as_bytes()).map_err(|_| malformed.clone())?;
+    let given = lower::decode_vec(signature.as_bytes()).map_err(|_| malformed.clone())?;
     let given = <[u8; 32]>::try_from(given).map_err(|_| malformed)?;
     let mut hash = Sha256::new_with_prefix(secret);
     before.iter().for_each(|part| hash.update(part));
@@ -230,7 +231,7 @@ mod tests {
         let events: Vec<_> = times.iter().map(|at| format!(r#"{{"occurredAt":{at},"portalId":1}}"#)).collect();
         let body = format!("[{}]", events.join(","));
         let hash = Sha256::new_with_prefix(SECRET).chain_update(&body).finalize();
-        (body, HEXLOWER.encode(&hash))
+        (body, lower::encode_string(&hash))
     }
 
     #[test]
@@ -291,7 +292,7 @@ mod tests {
         let mut long = body.into_bytes();
         long.extend([0x80, 0, 0, 0]);
         long.extend(b"[{\"occurredAt\":1700000300000}]");
-        let signature = HEXLOWER.encode(&Sha256::new_with_prefix(SECRET).chain_update(&long).finalize());
+        let signature = lower::encode_string(&Sha256::new_with_prefix(SECRET).chain_update(&long).finalize());
         let request = SignedRequest { body: &long, signature: Some(&signature), ..v1() };
         assert_eq!(why_at(&request, NOW), "neither v1, v2 nor the body names a time");
     }
@@ -358,7 +359,7 @@ mod tests {
         assert_eq!(decode_uri("%%3A%3"), "%:%3");
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
         mac.update(b"POSThttps://x.test/a:b?c%20d[]1700000300000");
-        let signature = BASE64.encode(&mac.finalize().into_bytes());
+        let signature = Base64::encode_string(&mac.finalize().into_bytes());
         let request = SignedRequest {
             method: "POST",
             uri: "https://x.test/a%3Ab?c%20d",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::HEXLOWER;
+use base16ct::lower;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -231,9 +231,9 @@ impl Account {
         });
         let contact = self.contact.as_ref().map(|contact| {
             json!({
-                "email_fingerprint": contact.email.map(|email| HEXLOWER.encode(&email)),
+                "email_fingerprint": contact.email.map(|email| lower::encode_string(&email)),
                 "email_at": contact.email_at,
-                "secondary": contact.secondary.iter().map(|(email, at)| json!({"email_fingerprint": HEXLOWER.encode(email), "at": at})).collect::<Vec<_>>(),
+                "secondary": contact.secondary.iter().map(|(email, at)| json!({"email_fingerprint": lower::encode_string(email), "at": at})).collect::<Vec<_>>(),
                 "merged": contact.merged.iter().map(i64::to_string).collect::<Vec<_>>(),
                 "deleted_at": contact.deleted_at,
                 "restored_at": contact.restored_at,

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::apply;
@@ -172,9 +173,9 @@ impl Facts {
                 let (holder, why, since) = (row.get(1)?, row.get(2)?, row.get(3)?);
                 Ok((key(row, 0)?, Dispute { holder, why, since, last_at: row.get(4)?, ended_at: row.get(5)? }))
             })?,
-            erased: all(rows, "SELECT vid FROM erased", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
-            marks: all(rows, "SELECT mark FROM erased_user", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
-            buried: all(rows, "SELECT email FROM buried", |row| Ok((row.get(0)?, ())))?.into_keys().collect(),
+            erased: each(rows, "SELECT vid FROM erased")?,
+            marks: each(rows, "SELECT mark FROM erased_user")?,
+            buried: each(rows, "SELECT email FROM buried")?,
         })
     }
 
@@ -310,5 +311,19 @@ fn all<K: Ord, V>(
     sql: &str,
     row: impl FnMut(&Row<'_>) -> rusqlite::Result<(K, V)>,
 ) -> Result<BTreeMap<K, V>> {
-    Ok(rows.prepare_cached(sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+    let mut all = BTreeMap::new();
+    for row in rows.prepare_cached(sql)?.query_map([], row)? {
+        let (name, fact) = row?;
+        all.insert(name, fact);
+    }
+    Ok(all)
+}
+
+/// The first column of each row.
+fn each<K: Ord + FromSql>(rows: &Connection, sql: &str) -> Result<BTreeSet<K>> {
+    let mut all = BTreeSet::new();
+    for name in rows.prepare_cached(sql)?.query_map([], |row| row.get(0))? {
+        all.insert(name?);
+    }
+    Ok(all)
 }

@@ -3,6 +3,8 @@
 //! The same rows as `apply` would make, at a third of the statements: a row whose user and contact are both unknown is
 //! inserted at once, every other becomes events. `tests::import` holds the two ways against each other.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::apply::apply;
@@ -76,13 +78,13 @@ impl<'tx> Import<'tx> {
                 events.push((at_row, known));
             }
         }
-        new.sort_by_key(|(_, known)| *known.user.repr());
+        new.sort_unstable_by_key(|(at_row, known)| (*known.user.repr(), *at_row));
         // Whom a row names that becomes events is left to events altogether: which of two links is the first counts.
-        let mut met: Vec<_> = events.iter().map(|(_, known)| *known.user.repr()).collect();
-        met.sort_unstable();
+        let mut met = BTreeSet::new();
+        met.extend(events.iter().map(|(_, known)| *known.user.repr()));
         let mut taken = 0;
         for (at_row, known) in new {
-            let alone = met.binary_search(known.user.repr()).is_err();
+            let alone = !met.contains(known.user.repr());
             if alone && self.user.execute(params![known.user, known.vid.get()])? == 1 {
                 taken += 1;
                 if named {

@@ -1,5 +1,7 @@
 //! Who is which contact: links, the users that share a contact, and who gives which external id.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -207,12 +209,11 @@ fn repr(user: &Value) -> Option<Repr<'_>> {
 /// User by user, by their index: in one statement SQLite makes a tree of its own for each set, which was two fifths of
 /// a link.
 fn count_for_all(tx: &Connection, vid: i64, users: &[(Value, bool)], what: What, at: Millis) -> Result<()> {
-    let mut each: Vec<&Value> = users.iter().map(|(user, _)| user).collect();
-    each.sort_by(|one, other| repr(one).cmp(&repr(other)));
-    each.dedup();
+    let mut each = BTreeMap::new();
+    each.extend(users.iter().map(|(user, _)| (repr(user), user)));
     let mut outstanding = 0;
     let mut count = tx.prepare_cached("SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL")?;
-    for user in each {
+    for user in each.into_values() {
         outstanding += count.query_row([user], |row| row.get::<_, i64>(0))?;
     }
     let mut put = tx.prepare_cached("UPDATE user SET changes = ?2 WHERE key = ?1 AND changes <> ?2")?;
@@ -226,12 +227,12 @@ fn count_for_all(tx: &Connection, vid: i64, users: &[(Value, bool)], what: What,
 
 /// [`recount`] of every contact that the user has, which is `vid`, or had.
 pub(super) fn recount_all(tx: &Connection, user: &Value, vid: Option<i64>, what: What, at: Millis) -> Result<()> {
-    let mut had: Vec<i64> = tx
-        .prepare_cached("SELECT ifnull(canonical, vid) FROM link LEFT JOIN past USING (vid) WHERE user = ?1")?
-        .query_map([user], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    had.sort_unstable();
-    had.dedup();
+    let mut had = BTreeSet::new();
+    let mut links =
+        tx.prepare_cached("SELECT ifnull(canonical, vid) FROM link LEFT JOIN past USING (vid) WHERE user = ?1")?;
+    for other in links.query_map([user], |row| row.get::<_, i64>(0))? {
+        had.insert(other?);
+    }
     had.retain(|other| Some(*other) != vid);
     vid.iter().chain(&had).try_for_each(|&vid| recount(tx, vid, what, at))
 }

@@ -136,6 +136,16 @@ impl Store {
     /// In WAL mode a read waits for nobody, but for the moment in which another process recovers
     /// the log of one that crashed.
     pub(crate) fn read<T>(&self, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        let mut read = None;
+        self.read_work(&mut |rows| {
+            read = Some(work(rows)?);
+            Ok(())
+        })?;
+        read.ok_or_else(|| Error::Internal("a read without an outcome".into()))
+    }
+
+    /// [`Store::read`] of work that hands nothing over, so that it is compiled once and not for each outcome.
+    fn read_work(&self, work: &mut dyn FnMut(&Connection) -> Result<()>) -> Result<()> {
         let look = || self.shared.check_files();
         self.noting(retry(self.busy_timeout, look, || {
             self.shared.unless_moved(|| {
@@ -186,11 +196,16 @@ impl Store {
             fork::close_forgotten();
         }
         let mut written = None;
-        let mut work = |tx: &Connection| {
+        self.write_work(limit.min(self.busy_timeout), lends, &mut |tx| {
             written = Some(work(tx)?);
             Ok(())
-        };
-        self.in_turn(limit.min(self.busy_timeout), &mut work, lends, |connection, turn, group| {
+        })?;
+        written.ok_or_else(|| Error::Internal("a write without an outcome".into()))
+    }
+
+    /// [`Store::write_in_turn`] of work that hands nothing over, so that it is compiled once and not for each outcome.
+    fn write_work(&self, limit: Duration, lends: bool, work: &mut Work<'_>) -> Result<()> {
+        self.in_turn(limit, work, lends, |connection, turn, group| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             turn.check_index(Guards::is_agreed)?;
             schema::check_version(&tx)?;
@@ -200,8 +215,7 @@ impl Store {
             // It is in the log, so it is done; what the index says of it may be gone.
             let _ = turn.check_index(Guards::is_signed);
             Ok(())
-        })?;
-        written.ok_or_else(|| Error::Internal("a write without an outcome".into()))
+        })
     }
 
     /// Does `write` through the writing connection, as the only one of all processes that writes.
