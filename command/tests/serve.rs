@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{PORTAL, Place};
 use base64ct::{Base64, Encoding};
+use common::{PORTAL, Place};
 use hmac::{Hmac, KeyInit, Mac};
 use vidcache::UserKey;
 

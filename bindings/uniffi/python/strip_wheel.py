@@ -1,5 +1,5 @@
-"""Takes the names of functions that nobody calls from outside out of the library in a wheel: UniFFI's generator, which maturin
-runs, is the only one to read them, and they are a tenth of the library."""
+"""Takes the names of functions that nobody calls from outside out of the library in a wheel: UniFFI's generator, which
+maturin runs, is the only one to read them, and they are a tenth of the library."""
 
 import base64
 import csv
