@@ -518,7 +518,7 @@ export class Cache {
   release(user: UserKey, lease: Id): Promise<boolean>;
 
   /**
-   * The changes begun more than `olderThanMs` milliseconds ago and still outstanding, oldest first, at most `limit`
+   * The changes begun `olderThanMs` milliseconds ago or longer and still outstanding, oldest first, at most `limit`
    * (1000). Their users' pages give the id alone until an answer that is read now is recorded with the token.
    */
   staleChanges(options: { olderThanMs: number; limit?: number }): Promise<StaleChange[]>;

@@ -43,7 +43,7 @@ impl Vidcache {
         self.store.read(|rows| rows::users_to_read(rows, which, before, after, limit))
     }
 
-    /// The changes begun more than `older_than` ago and still outstanding, oldest first, at most `limit`; after them
+    /// The changes begun `older_than` ago or longer and still outstanding, oldest first, at most `limit`; after them
     /// those begun in the future, by a clock that has gone back since.
     /// Their users' pages give the id alone until an answer read now is recorded with the token.
     ///

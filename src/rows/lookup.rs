@@ -183,7 +183,7 @@ pub struct StaleChange {
     pub begun_at: Millis,
 }
 
-/// The changes begun before `begun_before`, the oldest first; and, at the end, those begun after `at`, by a clock that
+/// The changes begun at `begun_before` or earlier, the oldest first; and, at the end, those begun after `at`, by a clock that
 /// has gone back since: how old they are nobody knows.
 pub(crate) fn stale_changes(
     connection: &Connection,
@@ -193,7 +193,7 @@ pub(crate) fn stale_changes(
 ) -> Result<Vec<StaleChange>> {
     let mut statement = connection.prepare_cached(
         "SELECT user, token, begun_at FROM change
-         WHERE ended_at IS NULL AND (begun_at < ?1 OR begun_at > ?2) ORDER BY begun_at, token LIMIT ?3",
+         WHERE ended_at IS NULL AND (begun_at <= ?1 OR begun_at > ?2) ORDER BY begun_at, token LIMIT ?3",
     )?;
     let rows = statement
         .query_map((begun_before, at, limit), |row| Ok((user_text(row, 0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;

@@ -174,7 +174,7 @@ pub unsafe extern "C" fn vidcache_release(
     })
 }
 
-/// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first, at most `capacity`
+/// The changes begun `older_than_ms` milliseconds ago or longer and still outstanding, oldest first, at most `capacity`
 /// of them, into the caller's array; `*count` is how many. Their users' pages give the id alone until an answer that is
 /// read now is recorded with the token.
 ///

@@ -93,7 +93,7 @@ impl Vidcache {
         edge(|| self.0.release(UserKey::text(user)?, LeaseToken::from(lease)))
     }
 
-    /// The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
+    /// The changes begun `older_than_ms` milliseconds ago or longer and still outstanding, oldest first.
     ///
     /// # Errors
     /// As `resolve`.

@@ -465,7 +465,7 @@ module Vidcache
       end
     end
 
-    # The changes begun more than +older_than+ seconds ago and still outstanding, oldest first. Their users' pages
+    # The changes begun +older_than+ seconds ago or longer and still outstanding, oldest first. Their users' pages
     # give the id alone until an answer that is read now is recorded with the token.
     # @param older_than [Numeric] seconds
     # @param limit [Integer] from 0 to 2^32 - 1

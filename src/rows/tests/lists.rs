@@ -127,5 +127,6 @@ fn a_change_that_was_begun_in_the_future_is_stale_as_well() {
         };
         assert_eq!(stale(500, 1_000), ["3", "1"], "the oldest first, and whose age nobody knows");
         assert_eq!(stale(500, 86_400_000), ["3"]);
+        assert_eq!(stale(100, 86_400_000), ["3"], "of an age of none all count, those of this millisecond too");
     });
 }

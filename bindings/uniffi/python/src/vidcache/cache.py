@@ -396,7 +396,7 @@ class Cache:
         return bool(call(self._core.release, _input.user_key(user), _input.lease(lease)))
 
     def stale_changes(self, *, older_than: float, limit: int = 1000) -> Sequence[StaleChange]:
-        """The changes begun more than `older_than` seconds ago and still outstanding, oldest first. Their users' pages
+        """The changes begun `older_than` seconds ago or longer and still outstanding, oldest first. Their users' pages
         give the id alone until an answer that is read now is recorded with the token.
         """
         age, most = _input.milliseconds(older_than, "older_than"), _input.count(limit, "limit", 2**32 - 1)

@@ -747,7 +747,7 @@ public protocol CacheProtocol: AnyObject, Sendable {
     func release(user: String, lease: Int64) throws  -> Bool
     
     /**
-     * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
+     * The changes begun `older_than_ms` milliseconds ago or longer and still outstanding, oldest first.
      *
      * # Errors
      * As `resolve`.
@@ -1265,7 +1265,7 @@ open func release(user: String, lease: Int64)throws  -> Bool  {
 }
     
     /**
-     * The changes begun more than `older_than_ms` milliseconds ago and still outstanding, oldest first.
+     * The changes begun `older_than_ms` milliseconds ago or longer and still outstanding, oldest first.
      *
      * # Errors
      * As `resolve`.
@@ -6379,7 +6379,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_release() != 42587) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 22425) {
+    if (uniffi_vidcache_uniffi_checksum_method_vidcache_stale_changes() != 8263) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_vidcache_conflicts() != 24514) {
