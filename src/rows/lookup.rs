@@ -183,8 +183,8 @@ pub struct StaleChange {
     pub begun_at: Millis,
 }
 
-/// The changes begun at `begun_before` or earlier, the oldest first; and, at the end, those begun after `at`, by a clock
-/// that has gone back since: how old they are nobody knows.
+/// The changes begun at `begun_before` or earlier, the oldest first; and, at the end, those begun after `at`, by a
+/// clock that has gone back since: how old they are nobody knows.
 pub(crate) fn stale_changes(
     connection: &Connection,
     begun_before: Millis,
