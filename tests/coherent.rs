@@ -114,7 +114,9 @@ fn no_answer_is_older_than_the_last_acknowledged_commit() {
                 }
             });
         }
-        for _ in 0..8 {
+        // On a busy machine a writer commits little before it is killed: then others are.
+        let enough = |killed| killed >= 8 && published.load(Ordering::Relaxed) > 50;
+        for _ in (0..80).take_while(|killed| !enough(*killed)) {
             let mut writer = start("child_counts_up", &path);
             std::thread::sleep(Duration::from_millis(250));
             writer.kill().unwrap();
