@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rows::facts::{Facts, Key};
+use crate::rows::filled;
 
 /// Whose a contact is, as far as its row says. No row, or a null, says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl Whose {
 /// row that was never told anything, though others are linked to its contact, does not become the last one's.
 pub(crate) fn raised(before: &Facts, after: &Facts) -> BTreeMap<i64, Whose> {
     let mut all = BTreeMap::new();
-    let mut linked = BTreeSet::new();
-    linked.extend(after.links.keys().filter(|name| !before.links.contains_key(name)).map(|(_, vid)| *vid));
+    let linked = after.links.keys().filter(|name| !before.links.contains_key(name)).map(|(_, vid)| *vid);
+    let linked: BTreeSet<i64> = filled(linked);
     for (user, vid) in after.links.keys().filter(|(_, vid)| linked.contains(vid)) {
         raise(&mut all, *vid, Whose::One(user.clone()));
     }

@@ -16,7 +16,7 @@ use super::schema::{GRAVE, GRAVES_LOCK, GRAVES_LOCKS, Tables};
 use super::watch::TX;
 use super::whose::raised;
 use crate::rows::facts::{Change, Dispute, Facts, Key, Linked, Merge, Print, Said};
-use crate::rows::grave;
+use crate::rows::{filled, grave};
 
 /// The statements that make of the facts `before` those `after`, in the order in which they are to be run, in one
 /// transaction. They may be sent one by one, or as one text with `;` between.
@@ -199,15 +199,13 @@ fn contacts(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
     let (new, gone) = news(&before.contacts, &after.contacts);
     let said = |vid: &i64| before.contacts.get(vid).copied().unwrap_or_default();
     let (more, less): (Vec<_>, Vec<_>) = new.into_iter().partition(|(vid, now)| said(vid).join(**now) == **now);
-    let mut told = BTreeMap::new();
-    told.extend(more.into_iter().map(|(vid, now)| (*vid, *now)));
+    let more: BTreeMap<i64, Said> = filled(more.into_iter().map(|(vid, now)| (*vid, *now)));
     let raised = raised(before, after);
-    let mut vids = BTreeSet::new();
-    vids.extend(told.keys().chain(raised.keys()).copied());
+    let vids: BTreeSet<i64> = filled(more.keys().chain(raised.keys()).copied());
     let rows: Vec<_> = vids
         .iter()
         .map(|vid| {
-            let now = told.get(vid).copied().unwrap_or_default();
+            let now = more.get(vid).copied().unwrap_or_default();
             let Said { email, email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at } = now;
             let times = [email_at, read_at, deleted_at, restored_at, doubted_to, doubted_at, asked_at];
             let times = times.map(or_null).join(", ");
@@ -376,9 +374,9 @@ fn disputes(all: &mut Statements<'_>, before: &Facts, after: &Facts) {
 /// known after it was asked, and then those are locked too. So two erasures that bury one another's emails, or one
 /// whose email the other has just heard of, may wait in a circle: PostgreSQL ends one of them, which is run again.
 pub(crate) fn lock(names: &Names) -> String {
-    let mut all = BTreeSet::new();
-    all.extend(names.users.iter().map(|user| number("u", user.tagged())));
-    all.extend(names.vids.iter().map(|vid| number("v", &vid.to_be_bytes())));
+    let users = names.users.iter().map(|user| number("u", user.tagged()));
+    let vids = names.vids.iter().map(|vid| number("v", &vid.to_be_bytes()));
+    let all: BTreeSet<i64> = filled(users.chain(vids));
     let graves = match names.graves.is_empty() {
         true => String::new(),
         false => format!(", (SELECT held FROM {} WHERE names.locked >= 0)", held(&names.graves, names.erases)),
@@ -411,8 +409,7 @@ pub(super) fn lock_number(kind: &str, name: &str) -> String {
 /// A table, `held`, of one row whose making takes the locks of graves, in one order: with others, or `alone`.
 fn held(graves: &[[u8; 32]], alone: bool) -> String {
     let number = |grave: &[u8; 32]| GRAVES_LOCK + i64::from(u16::from_be_bytes([grave[0], grave[1]]) % GRAVES_LOCKS);
-    let mut numbers = BTreeSet::new();
-    numbers.extend(graves.iter().map(number));
+    let numbers: BTreeSet<i64> = filled(graves.iter().map(number));
     let shared = if alone { "" } else { "_shared" };
     format!(
         "(SELECT count(*) AS held FROM (SELECT pg_advisory_xact_lock{shared}(k)

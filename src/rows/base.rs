@@ -16,6 +16,14 @@ impl ToSql for UserKey<'_> {
     }
 }
 
+/// A map or a set of these, filled one by one: `collect` sorts them first, by code that is compiled for each type anew,
+/// 8 KB each.
+pub(crate) fn filled<C: Default + Extend<T>, T>(items: impl IntoIterator<Item = T>) -> C {
+    let mut all = C::default();
+    all.extend(items);
+    all
+}
+
 /// A user key as the file has it.
 pub(super) fn key(user: UserKey<'_>) -> Value {
     match *user.repr() {

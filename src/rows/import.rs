@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::apply::apply;
-use super::base::key;
+use super::base::{filled, key};
 use super::history::{log, log_everybody};
 use super::link::drop_empty;
 use super::lookup::{check_free, link_of};
@@ -80,8 +80,7 @@ impl<'tx> Import<'tx> {
         }
         new.sort_unstable_by_key(|(at_row, known)| (*known.user.repr(), *at_row));
         // Whom a row names that becomes events is left to events altogether: which of two links is the first counts.
-        let mut met = BTreeSet::new();
-        met.extend(events.iter().map(|(_, known)| *known.user.repr()));
+        let met: BTreeSet<_> = filled(events.iter().map(|(_, known)| *known.user.repr()));
         let mut taken = 0;
         for (at_row, known) in new {
             let alone = !met.contains(known.user.repr());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::base::{drop_unknown, fate, keys, user_key};
+use super::base::{drop_unknown, fate, filled, keys, user_key};
 use super::history::log;
 use crate::error::Result;
 use crate::event::{Millis, What};
@@ -209,8 +209,7 @@ fn repr(user: &Value) -> Option<Repr<'_>> {
 /// User by user, by their index: in one statement SQLite makes a tree of its own for each set, which was two fifths of
 /// a link.
 fn count_for_all(tx: &Connection, vid: i64, users: &[(Value, bool)], what: What, at: Millis) -> Result<()> {
-    let mut each = BTreeMap::new();
-    each.extend(users.iter().map(|(user, _)| (repr(user), user)));
+    let each: BTreeMap<_, _> = filled(users.iter().map(|(user, _)| (repr(user), user)));
     let mut outstanding = 0;
     let mut count = tx.prepare_cached("SELECT count(*) FROM change WHERE user = ?1 AND ended_at IS NULL")?;
     for user in each.into_values() {

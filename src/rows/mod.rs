@@ -26,6 +26,8 @@ mod verify;
 
 pub(crate) use account::account;
 pub(crate) use apply::apply;
+#[cfg(any(test, feature = "database"))]
+pub(crate) use base::filled;
 pub use conflict::Conflict;
 pub(crate) use conflict::conflicts;
 #[cfg(any(test, feature = "database"))]
