@@ -1,9 +1,11 @@
 # frozen_string_literal: true
 
-require "vidcache/answer"
-
 # An embedded identity cache for HubSpot: {Vidcache.open} opens one.
 module Vidcache
+  # It loads `json` and `date`, which take more than twice as long as all the rest of this library. A page needs neither,
+  # and Rails has loaded both.
+  autoload :Answer, "vidcache/answer"
+
   # Opens the file of a portal, creating it with mode 0600 where there is none.
   #
   # The file holds no email, only keyed fingerprints. It is private to this library: nothing else in the

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "active_support"
+require "vidcache/answer"
 require "vidcache/rails/settings"
 require "vidcache/rails/failure"
 require "vidcache/rails/unavailable"
