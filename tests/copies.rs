@@ -52,6 +52,25 @@ fn a_backup_is_whole_while_others_write_and_is_for_the_owner_alone() {
     assert!(matches!(why, Error::CannotOpen { .. }) && why.to_string().contains("already"), "{why}");
 }
 
+/// As in a deployment whose folders are links (Capistrano's `current` and `shared`), and on macOS, whose `/tmp` is one.
+#[test]
+fn a_backup_is_made_and_put_back_through_a_folder_that_is_a_link() {
+    let _alone = common::alone();
+    let (dir, path) = temporary();
+    fs::create_dir(dir.path().join("copies")).unwrap();
+    std::os::unix::fs::symlink("copies", dir.path().join("link")).unwrap();
+    let backup = dir.path().join("link").join("backup");
+    backed_up(&path, &backup).close();
+    assert_eq!(fs::read_dir(dir.path().join("copies")).unwrap().count(), 1, "the copy alone");
+    Vidcache::restore(&backup, &path).unwrap().unwrap();
+    assert!(linked(&open(&path), 1));
+    // A link in the copy's own place is not followed.
+    let named = dir.path().join("named");
+    std::os::unix::fs::symlink(&backup, &named).unwrap();
+    let refused = Vidcache::restore(&named, &path).unwrap_err();
+    assert!(refused.to_string().contains("it is a symbolic link"), "{refused}");
+}
+
 #[test]
 fn of_a_backup_that_is_put_back_no_email_is_believed_until_the_contact_was_read_again() {
     let _alone = common::alone();

@@ -18,12 +18,13 @@ use crate::error::{Error, Result};
 
 /// Copies what the connection reads to a new file.
 pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<()> {
-    if fs::symlink_metadata(to).is_ok() {
-        return Err(refuse(to, "there is a file of that name already: a backup never takes another's place"));
+    let to = location::absolute(to)?;
+    if fs::symlink_metadata(&to).is_ok() {
+        return Err(refuse(&to, "there is a file of that name already: a backup never takes another's place"));
     }
-    let new = Unnamed::beside(to)?;
+    let new = Unnamed::beside(&to)?;
     new.fill(connection)?;
-    new.name(to)
+    new.name(&to)
 }
 
 /// Puts a copy of `from` in the place of the file at `path`, after `doubt` has taken from it what may not be believed
@@ -35,6 +36,7 @@ pub(crate) fn restore(
     doubt: impl FnOnce(&mut Connection) -> Result<()>,
 ) -> Result<Option<PathBuf>> {
     let path = location::place(path)?;
+    let from = &location::absolute(from)?;
     if !location::exists(from)? {
         return Err(refuse(from, "there is no such file"));
     }
@@ -76,10 +78,7 @@ impl Unnamed {
     }
 
     fn name(self, path: &Path) -> Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = path.parent().unwrap_or(Path::new("/"));
         File::open(&self.0).and_then(|file| file.sync_all()).map_err(|e| cannot_open(path, e))?;
         location::give_name(&self.0, path).map_err(|e| match e.kind() {
             // Somebody opened a new one just now.

@@ -45,8 +45,10 @@ const PASSING: &[(i64, &str)] = &[
 /// After how long without a byte a file that has not got its name yet is left over.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// The absolute path, in a folder that exists, on a file system that can carry it.
-pub(super) fn place(path: &Path) -> Result<PathBuf> {
+/// The absolute path, in a folder that exists and that is not reached by a link. The last name stays as it is: asked not
+/// to follow a link there (`SQLITE_OPEN_NOFOLLOW`), SQLite opens no path that has one anywhere in it
+/// (<https://sqlite.org/c3ref/open.html>).
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -56,9 +58,15 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         io::ErrorKind::NotFound => refuse(path, "its folder does not exist"),
         _ => cannot_open(path, e),
     })?;
-    let path = folder.join(name);
+    Ok(folder.join(name))
+}
+
+/// The absolute path, in a folder that exists, on a file system that can carry it.
+pub(super) fn place(path: &Path) -> Result<PathBuf> {
+    let path = absolute(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
     // Whoever may write to the folder may put another file in this one's place, or a link.
-    let mode = fs::metadata(&folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
+    let mode = fs::metadata(folder).map_err(|e| cannot_open(&path, e))?.permissions().mode();
     if mode & 0o002 != 0 {
         return Err(refuse(
             &path,
@@ -70,7 +78,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf> {
         ));
     }
     // The file may be on another one than its folder: where it is a mount of its own, say.
-    match kind(UNSUPPORTED, &folder).or_else(|| kind(UNSUPPORTED, &path)) {
+    match kind(UNSUPPORTED, folder).or_else(|| kind(UNSUPPORTED, &path)) {
         Some(kind) => Err(Error::UnsupportedFilesystem { path, kind }),
         None => Ok(path),
     }
