@@ -45,9 +45,9 @@ const PASSING: &[(i64, &str)] = &[
 /// After how long without a byte a file that has not got its name yet is left over.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// The absolute path, in a folder that exists and that is not reached by a link. The last name stays as it is: asked not
-/// to follow a link there (`SQLITE_OPEN_NOFOLLOW`), SQLite opens no path that has one anywhere in it
-/// (<https://sqlite.org/c3ref/open.html>).
+/// The absolute path, whose folder exists and has no link in its name; the last name stays as it is. Asked to follow no
+/// link in the place of a file (`SQLITE_OPEN_NOFOLLOW`), SQLite opens no path that has one anywhere in it:
+/// <https://sqlite.org/c3ref/open.html>.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| refuse(path, "it names no file"))?;
     let folder = match path.parent() {

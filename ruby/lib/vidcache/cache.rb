@@ -2,8 +2,8 @@
 
 # An embedded identity cache for HubSpot: {Vidcache.open} opens one.
 module Vidcache
-  # It loads `json` and `date`, which take more than twice as long as all the rest of this library. A page needs neither,
-  # and Rails has loaded both.
+  # Answer loads `json` and `date`, which take more than twice as long as all the rest of this library. A page needs
+  # neither, and Rails has loaded both.
   autoload :Answer, "vidcache/answer"
 
   # Opens the file of a portal, creating it with mode 0600 where there is none.
