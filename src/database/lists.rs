@@ -14,13 +14,14 @@ use crate::rows::facts::Key;
 /// How many contacts a statement looks at, so that none of them takes a second.
 pub(crate) const SCAN: u32 = 20_000;
 
-/// The changes that were begun that long ago or longer and are outstanding, the oldest first.
-pub(crate) fn outstanding(tables: &Tables, older_than: i64, limit: u32) -> String {
+/// The changes that were begun that long ago or longer and are outstanding, the oldest first; after them those begun more
+/// than `apart` in the future, by the clock of a server that this one has taken the place of.
+pub(crate) fn outstanding(tables: &Tables, older_than: Millis, apart: Millis, limit: u32) -> String {
     let head = head("");
     tables.named(&format!(
         "SELECT json_build_object({head}, 'changes', (SELECT json_agg({CHANGE}) FROM (
            SELECT * FROM {{changes}} WHERE ended_at IS NULL
-             AND begun_at <= {CLOCK} - {older_than}
+             AND (begun_at <= {CLOCK} - {older_than} OR begun_at > {CLOCK} + {apart})
            ORDER BY begun_at, token LIMIT {limit}) h))::text
          FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
     ))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Database;
 use super::told::Part;
+use crate::cache::words::CLOCKS_APART;
 use crate::database::answer::{self, Answer};
 use crate::database::ask::Depth;
 use crate::database::lists;
@@ -16,9 +17,10 @@ use crate::rows::facts::Key;
 use crate::rows::{self, Conflict, StaleChange, UserToRead, Which};
 
 impl Database {
-    /// Asks for the changes that were begun so long ago and are outstanding, oldest first.
+    /// Asks for the changes that were begun so long ago and are outstanding, oldest first; after them those begun in the
+    /// future, by the clock of a server that was the database's before.
     pub fn ask_stale_changes(&self, older_than: Duration, limit: u32) -> String {
-        lists::outstanding(&self.tables, milliseconds(older_than), limit)
+        lists::outstanding(&self.tables, milliseconds(older_than), CLOCKS_APART, limit)
     }
 
     /// The changes of an answer to [`Database::ask_stale_changes`].

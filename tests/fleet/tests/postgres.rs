@@ -460,4 +460,7 @@ fn whoever_asks_is_told_why_and_which_changes_are_stale() {
     assert_eq!(stale(&mut worker.client, 60), []);
     worker.client.batch_execute("UPDATE vidcache_changes SET begun_at = begun_at - 61000").expect("later");
     assert_eq!(stale(&mut worker.client, 60), [("1".to_owned(), change)]);
+    // As after a failover to a server whose clock is an hour behind.
+    worker.client.batch_execute("UPDATE vidcache_changes SET begun_at = begun_at + 3661000").expect("in the future");
+    assert_eq!(stale(&mut worker.client, 60), [("1".to_owned(), change)], "how old it is nobody knows");
 }
