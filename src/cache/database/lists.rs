@@ -17,8 +17,8 @@ use crate::rows::facts::Key;
 use crate::rows::{self, Conflict, StaleChange, UserToRead, Which};
 
 impl Database {
-    /// Asks for the changes that were begun so long ago and are outstanding, oldest first; after them those begun in the
-    /// future, by the clock of a server that was the database's before.
+    /// Asks for the changes that were begun so long ago and are outstanding, oldest first; after them those that were
+    /// begun in the future, by the clock of a server that was the database's before.
     pub fn ask_stale_changes(&self, older_than: Duration, limit: u32) -> String {
         lists::outstanding(&self.tables, milliseconds(older_than), CLOCKS_APART, limit)
     }
