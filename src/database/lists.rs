@@ -14,8 +14,8 @@ use crate::rows::facts::Key;
 /// How many contacts a statement looks at, so that none of them takes a second.
 pub(crate) const SCAN: u32 = 20_000;
 
-/// The changes that were begun that long ago or longer and are outstanding, the oldest first; after them those that were
-/// begun more than `apart` in the future, by the clock of a server that this one has taken the place of.
+/// The changes that were begun that long ago or longer and are outstanding, the oldest first; after them those that
+/// were begun more than `apart` in the future, by the clock of a server that this one has taken the place of.
 pub(crate) fn outstanding(tables: &Tables, older_than: Millis, apart: Millis, limit: u32) -> String {
     let head = head("");
     tables.named(&format!(
