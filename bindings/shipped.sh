@@ -18,11 +18,9 @@ nothing_of_this_machine() {
   export RUSTFLAGS
 }
 
-# for_older_systems : what is built for this machine's platform runs with $glibc, too, where zig is there to link it.
-for_older_systems() {
-  local host name cc=$checkout/tmp/shipped/cc
-  host=$(rustc -vV | sed -n 's/^host: //p')
-  [[ $host = *-linux-gnu ]] && [ -x "$tools/bin/cargo-zigbuild" ] || return 0
+# by_zig TRIPLE TARGET : what is built for TRIPLE is compiled and linked by zig, which calls it TARGET.
+by_zig() {
+  local name=${1//-/_} cc=$checkout/tmp/shipped/$2
   mkdir -p "${cc%/*}"
   # As cargo-zigbuild links for another platform; here no option names one, so that cargo's folders are as they are. For
   # --strip-debug zig would take the names, too, of which UniFFI makes its languages' parts.
@@ -36,12 +34,46 @@ for word; do
   set -- "\$@" "\$word"
 done
 export CARGO_ZIGBUILD_ZIG_COMMAND=$tools/bin/python CARGO_ZIGBUILD_ZIG_COMMAND_ARGS="-m ziglang"
-$tools/bin/cargo-zigbuild zig cc -- -fno-sanitize=all -target ${host/-unknown/}.$glibc "\$@" || exit
+$tools/bin/cargo-zigbuild zig cc -- -fno-sanitize=all -target $2 "\$@" || exit
 [ -z "\${stripped-}" ] || strip --strip-debug "\$output"
 TEXT
   chmod +x "$cc"
-  name=${host//-/_}
   export "CC_$name=$cc" "CARGO_TARGET_${name^^}_LINKER=$cc"
+}
+
+# for_older_systems : what is built for this machine's platform runs with $glibc, too, and on a musl without libgcc_s, which
+# Rust asks for there and many images of Alpine lack; where zig is there to link it.
+for_older_systems() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  [ -x "$tools/bin/cargo-zigbuild" ] || return 0
+  case $host in
+    *-linux-gnu) by_zig "$host" "${host/-unknown/}.$glibc" ;;
+    *-linux-musl) by_zig "$host" "${host/-unknown/}" ;;
+  esac
+}
+
+# standard_library TRIPLE : cargo has Rust's own for it, or builds it; fails where its sources are not here either.
+standard_library() {
+  local sources
+  [ ! -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] || return 0
+  sources=$tools/rust-$(rustc --version | cut -d' ' -f2)/library
+  [ -d "$sources" ] || return 1
+  # What cargo has on nightly alone (-Zbuild-std), and where it looks for the sources.
+  export RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind __CARGO_TESTS_ONLY_SRC_ROOT=$sources
+}
+
+musl=$(uname -m)-unknown-linux-musl
+
+# can_have_musl : whether for_musl has what it needs.
+can_have_musl() { [ -x "$tools/bin/cargo-zigbuild" ] && [ "$(uname -s)" = Linux ] && (standard_library "$musl"); }
+
+# for_musl : what cargo builds is for musl, on this machine's processor.
+for_musl() {
+  by_zig "$musl" "${musl/-unknown/}"
+  standard_library "$musl" || return
+  # A shared library cannot be made with a C library that is linked in.
+  export CARGO_BUILD_TARGET=$musl RUSTFLAGS="$RUSTFLAGS -Ctarget-feature=-crt-static"
 }
 
 # SQLite's JSON, and its loading of extensions, for which it keeps every function that it has: 0.13 MB more than what a

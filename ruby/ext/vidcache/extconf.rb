@@ -46,6 +46,8 @@ else
   abort "vidcache: the core's sources are not here; a gem is built from a checkout by `rake gem`." unless target
 end
 
+# Of another platform than the compiler's own, if cargo is told so.
+release = [target, ENV.fetch("CARGO_BUILD_TARGET", nil), "release"].compact.join("/")
 built = "lib#{packaged ? "vidcache" : "vidcache_ruby"}.#{config["host_os"].include?("darwin") ? "dylib" : "so"}"
 library = "vidcache.#{config["DLEXT"]}"
 
@@ -60,7 +62,7 @@ File.write("Makefile", <<~MAKEFILE)
   .PHONY: all install clean distclean
   all:
   \tRUBY="$(RUBY)" $(CARGO) rustc --release --locked --lib --package vidcache-ruby --manifest-path "#{crate}/Cargo.toml" --target-dir "#{target}"
-  \tcp "#{target}/release/#{built}" #{library}.$$$$ && mv -f #{library}.$$$$ #{library}
+  \tcp "#{release}/#{built}" #{library}.$$$$ && mv -f #{library}.$$$$ #{library}
 
   # Renamed into its place: a process that has the old one mapped keeps it, and one that loads it meanwhile finds it
   # whole. What an installed gem was built from and by stays nowhere.

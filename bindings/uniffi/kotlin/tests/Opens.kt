@@ -4,13 +4,16 @@
  */
 package other
 
+import java.nio.channels.FileChannel
+import java.nio.channels.FileChannel.MapMode.READ_ONLY
 import java.nio.file.Path
 import vidcache.Cache
 
-/** Opens a file twice, and says what stood against it. */
+/** Opens a file twice, and says what stood against it; with another file, which stays mapped, if one is named. */
 object Opens {
     @JvmStatic
     fun main(arguments: Array<String>) {
+        val mapped = arguments.drop(1).map { name -> FileChannel.open(Path.of(name)).use { it.map(READ_ONLY, 0, it.size()) } }
         repeat(2) {
             try {
                 Cache(Path.of(arguments[0]), 1).close()
@@ -19,5 +22,6 @@ object Opens {
                 println("${error.javaClass.name}: ${error.message}")
             }
         }
+        java.lang.ref.Reference.reachabilityFence(mapped)
     }
 }

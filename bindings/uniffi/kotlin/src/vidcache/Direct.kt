@@ -25,9 +25,8 @@ internal object Direct {
     private val NONE = ByteArray(0)
 
     init {
-        // The very one that UniFFI has, which takes this property too: two copies of a library share nothing.
-        val library = System.getProperty("uniffi.component.vidcache_uniffi.libraryOverride") ?: "vidcache_uniffi"
-        Native.register(Direct::class.java, library)
+        // The very one that UniFFI has: two copies of a library share nothing.
+        Native.register(Direct::class.java, Library.name)
     }
 
     private val byNumber: Array<Reason> = reasons().map(Reason::of).toTypedArray()

@@ -1,6 +1,8 @@
 package vidcache
 
 import com.sun.jna.Platform
+import java.io.File
+import java.io.IOException
 import java.time.Duration
 import vidcache.uniffi.InternalException
 import vidcache.uniffi.libraryVersion
@@ -13,10 +15,22 @@ internal object Library {
     var version: String = "unknown"
         private set
 
+    /** JNA has one folder for a processor's libraries, whatever C library they are for, so these have two names. */
+    private const val OF_GLIBC = "vidcache_uniffi"
+    private const val OF_MUSL = "vidcache_uniffi_musl"
+
+    /** What names the library to UniFFI. */
+    private const val NAMED = "uniffi.component.vidcache_uniffi.libraryOverride"
+
+    /** The library's name, of which JNA makes a file's, or its path: the very one that UniFFI has. */
+    val name: String
+        get() = System.getProperty(NAMED) ?: OF_GLIBC
+
     /** Why it cannot be used. */
     private val trouble: String? = load()
 
     private fun load(): String? {
+        if (System.getProperty(NAMED) == null && hasMusl()) System.setProperty(NAMED, OF_MUSL)
         try {
             // JNA finds it; UniFFI compares the contract and a checksum of every function.
             uniffiEnsureInitialized()
@@ -30,7 +44,7 @@ internal object Library {
                     "the filesystem that JNA unpacks its native library into allows no programs (noexec); " +
                         "name a folder of another one: java -Djna.tmpdir=FOLDER"
                 said.any { NO_LIBRARY in it } && !isHere() ->
-                    "this jar has no library for ${Platform.RESOURCE_PREFIX}; take the jar of this platform, or build it here, and $ADVICE"
+                    "this jar has no library for ${Platform.RESOURCE_PREFIX}${if (name == OF_MUSL) " with musl" else ""}; take the jar of this platform, or build it here, and $ADVICE"
                 causes.any { it is UnsatisfiedLinkError } && said.none { NO_FUNCTION in it } ->
                     "its native library cannot be loaded (${said.joinToString(" ")}): it is of another system, older or newer, or was cut off; $ADVICE"
                 else -> "its native library is of another version (${(error.cause ?: error).message?.lineSequence()?.first()}); $ADVICE"
@@ -43,7 +57,16 @@ internal object Library {
 
     /** Whether this platform's library is in the jar, where JNA looks for it. */
     private fun isHere(): Boolean =
-        Library::class.java.getResource("/${Platform.RESOURCE_PREFIX}/${System.mapLibraryName("vidcache_uniffi")}") != null
+        Library::class.java.getResource("/${Platform.RESOURCE_PREFIX}/${System.mapLibraryName(name)}") != null
+
+    /** Whether this JVM runs by musl, as on Alpine: musl's loader, which is its C library too, is mapped into it. */
+    private fun hasMusl(): Boolean =
+        try {
+            File("/proc/self/maps").useLines { lines -> lines.any { "/ld-musl-" in it } }
+        } catch (_: IOException) {
+            // Not Linux.
+            false
+        }
 
     /**
      * Every way in passes here. Not an initialiser that fails: that would say why the first time only, and a
