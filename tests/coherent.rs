@@ -114,11 +114,16 @@ fn no_answer_is_older_than_the_last_acknowledged_commit() {
                 }
             });
         }
-        // On a busy machine a writer commits little before it is killed: then others are.
+        // On a busy machine a writer commits little before it is killed: then others are. One that has not begun to, as
+        // where every process takes a second to start, is waited for.
         let enough = |killed| killed >= 8 && published.load(Ordering::Relaxed) > 50;
         for _ in (0..80).take_while(|killed| !enough(*killed)) {
+            let (before, begun) = (published.load(Ordering::Relaxed), Instant::now());
             let mut writer = start("child_counts_up", &path);
-            std::thread::sleep(Duration::from_millis(250));
+            let has_begun = || published.load(Ordering::Relaxed) > before || begun.elapsed() > Duration::from_secs(10);
+            while begun.elapsed() < Duration::from_millis(250) || !has_begun() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             writer.kill().unwrap();
             writer.wait().unwrap();
         }
