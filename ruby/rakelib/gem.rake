@@ -96,6 +96,14 @@ module GemPackage
     "#{local.cpu}-#{local.os}-#{RbConfig::CONFIG["host_os"].include?("musl") ? "musl" : "gnu"}"
   end
 
+  # Rust asks for libgcc_s on musl unless zig links, and many images of Alpine have none:
+  # https://github.com/rust-lang/rust/issues/82521
+  def check_alone(library)
+    needed, status = Open3.capture2("readelf", "--dynamic", library)
+    abort "rake gem:compile: readelf could not read #{library}" unless status.success?
+    abort "rake gem:compile: the library asks for libgcc_s.so.1, which not every system with musl has: bin/setup zig" if needed.include?("libgcc_s")
+  end
+
   # @param format [Array<String>] none for the notices, `--bill` for the bill of materials
   # @return [String] what of others is in the library, and under which terms
   def notices(platform, *format)
@@ -153,6 +161,7 @@ namespace :gem do
     folder = "#{native}/#{GemPackage.platform}/#{RUBY_VERSION[/\A\d+\.\d+/]}"
     FileUtils.mkdir_p(folder)
     FileUtils.cp(Dir["lib/vidcache/vidcache.{so,bundle}"], folder)
+    GemPackage.check_alone("#{folder}/vidcache.so") if GemPackage.platform.end_with?("-musl")
     sh "strip", GemPackage.platform.end_with?("-darwin") ? "-x" : "--strip-unneeded", *Dir["#{folder}/vidcache.{so,bundle}"]
     puts "#{folder}/"
   end

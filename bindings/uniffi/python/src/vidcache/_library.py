@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Any, Callable
 
@@ -14,6 +15,25 @@ except Exception as error:  # UniFFI raises a class of its own when the two do n
     raise ImportError(f"vidcache: its native library is missing, of another system or of another version ({error}); install vidcache again, for this one") from error
 
 native: Any = vidcache_uniffi
+
+
+def _left_to_the_process(kind: Any) -> None:
+    """Lets UniFFI's objects free themselves in silence at the interpreter's end. What they do it with can be gone before
+    them there, as on free-threaded CPython 3.13; the process frees them then."""
+    free, is_finalizing = kind.__del__, sys.is_finalizing
+
+    def freed(self: Any) -> None:
+        try:
+            free(self)
+        except Exception:
+            if not is_finalizing():
+                raise
+
+    kind.__del__ = freed
+
+
+for _kind in (native.Vidcache, native.Statements, native.Exchange):
+    _left_to_the_process(_kind)
 
 __version__: str = native.library_version()
 
