@@ -18,8 +18,9 @@ native: Any = vidcache_uniffi
 
 
 def _left_to_the_process(kind: Any) -> None:
-    """Lets UniFFI's objects free themselves in silence at the interpreter's end. What they do it with can be gone before
-    them there, as on free-threaded CPython 3.13; the process frees them then."""
+    """Lets UniFFI's objects free themselves in silence at the interpreter's end. What they do it with can be gone by
+    then, as on free-threaded CPython 3.13; the process frees them.
+    """
     free, is_finalizing = kind.__del__, sys.is_finalizing
 
     def freed(self: Any) -> None:
