@@ -5,7 +5,9 @@ require "test_helper"
 # Each in a process of its own: stress and compaction are the whole VM's.
 class GcTest < CacheTest
   ROUND = <<~'RUBY'
-    # The arguments are made beforehand: only the library's own allocations are of interest.
+    # With `json`. This, and the arguments, are there beforehand: only the library's own allocations are of interest.
+    require "vidcache/answer"
+
     def round(path, number, stress: false)
       answer = {id: (900 + number).to_s, properties: {email: "ann@shop.test"}, updatedAt: "2026-03-01T10:00:00Z"}.to_json
       key, email, wide, bad, secret = number.to_s, "Ann@shop.test", "Ann@shop.test".encode("UTF-16LE"), "ann", "thirty-two bytes kept out of it."
