@@ -364,6 +364,7 @@ fn where_no_commit_stamp_can_be_had_every_look_up_reads_the_file() {
 
 #[test]
 fn a_hit_waits_neither_for_a_long_transaction_of_the_process_nor_for_who_waits_for_it() {
+    let _alone = common::alone();
     let (dir, path) = temporary();
     let cache = open(&path);
     link(&cache, 7);
