@@ -10,7 +10,7 @@ glibc=2.28
 nothing_of_this_machine() {
   local cargo=${CARGO_HOME:-$HOME/.cargo}
   RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }--remap-path-prefix=$checkout=/vidcache --remap-path-prefix=$cargo/registry/src=/crates"
-  RUSTFLAGS+=" --remap-path-prefix=$(rustc --print sysroot)=/rust --remap-path-prefix=$tools=/rust"
+  RUSTFLAGS+=" --remap-path-prefix=$(rustc --print sysroot)=/rust --remap-path-prefix=$(realpath "$tools" 2>/dev/null || echo "$tools")=/rust"
   case ${CARGO_TARGET_DIR-} in
     "" | "$checkout"/*) ;;
     *) RUSTFLAGS+=" --remap-path-prefix=$CARGO_TARGET_DIR=/vidcache/target" ;;
@@ -55,12 +55,16 @@ for_older_systems() {
 
 # standard_library TRIPLE : cargo has Rust's own for it, or builds it; fails where its sources are not here either.
 standard_library() {
-  local sources
-  [ ! -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] || return 0
-  sources=$tools/rust-$(rustc --version | cut -d' ' -f2)/library
-  [ -d "$sources" ] || return 1
-  # What cargo has on nightly alone (-Zbuild-std), and where it looks for the sources.
-  export RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind __CARGO_TESTS_ONLY_SRC_ROOT=$sources
+  local sysroot sources
+  sysroot=$(rustc --print sysroot)
+  [ ! -d "$sysroot/lib/rustlib/$1/lib" ] || return 0
+  if [ ! -d "$sysroot/lib/rustlib/src/rust/library" ]; then
+    # Cargo mixes their absolute path into every name that it makes: one path for all clones that share the tools.
+    sources=$(realpath -e "$tools/rust-$(rustc --version | cut -d' ' -f2)/library" 2>/dev/null) || return 1
+    export __CARGO_TESTS_ONLY_SRC_ROOT=$sources
+  fi
+  # What cargo has on nightly alone: -Zbuild-std.
+  export RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind
 }
 
 musl=$(uname -m)-unknown-linux-musl
