@@ -69,8 +69,8 @@ standard_library() {
 
 musl=$(uname -m)-unknown-linux-musl
 
-# can_have_musl : whether for_musl has what it needs.
-can_have_musl() { [ -x "$tools/bin/cargo-zigbuild" ] && [ "$(uname -s)" = Linux ] && (standard_library "$musl"); }
+# can_have_musl : whether for_musl has what it needs, and what is built so can be run: maturin runs a part of it.
+can_have_musl() { [ -x "$tools/bin/cargo-zigbuild" ] && [ -e "/lib/ld-musl-$(uname -m).so.1" ] && (standard_library "$musl"); }
 
 # for_musl : what cargo builds is for musl, on this machine's processor.
 for_musl() {
