@@ -18,9 +18,20 @@ nothing_of_this_machine() {
   export RUSTFLAGS
 }
 
-# by_zig TRIPLE TARGET : what is built for TRIPLE is compiled and linked by zig, which calls it TARGET.
+# as_zig TRIPLE : as zig calls it.
+as_zig() {
+  local of=${1/-unknown/}
+  # Zig has another name for the processor.
+  of=${of/#i686/x86}
+  [[ $1 != *gnu ]] || of=$of.$glibc
+  echo "$of"
+}
+
+# by_zig TRIPLE : what is built for it is compiled and linked by zig.
 by_zig() {
-  local name=${1//-/_} cc=$checkout/tmp/shipped/$2
+  local name=${1//-/_} of cc
+  of=$(as_zig "$1")
+  cc=$checkout/tmp/shipped/$of
   mkdir -p "${cc%/*}"
   # As cargo-zigbuild links for another platform; here no option names one, so that cargo's folders are as they are. For
   # --strip-debug zig would take the names, too, of which UniFFI makes its languages' parts.
@@ -34,7 +45,7 @@ for word; do
   set -- "\$@" "\$word"
 done
 export CARGO_ZIGBUILD_ZIG_COMMAND=$tools/bin/python CARGO_ZIGBUILD_ZIG_COMMAND_ARGS="-m ziglang"
-$tools/bin/cargo-zigbuild zig cc -- -fno-sanitize=all -target $2 "\$@" || exit
+$tools/bin/cargo-zigbuild zig cc -- -fno-sanitize=all -target $of "\$@" || exit
 [ -z "\${stripped-}" ] || strip --strip-debug "\$output"
 TEXT
   chmod +x "$cc"
@@ -46,11 +57,8 @@ TEXT
 for_older_systems() {
   local host
   host=$(rustc -vV | sed -n 's/^host: //p')
-  [ -x "$tools/bin/cargo-zigbuild" ] || return 0
-  case $host in
-    *-linux-gnu) by_zig "$host" "${host/-unknown/}.$glibc" ;;
-    *-linux-musl) by_zig "$host" "${host/-unknown/}" ;;
-  esac
+  [[ $host = *-linux-* ]] && [ -x "$tools/bin/cargo-zigbuild" ] || return 0
+  by_zig "$host"
 }
 
 # standard_library TRIPLE : cargo has Rust's own for it, or builds it; fails where its sources are not here either.
@@ -74,7 +82,7 @@ can_have_musl() { [ -x "$tools/bin/cargo-zigbuild" ] && [ -e "/lib/ld-musl-$(una
 
 # for_musl : what cargo builds is for musl, on this machine's processor.
 for_musl() {
-  by_zig "$musl" "${musl/-unknown/}"
+  by_zig "$musl"
   standard_library "$musl" || return
   # A shared library cannot be made with a C library that is linked in.
   export CARGO_BUILD_TARGET=$musl RUSTFLAGS="$RUSTFLAGS -Ctarget-feature=-crt-static"
