@@ -110,7 +110,7 @@ pub(crate) fn read(json: &str, depth: Depth) -> Result<Answer, Distrust> {
     }
     let found = raw.found.unwrap_or_default();
     let whose = raw.whose.into_iter().flatten().map(|user| key(&user)).collect::<Result<_, _>>()?;
-    let sight = raw.sight.map(RawSight::read).transpose()?;
+    let sight = raw.sight.map(RawSight::read).transpose()?.flatten();
     let look = raw.look.map(|user| key(&user)).transpose()?;
     Ok(Answer { head: raw.head, facts, seen, more: raw.more, found, whose, last: raw.last, sight, look })
 }

@@ -161,7 +161,7 @@ pub(super) struct RawSight {
     server: i64,
     counts: Option<i64>,
     database: String,
-    table: i64,
+    table: Option<i64>,
     clock: i64,
     wrote: bool,
     #[serde(default)]
@@ -173,9 +173,11 @@ pub(super) struct RawSight {
 }
 
 impl RawSight {
-    pub(super) fn read(self) -> Result<Sight, Distrust> {
+    /// None where there is no row of `meta`: what such an answer says is not believed, so it is not kept either.
+    pub(super) fn read(self) -> Result<Option<Sight>, Distrust> {
         let Self { since, at, server, counts, database, table, clock, wrote, backend, horizon, touched } = self;
-        Ok(Sight {
+        let Some(table) = table else { return Ok(None) };
+        Ok(Some(Sight {
             since: Since::of(&since).ok_or_else(|| unreadable("what it was asked with is another thing"))?,
             snapshot: Snapshot::of(&at).ok_or_else(|| unreadable("a snapshot is none"))?,
             place: Place { server, counts, database, table },
@@ -184,7 +186,7 @@ impl RawSight {
             backend,
             horizon,
             touched: touched.map_or(Ok(None), |names| Named::read(&names, NAMES))?,
-        })
+        }))
     }
 }
 
@@ -193,7 +195,8 @@ fn micros(time: &str) -> String {
     format!("(date_part('epoch', {time}) * 1000000)::bigint")
 }
 
-/// What an answer says of itself to whoever keeps it; `table`: the number of the table of `meta`; `more`: what else.
+/// What an answer says of itself to whoever keeps it; `table`: the number of the table of `meta`, a null where that has
+/// no row; `more`: what else.
 /// The clock is read when the statement comes in, before its snapshot is taken.
 fn sight(since: &str, table: &str, more: &str) -> String {
     let (server, clock) = (micros("pg_postmaster_start_time()"), micros("statement_timestamp()"));

@@ -276,6 +276,29 @@ fn a_standby_an_old_snapshot_and_the_app_s_own_transaction_are_kept_from_memory(
     }
 }
 
+#[test]
+fn tables_without_their_row_of_meta_are_called_that_also_by_whoever_keeps_answers_who_forgets_them() {
+    let Some(server) = Server::own(&["max_connections=50"]) else { return };
+    let (name, _, mut worker) = hosts(&server);
+    let standby = server.standby(&[]);
+    let mut web = [(); 4].map(|()| Watcher::of(&server, &name));
+    let [in_memory @ .., _, _] = &mut web;
+    for host in in_memory {
+        assert_eq!(host.page(1, ANN), named(ANN, 901));
+    }
+    worker.client.batch_execute("DELETE FROM vidcache_meta").expect("emptied");
+    wait_for(&mut worker.client, &mut standby.connect(&name));
+    // A standby that lags has none either while the tables are being set up.
+    for (number, host) in web.iter_mut().enumerate() {
+        let (of, why) = if number % 2 == 0 { (&standby, Distrust::Replica) } else { (&server, Distrust::NotSetUp) };
+        host.host.client = of.connect(&name);
+        assert_eq!(host.look(1, ANN), (None, None, Reason::Stale, Some(why.clone().error(PORTAL))), "{number}");
+        assert_eq!(host.forgotten(), u64::from(number < 2), "{number}");
+        let probe = host.host.vidcache.probe();
+        assert_eq!(host.host.vidcache.distrust(&Host::text(&mut host.host.client, &probe)), Some(why), "{number}");
+    }
+}
+
 /// Until a standby has heard of all that its primary has written.
 fn wait_for(primary: &mut Client, standby: &mut Client) {
     let lsn = Host::text(primary, "SELECT pg_current_wal_insert_lsn()");
