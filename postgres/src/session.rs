@@ -64,12 +64,12 @@ pub fn set_up(database: &mut Database, mut connection: impl Connection) -> Resul
     let [tables, deadline, key] = database.set_up()?;
     let mut session = Session::new(database, &mut connection);
     session.keep(&tables)?;
-    session.keep(&deadline)?;
     let key = session.ask(&key)?;
-    match database.take_key(&key)? {
-        Some(anew) => Session::new(database, &mut connection).keep(&anew),
-        None => Ok(()),
-    }
+    // Nothing is written into tables that are another portal's, or under another secret.
+    let anew = database.take_key(&key)?;
+    let mut session = Session::new(database, &mut connection);
+    anew.map_or(Ok(()), |anew| session.keep(&anew))?;
+    session.keep(&deadline)
 }
 
 impl<'a, C: Connection> Session<'a, C> {

@@ -30,7 +30,7 @@ use super::words::Words;
 use crate::database::answer::{self, Answer};
 use crate::database::ask::{self, Depth, Names};
 pub use crate::database::head::Distrust;
-use crate::database::head::Reader;
+use crate::database::head::{Head, Reader};
 pub use crate::database::quiet::Turn;
 use crate::database::schema::Tables;
 use crate::database::{self, failure, head, statements, write};
@@ -56,7 +56,8 @@ pub struct Database {
     /// The newest first.
     secrets: Vec<Zeroizing<Vec<u8>>>,
     template: Template,
-    made_at: Option<Millis>,
+    /// When the tables were set up that the last believed answer was of, or [`UNKNOWN`].
+    made_at: AtomicI64,
     memories: Memories,
     /// Where answers are kept.
     watch: Option<Watch>,
@@ -65,6 +66,9 @@ pub struct Database {
     /// When the standing work was done last, by the clock that goes on in suspend.
     kept_up_at: AtomicI64,
 }
+
+/// What no time is.
+const UNKNOWN: Millis = Millis::MIN;
 
 /// How often a process says anew for how long its pages name an email, and takes out what ended long ago.
 const UPKEEP_EVERY: Millis = 3_600_000;
@@ -164,7 +168,7 @@ impl Database {
             key,
             secrets: secrets.into_iter().map(|secret| Zeroizing::new(secret.to_vec())).collect(),
             template: Template::new(portal, options.loader_host, deadline),
-            made_at: None,
+            made_at: AtomicI64::new(UNKNOWN),
             memories: Memories::new()?,
             watch: None,
             clocks: None,
@@ -213,8 +217,9 @@ impl Database {
         self.tables.create()
     }
 
-    /// What every process runs when it begins: it sets the tables up, unless somebody has, writes its page deadline
-    /// down, and asks for the key, which the last statement gives as one text for [`Database::take_key`].
+    /// What every process runs when it begins: the first statement sets the tables up, unless somebody has; the last
+    /// one asks for the key, and gives one text for [`Database::take_key`]; once that has taken it, the second one
+    /// writes the process's page deadline down.
     ///
     /// # Errors
     /// [`Error::Storage`]: there are no random numbers.
@@ -249,7 +254,7 @@ impl Database {
             .enumerate()
             .find_map(|(at, secret)| envelope::unwrap(&envelope, secret, portal).map(|key| (at, key)));
         let (at, key) = opened.ok_or(Error::WrongSecret)?;
-        self.made_at = Some(made_at);
+        *self.made_at.get_mut() = made_at;
         if let Some(watch) = &self.watch {
             // Its fingerprints may be another key's.
             watch.forget();
@@ -270,10 +275,17 @@ impl Database {
         failure::error(&self.tables, sqlstate)
     }
 
-    /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock; `None` before
-    /// [`Database::take_key`].
+    /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock, as the last answer said that was
+    /// believed: they may have been emptied and set up anew meanwhile. `None` before [`Database::take_key`].
     pub fn made_at(&self) -> Option<Millis> {
-        self.made_at
+        Some(self.made_at.load(Ordering::Relaxed)).filter(|at| *at != UNKNOWN)
+    }
+
+    /// Of which tables an answer is that is believed.
+    fn heard_of(&self, head: &Head) {
+        if let Some(meta) = &head.meta {
+            self.made_at.store(meta.made_at, Ordering::Relaxed);
+        }
     }
 
     /// The portal of the tables.
@@ -284,12 +296,14 @@ impl Database {
     /// The answer, if it may be told to somebody who asks.
     fn believed(&self, answer: Answer) -> Result<Answer> {
         answer.head.for_reading(&self.reader).map_err(|why| why.error(self.reader.portal))?;
+        self.heard_of(&answer.head);
         Ok(answer)
     }
 
     /// The answer, if somebody may write on the strength of it.
     fn certain(&self, answer: Answer) -> Result<Answer> {
         answer.head.for_writing(&self.reader).map_err(|why| why.error(self.reader.portal))?;
+        self.heard_of(&answer.head);
         Ok(answer)
     }
 

@@ -61,7 +61,7 @@ pub(super) fn head(more: &str) -> String {
 }
 
 pub(super) const META: &str = "json_build_object('portal', t.portal, 'key_check', encode(t.key_check, 'hex'),
-    'min_reader', t.min_reader, 'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at)";
+    'min_reader', t.min_reader, 'made_at', t.made_at, 'doubted_to', t.doubted_to, 'doubted_at', t.doubted_at)";
 
 /// Which server answers, and of what time: a transaction's age is the snapshot's where each statement has not its own.
 /// PostgreSQL reckons with times in decimal digits, which took longer than to find a row.
@@ -188,7 +188,7 @@ pub(super) fn component(tables: &Tables, begin: &Begin<'_>, names: &Names, depth
              {holders}) m),
            k (us, vs, names) AS MATERIALIZED (
              SELECT array_agg(u) FILTER (WHERE u IS NOT NULL), array_agg(v) FILTER (WHERE v IS NOT NULL),
-               count(*) FILTER (WHERE u IS NOT NULL OR v IS NOT NULL) FROM (SELECT u, v FROM n LIMIT {limit}) n),
+               count(*) FROM (SELECT u, v FROM n WHERE u IS NOT NULL OR v IS NOT NULL LIMIT {limit}) n),
            c AS MATERIALIZED (
              SELECT c.* FROM {{contacts}} c WHERE c.vid = ANY ({vs})),
            g (g) AS MATERIALIZED (

@@ -20,8 +20,9 @@ pub(crate) fn error(tables: &Tables, sqlstate: &str) -> Error {
             unusable("the app's role may not use them: GRANT it SELECT, INSERT, UPDATE and DELETE on vidcache_*")
         }
         "25006" => unusable("the transaction, or the server, is read-only: write through the connection that writes"),
+        "42883" => unusable("PostgreSQL lacks a function: it has to be PostgreSQL 13 or later"),
         "25P02" => unusable("a statement before this one had failed in the same transaction: roll it back"),
-        state if !is_state(state) || matches!(&state[..2], "08" | "57") => {
+        state if !is_state(state) || matches!(&state[..2], "08" | "57") || matches!(state, "25P03" | "25P04") => {
             Error::Storage("the app's database cannot be reached".into())
         }
         state if matches!(&state[..2], "53" | "58" | "XX") => {
@@ -52,6 +53,7 @@ mod tests {
             ("40P01", ErrorCode::Busy),
             ("55P03", ErrorCode::Busy),
             ("57014", ErrorCode::Busy),
+            ("42883", ErrorCode::TablesUnusable),
             ("57P01", ErrorCode::Storage),
             ("08006", ErrorCode::Storage),
             ("", ErrorCode::Storage),
@@ -62,7 +64,12 @@ mod tests {
             assert!(!error.to_string().contains('@'));
         }
         // Killed, cut off, and not up yet: to whoever is on call it is one thing.
-        assert!(["57P01", "57P02", "57P03", "08006"].iter().all(|state| error(&tables, state) == error(&tables, "")));
+        // A transaction that was idle, or open, for longer than the server waits: it has ended the connection.
+        assert!(
+            ["57P01", "57P02", "57P03", "08006", "25P03", "25P04"]
+                .iter()
+                .all(|state| error(&tables, state) == error(&tables, ""))
+        );
         assert!(error(&tables, "42P01").to_string().contains(r#""shop"."vidcache_*" are missing"#));
     }
 }

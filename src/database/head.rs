@@ -46,6 +46,9 @@ pub(crate) struct Meta {
     /// In hexadecimal.
     pub(crate) key_check: String,
     pub(crate) min_reader: i64,
+    /// When the tables were set up. Where it is another time, they were emptied in between, and what was known of them
+    /// is known no more.
+    pub(crate) made_at: Millis,
     pub(crate) doubted_to: Option<Millis>,
     pub(crate) doubted_at: Option<Millis>,
 }
@@ -104,7 +107,10 @@ pub(super) fn key(text: &str) -> std::result::Result<Key, Distrust> {
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSetUp => f.write_str("they were emptied, or not set up, which each process does when it begins"),
+            Self::NotSetUp => f.write_str(
+                "their row in vidcache_meta is missing: a process that begins makes one if the other tables are empty; \
+                 if they are not, put that row back from a backup, or empty them all",
+            ),
             Self::OtherPortal { found } => write!(f, "they belong to portal {found}"),
             Self::OtherSecret => f.write_str("their fingerprints are of another secret"),
             Self::Newer { found } => write!(f, "they have format {found}; this version knows up to {FORMAT}"),
@@ -240,7 +246,8 @@ mod tests {
     }
 
     fn head() -> Head {
-        let meta = Meta { portal: 7, key_check: "ab".into(), min_reader: 1, doubted_to: None, doubted_at: None };
+        let key_check = "ab".into();
+        let meta = Meta { portal: 7, key_check, min_reader: 1, made_at: 0, doubted_to: None, doubted_at: None };
         Head {
             meta: Some(meta),
             standby: false,

@@ -8,14 +8,22 @@ use crate::event::{ChangeToken, Millis};
 use crate::rows::facts::Key;
 use crate::rows::lease::{LONGEST, LeaseToken};
 
+/// The tables that are written on the strength of an answer alone.
+const KNOWN: [&str; 8] =
+    ["links", "contacts", "merges", "secondaries", "conflicts", "erased", "buried", "erased_users"];
+
 /// How long an ended change is remembered, as in a file, in milliseconds.
 const REMEMBER_ENDED: Millis = 30 * 24 * 3600 * 1000;
 
 /// Sets the tables up, unless somebody has. Whose portal and secret they are then, an answer says.
+///
+/// Not where there is a row that only a believed answer can have led to: what is missing then is the row of `meta` that
+/// belongs to it, which may say that all of it is doubted, and under whose key it is. A dump may be about to bring it.
 pub(crate) fn set_up(tables: &Tables, portal: i64, key_check: &[u8], wrapped_key: &[u8]) -> String {
+    let empty = KNOWN.map(|table| format!("NOT EXISTS (SELECT FROM {{{table}}})")).join(" AND ");
     tables.named(&format!(
         "INSERT INTO {{meta}} (id, portal, key_check, wrapped_key, format, min_reader, made_at)
-         VALUES (1, {portal}, {}, {}, {FORMAT}, {FORMAT}, {CLOCK}) ON CONFLICT (id) DO NOTHING",
+         SELECT 1, {portal}, {}, {}, {FORMAT}, {FORMAT}, {CLOCK} WHERE {empty} ON CONFLICT (id) DO NOTHING",
         bytes(key_check),
         bytes(wrapped_key)
     ))
@@ -126,10 +134,11 @@ pub(crate) fn release(tables: &Tables, user: &Key, holder: LeaseToken) -> String
     ))
 }
 
-/// Doubts all that HubSpot has said of every contact, by one row: `apart` is how much HubSpot's clock may be ahead.
+/// Doubts all that HubSpot has said of every contact, by one row, which comes back: `apart` is how much HubSpot's clock
+/// may be ahead.
 pub(crate) fn doubt(tables: &Tables, apart: Millis) -> String {
     tables.named(&format!(
         "UPDATE {{meta}} SET doubted_at = greatest(doubted_at, {CLOCK} + {apart}),
-           doubted_to = greatest(doubted_to, {CLOCK} + {apart}, (SELECT max(email_at) FROM {{contacts}})) WHERE id = 1"
+           doubted_to = greatest(doubted_to, {CLOCK} + {apart}, (SELECT max(email_at) FROM {{contacts}})) WHERE id = 1 RETURNING id::text"
     ))
 }

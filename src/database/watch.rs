@@ -100,7 +100,8 @@ pub(crate) struct Place {
     pub(crate) server: i64,
     /// Since when it counts what it does, which it begins anew after a crash; none, of an old server.
     pub(crate) counts: Option<i64>,
-    /// The database, and the number that it has for one of the tables.
+    /// The database's name in hexadecimal, since no encoding of the client's has to be able to say it, and the number
+    /// that the database has for one of the tables.
     pub(crate) database: String,
     pub(crate) table: i64,
 }
@@ -204,7 +205,7 @@ fn sight(since: &str, table: &str, more: &str) -> String {
     format!(
         "'sight', json_build_object('since', {since}, 'at', pg_current_snapshot()::text, 'server', {server},
            'counts', CASE WHEN current_setting('server_version_num')::int >= {COUNTS} THEN {counts} END,
-           'database', current_database(), 'table', {table},
+           'database', encode(convert_to(current_database(), 'UTF8'), 'hex'), 'table', {table},
            'clock', {clock}, 'wrote', pg_current_xact_id_if_assigned() IS NOT NULL{more}),"
     )
 }
@@ -257,13 +258,14 @@ pub(crate) fn walk(tables: &Tables) -> String {
     page_walk_with(tables, &sight("split_part($2::text, '/', 1)", TABLE, ""))
 }
 
-/// Asks for nobody, of each column that is written for those who keep answers.
+/// Asks for nobody, of each column that is written for those who keep answers, and by a function of PostgreSQL 13.
 pub(crate) fn probe(tables: &Tables) -> String {
     let head = head("");
     tables.named(&format!(
         "SELECT json_build_object({head}, 'found', (SELECT json_agg(n.vid) FROM {{touched}} n JOIN {{changes}} h USING (tx)
              WHERE tx = 0 AND n.user_key IS NULL),
-           'last', CASE WHEN t.horizon = 0 AND t.prune_tx = 0 AND t.pruned_at = 0 THEN 0 END)::text
+           'last', CASE WHEN t.horizon = 0 AND t.prune_tx = 0 AND t.pruned_at = 0
+             AND pg_snapshot_xmin(pg_current_snapshot())::text = '0' THEN 0 END)::text
          FROM (SELECT) one LEFT JOIN {{meta}} t ON t.id = 1"
     ))
 }
@@ -272,16 +274,23 @@ pub(crate) fn probe(tables: &Tables) -> String {
 ///
 /// How old a name is only a snapshot can tell: a time in its row would be that of its transaction, which may be
 /// committed an hour later. So what goes is what an *earlier* pruning saw ended; and whoever did not hear of it before
-/// finds that in `horizon`, in the same snapshot. The clock only says how often. Numbers that a dump has brought from
-/// another server prune nothing.
+/// finds that in `horizon`, in the same snapshot. The clock only says how often.
+///
+/// A dump, or a server that replicates by rows, brings names with another server's numbers. Of those that are later
+/// than all of this server's nobody can tell since when they are there, so they go at once, and the horizon is the
+/// first number that this snapshot does not know of: everybody forgets who has not looked since.
 pub(super) fn prune() -> String {
-    let xmin = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    let part = |part: &str| format!("pg_snapshot_{part}(pg_current_snapshot())::text::bigint");
+    let (xmin, xmax) = (part("xmin"), part("xmax"));
+    // The transaction's own number may be later than all that its snapshot knows of.
+    let foreign = format!("tx >= {xmax} AND tx <> {TX}");
     format!(
-        "WITH pruned AS (UPDATE {{meta}} SET horizon = CASE WHEN prune_tx <= {xmin} THEN prune_tx END,
-             prune_tx = {xmin}, pruned_at = {CLOCK}
+        "WITH pruned AS (UPDATE {{meta}} SET prune_tx = {xmin}, pruned_at = {CLOCK}, horizon = greatest(
+             CASE WHEN horizon <= {xmax} THEN horizon END, CASE WHEN prune_tx <= {xmin} THEN prune_tx END,
+             CASE WHEN EXISTS (SELECT FROM {{touched}} WHERE {foreign}) THEN {xmax} END)
            WHERE id = 1 AND (pruned_at IS NULL OR pruned_at NOT BETWEEN {CLOCK} - {STAYS} AND {CLOCK})
            RETURNING horizon)
-         DELETE FROM {{touched}} USING pruned WHERE tx < pruned.horizon"
+         DELETE FROM {{touched}} USING pruned WHERE tx < pruned.horizon OR ({foreign})"
     )
 }
 

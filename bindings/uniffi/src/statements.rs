@@ -125,8 +125,8 @@ impl Statements {
         self.core().create()
     }
 
-    /// What every process runs when it begins: the first sets the tables up, unless somebody has, the second writes its
-    /// page deadline down, the third gives a text for `take_key`.
+    /// What every process runs when it begins: the first sets the tables up, unless somebody has; the third gives a
+    /// text for `take_key`; once that has taken it, the second writes the process's page deadline down.
     ///
     /// # Errors
     /// `storage`: there are no random numbers.

@@ -89,10 +89,13 @@ class Vidcache::RefusedTest < Vidcache::RailsTest
     sql("ALTER TABLE hidden RENAME TO vidcache_leases")
   end
 
+  MISSING_ROW = "#{UNUSABLE}their row in vidcache_meta is missing: a process that begins makes one if the other tables are empty; " \
+                "if they are not, put that row back from a backup, or empty them all".freeze
+
   def test_tables_that_were_emptied_say_less_until_a_process_begins_anew
     sql("TRUNCATE #{TestStore::TABLES.join(", ")}")
     assert_equal :stale, page.reason
-    assert_equal ["#{UNUSABLE}they were emptied, or not set up, which each process does when it begins"], @reported.map(&:message)
+    assert_equal [MISSING_ROW], @reported.map(&:message)
     TestStore.open(@dir)
     assert_equal :not_linked, page.reason, "of the same key, since it is of the same secret"
   end

@@ -202,7 +202,7 @@ fn known(facts: &[Fact], shared: bool, raised: bool) -> UserState {
 }
 
 fn meta() -> Meta {
-    Meta { portal: PORTAL, key_check: String::new(), min_reader: 1, doubted_to: None, doubted_at: None }
+    Meta { portal: PORTAL, key_check: String::new(), min_reader: 1, made_at: 0, doubted_to: None, doubted_at: None }
 }
 
 impl World {

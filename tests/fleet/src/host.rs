@@ -61,6 +61,20 @@ impl Host {
         assert!(!matches!(set_up, Err(Error::Storage(_) | Error::TablesUnusable(_) | Error::Busy)), "{set_up:?}");
     }
 
+    /// Empties all tables, as a person does who wants to begin from nothing.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn empty(&mut self) {
+        self.client
+            .batch_execute(
+                "TRUNCATE vidcache_meta, vidcache_links, vidcache_contacts, vidcache_merges, vidcache_secondaries,
+                 vidcache_changes, vidcache_conflicts, vidcache_erased, vidcache_buried, vidcache_erased_users,
+                 vidcache_leases, vidcache_deadlines, vidcache_touched",
+            )
+            .expect("emptied");
+    }
+
     /// The one text of an answer, by the simple protocol.
     ///
     /// # Panics

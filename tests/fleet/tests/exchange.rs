@@ -200,6 +200,13 @@ fn lists_are_whole_and_tables_are_set_up_once() {
     assert!(matches!(done(&tables, &mut web, lease.clone()), Outcome::Lease(Some(_))));
     assert_eq!(done(&tables, &mut web, lease), Outcome::Lease(None));
 
+    // What has doubted nothing says so.
+    assert_eq!(done(&tables, &mut web, Work::DoubtAll), Outcome::Done);
+    web.batch_execute("BEGIN; DELETE FROM vidcache_meta").expect("emptied");
+    let doubted = sent(&tables, &mut web, Work::DoubtAll).0;
+    assert!(matches!(&doubted, Err(Error::TablesUnusable(why)) if why.contains("vidcache_meta")), "{doubted:?}");
+    web.batch_execute("ROLLBACK").expect("back");
+
     let other = Options { secret: Some(b"another secret of thirty-two b."), ..Options::default() };
     let other = RwLock::new(Database::new("public", PORTAL, &other).expect("options"));
     assert!(matches!(sent(&other, &mut web, Work::SetUp).0, Err(Error::WrongSecret)));

@@ -9,7 +9,7 @@ use vidcache::{ChangeToken, Email, Error, Options, Reason, UserKey};
 use vidcache_fleet::told::{ANN, answer, event, hosts, id_alone, named};
 use vidcache_fleet::watcher::Watcher;
 use vidcache_fleet::{Host, PORTAL, Page, SECRET, Server};
-use vidcache_postgres::Session;
+use vidcache_postgres::{Session, set_up};
 
 #[test]
 fn what_one_host_records_another_one_s_page_says() {
@@ -136,6 +136,53 @@ fn an_old_snapshot_a_read_only_transaction_and_a_copy_of_another_portal_name_no_
     assert_eq!(worker.page(1, ANN).3, Some(Distrust::Newer { found: 2 }.error(PORTAL)));
     worker.client.batch_execute("DELETE FROM vidcache_meta").expect("empty");
     assert_eq!(worker.page(1, ANN).3, Some(Distrust::NotSetUp.error(PORTAL)));
+}
+
+#[test]
+fn a_row_of_meta_is_made_for_empty_tables_alone_since_the_one_that_is_missing_may_say_that_the_others_are_doubted() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut web, mut worker) = hosts(&server);
+    worker.client.batch_execute(&worker.vidcache.doubt_all()).expect("doubted");
+    worker
+        .client
+        .batch_execute("CREATE TABLE kept AS TABLE vidcache_meta; DELETE FROM vidcache_meta")
+        .expect("a part of a dump that is put back");
+    for _ in 0..2 {
+        let error = set_up(&mut web.vidcache, &mut web.client).expect_err("not over rows that are another one's");
+        assert_eq!(error, Distrust::NotSetUp.error(PORTAL));
+        assert_eq!(web.page(1, ANN), (None, None, Reason::Stale, Some(error)));
+    }
+    worker.client.batch_execute("INSERT INTO vidcache_meta TABLE kept").expect("the rest of the dump");
+    set_up(&mut web.vidcache, &mut web.client).expect("set up");
+    assert_eq!(web.page(1, ANN), id_alone(901, Reason::EmailUnconfirmed), "the doubt is there still");
+    worker.empty();
+    // Saves go on while nobody has set them up.
+    let (_, begin) = worker.vidcache.begin(UserKey::from(1)).expect("a token");
+    worker.client.batch_execute(&begin).expect("begun");
+    set_up(&mut web.vidcache, &mut web.client).expect("empty, but for what is written of no answer");
+    assert_eq!(web.page(1, ANN).2, Reason::NotLinked);
+}
+
+#[test]
+fn of_a_component_that_was_cut_off_neither_a_page_nor_a_worker_believes_anything() {
+    let Some(server) = Server::get() else { return };
+    let (_, mut web, mut worker) = hosts(&server);
+    let too_large = Some(Distrust::TooLarge.error(PORTAL));
+    // With user 1, so many users of one contact: with the contact, one name more than a page may have, and a worker.
+    for (users, page, work) in
+        [(998, None, None), (999, too_large.clone(), None), (49_999, too_large.clone(), too_large)]
+    {
+        let link = format!(
+            "INSERT INTO vidcache_links SELECT decode('01', 'hex') || int8send(1000 + n), 901, 1, 1
+             FROM generate_series(1, {users}) n ON CONFLICT DO NOTHING; UPDATE vidcache_contacts SET whose = NULL"
+        );
+        worker.client.batch_execute(&link).expect("shared");
+        assert_eq!(web.page(1, ANN).3, page, "{users}");
+        let contact = vidcache::Vid::try_from(901).expect("positive");
+        let told = Session::new(&worker.vidcache, &mut worker.client).read(&worker.vidcache.users_of(contact));
+        assert_eq!(told.as_ref().err().cloned(), work, "{users}");
+        assert!(told.is_err() || told.is_ok_and(|told| told.len() == users + 1));
+    }
 }
 
 #[test]

@@ -184,6 +184,13 @@ fn a_process_that_begins_takes_the_key_and_one_of_another_secret_says_so() {
     set_up(&mut rotated, &mut web.client).expect("the old one opens it");
     set_up(&mut other, &mut web.client).expect("it is wrapped anew");
     assert_eq!(page(&other, &mut web.client, 1), (Some(901), Reason::Agreed, None));
+    // Nothing is written into another portal's tables, for which its workers would wait.
+    let slow = Options { secret: Some(SECRET), page_deadline: Duration::from_secs(3600), ..Options::default() };
+    let mut foreign = Database::new("public", 7, &slow).expect("options");
+    let refused = Error::WrongPortal { found: PORTAL, expected: 7 };
+    assert_eq!(set_up(&mut foreign, &mut web.client), Err(refused));
+    let mut worker = Session::new(&other, &mut web.client);
+    assert_eq!(worker.quiet_period(), Ok(Duration::from_secs(15)));
     web.client.batch_execute("DROP TABLE vidcache_meta").expect("dropped");
     let missing = set_up(&mut other, &mut web.client).expect_err("no table");
     assert!(missing.to_string().contains("run the app's migrations"), "{missing}");

@@ -299,6 +299,83 @@ fn tables_without_their_row_of_meta_are_called_that_also_by_whoever_keeps_answer
     }
 }
 
+#[test]
+fn tables_that_are_emptied_and_set_up_anew_between_two_looks_are_others() {
+    let Some(server) = Server::own(&["max_connections=50"]) else { return };
+    let (name, mut asks, mut worker) = hosts(&server);
+    many(&mut worker, 3);
+    let mut web = Watcher::of(&server, &name);
+    for user in 1..=3 {
+        web.page(user, "whoever@shop.test");
+    }
+    let made_at = asks.vidcache.made_at();
+    // Nobody has looked since.
+    begin(&worker, &mut server.connect(&name), 1);
+    worker.empty();
+    Host::of(&server, &name, PORTAL, SECRET).set_up();
+    assert_eq!(web.look(2, "2@shop.test").2, Reason::NotLinked);
+    assert_eq!(web.page(1, ANN).2, Reason::NotLinked);
+    assert_eq!(web.forgotten(), 1);
+    // A sign-up from before that may be known to HubSpot, though the tables do not say so any more.
+    assert_eq!(asks.page(1, ANN).2, Reason::NotLinked);
+    for host in [&asks, &web.host] {
+        assert!(host.vidcache.made_at() > made_at, "by the answer, since no process has begun anew");
+    }
+    worker.record(1, &answer(901, ANN, 0), None).expect("the same key");
+    assert!(worker.vidcache.made_at() > made_at);
+    web.look(2, "2@shop.test");
+    assert_eq!(web.page(1, ANN), named(ANN, 901));
+}
+
+#[test]
+fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard_of_them_forgets() {
+    let Some(server) = Server::own(&["max_connections=50"]) else { return };
+    let (name, _, mut worker) = hosts(&server);
+    many(&mut worker, 3);
+    let prune = |worker: &mut Host| {
+        worker.client.batch_execute("UPDATE vidcache_meta SET pruned_at = pruned_at - 3600001").expect("an hour later");
+        for sql in worker.vidcache.upkeep() {
+            worker.client.batch_execute(&sql).expect("kept up");
+        }
+    };
+    let foreign = "SELECT count(*) FROM vidcache_touched WHERE tx > 4000000000";
+    // With a dump: its own horizon, and a name of everybody.
+    worker
+        .client
+        .batch_execute(
+            "INSERT INTO vidcache_touched (tx) VALUES (5000000000);
+        UPDATE vidcache_meta SET horizon = 4900000000, prune_tx = 4950000000, pruned_at = 0",
+        )
+        .expect("brought");
+    let mut web = Watcher::of(&server, &name);
+    let mut asleep = Watcher::of(&server, &name);
+    for host in [&mut web, &mut asleep] {
+        host.page(1, ANN);
+        host.look(1, ANN);
+        host.page(1, ANN);
+        host.page(2, "2@shop.test");
+    }
+    assert_eq!(web.forgotten(), 1, "at each look, by the dump's horizon");
+    prune(&mut worker);
+    assert_eq!(Host::text(&mut worker.client, foreign), "0");
+    // A new name that is only in a transaction of its own keeps its number.
+    worker.record(3, &answer(903, "other@shop.test", 5), None).expect("recorded");
+    let (forgotten, slept) = (web.forgotten(), asleep.forgotten());
+    web.look(1, ANN);
+    assert_eq!(web.forgotten(), forgotten + 1, "what went may have been new to it");
+    prune(&mut worker);
+    for user in 1..=3 {
+        web.page(user, "other@shop.test");
+    }
+    web.look(1, ANN);
+    web.look(2, "2@shop.test");
+    assert_eq!(web.forgotten(), forgotten + 1, "once");
+    let asked = web.asked;
+    assert_eq!((web.page(3, "other@shop.test"), web.asked), (named("other@shop.test", 903), asked), "it is kept again");
+    asleep.look(1, ANN);
+    assert_eq!(asleep.forgotten(), slept + 1);
+}
+
 /// Until a standby has heard of all that its primary has written.
 fn wait_for(primary: &mut Client, standby: &mut Client) {
     let lsn = Host::text(primary, "SELECT pg_current_wal_insert_lsn()");

@@ -362,8 +362,9 @@ impl World {
             Without::Horizon => sight.horizon = None,
             _ => {}
         }
+        let key_check = String::new();
         let head = Head {
-            meta: Some(Meta { portal: 7, key_check: String::new(), min_reader: 1, doubted_to: None, doubted_at: None }),
+            meta: Some(Meta { portal: 7, key_check, min_reader: 1, made_at: 0, doubted_to: None, doubted_at: None }),
             standby: false,
             read_only: false,
             isolation: if old { "repeatable read" } else { "read committed" }.into(),
