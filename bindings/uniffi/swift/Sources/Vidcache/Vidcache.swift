@@ -2071,8 +2071,8 @@ public protocol StatementsProtocol: AnyObject, Sendable {
     func see(change: Int64) throws  -> String
     
     /**
-     * What every process runs when it begins: the first sets the tables up, unless somebody has, the second writes its
-     * page deadline down, the third gives a text for `take_key`.
+     * What every process runs when it begins: the first sets the tables up, unless somebody has; the third gives a
+     * text for `take_key`; once that has taken it, the second writes the process's page deadline down.
      *
      * # Errors
      * `storage`: there are no random numbers.
@@ -2639,8 +2639,8 @@ open func see(change: Int64)throws  -> String  {
 }
     
     /**
-     * What every process runs when it begins: the first sets the tables up, unless somebody has, the second writes its
-     * page deadline down, the third gives a text for `take_key`.
+     * What every process runs when it begins: the first sets the tables up, unless somebody has; the third gives a
+     * text for `take_key`; once that has taken it, the second writes the process's page deadline down.
      *
      * # Errors
      * `storage`: there are no random numbers.
@@ -6541,7 +6541,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_vidcache_uniffi_checksum_method_statements_see() != 10208) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_vidcache_uniffi_checksum_method_statements_set_up() != 49637) {
+    if (uniffi_vidcache_uniffi_checksum_method_statements_set_up() != 14551) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_vidcache_uniffi_checksum_method_statements_signed_out_page() != 61808) {
