@@ -347,7 +347,7 @@ fn what_was_forgotten_behind_a_reader_leaves_the_log_once_the_reader_has_ended_b
     drop(reader);
     let start = std::time::Instant::now();
     while !log().is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(10), "the log is as it was");
+        assert!(start.elapsed() < Duration::from_secs(60), "the log is as it was");
         cache.resolve(UserKey::from(1)).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }

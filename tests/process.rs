@@ -406,8 +406,8 @@ fn a_child_forked_while_another_thread_reads_the_statistics_does_not_hang() {
         });
         let hung = (0..200).find(|_| {
             !in_fork(|| {
-                // SAFETY: ends a child that hangs, after 3 s.
-                unsafe { libc::alarm(3) };
+                // SAFETY: ends a child that hangs, after a minute.
+                unsafe { libc::alarm(60) };
                 linked(&cache, 1)
             })
         });

@@ -47,21 +47,23 @@ fn a_page_whose_decision_had_to_wait_is_as_old_as_before_the_wait() {
         let user = UserKey::from(user as i64);
         cache.link_shared(user, Vid::try_from(901).unwrap()).unwrap();
         cache.record(user, ANSWER, None).ok();
-        let (holds, held) = mpsc::channel();
+        let ((holds, held), (asks, asked)) = (mpsc::channel(), mpsc::channel());
         thread::scope(|scope| {
             let cache = &cache;
-            scope.spawn(move || {
+            let holder = scope.spawn(move || {
                 cache.store.read(|_| {
                     holds.send(()).unwrap();
-                    thread::sleep(Duration::from_millis(200));
-                    Result::Ok(())
+                    asked.recv().unwrap();
+                    thread::sleep(Duration::from_millis(400));
+                    Result::Ok(now())
                 })
             });
             held.recv().unwrap();
-            let asked = now();
+            asks.send(()).unwrap();
             let html = page(cache, user, &email);
-            assert!(now() - asked >= 100, "it had to wait");
-            assert!(rendered_at(&html) <= asked + 50, "{} ms after it was asked", rendered_at(&html) - asked);
+            let (ended, released) = (now(), holder.join().unwrap().unwrap());
+            assert!(ended >= released, "it had to wait");
+            assert!(rendered_at(&html) + 100 < released, "{} ms after it was let go", rendered_at(&html) - released);
         });
     }
 }

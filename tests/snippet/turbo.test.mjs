@@ -77,11 +77,19 @@ inEveryEngine({}, (check) => {
       await follow(scene, '/b');
       await scene.hears(`view: ${ANN_NAMED}`);
       scene.site.user = { id: ANN.id };
-      scene.site.pages['/a'] = { delay: 1_200 };
+      let release;
+      const released = new Promise((resolve) => {
+        release = resolve;
+      });
+      scene.site.pages['/a'] = async (_, response) => {
+        await released;
+        response.writeHead(200, { 'content-type': 'text/html', 'cache-control': 'no-store' }).end(scene.site.render('/a'));
+      };
       await scene.tab.click('#a');
       await scene.tab.waitFor(() => document.documentElement.matches('[data-turbo-preview], [data-turbolinks-preview]') && document.title === '/a');
       await pause(300);
       await scene.hears();
+      release();
       await scene.hears(`view: ${ANN_ALONE}`);
       await stayed(scene);
     });

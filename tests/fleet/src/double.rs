@@ -66,8 +66,8 @@ impl Double {
                 portal.accepted(usize::try_from(hook).unwrap_or(usize::MAX));
                 None
             }
-            ("recorded", &[user, at]) => {
-                portal.recorded(number(user), at);
+            ("recorded", &[id]) => {
+                portal.recorded(id);
                 None
             }
             ("named", &[user, email, from, until]) => {
@@ -156,9 +156,9 @@ impl Line {
         self.say(&format!("accepted {hook}"))
     }
 
-    /// An answer about the user, of that time, is committed.
-    pub(crate) fn recorded(&mut self, user: u32, at: i64) -> Result<()> {
-        self.say(&format!("recorded {user} {at}"))
+    /// An answer is committed about the contact that had that id.
+    pub(crate) fn recorded(&mut self, id: i64) -> Result<()> {
+        self.say(&format!("recorded {id}"))
     }
 
     /// A page that was rendered just now, what it named until then, and whether it took two statements.

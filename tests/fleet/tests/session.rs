@@ -129,19 +129,25 @@ fn an_errand_in_the_app_s_transaction_is_a_part_of_it() {
 #[test]
 fn what_a_deadlock_broke_off_is_run_again() {
     let Some(server) = Server::get() else { return };
-    let (_, mut web, mut worker) = hosts(&server);
+    let (name, mut web, mut worker) = hosts(&server);
     worker.record(2, &answer(902, "bob@shop.test", 1), None).expect("recorded");
     web.client.batch_execute("CREATE TABLE app (id int PRIMARY KEY); INSERT INTO app VALUES (1)").expect("a table");
     let meet = Barrier::new(2);
     let vidcache = &web.vidcache;
-    // A connection that waits for a row of the app's before it writes, which somebody has who waits for its lock.
-    struct Crossed<'a>(&'a mut Client, &'a Barrier, u32);
+    // A connection that waits for a row of the app's before it writes, which somebody has who waits for its lock. It
+    // begins to wait when the other one does: PostgreSQL looks for a circle once, when somebody has waited for so long.
+    struct Crossed<'a>(&'a mut Client, &'a Barrier, u32, Client);
     impl Connection for Crossed<'_> {
         fn ask(&mut self, statement: &str, parameters: &[&str]) -> Result<Option<String>, String> {
             if statement.starts_with("WITH") || statement.contains("RECURSIVE") {
                 self.2 += 1;
                 if self.2 == 1 {
                     self.1.wait();
+                    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))::text";
+                    while Host::text(&mut self.3, waits) != "true" {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
                     self.0.run("SET LOCAL deadlock_timeout = '50ms'; UPDATE app SET id = 1 WHERE id = 1")?;
                 }
             }
@@ -166,7 +172,7 @@ fn what_a_deadlock_broke_off_is_run_again() {
                 .expect("after the other one was ended");
             other.commit().expect("committed");
         });
-        let mut crossed = Crossed(&mut web.client, &meet, 0);
+        let mut crossed = Crossed(&mut web.client, &meet, 0, server.connect(&name));
         Session::new(vidcache, &mut crossed).run(&vidcache.link(user(1), vid(901), false)).expect("linked");
         assert_eq!(crossed.2, 2, "it was run twice");
     });

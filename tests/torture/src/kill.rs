@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use vidcache::{Error, Reason, UserKey, Vidcache};
 
 use crate::random::Random;
-use crate::shared::{ended, fork, kill, numbers};
+use crate::shared::{Stalls, ended, fork, kill, numbers};
 use crate::world::{answer, email, open, verify, vid};
 use crate::{Outcome, Run};
 
@@ -108,11 +108,19 @@ fn of_process<'s, 'a>(slots: &'s [Slot<'a>], process: usize) -> &'s [Slot<'a>] {
 }
 
 /// A process's life: its threads write together.
-fn live(path: &Path, slots: &[Slot<'_>]) -> Result<(), String> {
+fn live(path: &Path, slots: &[Slot<'_>], busy: &AtomicI64) -> Result<(), String> {
     let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
     std::thread::scope(|scope| {
         for slot in slots {
-            scope.spawn(|| end_if_wrong(slot.live(&cache).map_err(|e| slot.failed(&e))));
+            let cache = &cache;
+            scope.spawn(move || {
+                while let Err(error) = slot.live(cache) {
+                    if error != Error::Busy {
+                        end_if_wrong(Err(slot.failed(&error)));
+                    }
+                    busy.fetch_add(1, Ordering::Relaxed);
+                }
+            });
         }
     });
     Ok(())
@@ -165,7 +173,7 @@ pub(crate) fn run(run: Run) -> Outcome {
     let (kills, acknowledged_at_least) = if run.short { (300, 3_000) } else { (10_000, 200_000) };
     let mut random = Random::new(run.seed);
     let shared = numbers(SLOTS + 1);
-    let slots = slots(shared);
+    let (slots, busy, stalls) = (slots(shared), &numbers(1)[0], Stalls::watch());
     let dir = crate::shared::folder()?;
     let path = dir.path().join("hubspot.vidcache");
     let mut cache = None;
@@ -190,7 +198,7 @@ pub(crate) fn run(run: Run) -> Outcome {
             while living.len() < wanted {
                 let free: Vec<usize> = (0..PROCESSES).filter(|n| living.iter().all(|one| one.process != *n)).collect();
                 let process = *random.pick(&free);
-                living.push(Living { pid: fork(|| live(&path, of_process(&slots, process))), process });
+                living.push(Living { pid: fork(|| live(&path, of_process(&slots, process), busy)), process });
                 births += 1;
             }
             // Long enough that the kills and the writes come to an end together.
@@ -226,6 +234,7 @@ pub(crate) fn run(run: Run) -> Outcome {
         kill(pid);
     }
     outcome?;
+    stalls.excuse(busy.load(Ordering::Relaxed))?;
     drop(cache);
     let cache = open(&path).map_err(|e| format!("at the end: {e}"))?;
     for slot in &slots {

@@ -5,7 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -30,6 +33,38 @@ pub(crate) fn numbers(count: usize) -> &'static [AtomicI64] {
     assert_ne!(at, libc::MAP_FAILED, "no shared memory");
     // SAFETY: mapped, zeroed and page-aligned, of `count` words, and never unmapped.
     unsafe { std::slice::from_raw_parts(at.cast::<AtomicI64>(), count) }
+}
+
+/// Whether the machine itself stood still for a while: then a call may have waited for too long that nobody kept
+/// waiting.
+pub(crate) struct Stalls(Arc<AtomicU64>);
+
+impl Stalls {
+    /// How long a pause is that may make a call late, in milliseconds: half of what a save waits for.
+    const LONG: u64 = 1_000;
+
+    /// Looks from now on.
+    pub(crate) fn watch() -> Self {
+        let longest = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&longest);
+        thread::spawn(move || {
+            loop {
+                let began = Instant::now();
+                thread::sleep(Duration::from_millis(10));
+                seen.fetch_max(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        });
+        Self(longest)
+    }
+
+    /// Whether calls may have waited for too long, so many of them.
+    pub(crate) fn excuse(&self, busy: i64) -> Result<(), String> {
+        let longest = self.0.load(Ordering::Relaxed);
+        if busy == 0 || longest >= Self::LONG {
+            return Ok(());
+        }
+        Err(format!("{busy} calls waited for too long, and this machine never stood still for more than {longest} ms"))
+    }
 }
 
 /// Forks a child that does `work` and ends: 0 if that was well, 1 with its words on standard error if not.

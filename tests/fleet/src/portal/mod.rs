@@ -55,7 +55,6 @@ struct Contact {
 #[derive(Debug)]
 struct Hook {
     body: String,
-    at: i64,
     due: i64,
     given: Option<Instant>,
     /// When the library had heard of it, by this or by an answer.
@@ -81,6 +80,8 @@ pub(crate) struct Portal {
     contacts: Vec<Contact>,
     of_id: HashMap<i64, usize>,
     hooks: Vec<Hook>,
+    /// The webhooks of the merges that a contact came of, by the id that the last of them gave it.
+    merged: HashMap<i64, Vec<usize>>,
     /// Which webhooks tell that one contact is two users'.
     joined: HashMap<(u32, u32), Vec<usize>>,
     /// How many users' contacts were erased.
@@ -106,6 +107,7 @@ impl Portal {
             contacts: Vec::new(),
             of_id: HashMap::new(),
             hooks: Vec::new(),
+            merged: HashMap::new(),
             joined: HashMap::new(),
             gone: 0,
             tally: Tally::default(),
@@ -225,6 +227,7 @@ impl Portal {
         }
         one.users.extend(&users);
         one.hooks.clone_from(&hooks);
+        self.merged.insert(id, hooks.clone());
         for user in users {
             self.users.entry(user).or_default().contact = of;
         }
@@ -256,7 +259,7 @@ impl Portal {
 
     fn hook(&mut self, body: String, at: i64, random: &mut Rng) -> usize {
         let due = at + random.i64(0..8_000);
-        self.hooks.push(Hook { body, at, due, given: None, heard: None, accepted: None });
+        self.hooks.push(Hook { body, due, given: None, heard: None, accepted: None });
         self.hooks.len() - 1
     }
 
@@ -280,18 +283,13 @@ impl Portal {
         }
     }
 
-    /// An answer about the user's contact was committed that HubSpot gave at `at`: it says what was merged.
-    pub(crate) fn recorded(&mut self, user: u32, at: i64) {
+    /// An answer about the contact of that id was committed: it says what was merged until HubSpot gave it, and nothing
+    /// of what the contact was merged with since.
+    pub(crate) fn recorded(&mut self, id: i64) {
         let now = self.clock.now();
-        let Some(contact) = self.users.get(&user).and_then(|user| self.contacts.get(user.contact)) else { return };
-        if contact.holds.is_none() {
-            return;
-        }
-        for &hook in &contact.hooks {
+        for &hook in self.merged.get(&id).into_iter().flatten() {
             let hook = &mut self.hooks[hook];
-            if hook.at <= at {
-                hook.heard = hook.heard.or(Some(now));
-            }
+            hook.heard = hook.heard.or(Some(now));
         }
     }
 
@@ -377,6 +375,16 @@ mod tests {
         assert_eq!(portal.unheard(), 0);
         portal.send_again(heard);
         assert!(portal.unheard() == 1 && portal.is_excused(page(heard), &told(heard)), "lost again");
+    }
+
+    #[test]
+    fn an_answer_says_what_was_merged_until_it_was_given_and_no_more() {
+        let mut portal = merged();
+        let Answer::Contact(_, _, ids) = portal.read(first_id(1)) else { panic!("it is there") };
+        portal.recorded(first_id(1));
+        assert_eq!(portal.hooks[0].heard, None, "given before the merge, and committed after it");
+        portal.recorded(*ids.last().expect("an id"));
+        assert!(portal.hooks[0].heard.is_some());
     }
 
     #[test]

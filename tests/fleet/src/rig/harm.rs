@@ -17,8 +17,14 @@ use vidcache::Reason;
 /// For how long a host is cut off: thirty seconds of the fleet's time, in real milliseconds.
 const CUT: u64 = 3_000;
 
+/// How long before the end of a quiet period a primary is killed at the latest, in real milliseconds.
+const MARGIN: u64 = 300;
+
 /// Within which an asynchronous commit may be lost, in real milliseconds: three times `wal_writer_delay`, and more.
 const LOST: u64 = 1_500;
+
+/// Within which everything has happened that is judged, however slow the machine is.
+const SEEN: Duration = Duration::from_secs(60);
 
 /// What can be harmed.
 pub(super) struct There<'a> {
@@ -36,7 +42,12 @@ pub(super) fn harm(processes: &mut Processes<'_>, there: &There<'_>, run: &Run) 
     let pace = (run.length / 300).max(Duration::from_millis(150));
     let mut upset = Instant::now();
     let (mut end, mut failed_over) = (run.length, false);
-    while !caught() && (began.elapsed() < end || run.harm == Harm::Steps && harmed < STEPS.len() as u64) {
+    let goes_on = |processes: &Processes<'_>, end| {
+        let elapsed = began.elapsed();
+        // On a busy machine it takes longer until there is anything to judge.
+        elapsed < end || elapsed < SEEN && run.variant == Variant::Design && !run.has_seen(processes, there.double)
+    };
+    while !caught() && (goes_on(processes, end) || run.harm == Harm::Steps && harmed < STEPS.len() as u64) {
         std::thread::sleep(Duration::from_millis(150));
         if run.shares() && upset.elapsed() > pace {
             upset = Instant::now();
@@ -149,16 +160,37 @@ fn wait_until(step: &str, what: &str, mut is: impl FnMut() -> io::Result<bool>) 
     Ok(())
 }
 
+/// Until the standby has heard of all that its primary has written until now.
+fn catch_up(there: &There<'_>, standby: &Server) {
+    let of = |server: &Server, sql: &str| -> String {
+        server.connect(there.name).query_one(sql, &[]).expect("a position").get(0)
+    };
+    let written = of(there.server, "SELECT pg_current_wal_flush_lsn()::text");
+    let heard = format!("SELECT (pg_last_wal_replay_lsn() >= '{written}'::pg_lsn)::text");
+    while of(standby, &heard) != "true" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The standby hears nothing for a while, and then is all that there is.
 fn fail_over(processes: &Processes<'_>, there: &There<'_>, lag: u64, doubt: bool) {
     let standby = there.standby.expect("a standby");
-    standby.end(libc::SIGINT);
     let told = || there.double.portal().tally.told;
-    let (before, heard, began) = (told(), there.clock.now(), Instant::now());
+    let (mut heard, mut began) = (there.clock.now(), Instant::now());
+    standby.end(libc::SIGINT);
+    let before = told();
     std::thread::sleep(Duration::from_millis(lag));
     // On a busy machine it takes longer until HubSpot has been told of what is to be lost.
     while lag > QUIET && told() < before + 60 && began.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(100));
+    }
+    // And there a standby may take longer to end than a quiet period, of which nothing is to be lost here.
+    while lag < QUIET && began.elapsed() > Duration::from_millis(QUIET - MARGIN) {
+        standby.start();
+        catch_up(there, standby);
+        (heard, began) = (there.clock.now(), Instant::now());
+        standby.end(libc::SIGINT);
+        std::thread::sleep(Duration::from_millis(lag));
     }
     processes.lead_to(None);
     there.server.end(libc::SIGKILL);
@@ -171,6 +203,13 @@ fn fail_over(processes: &Processes<'_>, there: &There<'_>, lag: u64, doubt: bool
         standby.connect(there.name).batch_execute(&sql).expect("doubted");
     }
     processes.lead_to(Some(standby.folder()));
+}
+
+impl Run {
+    /// Whether each thing has happened that makes a judgement worth something.
+    fn has_seen(&self, processes: &Processes<'_>, double: &Double) -> bool {
+        double.portal().tally.has_seen(self) && (!self.watches || !processes.noted("kept").is_empty())
+    }
 }
 
 /// Real milliseconds as the fleet's.

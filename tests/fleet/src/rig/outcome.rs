@@ -56,15 +56,20 @@ impl Outcome {
         // What was lost with its change the app has forgotten, and HubSpot has not.
         let lost = matches!(run.harm, Harm::Failover { doubt: true, .. });
         self.wrong() == 0
-            && self.tally.named > 0
-            && self.tally.told > 0
+            && self.tally.has_seen(run)
             && (!run.watches || self.kept > 0)
             && (!run.watches || self.compared > 0 || run.length < LONG)
-            && (!run.shares() || self.tally.merged > 0 && self.tally.walked > 0)
             && self.stale.is_empty()
             && self.outstanding == 0
             && (lost || self.unlike.is_empty())
             && self.unexpected.is_empty()
+    }
+}
+
+impl Tally {
+    /// Whether each thing has happened that a run of that kind is to judge.
+    pub(super) fn has_seen(&self, run: &Run) -> bool {
+        self.named > 0 && self.told > 0 && (!run.shares() || self.merged > 0 && self.walked > 0)
     }
 }
 

@@ -148,8 +148,8 @@ impl Job<'_> {
         let began = super::super::real_now();
         let answer = self.line.tell((user, email), vid.get(), turn)?;
         self.place.step("told", user);
-        let (body, change, at) = match answer {
-            Answer::Contact(holds, at, ids) => (words::contact(holds, at, &ids), Some(token), Some(at)),
+        let (body, change, id) = match answer {
+            Answer::Contact(holds, at, ids) => (words::contact(holds, at, &ids), Some(token), ids.last().copied()),
             Answer::Gone => (words::MISSING.to_owned(), None, None),
             Answer::Other => return Ok(Some(Duration::from_secs(1))),
         };
@@ -161,10 +161,10 @@ impl Job<'_> {
         };
         let recorded = run_with(&mut self.client, place.clock(), &errand, written)?;
         self.place.step("recorded", user);
-        match at {
-            Some(at) => {
+        match id {
+            Some(id) => {
                 recorded?;
-                self.line.recorded(user, at)?;
+                self.line.recorded(id)?;
                 Ok(None)
             }
             None => Ok(Some(Duration::from_secs(1))),
@@ -195,7 +195,7 @@ fn readings(place: &Place, vidcache: &Database) -> Result<(), Broken> {
                 if let Answer::Contact(holds, at, ids) = line.read(to_read.vid.get())? {
                     let body = words::contact(holds, at, &ids);
                     run(&mut client, clock, &vidcache.observe(body.as_bytes(), Some(asked_at(began)))?)?;
-                    line.recorded(holds.0, at)?;
+                    ids.last().map_or(Ok(()), |id| line.recorded(*id))?;
                 }
             }
             after = part.next;

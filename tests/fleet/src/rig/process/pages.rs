@@ -67,7 +67,9 @@ impl Asking<'_> {
         mut ask: impl FnMut(&str, bool, &str) -> Result<String, Broken>,
     ) -> Result<(), Broken> {
         let (clock, variant) = (self.place.clock(), self.place.variant);
-        let mut looked = (self.vidcache.look(), clock.now());
+        // The judge's time is never the later of the two.
+        let now = clock.now();
+        let mut looked = (self.vidcache.look(), now);
         let app = Email::parse(&email_of(user, email))?;
         let since = match self.vidcache.recall(key(user), Some(&app), looked.0) {
             Recalled::Page(page) => {
@@ -91,7 +93,8 @@ impl Asking<'_> {
             }
             sleep(stall);
             if variant == Variant::LookTakenLate {
-                looked = (self.vidcache.look(), clock.now());
+                let now = clock.now();
+                looked = (self.vidcache.look(), now);
             }
             match self.vidcache.reply(key(user), Some(&app), &answer, looked.0) {
                 Reply::More(walk) => sql = clock.sql(&walk),
