@@ -159,8 +159,7 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     end
     user = User.create!(email: "ann@shop.test")
     assert_equal :not_linked, page(user).reason
-    asked = ["SELECT coalesce", "SELECT json_build_object"]
-    2.times { |index| assert_equal asked.drop(index), statements { page(user) }.map { |sql| sql[/\ASELECT \w+/] } }
+    assert_equal 1, statements { page(user) }.size, "it stands"
     assert_empty @reported
   end
 
