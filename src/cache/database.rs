@@ -275,16 +275,17 @@ impl Database {
         failure::error(&self.tables, sqlstate)
     }
 
-    /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock, as the last answer said that was
-    /// believed: they may have been emptied and set up anew meanwhile. `None` before [`Database::take_key`].
+    /// When the tables were set up, in milliseconds since 1970 by PostgreSQL's clock: they may have been emptied and
+    /// set up anew since [`Database::take_key`], as an answer has said that was believed. `None` before that.
     pub fn made_at(&self) -> Option<Millis> {
         Some(self.made_at.load(Ordering::Relaxed)).filter(|at| *at != UNKNOWN)
     }
 
-    /// Of which tables an answer is that is believed.
+    /// Of which tables an answer is that is believed. Of two that were set up one after the other the later ones are
+    /// there, whichever answer comes last.
     fn heard_of(&self, head: &Head) {
-        if let Some(meta) = &head.meta {
-            self.made_at.store(meta.made_at, Ordering::Relaxed);
+        if let Some(meta) = head.meta.as_ref().filter(|_| head.is_read_committed()) {
+            self.made_at.fetch_max(meta.made_at, Ordering::Relaxed);
         }
     }
 

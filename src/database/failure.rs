@@ -20,7 +20,10 @@ pub(crate) fn error(tables: &Tables, sqlstate: &str) -> Error {
             unusable("the app's role may not use them: GRANT it SELECT, INSERT, UPDATE and DELETE on vidcache_*")
         }
         "25006" => unusable("the transaction, or the server, is read-only: write through the connection that writes"),
-        "42883" => unusable("PostgreSQL lacks a function: it has to be PostgreSQL 13 or later"),
+        "42883" => unusable(
+            "PostgreSQL lacks a function, or a column has another type: it has to be PostgreSQL 13 or later, and the \
+             tables those of the migration",
+        ),
         "25P02" => unusable("a statement before this one had failed in the same transaction: roll it back"),
         state if !is_state(state) || matches!(&state[..2], "08" | "57") || matches!(state, "25P03" | "25P04") => {
             Error::Storage("the app's database cannot be reached".into())

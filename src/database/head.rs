@@ -109,7 +109,7 @@ impl fmt::Display for Distrust {
         match self {
             Self::NotSetUp => f.write_str(
                 "their row in vidcache_meta is missing: a process that begins makes one if the other tables are empty; \
-                 if they are not, put that row back from a backup, or empty them all",
+                 if they are not, put that row back from a backup, or empty them all, and with them what is known of erasures",
             ),
             Self::OtherPortal { found } => write!(f, "they belong to portal {found}"),
             Self::OtherSecret => f.write_str("their fingerprints are of another secret"),

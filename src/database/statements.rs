@@ -134,11 +134,10 @@ pub(crate) fn release(tables: &Tables, user: &Key, holder: LeaseToken) -> String
     ))
 }
 
-/// Doubts all that HubSpot has said of every contact, by one row, which comes back: `apart` is how much HubSpot's clock
-/// may be ahead.
+/// Doubts all that HubSpot has said of every contact, by one row: `apart` is how much HubSpot's clock may be ahead.
 pub(crate) fn doubt(tables: &Tables, apart: Millis) -> String {
     tables.named(&format!(
         "UPDATE {{meta}} SET doubted_at = greatest(doubted_at, {CLOCK} + {apart}),
-           doubted_to = greatest(doubted_to, {CLOCK} + {apart}, (SELECT max(email_at) FROM {{contacts}})) WHERE id = 1 RETURNING id::text"
+           doubted_to = greatest(doubted_to, {CLOCK} + {apart}, (SELECT max(email_at) FROM {{contacts}})) WHERE id = 1"
     ))
 }

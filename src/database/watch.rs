@@ -278,18 +278,21 @@ pub(crate) fn probe(tables: &Tables) -> String {
 ///
 /// A dump, or a server that replicates by rows, brings names with another server's numbers. Of those that are later
 /// than all of this server's nobody can tell since when they are there, so they go at once, and the horizon is the
-/// first number that this snapshot does not know of: everybody forgets who has not looked since.
+/// first number that this snapshot does not know of: everybody forgets who has not looked since. Whoever waited here
+/// for another pruning, of which the own snapshot knows nothing, leaves it at that.
 pub(super) fn prune() -> String {
     let part = |part: &str| format!("pg_snapshot_{part}(pg_current_snapshot())::text::bigint");
     let (xmin, xmax) = (part("xmin"), part("xmax"));
     // The transaction's own number may be later than all that its snapshot knows of.
     let foreign = format!("tx >= {xmax} AND tx <> {TX}");
     format!(
-        "WITH pruned AS (UPDATE {{meta}} SET prune_tx = {xmin}, pruned_at = {CLOCK}, horizon = greatest(
-             CASE WHEN horizon <= {xmax} THEN horizon END, CASE WHEN prune_tx <= {xmin} THEN prune_tx END,
+        "WITH pruned AS (UPDATE {{meta}} t SET prune_tx = {xmin}, pruned_at = {CLOCK}, horizon = greatest(
+             CASE WHEN t.horizon <= {xmax} THEN t.horizon END, CASE WHEN t.prune_tx <= {xmin} THEN t.prune_tx END,
              CASE WHEN EXISTS (SELECT FROM {{touched}} WHERE {foreign}) THEN {xmax} END)
-           WHERE id = 1 AND (pruned_at IS NULL OR pruned_at NOT BETWEEN {CLOCK} - {STAYS} AND {CLOCK})
-           RETURNING horizon)
+           FROM (SELECT prune_tx, pruned_at FROM {{meta}} WHERE id = 1) seen
+           WHERE t.id = 1 AND (t.pruned_at IS NULL OR t.pruned_at NOT BETWEEN {CLOCK} - {STAYS} AND {CLOCK})
+             AND (t.prune_tx, t.pruned_at) IS NOT DISTINCT FROM (seen.prune_tx, seen.pruned_at)
+           RETURNING t.horizon)
          DELETE FROM {{touched}} USING pruned WHERE tx < pruned.horizon OR ({foreign})"
     )
 }

@@ -82,8 +82,7 @@ module Vidcache
       @connection.keep(anew) if anew
       @connection.keep(announce)
       # What is said in a transaction of the app's may be rolled back, so it is said again.
-      @unsettled = @connection.transaction_open?
-      @kept_up_at = @unsettled ? -UPKEEP_EVERY : Connection.clock
+      @kept_up_at = @connection.transaction_open? ? -UPKEEP_EVERY : Connection.clock
     end
 
     # When the tables were set up: what was known before that is not in them.
@@ -196,8 +195,8 @@ module Vidcache
     # believed, if it was not. Without an answer the block makes a page of what memory has, or one that says less. Never
     # raises for the database.
     def page(user_id)
-      look = @statements.look
       open!
+      look = @statements.look
       since, why = yield :memory, look if @kept
       return since if @kept && why != :ask
 
@@ -221,17 +220,6 @@ module Vidcache
 
     def open!
       raise Closed, "the cache was closed" if @closed
-
-      settle if @unsettled
-    end
-
-    # Whether the tables are set up still, where that was done in a transaction of the app's: if it was rolled back, as
-    # that of a transactional test is, it is done again.
-    def settle
-      inside = @connection.transaction_open?
-      return set_up if @connection.ask(@statements.set_up.last).to_s.empty?
-
-      @unsettled = inside
     end
 
     def stale(error)

@@ -145,24 +145,6 @@ class Vidcache::DatabaseTest < Vidcache::RailsTest
     assert_empty @reported
   end
 
-  # The first of such tests sets up what its own rollback takes away.
-  def test_what_was_set_up_in_a_transaction_that_is_rolled_back_is_set_up_again
-    connection = ActiveRecord::Base.connection
-    connection.execute("TRUNCATE #{TestStore::TABLES.join(", ")}")
-    2.times do |index|
-      connection.begin_transaction(joinable: false)
-      Vidcache.cache = TestStore.open(@dir) if index.zero?
-      user = User.create!(email: "ann@shop.test")
-      confirm(user.id, "ann@shop.test", at: Time.now)
-      assert_equal :agreed, page(user).reason
-      connection.rollback_transaction
-    end
-    user = User.create!(email: "ann@shop.test")
-    assert_equal :not_linked, page(user).reason
-    assert_equal 1, statements { page(user) }.size, "it stands"
-    assert_empty @reported
-  end
-
   def test_a_search_path_of_a_tenant_s_finds_the_same_tables
     user = agreed_user
     ActiveRecord::Base.connection.execute("CREATE SCHEMA IF NOT EXISTS tenant; SET search_path TO tenant")

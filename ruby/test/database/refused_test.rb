@@ -90,7 +90,7 @@ class Vidcache::RefusedTest < Vidcache::RailsTest
   end
 
   MISSING_ROW = "#{UNUSABLE}their row in vidcache_meta is missing: a process that begins makes one if the other tables are empty; " \
-                "if they are not, put that row back from a backup, or empty them all".freeze
+                "if they are not, put that row back from a backup, or empty them all, and with them what is known of erasures".freeze
 
   def test_tables_that_were_emptied_say_less_until_a_process_begins_anew
     sql("TRUNCATE #{TestStore::TABLES.join(", ")}")

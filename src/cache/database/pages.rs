@@ -142,7 +142,9 @@ impl Database {
             }
             Ok(left) => Ok(left.saturating_add(waited)),
         };
-        self.heard_of(&answer.head);
+        if left.is_ok() {
+            self.heard_of(&answer.head);
+        }
         let kept = self.watch.as_ref().zip(answer.sight.as_ref()).filter(|_| left.is_ok());
         if answer.more || answer.look.is_some() {
             let is_new = kept.is_some_and(|(watch, sight)| watch.keep(&answer.head, sight, None, look));

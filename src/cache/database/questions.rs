@@ -69,9 +69,10 @@ impl Database {
     }
 
     /// The statements that join all that a file knows to the tables, to be run one by one, in any number of
-    /// transactions and as often as one likes. Which emails HubSpot holds goes with it where the file has the same key,
-    /// which it has if it was made under the secret that the tables were set up with; else everybody is to be read
-    /// once. For a file of a million users that is some hundred MB at once.
+    /// transactions and as often as one likes, after [`Database::set_up`]: tables with rows cannot be set up any more.
+    /// Which emails HubSpot holds goes with it where the file has the same key, which it has if it was made under the
+    /// secret that the tables were set up with; else everybody is to be read once. For a file of a million users that
+    /// is some hundred MB at once.
     ///
     /// # Errors
     /// As [`Vidcache::resolve`]; [`Error::WrongPortal`].
@@ -86,7 +87,8 @@ impl Database {
         Ok(write::copy(&self.tables, &facts))
     }
 
-    /// Doubts all that HubSpot has said of every contact: for a database that was put back, before anything asks it.
+    /// Doubts all that HubSpot has said of every contact: for a database that was put back, before anything asks it. It
+    /// is a row's word, and nothing where the tables are not set up.
     pub fn doubt_all(&self) -> String {
         statements::doubt(&self.tables, CLOCKS_APART)
     }

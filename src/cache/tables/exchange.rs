@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::work::{Ended, Form, Outcome, Work};
-use crate::cache::database::{Database, Distrust, Look, Recalled, Reply, Turn};
+use crate::cache::database::{Database, Look, Recalled, Reply, Turn};
 use crate::error::{Error, Result};
 use crate::identity::UserKey;
 use crate::rows::lease::LeaseToken;
@@ -264,11 +264,12 @@ impl Exchange {
                 let statement = (!self.inside).then(|| core.see(*change));
                 Ok(Next::Last(statement.into_iter().collect(), (Outcome::Done, None)))
             }
-            Work::DoubtAll if asked => match answer {
-                Some(_) => last(Outcome::Done),
-                None => Err(Distrust::NotSetUp.into()),
-            },
-            Work::DoubtAll => ask(core.doubt_all()),
+            Work::DoubtAll if asked => {
+                // Where there is no row that could say so, the doubt would be lost.
+                core.quiet_period(text)?;
+                Ok(Next::Last(vec![core.doubt_all()], (Outcome::Done, None)))
+            }
+            Work::DoubtAll => ask(core.ask_quiet_period()),
             Work::QuietPeriod if asked => last(Outcome::Time(core.quiet_period(text)?)),
             Work::QuietPeriod => ask(core.ask_quiet_period()),
             Work::Lease { held, .. } if asked => last(Outcome::Lease(answer.and(*held))),

@@ -329,7 +329,8 @@ fn tables_that_are_emptied_and_set_up_anew_between_two_looks_are_others() {
 
 #[test]
 fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard_of_them_forgets() {
-    let Some(server) = Server::own(&["max_connections=50"]) else { return };
+    // Whoever is open at a pruning makes others forget more than once.
+    let Some(server) = Server::own(&["max_connections=50", "autovacuum=off"]) else { return };
     let (name, _, mut worker) = hosts(&server);
     many(&mut worker, 3);
     let prune = |worker: &mut Host| {
@@ -358,7 +359,14 @@ fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard
     assert_eq!(web.forgotten(), 1, "at each look, by the dump's horizon");
     prune(&mut worker);
     assert_eq!(Host::text(&mut worker.client, foreign), "0");
-    // A new name that is only in a transaction of its own keeps its number.
+    // A name of the transaction's own, whose number is later than all that its snapshot knows of, stays.
+    worker
+        .client
+        .batch_execute("BEGIN; INSERT INTO vidcache_touched (tx, vid) VALUES (pg_current_xact_id()::text::bigint, 77)")
+        .expect("written");
+    prune(&mut worker);
+    worker.client.batch_execute("COMMIT").expect("committed");
+    assert_eq!(Host::text(&mut worker.client, "SELECT count(*) FROM vidcache_touched WHERE vid = 77"), "1");
     worker.record(3, &answer(903, "other@shop.test", 5), None).expect("recorded");
     let (forgotten, slept) = (web.forgotten(), asleep.forgotten());
     web.look(1, ANN);
@@ -374,6 +382,31 @@ fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard
     assert_eq!((web.page(3, "other@shop.test"), web.asked), (named("other@shop.test", 903), asked), "it is kept again");
     asleep.look(1, ANN);
     assert_eq!(asleep.forgotten(), slept + 1);
+}
+
+#[test]
+fn whoever_waited_for_another_pruning_prunes_nothing_by_an_older_snapshot() {
+    let Some(server) = Server::get() else { return };
+    let (name, _, mut worker) = hosts(&server);
+    let an_hour_later = "UPDATE vidcache_meta SET pruned_at = coalesce(pruned_at, 0) - 3600001";
+    let pruned = |client: &mut Client| Host::text(client, "SELECT prune_tx || ' ' || pruned_at FROM vidcache_meta");
+    let prune = worker.vidcache.upkeep().into_iter().find(|sql| sql.contains("horizon")).expect("a pruning");
+    worker.client.batch_execute(&format!("{prune}; {an_hour_later}")).expect("pruned");
+    worker.client.batch_execute(&format!("BEGIN; {prune}; {an_hour_later}")).expect("pruned");
+    let expected = pruned(&mut worker.client);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| server.connect(&name).batch_execute(&prune).expect("pruned by nobody"));
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+             AND transactionid = pg_current_xact_id()::xid)::text";
+        while Host::text(&mut worker.client, waits) != "true" {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        worker.client.batch_execute("COMMIT").expect("committed");
+        other.join().expect("it has waited");
+    });
+    assert_eq!(pruned(&mut worker.client), expected);
+    worker.client.batch_execute(&prune).expect("pruned");
+    assert_ne!(pruned(&mut worker.client), expected, "the next one knows of it");
 }
 
 /// Until a standby has heard of all that its primary has written.

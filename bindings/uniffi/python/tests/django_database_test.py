@@ -252,17 +252,3 @@ def test_to_doubt_all_is_one_row(portal, capsys):
     user = signed_up()
     call_command("vidcache_doubt")
     assert told(user).reason == "email_unconfirmed"
-
-
-def test_what_was_set_up_in_a_transaction_that_is_rolled_back_is_set_up_again(portal):
-    tables = [row[0] for row in execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'vidcache%'") if "_" in row[0]]
-    execute(f"TRUNCATE {', '.join(tables)}")
-    said, database = [], None
-    for _ in range(2):
-        with transaction.atomic():
-            database = database or Database(django_shop.PORTAL, secret=django_shop.SECRET)
-            database.link(77, 901)
-            said.append(database.resolve(77))
-            transaction.set_rollback(True)
-    assert (said, database.decide(77, "ann@shop.test").reason) == ([901, 901], "not_linked")
-    assert len(sent(lambda: database.resolve(77))) == 2 and len(sent(lambda: database.resolve(77))) == 1

@@ -64,7 +64,9 @@ module Vidcache
       # to a server that lacked more than a quiet period, before anything asks it.
       #
       # @return [nil]
+      # @raise [TablesUnusable] there is no row that could say so
       def doubt_all
+        quiet_period # Which raises where the tables are not believed.
         @connection.keep(@statements.doubt_all)
       end
 
@@ -72,8 +74,9 @@ module Vidcache
       #
       # @param file [Cache] of the same portal
       # @return [Integer] how many statements it took
-      # @raise [WrongPortal, Storage, Busy]
+      # @raise [WrongPortal, TablesUnusable, Storage, Busy]
       def copy(file)
+        quiet_period # As there.
         statements = @statements.copy(file)
         statements.each { |sql| @connection.transaction { |session| session.run([sql]) } }
         statements.size

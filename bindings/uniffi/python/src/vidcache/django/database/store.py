@@ -145,17 +145,7 @@ class Database:
             self._connection.keep(anew)
         self._connection.keep(announce)
         # What is said in a transaction of the project's may be rolled back, so it is said again.
-        self._unsettled = self._connection.is_in_transaction()
-        self._kept_up_at = float("-inf") if self._unsettled else _clock()
-
-    def _settle(self) -> None:
-        """Whether the tables are set up still, where that was done in a transaction of the project's: if it was rolled
-        back, as that of a test is, it is done again."""
-        inside = self._connection.is_in_transaction()
-        if self._connection.ask(call(self._core.set_up)[-1]):
-            self._unsettled = inside
-        else:
-            self._set_up()
+        self._kept_up_at = float("-inf") if self._connection.is_in_transaction() else _clock()
 
     def __repr__(self) -> str:
         return f"<vidcache.django.database.store.Database of portal {self.portal_id}>"
@@ -214,7 +204,7 @@ class Database:
 
     def _page(self, user: UserKey, email: Optional[str], form: Any) -> Any:
         """Never raises for the database."""
-        self._not_closed()
+        self._open()
         about = (_input.user_key(user), _input.email(email), form, self._core.look())
         step = call(self._core.page, *about)
         if step.is_PAGE():
@@ -222,7 +212,6 @@ class Database:
         parameters = step.parameters
         self._counts["asks"] += 1
         try:
-            self._open()
             first = self._prepared["look" if step.looks else "page"]
             step = call(self._core.reply, *about, self._connection.ask_prepared(*first, parameters) or "")
             if step.is_MORE():
@@ -353,12 +342,15 @@ class Database:
 
     def doubt_all(self) -> None:
         """`Cache.doubt_all`, by one row: for a database that was put back, or failed over to a server that lacked
-        more than a quiet period, before anything asks it."""
+        more than a quiet period, before anything asks it. Raises `TablesUnusable` where there is no row that could say
+        so."""
+        self.quiet_period()  # Which raises where the tables are not believed.
         self._connection.keep(self._core.doubt_all())
 
     def copy(self, file: Cache) -> int:
         """Joins what a file of the same portal knows to the tables, as often as one likes. Returns how many statements
-        it took. Raises `WrongPortal`."""
+        it took. Raises `WrongPortal`, `TablesUnusable`."""
+        self.quiet_period()  # As there.
         statements = call(self._core.copy, file._core)
         for sql in statements:
             self._connection.retried(lambda: self._written([sql]))  # noqa: B023
@@ -459,14 +451,9 @@ class Database:
         memory = {} if kept is None else {name: getattr(kept, name) for name in ("hits", "looks", "forgotten", "entries", "bytes")}
         return DatabaseStats(**self._counts, last_error=self._last_error, **memory)
 
-    def _not_closed(self) -> None:
+    def _open(self) -> None:
         if self._closed:
             raise errors.Closed("the cache was closed")
-
-    def _open(self) -> None:
-        self._not_closed()
-        if self._unsettled:
-            self._settle()
 
     def _asked(self, ask: Callable[..., str], *about: Any) -> str:
         self._open()
