@@ -96,6 +96,11 @@ class Vidcache::RefusedTest < Vidcache::RailsTest
     sql("TRUNCATE #{TestStore::TABLES.join(", ")}")
     assert_equal :stale, page.reason
     assert_equal [MISSING_ROW], @reported.map(&:message)
+    # What is doubted by no row, and rows over which none can be made any more.
+    file = Vidcache.open("#{@dir}/file.vidcache", portal_id: Vidcache.cache.portal_id, secret: "sixteen bytes, or more")
+    file.link(77, 901)
+    assert_equal MISSING_ROW, assert_raises(Vidcache::TablesUnusable) { Vidcache.cache.doubt_all }.message
+    assert_equal MISSING_ROW, assert_raises(Vidcache::TablesUnusable) { Vidcache.cache.copy(file) }.message
     TestStore.open(@dir)
     assert_equal :not_linked, page.reason, "of the same key, since it is of the same secret"
   end
