@@ -68,7 +68,9 @@ pub fn set_up(database: &mut Database, mut connection: impl Connection) -> Resul
     // Nothing is written into tables that are another portal's, or under another secret.
     let anew = database.take_key(&key)?;
     let mut session = Session::new(database, &mut connection);
-    anew.map_or(Ok(()), |anew| session.keep(&anew))?;
+    if let Some(anew) = anew {
+        session.keep(&anew)?;
+    }
     session.keep(&deadline)
 }
 

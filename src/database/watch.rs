@@ -197,8 +197,7 @@ fn micros(time: &str) -> String {
 }
 
 /// What an answer says of itself to whoever keeps it; `table`: the number of the table of `meta`, a null where that has
-/// no row; `more`: what else.
-/// The clock is read when the statement comes in, before its snapshot is taken.
+/// no row; `more`: what else. The clock is read when the statement comes in, before its snapshot is taken.
 fn sight(since: &str, table: &str, more: &str) -> String {
     let (server, clock) = (micros("pg_postmaster_start_time()"), micros("statement_timestamp()"));
     let counts = micros("pg_stat_get_bgwriter_stat_reset_time()");

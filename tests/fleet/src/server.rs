@@ -228,6 +228,22 @@ impl Server {
         }
     }
 
+    /// Waits until a standby has heard of all that its primary has written.
+    ///
+    /// # Panics
+    /// If one of them refuses.
+    pub fn catch_up(&self, primary: &Self) {
+        let text = |server: &Self, sql: &str| -> String {
+            server.connect("postgres").query_one(sql, &[]).expect("one row").get(0)
+        };
+        let written = text(primary, "SELECT pg_current_wal_insert_lsn()::text");
+        text(primary, "SELECT pg_switch_wal()::text"); // Sent, too.
+        let heard = format!("SELECT (pg_last_wal_replay_lsn() >= '{written}'::pg_lsn)::text");
+        while text(self, &heard) != "true" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Makes a standby the primary, with as much as it has.
     ///
     /// # Panics

@@ -28,6 +28,14 @@ fn many(worker: &mut Host, users: i64) {
     }
 }
 
+/// The hourly upkeep, an hour after the last one.
+fn prune_an_hour_later(worker: &mut Host) {
+    worker.client.batch_execute("UPDATE vidcache_meta SET pruned_at = pruned_at - 3600001").expect("an hour later");
+    for sql in worker.vidcache.upkeep() {
+        worker.client.batch_execute(&sql).expect("kept up");
+    }
+}
+
 #[test]
 fn a_page_from_memory_asks_nothing_and_a_second_later_one_page_asks_for_all() {
     let Some(server) = Server::get() else { return };
@@ -266,7 +274,7 @@ fn a_standby_an_old_snapshot_and_the_app_s_own_transaction_are_kept_from_memory(
         web.page(1, ANN);
         web.page(4, "4@shop.test");
         let primary = std::mem::replace(&mut web.host.client, standby.connect(&name));
-        wait_for(&mut worker.client, &mut web.host.client);
+        standby.catch_up(&server);
         let page = web.look(1, ANN);
         assert_eq!(page.2 == Reason::Stale && page.3 == Some(Distrust::Replica.error(PORTAL)), !weaker, "{page:?}");
         web.host.client = primary;
@@ -287,7 +295,7 @@ fn tables_without_their_row_of_meta_are_called_that_also_by_whoever_keeps_answer
         assert_eq!(host.page(1, ANN), named(ANN, 901));
     }
     worker.client.batch_execute("DELETE FROM vidcache_meta").expect("emptied");
-    wait_for(&mut worker.client, &mut standby.connect(&name));
+    standby.catch_up(&server);
     // A standby that lags has none either while the tables are being set up.
     for (number, host) in web.iter_mut().enumerate() {
         let (of, why) = if number % 2 == 0 { (&standby, Distrust::Replica) } else { (&server, Distrust::NotSetUp) };
@@ -333,12 +341,6 @@ fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard
     let Some(server) = Server::own(&["max_connections=50", "autovacuum=off"]) else { return };
     let (name, _, mut worker) = hosts(&server);
     many(&mut worker, 3);
-    let prune = |worker: &mut Host| {
-        worker.client.batch_execute("UPDATE vidcache_meta SET pruned_at = pruned_at - 3600001").expect("an hour later");
-        for sql in worker.vidcache.upkeep() {
-            worker.client.batch_execute(&sql).expect("kept up");
-        }
-    };
     let foreign = "SELECT count(*) FROM vidcache_touched WHERE tx > 4000000000";
     // With a dump: its own horizon, and a name of everybody.
     worker
@@ -357,21 +359,21 @@ fn names_with_another_server_s_numbers_are_pruned_and_whoever_may_not_have_heard
         host.page(2, "2@shop.test");
     }
     assert_eq!(web.forgotten(), 1, "at each look, by the dump's horizon");
-    prune(&mut worker);
+    prune_an_hour_later(&mut worker);
     assert_eq!(Host::text(&mut worker.client, foreign), "0");
     // A name of the transaction's own, whose number is later than all that its snapshot knows of, stays.
     worker
         .client
         .batch_execute("BEGIN; INSERT INTO vidcache_touched (tx, vid) VALUES (pg_current_xact_id()::text::bigint, 77)")
         .expect("written");
-    prune(&mut worker);
+    prune_an_hour_later(&mut worker);
     worker.client.batch_execute("COMMIT").expect("committed");
     assert_eq!(Host::text(&mut worker.client, "SELECT count(*) FROM vidcache_touched WHERE vid = 77"), "1");
     worker.record(3, &answer(903, "other@shop.test", 5), None).expect("recorded");
     let (forgotten, slept) = (web.forgotten(), asleep.forgotten());
     web.look(1, ANN);
     assert_eq!(web.forgotten(), forgotten + 1, "what went may have been new to it");
-    prune(&mut worker);
+    prune_an_hour_later(&mut worker);
     for user in 1..=3 {
         web.page(user, "other@shop.test");
     }
@@ -409,16 +411,6 @@ fn whoever_waited_for_another_pruning_prunes_nothing_by_an_older_snapshot() {
     assert_ne!(pruned(&mut worker.client), expected, "the next one knows of it");
 }
 
-/// Until a standby has heard of all that its primary has written.
-fn wait_for(primary: &mut Client, standby: &mut Client) {
-    let lsn = Host::text(primary, "SELECT pg_current_wal_insert_lsn()");
-    primary.batch_execute("SELECT pg_switch_wal()").expect("sent");
-    let heard = format!("SELECT pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn");
-    while Host::text(standby, &heard) != "t" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_transaction_that_is_open_for_hours_is_found_and_who_has_slept_through_a_pruning_forgets() {
     // Who is open in other databases of the server counts, too.
@@ -441,16 +433,10 @@ fn a_transaction_that_is_open_for_hours_is_found_and_who_has_slept_through_a_pru
     worker.record(3, &answer(903, "other@shop.test", 5), None).expect("recorded");
     web.look(1, ANN);
     assert_eq!(web.page(3, "other@shop.test"), named("other@shop.test", 903));
-    let pruned = |worker: &mut Host| {
-        worker.client.batch_execute("UPDATE vidcache_meta SET pruned_at = pruned_at - 3600001").expect("an hour later");
-        for sql in worker.vidcache.upkeep() {
-            worker.client.batch_execute(&sql).expect("kept up");
-        }
-    };
     let names = |worker: &mut Host| Host::text(&mut worker.client, "SELECT count(*) FROM vidcache_touched");
     assert_ne!(names(&mut worker), "0");
     for _ in 0..3 {
-        pruned(&mut worker);
+        prune_an_hour_later(&mut worker);
         worker.record(4, &answer(904, "4@shop.test", 5), None).expect("recorded");
     }
     // It was there before what is open, so all that was named since goes by the open one's number, and stays.
@@ -461,7 +447,7 @@ fn a_transaction_that_is_open_for_hours_is_found_and_who_has_slept_through_a_pru
     assert_eq!(web.page(2, "2@shop.test"), id_alone(902, CHANGING));
     assert_eq!(web.forgotten(), 0);
     for _ in 0..2 {
-        pruned(&mut worker);
+        prune_an_hour_later(&mut worker);
     }
     let left: i64 = names(&mut worker).parse().expect("a number");
     assert!(left <= 2, "{left} names");
@@ -543,9 +529,7 @@ fn a_server_that_takes_over_without_the_last_commits_ends_what_was_kept() {
     let (name, _, mut worker) = hosts(&server);
     many(&mut worker, 4);
     let standby = server.standby(&[]);
-    let mut follower = standby.connect(&name);
-    wait_for(&mut worker.client, &mut follower);
-    drop(follower);
+    standby.catch_up(&server);
     let [mut web, mut weaker] = [(); 2].map(|()| Watcher::of(&server, &name));
     weaker.believes = |answer| as_of_the_same_life(&answer);
     standby.end(libc::SIGINT);

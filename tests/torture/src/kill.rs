@@ -107,8 +107,9 @@ fn of_process<'s, 'a>(slots: &'s [Slot<'a>], process: usize) -> &'s [Slot<'a>] {
     &slots[process * THREADS..][..=process % THREADS]
 }
 
-/// A process's life: its threads write together.
-fn live(path: &Path, slots: &[Slot<'_>], busy: &AtomicI64) -> Result<(), String> {
+/// The slots of one process, each in a thread, until it is killed. Whichever fails ends it; who waited for too long is
+/// counted, and goes on.
+pub(crate) fn live(path: &Path, slots: &[Slot<'_>], busy: &AtomicI64) -> Result<(), String> {
     let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
     std::thread::scope(|scope| {
         for slot in slots {
@@ -204,6 +205,7 @@ pub(crate) fn run(run: Run) -> Outcome {
             // Long enough that the kills and the writes come to an end together.
             let behind = written() * kills < done * acknowledged_at_least;
             std::thread::sleep(Duration::from_micros(random.below(if behind { 40_000 } else { 8_000 })));
+            stalls.excuse(busy.load(Ordering::Relaxed))?;
             let victim = living.swap_remove(random.below(living.len() as u64) as usize);
             if let Some(well) = ended(victim.pid) {
                 return Err(format!("process {} ended by itself ({well})", victim.process + 1));
@@ -225,7 +227,7 @@ pub(crate) fn run(run: Run) -> Outcome {
                 cache = None;
             }
         }
-        Ok(())
+        stalls.excuse(busy.load(Ordering::Relaxed))
     })();
     for one in living {
         kill(one.pid);
@@ -234,7 +236,6 @@ pub(crate) fn run(run: Run) -> Outcome {
         kill(pid);
     }
     outcome?;
-    stalls.excuse(busy.load(Ordering::Relaxed))?;
     drop(cache);
     let cache = open(&path).map_err(|e| format!("at the end: {e}"))?;
     for slot in &slots {

@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vidcache::Error;
-
-use crate::kill::{Slot, slots, watch};
+use crate::kill::{live, slots, watch};
 use crate::random::Random;
 use crate::shared::{ended, fork, kill, numbers};
 use crate::world::{open, verify};
@@ -17,26 +15,6 @@ use crate::{Outcome, Run};
 
 const PROCESSES: usize = 8;
 const THREADS: usize = 2;
-
-/// The slots of one process, each in a thread, until it is killed. Whichever fails ends it.
-fn live(path: &Path, slots: &[Slot<'_>], busy: &AtomicI64) -> Result<(), String> {
-    let cache = open(path).map_err(|e| format!("a writer cannot open: {e}"))?;
-    thread::scope(|scope| {
-        for slot in slots {
-            let cache = &cache;
-            scope.spawn(move || {
-                while let Err(error) = slot.live(cache) {
-                    if error != Error::Busy {
-                        eprintln!("{}", slot.failed(&error));
-                        std::process::exit(1);
-                    }
-                    busy.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    Ok(())
-}
 
 /// Kills somebody each second and puts another in their place; how often.
 fn soak(

@@ -160,38 +160,26 @@ fn wait_until(step: &str, what: &str, mut is: impl FnMut() -> io::Result<bool>) 
     Ok(())
 }
 
-/// Until the standby has heard of all that its primary has written until now.
-fn catch_up(there: &There<'_>, standby: &Server) {
-    let of = |server: &Server, sql: &str| -> String {
-        server.connect(there.name).query_one(sql, &[]).expect("a position").get(0)
-    };
-    let written = of(there.server, "SELECT pg_current_wal_flush_lsn()::text");
-    let heard = format!("SELECT (pg_last_wal_replay_lsn() >= '{written}'::pg_lsn)::text");
-    while of(standby, &heard) != "true" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// The standby hears nothing for a while, and then is all that there is.
 fn fail_over(processes: &Processes<'_>, there: &There<'_>, lag: u64, doubt: bool) {
     let standby = there.standby.expect("a standby");
     let told = || there.double.portal().tally.told;
-    let (mut heard, mut began) = (there.clock.now(), Instant::now());
-    standby.end(libc::SIGINT);
-    let before = told();
-    std::thread::sleep(Duration::from_millis(lag));
-    // On a busy machine it takes longer until HubSpot has been told of what is to be lost.
-    while lag > QUIET && told() < before + 60 && began.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    // And there a standby may take longer to end than a quiet period, of which nothing is to be lost here.
-    while lag < QUIET && began.elapsed() > Duration::from_millis(QUIET - MARGIN) {
-        standby.start();
-        catch_up(there, standby);
-        (heard, began) = (there.clock.now(), Instant::now());
+    let heard = loop {
+        let (heard, began) = (there.clock.now(), Instant::now());
         standby.end(libc::SIGINT);
+        let before = told();
         std::thread::sleep(Duration::from_millis(lag));
-    }
+        // On a busy machine it takes longer until HubSpot has been told of what is to be lost.
+        while lag > QUIET && told() < before + 60 && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if lag > QUIET || began.elapsed() < Duration::from_millis(QUIET - MARGIN) {
+            break heard;
+        }
+        // There a standby may also take longer to end than a quiet period, of which nothing is to be lost here.
+        standby.start();
+        standby.catch_up(there.server);
+    };
     processes.lead_to(None);
     there.server.end(libc::SIGKILL);
     // HubSpot does not know what was lost of what it told.

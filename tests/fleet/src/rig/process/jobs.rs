@@ -195,7 +195,9 @@ fn readings(place: &Place, vidcache: &Database) -> Result<(), Broken> {
                 if let Answer::Contact(holds, at, ids) = line.read(to_read.vid.get())? {
                     let body = words::contact(holds, at, &ids);
                     run(&mut client, clock, &vidcache.observe(body.as_bytes(), Some(asked_at(began)))?)?;
-                    ids.last().map_or(Ok(()), |id| line.recorded(*id))?;
+                    if let Some(id) = ids.last() {
+                        line.recorded(*id)?;
+                    }
                 }
             }
             after = part.next;

@@ -68,8 +68,11 @@ impl Asking<'_> {
     ) -> Result<(), Broken> {
         let (clock, variant) = (self.place.clock(), self.place.variant);
         // The judge's time is never the later of the two.
-        let now = clock.now();
-        let mut looked = (self.vidcache.look(), now);
+        let look = || {
+            let now = clock.now();
+            (self.vidcache.look(), now)
+        };
+        let mut looked = look();
         let app = Email::parse(&email_of(user, email))?;
         let since = match self.vidcache.recall(key(user), Some(&app), looked.0) {
             Recalled::Page(page) => {
@@ -93,8 +96,7 @@ impl Asking<'_> {
             }
             sleep(stall);
             if variant == Variant::LookTakenLate {
-                let now = clock.now();
-                looked = (self.vidcache.look(), now);
+                looked = look();
             }
             match self.vidcache.reply(key(user), Some(&app), &answer, looked.0) {
                 Reply::More(walk) => sql = clock.sql(&walk),
